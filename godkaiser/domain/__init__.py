@@ -1,0 +1,1 @@
+"""Pure decisions: plain functions over frozen data with the time passed in."""

@@ -1,0 +1,182 @@
+"""The things that the gateway knows of: devices, sensors, actuators, readings, commands.
+
+Frozen records without behaviour. They cross every boundary (messages between actors, rows of the
+database, bodies of the REST API), so a field has one name and one unit everywhere. Times are unix
+seconds (float) unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Approval(StrEnum):
+    PENDING = "pending_approval"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class OperatingMode(StrEnum):
+    CONTINUOUS = "continuous"
+    ON_DEMAND = "on_demand"
+    PAUSED = "paused"
+    SCHEDULED = "scheduled"
+
+
+class ActuatorType(StrEnum):
+    PUMP = "pump"
+    RELAY = "relay"
+    PWM = "pwm"
+    VALVE = "valve"
+
+
+class Verb(StrEnum):
+    ON = "ON"
+    OFF = "OFF"
+    PWM = "PWM"
+    TOGGLE = "TOGGLE"
+
+
+class Quality(StrEnum):
+    EXCELLENT = "excellent"
+    GOOD = "good"
+    FAIR = "fair"
+    SUSPECT = "suspect"
+    POOR = "poor"
+    BAD = "bad"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+
+class OnShutdown(StrEnum):
+    OFF = "off"
+    HOLD = "hold"
+
+
+class SensorKey(msgspec.Struct, frozen=True, order=True):
+    """Identity of one series of measurements; `address` is the OneWire ROM or I2C address or ''."""
+
+    esp_id: str
+    gpio: int
+    sensor_type: str
+    address: str = ""
+
+
+class ActuatorKey(msgspec.Struct, frozen=True, order=True):
+    esp_id: str
+    gpio: int
+
+
+class DeviceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    device_id: str
+    name: str = ""
+    approval: Approval = Approval.PENDING
+    board: str = "esp32_wroom"
+    zone_id: str = ""
+    registered_by: str = "heartbeat"
+    registered_at: float = 0.0
+    decided_by: str = ""
+    decided_at: float = 0.0
+    reason: str = ""
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """Processed value = slope * x + offset, with x as the sensor type's table says."""
+
+    slope: float | None = None
+    offset: float = 0.0
+    dry_raw: float | None = None
+    wet_raw: float | None = None
+    calibrated_at: float = 0.0
+    calibrated_by: str = ""
+
+
+class SensorConfig(msgspec.Struct, frozen=True, kw_only=True):
+    esp_id: str
+    gpio: int
+    sensor_type: str
+    address: str = ""
+    name: str = ""
+    interval_s: int = 30
+    operating_mode: OperatingMode = OperatingMode.CONTINUOUS
+    subzone_id: str = ""
+    calibration: Calibration | None = None
+
+    @property
+    def key(self) -> SensorKey:
+        return SensorKey(self.esp_id, self.gpio, self.sensor_type, self.address)
+
+
+class ActuatorConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What an actuator is and what it may do. Limits of 0 mean: no such limit."""
+
+    esp_id: str
+    gpio: int
+    actuator_type: ActuatorType
+    name: str = ""
+    aux_gpio: int = 255
+    subzone_id: str = ""
+    critical: bool = False
+    inverted_logic: bool = False
+    max_runtime_s: int = 3600
+    min_value: float = 0.0
+    max_value: float = 1.0
+    min_on_s: float = 0.0
+    min_off_s: float = 0.0
+    max_on_s_per_hour: float = 0.0
+    max_switches_per_hour: int = 0
+    on_shutdown: OnShutdown = OnShutdown.OFF
+
+    @property
+    def key(self) -> ActuatorKey:
+        return ActuatorKey(self.esp_id, self.gpio)
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One measurement, converted. `content_key` is a digest of what arrived on the wire: it tells
+    a redelivery from a second measurement. `repeatable` is true when the device sent neither a
+    clock nor a sequence number, so that equal contents do not prove equal measurements.
+    """
+
+    key: SensorKey
+    at: float
+    received_at: float
+    raw: float
+    value: float | None
+    unit: str
+    quality: Quality
+    zone_id: str = ""
+    content_key: int = 0
+    repeatable: bool = False
+    redelivered: bool = False
+    usable_by_rules: bool = True
+
+
+class Issuer(msgspec.Struct, frozen=True):
+    """Who wants it: kind is user, rule, schedule, device or system."""
+
+    kind: str
+    name: str
+    priority: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asks of an actuator. `duration_s` 0 means: until the maximum runtime."""
+
+    esp_id: str
+    gpio: int
+    verb: Verb
+    value: float | None = None
+    duration_s: float = 0.0
+    issuer: Issuer
+    correlation_id: str
+    requested_at: float
+
+    @property
+    def key(self) -> ActuatorKey:
+        return ActuatorKey(self.esp_id, self.gpio)

@@ -1,0 +1,276 @@
+"""Every error that a person can meet: one class each, with a stable code and an HTTP status.
+
+The class says what went wrong, the message where, and the template's last sentence what to do.
+Errors are raised where the cause is known; the HTTP layer only translates them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class GatewayError(Exception):
+    """Base of all errors that are meant for a person.
+
+    Keyword arguments fill the class's ``template`` and become ``details``.
+    """
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    status: ClassVar[int] = 500
+    template: ClassVar[str] = "{message}"
+    retry_after_s: ClassVar[int | None] = None
+
+    def __init__(self, message: str | None = None, /, **details: Any) -> None:
+        self.details: dict[str, Any] = details
+        self.message: str = message if message is not None else self.template.format(**details)
+        super().__init__(self.message)
+
+
+# 400: the request itself is wrong
+
+
+class MalformedBody(GatewayError):
+    code, status = "MALFORMED_BODY", 400
+    template = "The request body is not valid JSON: {reason}. Send one JSON object in UTF-8."
+
+
+class ValidationFailed(GatewayError):
+    code, status = "VALIDATION_ERROR", 400
+    template = "{reason}"
+
+
+class InvalidDeviceId(GatewayError):
+    code, status = "INVALID_DEVICE_ID", 400
+    template = (
+        "'{device_id}' is not a device id. Real devices are ESP_ and 6 to 8 upper-case hex digits"
+        " (ESP_4F3A9C); mock devices are MOCK_ and upper-case letters or digits."
+    )
+
+
+class InvalidGpio(GatewayError):
+    code, status = "INVALID_GPIO", 400
+    template = "GPIO {gpio}: {reason}"
+
+
+class InvalidZone(GatewayError):
+    code, status = "INVALID_ZONE", 400
+    template = "'{zone_id}' is not a zone id. Use a to z, 0 to 9, '_' and '-', at most 32."
+
+
+class ValueOutOfRange(GatewayError):
+    code, status = "VALUE_OUT_OF_RANGE", 400
+    template = "{reason}"
+
+
+class UnknownVerb(GatewayError):
+    code, status = "UNKNOWN_COMMAND", 400
+    template = "'{command}' is not an actuator command. Use ON, OFF, PWM or TOGGLE."
+
+
+class UnknownSensorType(GatewayError):
+    code, status = "UNKNOWN_SENSOR_TYPE", 400
+    template = "'{sensor_type}' is not a known sensor type. Known types: {known}."
+
+
+class UnknownActuatorType(GatewayError):
+    code, status = "UNKNOWN_ACTUATOR_TYPE", 400
+    template = "'{actuator_type}' is not an actuator type. Use pump, relay, pwm or valve."
+
+
+class InvalidRule(GatewayError):
+    code, status = "INVALID_RULE", 400
+    template = "{path}: {reason}"
+
+
+class InvalidTimeRange(GatewayError):
+    code, status = "INVALID_TIME_RANGE", 400
+    template = "{reason}"
+
+
+class WeakPassword(GatewayError):
+    code, status = "WEAK_PASSWORD", 400
+    template = "The password is refused: {reason}"
+
+
+# 401, 403: who are you, and may you
+
+
+class NotAuthenticated(GatewayError):
+    code, status = "NOT_AUTHENTICATED", 401
+    template = "No access token was sent. Log in at /api/v1/auth/login and send it as a Bearer."
+
+
+class InvalidCredentials(GatewayError):
+    code, status = "INVALID_CREDENTIALS", 401
+    template = "The user name or the password is wrong."
+
+
+class InvalidToken(GatewayError):
+    code, status = "INVALID_TOKEN", 401
+    template = "The token is refused: {reason}. Log in again."
+
+
+class PermissionDenied(GatewayError):
+    code, status = "PERMISSION_DENIED", 403
+    template = "This needs the role {needed}; you are {role}. Ask an administrator."
+
+
+class SetupClosed(GatewayError):
+    code, status = "SETUP_CLOSED", 403
+    template = "The first administrator exists already. Log in, or ask that person for an account."
+
+
+# 404: it is not there
+
+
+class NotFound(GatewayError):
+    code, status = "NOT_FOUND", 404
+    template = "There is nothing at {path}. The endpoints are listed in docs/api.md."
+
+
+class UnknownDevice(GatewayError):
+    code, status = "ESP_NOT_FOUND", 404
+    template = "Device {device_id} is not registered. GET /api/v1/esp/devices lists those that are."
+
+
+class UnknownSensor(GatewayError):
+    code, status = "SENSOR_NOT_FOUND", 404
+    template = "Device {esp_id} has no sensor {sensor_type} on GPIO {gpio}."
+
+
+class UnknownActuator(GatewayError):
+    code, status = "ACTUATOR_NOT_FOUND", 404
+    template = (
+        "Device {esp_id} has no actuator on GPIO {gpio}."
+        " Configure it with POST /api/v1/actuators/{esp_id}/{gpio}."
+    )
+
+
+class UnknownRule(GatewayError):
+    code, status = "RULE_NOT_FOUND", 404
+    template = "There is no rule {rule_id}. GET /api/v1/logic/rules lists them."
+
+
+class UnknownActor(GatewayError):
+    code, status = "ACTOR_NOT_FOUND", 404
+    template = "There is no actor at {path}. GET /api/v1/system/tree lists them."
+
+
+class UnknownDeadLetter(GatewayError):
+    code, status = "DEAD_LETTER_NOT_FOUND", 404
+    template = "There is no dead letter {letter_id}; the oldest ones are dropped first."
+
+
+class MethodNotAllowed(GatewayError):
+    code, status = "METHOD_NOT_ALLOWED", 405
+    template = "{method} is not possible at {path}."
+
+
+# 409: it conflicts with the state of the system
+
+
+class DuplicateDevice(GatewayError):
+    code, status = "DUPLICATE_ESP", 409
+    template = "Device {device_id} is registered already. Approve it, or change it in place."
+
+
+class GpioConflict(GatewayError):
+    code, status = "GPIO_CONFLICT", 409
+    template = "GPIO {gpio} of {esp_id} is used by {user}. Remove that first, or choose another."
+
+
+class EmergencyStopActive(GatewayError):
+    code, status = "EMERGENCY_STOP_ACTIVE", 409
+    template = (
+        "{scope} is stopped since {since} ({reason}). Nothing is energised until an operator has"
+        " cleared the stop and operation has resumed."
+    )
+
+
+class CommandRefused(GatewayError):
+    code, status = "COMMAND_REFUSED", 409
+    template = "{reason}"
+
+
+class DeviceNotApproved(GatewayError):
+    code, status = "DEVICE_NOT_APPROVED", 409
+    template = "Device {esp_id} is {approval}. Approve it at /api/v1/esp/devices/{esp_id}/approve."
+
+
+class DeviceOffline(GatewayError):
+    code, status = "DEVICE_OFFLINE", 409
+    template = "Device {esp_id} is not online, so its state is in doubt: only OFF is accepted."
+
+
+class NoEmergencyStop(GatewayError):
+    code, status = "NO_EMERGENCY_STOP", 409
+    template = "{scope} is not stopped, so there is nothing to clear."
+
+
+class ClearLockedOut(GatewayError):
+    code, status = "CLEAR_LOCKED_OUT", 409
+    template = "The stop is {age_s:.1f} s old; devices accept a clear after {lockout_s} s. Wait."
+
+
+class InvalidTransition(GatewayError):
+    code, status = "INVALID_TRANSITION", 409
+    template = "{reason}"
+
+
+# 413, 415, 422, 429
+
+
+class BodyTooLarge(GatewayError):
+    code, status = "BODY_TOO_LARGE", 413
+    template = "The request body is larger than {limit_bytes} bytes."
+
+
+class UnsupportedMediaType(GatewayError):
+    code, status = "UNSUPPORTED_MEDIA_TYPE", 415
+    template = "Send the body as application/json, not {content_type}."
+
+
+class UnusableReading(GatewayError):
+    code, status = "UNUSABLE_READING", 422
+    template = "{reason}"
+
+
+class TooManyRequests(GatewayError):
+    code, status = "RATE_LIMITED", 429
+    template = "Too many requests. Try again in {retry_after_s} s."
+
+
+# 500, 503: the system
+
+
+class InternalError(GatewayError):
+    code, status = "INTERNAL_ERROR", 500
+    template = "The gateway failed on this request; the log has it under {request_id}."
+
+
+class ServiceUnavailable(GatewayError):
+    code, status = "SERVICE_UNAVAILABLE", 503
+    retry_after_s = 5
+    template = "{reason}"
+
+
+class DatabaseUnavailable(ServiceUnavailable):
+    code = "DATABASE_UNAVAILABLE"
+    template = "The database does not answer: {reason}. Control goes on; try again."
+
+
+class BrokerUnavailable(ServiceUnavailable):
+    code = "BROKER_UNAVAILABLE"
+    template = "The MQTT broker at {address} is not connected: {reason}."
+
+
+class GatewayOverloaded(ServiceUnavailable):
+    code = "OVERLOADED"
+    template = "{path} did not answer within {timeout_s} s or its mailbox is full. Try again."
+
+
+class StartupFailed(GatewayError):
+    """The gateway cannot start; the message tells the admin what to change."""
+
+    code = "STARTUP_FAILED"
+    template = "{reason}"

@@ -1,0 +1,1 @@
+"""The REST API: thin Falcon resources that translate, authorise and send a message."""

@@ -1,0 +1,1 @@
+"""Peewee models, migrations and repositories, the same on SQLite and PostgreSQL."""
