@@ -1,0 +1,244 @@
+"""What actors and the API say to each other when more than one place must know the words.
+
+Messages are frozen. Imperative names ask for something (`ApplyCommand`), past names tell what
+happened (`ReadingAccepted`). A message that is *asked* names its reply in the docstring; refusals
+come back as the errors of `godkaiser.errors`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from godkaiser.domain.entities import (
+    ActuatorConfig,
+    ActuatorKey,
+    Command,
+    DeviceRecord,
+    Issuer,
+    Reading,
+    SensorConfig,
+    SensorKey,
+)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all messages: frozen, compared by value."""
+
+
+# To /registrar: the one writer of what the gateway is configured to have
+
+
+class RegisterDevice(Message):
+    """Reply: DeviceRecord. Refusals: InvalidDeviceId, DuplicateDevice, DatabaseUnavailable."""
+
+    device_id: str
+    issuer: Issuer
+    name: str = ""
+    board: str = "esp32_wroom"
+    zone_id: str = ""
+
+
+class DecideApproval(Message):
+    """Reply: DeviceRecord. Refusals: UnknownDevice, InvalidTransition."""
+
+    device_id: str
+    approved: bool
+    issuer: Issuer
+    reason: str = ""
+
+
+class ConfigureSensor(Message):
+    """Create or change. Reply: SensorConfig. Refusals: UnknownDevice, GpioConflict, ..."""
+
+    config: SensorConfig
+    issuer: Issuer
+
+
+class ConfigureActuator(Message):
+    """Create or change. Reply: ActuatorConfig. Refusals: UnknownDevice, GpioConflict, ..."""
+
+    config: ActuatorConfig
+    issuer: Issuer
+
+
+class SaveRule(Message):
+    """Create (`rule_id` None) or replace. Reply: RuleView. Refusals: InvalidRule, UnknownRule.
+
+    `definition` is a `godkaiser.domain.rules.RuleDefinition`.
+    """
+
+    definition: Any
+    issuer: Issuer
+    rule_id: int | None = None
+
+
+class DeleteRule(Message):
+    """Reply: None. Refusals: UnknownRule."""
+
+    rule_id: int
+    issuer: Issuer
+
+
+# To /devices/<id>
+
+
+class SubmitReading(Message):
+    """A reading by REST. Reply: Reading, after it is on disk.
+
+    Refusals: UnknownSensor, ValueOutOfRange, DeviceNotApproved, DatabaseUnavailable.
+    """
+
+    key: SensorKey
+    raw: float
+    at: float | None
+    issuer: Issuer
+
+
+# To /safety
+
+
+class RequestCommand(Message):
+    """Ask for an actuator to be moved. Reply: `godkaiser.domain.safety.Verdict`, at once.
+
+    A verdict that does not allow is a reply, not an error. With `outcome_to` (any object with
+    `set(CommandOutcome)`), the device's answer is delivered there when it is known.
+    """
+
+    command: Command
+    outcome_to: Any = None
+
+
+class CommandOutcome(Message):
+    """How a command ended: confirmed, failed, timed_out, superseded or refused."""
+
+    correlation_id: str
+    state: str
+    message: str = ""
+    at: float = 0.0
+
+
+class StopAll(Message):
+    """Emergency stop of everything (`esp_id` and `zone_id` None), of a zone or of one device.
+
+    Reply: SafetyView, after the stop is on the wire and latched on disk. Never refused.
+    """
+
+    issuer: Issuer
+    reason: str
+    esp_id: str | None = None
+    zone_id: str | None = None
+
+
+class ClearStop(Message):
+    """Begin to clear a stop. Reply: SafetyView. Refusals: NoEmergencyStop, ClearLockedOut, ..."""
+
+    issuer: Issuer
+    reason: str = ""
+    esp_id: str | None = None
+    zone_id: str | None = None
+
+
+# What actors publish for everybody to read without asking (see ActorContext.publish)
+
+
+class DeviceView(Message):
+    """Published by /devices/<id> as "view"; readings as the SensorKey each."""
+
+    record: DeviceRecord
+    online: bool = False
+    last_seen: float | None = None
+    uptime_s: int | None = None
+    heap_free: int | None = None
+    wifi_rssi: int | None = None
+    wifi_ip: str = ""
+    firmware_state: int | None = None
+    sensor_count: int | None = None
+    actuator_count: int | None = None
+    config_sync: str = "unknown"
+    config_error: str = ""
+    sensors: tuple[SensorConfig, ...] = ()
+
+
+class ActuatorView(Message):
+    """Published by each actuator actor as "view"; `reported_value` None means unknown."""
+
+    config: ActuatorConfig
+    desired_value: float = 0.0
+    reported_value: float | None = None
+    reported_at: float | None = None
+    emergency: str = "unknown"
+    on_since: float | None = None
+    lease_until: float | None = None
+    owner: str = ""
+    pending_correlation_id: str = ""
+    last_outcome: CommandOutcome | None = None
+
+
+class StopView(Message):
+    scope: str
+    state: str
+    since: float
+    by: str
+    reason: str
+    confirmed: tuple[str, ...] = ()
+    unconfirmed: tuple[str, ...] = ()
+
+
+class SafetyView(Message):
+    """Published by /safety as "view"; `state` is the strictest of all scopes."""
+
+    state: str
+    stops: tuple[StopView, ...] = ()
+
+
+class RuleView(Message):
+    """Published by /rules/<id> as "view"; `definition` is a RuleDefinition."""
+
+    rule_id: int
+    definition: Any
+    truth: str = "unknown"
+    last_evaluated: float | None = None
+    last_fired: float | None = None
+    fired_count: int = 0
+    last_result: str = ""
+
+
+class LinkView(Message):
+    """Published by /link/broker as "view"."""
+
+    connected: bool
+    address: str
+    since: float
+    last_error: str = ""
+
+
+class RecorderView(Message):
+    """Published by /storage/recorder as "view"."""
+
+    stored: int = 0
+    duplicates: int = 0
+    batches: int = 0
+    waiting: int = 0
+    last_commit_ms: float = 0.0
+    last_error: str = ""
+
+
+# Events that several actors listen to
+
+
+class ReadingAccepted(Message):
+    reading: Reading
+
+
+class ActuatorStateChanged(Message):
+    key: ActuatorKey
+    value: float | None
+    at: float
+
+
+class DeviceLivenessChanged(Message):
+    device_id: str
+    online: bool
+    at: float
