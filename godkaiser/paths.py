@@ -1,0 +1,25 @@
+"""Where the actors live. A path names an actor for life; `gateway.py` builds the tree."""
+
+RECORDER = "/storage/recorder"
+JOURNAL = "/storage/journal"
+REGISTRAR = "/registrar"
+ACTUATORS = "/safety/actuators"
+SAFETY = "/safety/guard"
+DEVICES = "/devices"
+RULES = "/rules"
+BROKER = "/link/broker"
+ROUTER = "/link/router"
+TIMEKEEPER = "/timekeeper"
+API = "/api"
+
+
+def device(device_id: str) -> str:
+    return f"{DEVICES}/{device_id}"
+
+
+def actuator(esp_id: str, gpio: int) -> str:
+    return f"{ACTUATORS}/{esp_id}:{gpio}"
+
+
+def rule(rule_id: int) -> str:
+    return f"{RULES}/{rule_id}"

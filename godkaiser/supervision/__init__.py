@@ -1,0 +1,76 @@
+"""Supervision to OTP's standard on Pykka. Knows nothing of what its actors do.
+
+Read `spec.py` (what a child is), `strategy.py` (what a supervisor decides), `supervisor.py` (how it
+does it), `cell.py` (what lasts when an actor does not).
+"""
+
+from godkaiser.supervision.actor import Actor, ActorContext
+from godkaiser.supervision.cell import ActorState
+from godkaiser.supervision.dead_letters import DeadLetter, DeadLetters, Reason
+from godkaiser.supervision.errors import (
+    ActorCrashed,
+    ActorStopped,
+    AskCycle,
+    AskTimeout,
+    ChildExists,
+    InjectedCrash,
+    MailboxFull,
+    RestartIntensityExceeded,
+    SupervisionError,
+    UnknownPath,
+)
+from godkaiser.supervision.events import EventLog, LifeEvent, Step
+from godkaiser.supervision.handle import Handle
+from godkaiser.supervision.runtime import Runtime, ThreadedRuntime
+from godkaiser.supervision.spec import (
+    Backoff,
+    ChildSpec,
+    Intensity,
+    MailboxSpec,
+    Overflow,
+    Restart,
+    Strategy,
+)
+from godkaiser.supervision.supervisor import Supervisor, supervisor
+from godkaiser.supervision.system import ActorInfo, ActorSystem
+from godkaiser.supervision.system_messages import Down, RestartChild, StartChild, StopChild
+
+__all__ = [
+    "Actor",
+    "ActorContext",
+    "ActorCrashed",
+    "ActorInfo",
+    "ActorState",
+    "ActorStopped",
+    "ActorSystem",
+    "AskCycle",
+    "AskTimeout",
+    "Backoff",
+    "ChildExists",
+    "ChildSpec",
+    "DeadLetter",
+    "DeadLetters",
+    "Down",
+    "EventLog",
+    "Handle",
+    "InjectedCrash",
+    "Intensity",
+    "LifeEvent",
+    "MailboxFull",
+    "MailboxSpec",
+    "Overflow",
+    "Reason",
+    "Restart",
+    "RestartChild",
+    "RestartIntensityExceeded",
+    "Runtime",
+    "StartChild",
+    "Step",
+    "StopChild",
+    "Strategy",
+    "SupervisionError",
+    "Supervisor",
+    "ThreadedRuntime",
+    "UnknownPath",
+    "supervisor",
+]

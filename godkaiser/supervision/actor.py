@@ -1,0 +1,181 @@
+"""The base of every supervised actor, a Pykka actor whose life belongs to a supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pykka
+
+from godkaiser.supervision.errors import ProxyRefused
+
+if TYPE_CHECKING:
+    from godkaiser.supervision.cell import Cell
+    from godkaiser.supervision.handle import Handle
+    from godkaiser.supervision.timers import Timer
+
+
+class _PykkaInbox:
+    """The door through which Pykka's own `ActorRef` reaches the mailbox that outlives the actor."""
+
+    def __init__(self) -> None:
+        self.cell: Cell | None = None
+
+    def put(self, item: Any) -> None:
+        if isinstance(
+            item.message,
+            pykka.messages.ProxyCall | pykka.messages.ProxyGetAttr | pykka.messages.ProxySetAttr,
+        ):
+            msg = "supervised actors are not used through Pykka proxies: tell or ask a message"
+            raise ProxyRefused(msg)
+        if self.cell is None:
+            raise pykka.ActorDeadError
+        if isinstance(item.message, pykka.messages._ActorStop):
+            msg = "an actor's life belongs to its supervisor: ask that to stop it"
+            raise ProxyRefused(msg)
+        self.cell.deliver(item.message, item.reply_to)
+
+    def get(self) -> Any:
+        msg = "the runtime reads the mailbox, not Pykka's loop"
+        raise NotImplementedError(msg)
+
+    def empty(self) -> bool:
+        return self.cell is None or len(self.cell.mailbox) == 0
+
+
+class Actor(pykka.Actor):
+    """One incarnation of an actor.
+
+    Override `on_start` (load state), `on_receive` (one message; what it returns is the reply to an
+    ask) and `on_stop` (tidy up). All run in the actor's own thread, one at a time. An exception out
+    of `on_start` or `on_receive` ends the incarnation; the supervisor decides what follows.
+
+    Exceptions of the types in `refusals` are answers, not faults: they go to the asker, and the
+    actor lives on. Told rather than asked, such a message becomes a dead letter.
+
+    With `ready_after_start` False the actor says itself when it is ready (`context.declare_ready`),
+    and who is to start after it waits for that.
+    """
+
+    refusals: ClassVar[tuple[type[Exception], ...]] = ()
+    ready_after_start: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.context: ActorContext
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle one message. The default refuses it as a dead letter."""
+        return self.context.unhandled(message)
+
+    def on_stop_request(self) -> bool:
+        """Return True to keep running and call `context.exit()` later (supervisors do)."""
+        return False
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        return _PykkaInbox()
+
+    @staticmethod
+    def _create_future() -> pykka.Future[Any]:
+        return pykka.ThreadingFuture()
+
+    def _start_actor_loop(self) -> None:
+        msg = "start a supervised actor through a supervisor, not with Actor.start()"
+        raise TypeError(msg)
+
+
+class ActorContext:
+    """What an actor may do with its own place in the system. Use it only in the actor's thread."""
+
+    def __init__(self, cell: Cell, incarnation: int) -> None:
+        self._cell = cell
+        self._incarnation = incarnation
+
+    @property
+    def path(self) -> str:
+        return self._cell.path
+
+    @property
+    def incarnation(self) -> int:
+        """1 for the first, counting up with each restart."""
+        return self._incarnation
+
+    @property
+    def own(self) -> Handle:
+        """The actor's own handle, to give to others or to send itself a message."""
+        return self._cell.handle
+
+    def now(self) -> float:
+        """Wall clock, unix seconds."""
+        return self._cell.system.runtime.now()
+
+    def monotonic(self) -> float:
+        """A clock that never jumps, seconds."""
+        return self._cell.system.runtime.monotonic()
+
+    def random(self) -> float:
+        """In [0, 1), from the runtime's seeded source (jitter that a simulation replays)."""
+        return self._cell.system.runtime.random()
+
+    def handle(self, path: str) -> Handle:
+        """The lasting handle of another actor.
+
+        Raises:
+            UnknownPath: nobody lives there, or the subtree is private.
+        """
+        return self._cell.system.handle_for(self._cell, path)
+
+    def find(self, path: str) -> Handle | None:
+        return self._cell.system.find(path)
+
+    def schedule(self, delay_s: float, message: Any, key: Hashable | None = None) -> Timer:
+        """Send `message` to oneself after `delay_s`. A timer with the same `key` is replaced.
+
+        Timers end with the incarnation; a message of a cancelled timer is never handled.
+        """
+        return self._cell.schedule(self._incarnation, delay_s, message, key)
+
+    def cancel(self, key: Hashable) -> None:
+        self._cell.cancel_timer(key)
+
+    def publish(self, key: Hashable, value: Any) -> None:
+        """Let everybody read `value` without asking (the value must be frozen)."""
+        self._cell.published[key] = value
+
+    def withdraw(self, key: Hashable) -> None:
+        self._cell.published.pop(key, None)
+
+    def join(self, group: Hashable) -> None:
+        """Become a member of a process group, until one leaves it or ends for good."""
+        self._cell.system.groups.join(group, self._cell.handle)
+
+    def leave(self, group: Hashable) -> None:
+        self._cell.system.groups.leave(group, self._cell.handle)
+
+    def members(self, group: Hashable) -> tuple[Handle, ...]:
+        """Who is in the group: read without a lock."""
+        return self._cell.system.groups.members(group)
+
+    def watch(self, path: str) -> None:
+        """Be told `Down` each time that the incarnation at `path` ends."""
+        self._cell.system.watch(path, self._cell.handle)
+
+    def unhandled(self, message: Any, detail: str = "") -> None:
+        """Set a message aside that this actor has no use for."""
+        self._cell.set_aside_unhandled(message, detail)
+
+    def reject(self, message: Any, detail: str) -> None:
+        """Set a message aside whose content is bad, with what is wrong with it."""
+        self._cell.set_aside_rejected(message, detail)
+
+    def declare_ready(self) -> None:
+        self._cell.declare_ready(self._incarnation)
+
+    def take_reply(self) -> pykka.Future[Any] | None:
+        """Take over the reply to the message in hand: the actor will `set` it later itself."""
+        return self._cell.take_reply()
+
+    def exit(self, error: BaseException | None = None) -> None:
+        """End this incarnation after the message in hand: normally, or as crashed by `error`."""
+        self._cell.request_exit(self._incarnation, error)

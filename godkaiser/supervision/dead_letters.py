@@ -1,0 +1,88 @@
+"""Messages that nobody handled, with the reason, kept where they can be looked at and re-sent."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter, OrderedDict
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Reason(StrEnum):
+    CRASHED = "crashed"
+    STOPPED = "stopped"
+    OVERFLOW = "overflow"
+    SUPERSEDED = "superseded"
+    UNHANDLED = "unhandled"
+    REFUSED = "refused"
+    REJECTED = "rejected"
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """`at` is wall-clock unix seconds; `path` is who should have handled the message."""
+
+    letter_id: int
+    at: float
+    path: str
+    reason: Reason
+    message: Any
+    detail: str = ""
+    traceback: str = ""
+
+
+class DeadLetters:
+    """The newest letters up to a bound, and a count of all by reason."""
+
+    def __init__(self, keep: int = 1000) -> None:
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._letters: OrderedDict[int, DeadLetter] = OrderedDict()
+        self._ids = itertools.count(1)
+        self._counts: Counter[str] = Counter()
+
+    def add(
+        self,
+        *,
+        at: float,
+        path: str,
+        reason: Reason,
+        message: Any,
+        detail: str = "",
+        traceback: str = "",
+    ) -> None:
+        letter = DeadLetter(
+            letter_id=next(self._ids),
+            at=at,
+            path=path,
+            reason=reason,
+            message=message,
+            detail=detail,
+            traceback=traceback,
+        )
+        with self._lock:
+            self._counts[reason.value] += 1
+            self._letters[letter.letter_id] = letter
+            if len(self._letters) > self._keep:
+                self._letters.popitem(last=False)
+
+    def list(self, limit: int = 100) -> list[DeadLetter]:
+        """Newest first."""
+        with self._lock:
+            letters = list(self._letters.values())
+        return letters[: -limit - 1 : -1]
+
+    def take(self, letter_id: int) -> DeadLetter:
+        """Remove a letter to send it again.
+
+        Raises:
+            KeyError: it is not there (any more).
+        """
+        with self._lock:
+            return self._letters.pop(letter_id)
+
+    def counts(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._counts)

@@ -1,0 +1,58 @@
+"""What can go wrong between actors, for the one who sends."""
+
+from __future__ import annotations
+
+
+class SupervisionError(Exception):
+    """Base of the runtime's own errors."""
+
+
+class UnknownPath(SupervisionError, KeyError):
+    """No actor lives at the path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"no actor lives at {self.path}"
+
+
+class MailboxFull(SupervisionError):
+    """The receiver's mailbox is at its bound, and its policy is to refuse (or waited in vain)."""
+
+
+class ActorStopped(SupervisionError):
+    """The receiver ended for good before it handled the message."""
+
+
+class ActorCrashed(SupervisionError):
+    """The receiver crashed on the message that was asked; the cause is chained."""
+
+
+class AskTimeout(SupervisionError):
+    """No reply within the time that the asker gave."""
+
+
+class AskCycle(SupervisionError):
+    """The ask would wait for an actor that is, in the end, waiting for the asker."""
+
+
+class RestartIntensityExceeded(SupervisionError):
+    """A supervisor gave up: its children crashed more often than its intensity allows."""
+
+
+class StartTimeout(SupervisionError):
+    """A child did not become ready within its start timeout."""
+
+
+class ChildExists(SupervisionError):
+    """A child of that name is supervised already."""
+
+
+class ProxyRefused(SupervisionError):
+    """A Pykka proxy was used on a supervised actor; send a message instead."""
+
+
+class InjectedCrash(SupervisionError):
+    """A crash that a test or an administrator asked for."""

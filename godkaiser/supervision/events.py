@@ -1,0 +1,85 @@
+"""One structured event for each step of an actor's life (the SASL reports of OTP)."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+
+logger = logging.getLogger("godkaiser.supervision")
+
+
+class Step(StrEnum):
+    STARTED = "started"
+    READY = "ready"
+    CRASHED = "crashed"
+    RESTARTING = "restarting"
+    RESTARTED = "restarted"
+    GAVE_UP = "gave_up"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    STUCK = "stuck"
+    STALLED = "stalled"
+
+
+_LEVEL = {
+    Step.CRASHED: logging.ERROR,
+    Step.GAVE_UP: logging.CRITICAL,
+    Step.STUCK: logging.ERROR,
+    Step.STALLED: logging.WARNING,
+    Step.RESTARTING: logging.WARNING,
+    Step.RESTARTED: logging.WARNING,
+}
+
+
+class LifeEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """`at` is wall-clock unix seconds; `delay_s` is set for `restarting`."""
+
+    at: float
+    path: str
+    step: Step
+    incarnation: int
+    detail: str = ""
+    traceback: str = ""
+    delay_s: float = 0.0
+
+
+class EventLog:
+    """Keeps the newest events and hands each to its listeners, in the thread where it happened.
+
+    A listener must not block. One that raises is logged and counted, and does not disturb the actor
+    whose life it was told about.
+    """
+
+    def __init__(self, keep: int = 1000) -> None:
+        self._recent: deque[LifeEvent] = deque(maxlen=keep)
+        self._listeners: tuple[Callable[[LifeEvent], None], ...] = ()
+        self.listener_failures = 0
+
+    def subscribe(self, listener: Callable[[LifeEvent], None]) -> None:
+        self._listeners = (*self._listeners, listener)
+
+    def recent(self) -> list[LifeEvent]:
+        return list(self._recent)
+
+    def emit(self, event: LifeEvent) -> None:
+        self._recent.append(event)
+        level = _LEVEL.get(event.step, logging.DEBUG)
+        if logger.isEnabledFor(level):
+            logger.log(
+                level,
+                "actor %s %s%s",
+                event.path,
+                event.step.value,
+                f": {event.detail}" if event.detail else "",
+                extra={"actor": event.path, "step": event.step.value},
+            )
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                self.listener_failures += 1
+                logger.exception("a listener of life events failed")

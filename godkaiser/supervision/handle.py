@@ -1,0 +1,56 @@
+"""The lasting address of an actor: valid across its restarts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from godkaiser.supervision.cell import Cell
+
+
+class Handle:
+    """Sends to whoever lives at the path now. Safe from any thread."""
+
+    __slots__ = ("_cell", "tell")
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self.tell = cell.tell
+        """tell(message): put it into the mailbox.
+
+        A message to an actor that ended for good, or that a full mailbox refuses, goes to the dead
+        letters: the sender is not the one to crash for it. Under `Overflow.BLOCK` it waits.
+        """
+
+    @property
+    def path(self) -> str:
+        return self._cell.path
+
+    def tell_urgent(self, message: Any) -> None:
+        """Like tell, overtaking all ordinary messages."""
+        self._cell.tell_urgent(message)
+
+    def offer(self, message: Any) -> bool:
+        """Like tell, but False instead of a dead letter when the mailbox is full or closed."""
+        return self._cell.offer(message)
+
+    def ask(self, message: Any, *, timeout_s: float, urgent: bool = False) -> Any:
+        """Send and wait for the reply.
+
+        Raises:
+            AskTimeout: no reply in time.
+            MailboxFull, ActorStopped: it was not delivered.
+            ActorCrashed: the actor crashed on it.
+            AskCycle: the actor is waiting, in the end, for the asker.
+            Exception: a refusal of the actor (one of its declared `refusals`).
+        """
+        return self._cell.ask(message, timeout_s=timeout_s, urgent=urgent)
+
+    def __repr__(self) -> str:
+        return f"<Handle {self._cell.path}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Handle) and other._cell is self._cell
+
+    def __hash__(self) -> int:
+        return hash(self._cell.path)

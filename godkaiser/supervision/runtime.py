@@ -1,0 +1,133 @@
+"""The seam between actors and what runs them: threads and real time here, a seeded scheduler and a
+virtual clock in `simulation.py`. Everything above this module is the same code in both.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pykka
+
+from godkaiser.supervision.events import Step
+from godkaiser.supervision.mailbox import Mailbox
+from godkaiser.supervision.timers import Timer, TimerThread
+
+if TYPE_CHECKING:
+    from godkaiser.supervision.cell import Cell
+    from godkaiser.supervision.spec import MailboxSpec
+    from godkaiser.supervision.system import ActorSystem
+
+
+class Runtime(Protocol):
+    """What an actor system needs of the world."""
+
+    def bind(self, system: ActorSystem) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def now(self) -> float: ...
+    def monotonic(self) -> float: ...
+    def random(self) -> float: ...
+    def new_mailbox(self, spec: MailboxSpec, cell: Cell) -> Mailbox: ...
+    def new_future(self) -> pykka.Future[Any]: ...
+    def spawn(self, cell: Cell, incarnation: int) -> None: ...
+    def add_timer(self, timer: Timer) -> None: ...
+    def stack_of(self, cell: Cell) -> str: ...
+
+
+def _no_reader_yet() -> None:
+    """Wake nobody: the first reader looks before it waits."""
+
+
+class ThreadedRuntime:
+    """One daemon thread an actor, as Pykka's ThreadingActor has it.
+
+    A Python thread cannot be killed: one that never returns from a message is given up by its
+    supervisor and, being a daemon, does not keep the process from ending.
+    """
+
+    def __init__(self, *, stall_check_s: float = 1.0, seed: int | None = None) -> None:
+        self._random = random.Random(seed)
+        self._timers = TimerThread(time.monotonic)
+        self._stall_check_s = stall_check_s
+        self._stalled: dict[str, float] = {}
+        self._system: ActorSystem | None = None
+        self.now = time.time
+        self.monotonic = time.monotonic
+        self.random = self._random.random
+
+    def bind(self, system: ActorSystem) -> None:
+        self._system = system
+
+    def start(self) -> None:
+        self._timers.start()
+        self._schedule_stall_check()
+
+    def stop(self) -> None:
+        self._timers.stop()
+
+    def new_mailbox(self, spec: MailboxSpec, cell: Cell) -> Mailbox:  # noqa: ARG002
+        return Mailbox(spec, _no_reader_yet)
+
+    def new_future(self) -> pykka.Future[Any]:
+        return pykka.ThreadingFuture()
+
+    def add_timer(self, timer: Timer) -> None:
+        self._timers.add(timer)
+
+    def spawn(self, cell: Cell, incarnation: int) -> None:
+        thread = threading.Thread(
+            target=self._run, args=(cell, incarnation), name=cell.path, daemon=True
+        )
+        thread.start()
+
+    def _run(self, cell: Cell, incarnation: int) -> None:
+        signal = threading.Lock()
+        signal.acquire()
+        mailbox = cell.mailbox
+        mailbox.attach(signal.release)
+        cell.thread_id = threading.get_ident()
+        cell.system.asking.enter(cell)
+        actor = cell.begin(incarnation)
+        if actor is None:
+            return
+        take = mailbox.take
+        handle = cell.handle_envelope
+        wait = signal.acquire
+        while True:
+            envelope = take()
+            if envelope is None:
+                wait()
+            elif not handle(actor, incarnation, envelope):
+                return
+
+    def stack_of(self, cell: Cell) -> str:
+        """The stack of the thread that runs the actor now; "" when it runs none."""
+        frame = sys._current_frames().get(cell.thread_id or 0)
+        return "" if frame is None else "".join(traceback.format_stack(frame))
+
+    # ---- the stall detector
+
+    def _schedule_stall_check(self) -> None:
+        due = self.monotonic() + self._stall_check_s
+        self._timers.add(Timer(due, 0, None, self._check_for_stalls))
+
+    def _check_for_stalls(self, _timer: Timer) -> None:
+        if self._system is None:
+            return
+        now = self.monotonic()
+        for cell in self._system.cells():
+            envelope = cell.current
+            since = cell.current_since
+            if envelope is None or now - since < cell.spec.stall_after_s:
+                continue
+            if self._stalled.get(cell.path) == since:
+                continue
+            self._stalled[cell.path] = since
+            detail = f"has held {type(envelope.message).__name__} for {now - since:.1f} s"
+            cell.emit(Step.STALLED, detail=detail, trace=self.stack_of(cell))
+        self._schedule_stall_check()

@@ -1,0 +1,88 @@
+"""Child specs: what to start, and what to do when it ends. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from godkaiser.supervision.actor import Actor
+
+
+class Restart(StrEnum):
+    """When a child that ended is started again (OTP's words)."""
+
+    PERMANENT = "permanent"
+    TRANSIENT = "transient"
+    TEMPORARY = "temporary"
+
+
+class Strategy(StrEnum):
+    """Which siblings share the fate of a child that crashed (OTP's words)."""
+
+    ONE_FOR_ONE = "one_for_one"
+    ONE_FOR_ALL = "one_for_all"
+    REST_FOR_ONE = "rest_for_one"
+
+
+class Overflow(StrEnum):
+    """What a full mailbox does to the next message."""
+
+    BLOCK = "block"
+    REFUSE = "refuse"
+    KEEP_NEWEST = "keep_newest"
+
+
+class MailboxSpec(msgspec.Struct, frozen=True):
+    """`block_timeout_s` bounds the wait of a sender under `Overflow.BLOCK`."""
+
+    capacity: int = 10_000
+    overflow: Overflow = Overflow.REFUSE
+    block_timeout_s: float = 30.0
+
+
+class Intensity(msgspec.Struct, frozen=True):
+    """At most `max_restarts` restarts within `within_s` seconds; one more escalates."""
+
+    max_restarts: int = 5
+    within_s: float = 60.0
+
+
+class Backoff(msgspec.Struct, frozen=True):
+    """Delay before the n-th restart in a row: none for the first, then `base_s * factor**(n-2)` up
+    to `max_s`, each spread by `jitter` (a fraction). A child that ran for `healthy_after_s` starts
+    again from the beginning.
+    """
+
+    base_s: float = 0.1
+    factor: float = 2.0
+    max_s: float = 30.0
+    jitter: float = 0.2
+    healthy_after_s: float = 10.0
+
+
+class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One child of a supervisor.
+
+    `factory` makes a fresh actor for each incarnation, in the actor's own thread. `retry_budget` is
+    how often the message in hand at a crash is tried again before it becomes a dead letter.
+    `private` hides the subtree from `ActorSystem.handle`: only who is given a handle can send.
+    """
+
+    name: str
+    factory: Callable[[], Actor]
+    restart: Restart = Restart.PERMANENT
+    start_timeout_s: float = 30.0
+    shutdown_timeout_s: float = 5.0
+    mailbox: MailboxSpec = MailboxSpec()
+    retry_budget: int = 0
+    stall_after_s: float = 10.0
+    private: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name:
+            msg = f"a child's name is a path segment without '/', not {self.name!r}"
+            raise ValueError(msg)

@@ -1,0 +1,253 @@
+"""The actor system: the registry of paths, and what all actors share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from godkaiser.supervision.asking import Asking
+from godkaiser.supervision.cell import ActorState, Cell
+from godkaiser.supervision.dead_letters import DeadLetters
+from godkaiser.supervision.errors import RestartIntensityExceeded, UnknownPath
+from godkaiser.supervision.events import EventLog, Step
+from godkaiser.supervision.groups import Groups
+from godkaiser.supervision.system_messages import Crash, Stop
+
+if TYPE_CHECKING:
+    from godkaiser.supervision.handle import Handle
+    from godkaiser.supervision.runtime import Runtime
+    from godkaiser.supervision.spec import ChildSpec
+
+
+class ActorInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A glance at one actor, taken while it runs. Ages in seconds, times in unix seconds."""
+
+    path: str
+    kind: str
+    state: str
+    incarnation: int
+    restarts: int
+    handled: int
+    mailbox_depth: int
+    mailbox_high_water: int
+    mailbox_capacity: int
+    mailbox_refused: int
+    oldest_age_s: float
+    busy_s: float
+    started_at: float | None
+    last_error: str
+    last_error_at: float | None
+
+
+class ActorSystem:
+    """One tree of actors under one root supervisor, run by one runtime."""
+
+    def __init__(self, root: ChildSpec, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.events = EventLog()
+        self.dead_letters = DeadLetters()
+        self.groups = Groups()
+        self.asking = Asking()
+        self.ready = threading.Event()
+        self.terminated = threading.Event()
+        self.failure: BaseException | None = None
+        self._cells: dict[str, Cell] = {}
+        self._children: dict[str, dict[str, Cell]] = {}
+        self._registry = threading.Lock()
+        runtime.bind(self)
+        self._root = Cell(self, "/", root, None)
+        self._cells["/"] = self._root
+
+    # ---- life
+
+    def start(self) -> None:
+        """Start the tree; `ready` is set when every static child is ready."""
+        self.runtime.start()
+        self.events.subscribe(self._watch_root)
+        incarnation = self._root.prepare_incarnation()
+        self.runtime.spawn(self._root, incarnation)
+
+    def request_stop(self) -> None:
+        """Begin the ordered stop; `terminated` is set when it is done."""
+        if self._root.live:
+            self.send_stop(self._root)
+        else:
+            self.terminated.set()
+
+    def stop(self, timeout_s: float = 60.0) -> bool:
+        """Stop in order and wait; False when it took longer than `timeout_s`."""
+        self.request_stop()
+        done = self.terminated.wait(timeout_s)
+        self.runtime.stop()
+        return done
+
+    @property
+    def exit_code(self) -> int:
+        """For the process: 0 after an ordered stop, 70 (EX_SOFTWARE) when the root gave up."""
+        return 0 if self.failure is None else 70
+
+    def _watch_root(self, event: Any) -> None:
+        if event.path == "/" and event.step is Step.READY:
+            self.ready.set()
+
+    # ---- addressing
+
+    def handle(self, path: str) -> Handle:
+        """The lasting handle of who lives at `path`; no lock.
+
+        Raises:
+            UnknownPath: nobody lives there, or the subtree is private.
+        """
+        cell = self._cells.get(path)
+        if cell is None or cell.private_root is not None:
+            raise UnknownPath(path)
+        return cell.handle
+
+    def find(self, path: str) -> Handle | None:
+        cell = self._cells.get(path)
+        return None if cell is None or cell.private_root is not None else cell.handle
+
+    def handle_for(self, asker: Cell, path: str) -> Handle:
+        """Like `handle`; a private subtree is open to the siblings of its root."""
+        cell = self._cells.get(path)
+        if cell is None:
+            raise UnknownPath(path)
+        root = cell.private_root
+        if root is not None and root.parent is not asker.parent:
+            raise UnknownPath(path)
+        return cell.handle
+
+    def published(self, path: str) -> dict[Hashable, Any]:
+        """What the actor at `path` published, as of now; empty when nobody lives there."""
+        cell = self._cells.get(path)
+        return {} if cell is None else cell.published.copy()
+
+    def published_value(self, path: str, key: Hashable) -> Any:
+        cell = self._cells.get(path)
+        return None if cell is None else cell.published.get(key)
+
+    def children(self, path: str) -> list[str]:
+        """The paths of the children of `path`, in the order of their first start."""
+        return [cell.path for cell in self._children.get(path, {}).copy().values()]
+
+    def watch(self, path: str, watcher: Handle) -> None:
+        cell = self._cells.get(path)
+        if cell is None:
+            raise UnknownPath(path)
+        if watcher not in cell.watchers:
+            cell.watchers = (*cell.watchers, watcher)
+
+    # ---- looking at it
+
+    def tree(self) -> list[ActorInfo]:
+        """Every actor, parents before children."""
+        found: list[ActorInfo] = []
+        pending = [self._root]
+        while pending:
+            cell = pending.pop()
+            found.append(self._info(cell))
+            pending.extend(reversed(self.children_of(cell)))
+        return found
+
+    def info(self, path: str) -> ActorInfo:
+        cell = self._cells.get(path)
+        if cell is None:
+            raise UnknownPath(path)
+        return self._info(cell)
+
+    def _info(self, cell: Cell) -> ActorInfo:
+        now = self.runtime.monotonic()
+        oldest = cell.mailbox.oldest()
+        return ActorInfo(
+            path=cell.path,
+            kind=cell.kind,
+            state=cell.state.value,
+            incarnation=cell.incarnation,
+            restarts=cell.restarts,
+            handled=cell.handled,
+            mailbox_depth=len(cell.mailbox),
+            mailbox_high_water=cell.mailbox.high_water,
+            mailbox_capacity=cell.mailbox.capacity,
+            mailbox_refused=cell.mailbox.refused,
+            oldest_age_s=0.0 if oldest is None else max(now - oldest.enqueued_at, 0.0),
+            busy_s=max(now - cell.current_since, 0.0) if cell.current is not None else 0.0,
+            started_at=cell.started_at,
+            last_error=cell.last_error,
+            last_error_at=cell.last_error_at,
+        )
+
+    def crash(self, path: str, detail: str = "crash on request") -> None:
+        """Make the actor at `path` crash, so that its supervisor restarts it."""
+        cell = self._cells.get(path)
+        if cell is None:
+            raise UnknownPath(path)
+        cell.tell_system(Crash(detail))
+
+    def resend(self, letter_id: int) -> None:
+        """Send a dead letter again to where it was meant for.
+
+        Raises:
+            KeyError: the letter is gone.
+            UnknownPath: nobody lives there any more; the letter is kept.
+        """
+        letter = self.dead_letters.take(letter_id)
+        cell = self._cells.get(letter.path)
+        if cell is None:
+            self.dead_letters.add(
+                at=letter.at,
+                path=letter.path,
+                reason=letter.reason,
+                message=letter.message,
+                detail=letter.detail,
+                traceback=letter.traceback,
+            )
+            raise UnknownPath(letter.path)
+        cell.tell(letter.message)
+
+    def cells(self) -> list[Cell]:
+        return list(self._cells.copy().values())
+
+    # ---- for supervisors and cells
+
+    def children_of(self, cell: Cell) -> list[Cell]:
+        return list(self._children.get(cell.path, {}).copy().values())
+
+    def cell_for(self, parent: Cell, spec: ChildSpec) -> Cell:
+        """The child's cell: the one that is there (its mailbox waits), or a new one."""
+        path = f"{'' if parent.path == '/' else parent.path}/{spec.name}"
+        with self._registry:
+            cell = self._cells.get(path)
+            if cell is not None and cell.state is not ActorState.STOPPED:
+                cell.spec = spec
+                return cell
+            cell = Cell(self, path, spec, parent)
+            self._cells[path] = cell
+            self._children.setdefault(parent.path, {})[spec.name] = cell
+            return cell
+
+    def forget(self, cell: Cell) -> None:
+        self.groups.leave_all(cell.handle)
+        with self._registry:
+            if self._cells.get(cell.path) is cell:
+                del self._cells[cell.path]
+                if cell.parent is not None:
+                    self._children.get(cell.parent.path, {}).pop(cell.name, None)
+                self._children.pop(cell.path, None)
+
+    def send_stop(self, cell: Cell) -> None:
+        cell.tell_system(Stop())
+
+    def incarnation_ended(self, cell: Cell, incarnation: int, error: BaseException | None) -> None:
+        """Called once for each end of an incarnation, in its thread."""
+        if error is not None and not isinstance(error, RestartIntensityExceeded):
+            # Children are linked to their supervisor: a crashed one takes them down.
+            for child in self.children_of(cell):
+                if child.live:
+                    self.send_stop(child)
+        if cell is self._root:
+            self.failure = error
+            self._root.end_for_good()
+            self.terminated.set()

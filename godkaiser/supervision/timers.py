@@ -1,0 +1,103 @@
+"""Timers: a message to oneself, later."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Hashable
+
+
+class Timer:
+    """One pending message; `cancelled` also stops one that is in the mailbox already."""
+
+    __slots__ = ("cancelled", "due", "fire", "incarnation", "key")
+
+    def __init__(
+        self,
+        due: float,
+        incarnation: int,
+        key: Hashable | None,
+        fire: Callable[[Timer], None],
+    ) -> None:
+        self.due = due
+        self.incarnation = incarnation
+        self.key = key
+        self.fire = fire
+        self.cancelled = False
+
+
+class TimerQueue:
+    """Timers by due time. Not thread-safe by itself; the owner brings the lock and the clock."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, timer: Timer) -> None:
+        heapq.heappush(self._heap, (timer.due, next(self._order), timer))
+
+    def next_due(self) -> float | None:
+        while self._heap and self._heap[0][2].cancelled:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now: float) -> list[Timer]:
+        due: list[Timer] = []
+        while self._heap and self._heap[0][0] <= now:
+            timer = heapq.heappop(self._heap)[2]
+            if not timer.cancelled:
+                due.append(timer)
+        return due
+
+
+class TimerThread:
+    """Fires timers of a monotonic clock in one daemon thread; `fire` must not block."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._queue = TimerQueue()
+        self._changed = threading.Condition()
+        self._running = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        with self._changed:
+            if self._running:
+                return
+            self._running = True
+        self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        with self._changed:
+            self._running = False
+            self._changed.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    def add(self, timer: Timer) -> None:
+        with self._changed:
+            self._queue.add(timer)
+            if self._queue.next_due() == timer.due:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._running:
+                    return
+                due_at = self._queue.next_due()
+                if due_at is None:
+                    self._changed.wait()
+                    continue
+                wait_s = due_at - self._clock()
+                if wait_s > 0:
+                    self._changed.wait(wait_s)
+                    continue
+                due = self._queue.pop_due(self._clock())
+            for timer in due:
+                timer.fire(timer)
