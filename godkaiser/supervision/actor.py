@@ -143,6 +143,14 @@ class ActorContext:
         """Let everybody read `value` without asking (the value must be frozen)."""
         self._cell.published[key] = value
 
+    def recall(self, key: Hashable) -> Any:
+        """What this actor published last under `key`, also before a crash; None if nothing."""
+        return self._cell.published.get(key)
+
+    def backlog(self) -> int:
+        """How many messages wait behind the one in hand."""
+        return len(self._cell.mailbox)
+
     def withdraw(self, key: Hashable) -> None:
         self._cell.published.pop(key, None)
 

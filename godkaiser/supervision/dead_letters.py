@@ -6,9 +6,12 @@ import itertools
 import threading
 from collections import Counter, OrderedDict
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Reason(StrEnum):
@@ -42,6 +45,11 @@ class DeadLetters:
         self._letters: OrderedDict[int, DeadLetter] = OrderedDict()
         self._ids = itertools.count(1)
         self._counts: Counter[str] = Counter()
+        self._listeners: tuple[Callable[[DeadLetter], None], ...] = ()
+
+    def subscribe(self, listener: Callable[[DeadLetter], None]) -> None:
+        """Tell `listener` of each new letter, in the thread where it arose; it must not block."""
+        self._listeners = (*self._listeners, listener)
 
     def add(
         self,
@@ -67,6 +75,8 @@ class DeadLetters:
             self._letters[letter.letter_id] = letter
             if len(self._letters) > self._keep:
                 self._letters.popitem(last=False)
+        for listener in self._listeners:
+            listener(letter)
 
     def list(self, limit: int = 100) -> list[DeadLetter]:
         """Newest first."""
