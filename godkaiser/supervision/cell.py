@@ -114,6 +114,10 @@ class Cell:
         self._timers: dict[Hashable, Timer] = {}
         self._anonymous_timers: set[Timer] = set()
 
+    @property
+    def ended(self) -> bool:
+        return self.state is ActorState.STOPPED
+
     # ---- sending, from any thread
 
     def tell(self, message: Any) -> None:

@@ -26,6 +26,11 @@ class Handle:
     def path(self) -> str:
         return self._cell.path
 
+    @property
+    def alive(self) -> bool:
+        """False once the actor has ended for good; a new one at the path has a new handle."""
+        return not self._cell.ended
+
     def tell_urgent(self, message: Any) -> None:
         """Like tell, overtaking all ordinary messages."""
         self._cell.tell_urgent(message)
