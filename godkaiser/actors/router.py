@@ -1,0 +1,118 @@
+"""The router: topic to actor. It splits the topic, never looks into a payload, and lets nothing
+vanish: what has no receiver is counted by reason and set aside where it can be seen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from godkaiser import paths
+from godkaiser.messages import Message
+from godkaiser.mqtt.connection import Inbound
+from godkaiser.mqtt.ports import AckPort
+from godkaiser.protocol.topics import BROADCAST_EMERGENCY, DeviceTopic, Tail, parse
+from godkaiser.supervision import Actor, Handle
+
+PUBLISH_COUNTS_EVERY_S = 1.0
+REGISTERING = frozenset({Tail.HEARTBEAT})
+
+
+class DeviceMessage(Message):
+    """To /devices/<id>: a message of its device, not yet decoded."""
+
+    topic: DeviceTopic
+    inbound: Inbound
+
+
+class UnknownDeviceSeen(Message):
+    """To /registrar: a heartbeat of a device that has no actor."""
+
+    device_id: str
+    first: DeviceMessage
+
+
+class BroadcastSeen(Message):
+    """To /safety/guard: somebody published on the emergency broadcast topic."""
+
+    payload: bytes
+    retained: bool
+
+
+class PublishCounts(Message):
+    """To oneself: show the counters."""
+
+
+class RouterActor(Actor):
+    def __init__(self, acks: AckPort) -> None:
+        super().__init__()
+        self._acks = acks
+        self._devices: dict[str, Handle] = {}
+        self._counts: Counter[str] = Counter()
+
+    def on_start(self) -> None:
+        self._counts = Counter(self.context.recall("counts") or {})
+        self._schedule_counts()
+
+    def on_receive(self, message: object) -> None:
+        if isinstance(message, Inbound):
+            self._route(message)
+        elif isinstance(message, PublishCounts):
+            self.context.publish("counts", dict(self._counts))
+            self._schedule_counts()
+        else:
+            self.context.unhandled(message)
+
+    def _route(self, inbound: Inbound) -> None:
+        if not inbound.payload:
+            # Retained messages being cleared, our own among them.
+            self._done_with(inbound, "empty")
+            return
+        topic = parse(inbound.topic)
+        if topic is None:
+            self._route_other(inbound)
+            return
+        if topic.tail.to_device:
+            # Our own publications come back under the wildcard.
+            self._done_with(inbound, "own")
+            return
+        device = self._device(topic.device_id)
+        message = DeviceMessage(topic=topic, inbound=inbound)
+        if device is not None:
+            self._counts["routed"] += 1
+            device.tell(message)
+        elif topic.tail in REGISTERING:
+            self._counts["registering"] += 1
+            self.context.handle(paths.REGISTRAR).tell(
+                UnknownDeviceSeen(device_id=topic.device_id, first=message)
+            )
+        else:
+            self.context.reject(message, f"device {topic.device_id} is not registered")
+            self._done_with(inbound, "unregistered")
+
+    def _route_other(self, inbound: Inbound) -> None:
+        if inbound.topic == BROADCAST_EMERGENCY:
+            self.context.handle(paths.SAFETY).tell_urgent(
+                BroadcastSeen(payload=inbound.payload, retained=inbound.retain)
+            )
+            self._done_with(inbound, "broadcast")
+        else:
+            self.context.reject(inbound, f"no such topic in the device contract: {inbound.topic}")
+            self._done_with(inbound, "unknown_topic")
+
+    def _device(self, device_id: str) -> Handle | None:
+        handle = self._devices.get(device_id)
+        if handle is None or not handle.alive:
+            handle = self.context.find(paths.device(device_id))
+            if handle is None:
+                self._devices.pop(device_id, None)
+            else:
+                self._devices[device_id] = handle
+        return handle
+
+    def _done_with(self, inbound: Inbound, reason: str) -> None:
+        self._counts[reason] += 1
+        if inbound.qos:
+            self._acks.acknowledge([(inbound.session, inbound.mid)])
+
+    def _schedule_counts(self) -> None:
+        self.context.schedule(PUBLISH_COUNTS_EVERY_S, PublishCounts(), key="counts")

@@ -1,0 +1,218 @@
+"""One connection to the broker for one life: made, used, dropped, never re-used.
+
+A client that reconnects by itself would send again what it had queued, and a command that waited
+through an outage must not move anything afterwards. So each connection has a client of its own, and
+what was in it ends with it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MessageType
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+CONNECT_TIMEOUT_S = 5.0
+OUTGOING_WINDOW = 2000
+
+
+class BrokerAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the broker is and how to be let in."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+    ca_cert: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    keepalive_s: int = 30
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Will(msgspec.Struct, frozen=True):
+    topic: str
+    payload: bytes
+
+
+class Inbound(msgspec.Struct, frozen=True):
+    """A message as it came from the broker. `session` is the connection that must acknowledge."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    mid: int
+    retain: bool
+    dup: bool
+    session: int
+    received_at: float
+
+
+class NotConnected(Exception):
+    """There is no connection to the broker now."""
+
+
+class Connection:
+    """A connected client. Callbacks run in its network thread and must not block for long."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        client_id: str,
+        session: int,
+        *,
+        persistent: bool = False,
+        will: Will | None = None,
+        on_message: Callable[[mqtt.MQTTMessage], None] | None = None,
+        on_lost: Callable[[int, str], None],
+    ) -> None:
+        self.session = session
+        self._address = address
+        self._on_lost = on_lost
+        self._connected = threading.Event()
+        self._refusal = ""
+        self._closing = False
+        self._client = client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=not persistent,
+            protocol=mqtt.MQTTv311,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(OUTGOING_WINDOW)
+        client.max_queued_messages_set(OUTGOING_WINDOW * 4)
+        if address.username:
+            client.username_pw_set(address.username, address.password or None)
+        if address.tls:
+            client.tls_set_context(_tls_context(address))
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=True)
+        client.on_socket_open = _without_nagle
+        client.on_connect = self._note_connect
+        client.on_disconnect = self._note_disconnect
+        if on_message is not None:
+            client.on_message = lambda _client, _userdata, message: on_message(message)
+
+    def open(self) -> None:
+        """Connect and wait for the broker's answer.
+
+        Raises:
+            NotConnected: refused, unreachable or silent; the text says which.
+        """
+        try:
+            self._client.connect(
+                self._address.host, self._address.port, self._address.keepalive_s
+            )
+        except (OSError, ValueError) as error:
+            raise NotConnected(_describe(error)) from error
+        self._client.loop_start()
+        answered = self._connected.wait(CONNECT_TIMEOUT_S)
+        if not answered or self._refusal:
+            self.close()
+            raise NotConnected(self._refusal or f"no answer within {CONNECT_TIMEOUT_S:.0f} s")
+
+    @property
+    def is_open(self) -> bool:
+        return self._client.is_connected()
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        self._client.subscribe([(topic, 1) for topic in topics])
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> None:
+        """Hand over to the network thread, which sends at once.
+
+        Raises:
+            NotConnected: nothing was queued.
+        """
+        if not self._client.is_connected():
+            raise NotConnected
+        info = self._client.publish(topic, payload, qos, retain)
+        if info.rc not in (mqtt.MQTT_ERR_SUCCESS, mqtt.MQTT_ERR_NO_CONN):
+            raise NotConnected(mqtt.error_string(info.rc))
+
+    def publish_and_wait(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout_s: float
+    ) -> bool:
+        """Publish and wait until the broker has acknowledged; False when it did not in time."""
+        if not self._client.is_connected():
+            return False
+        info = self._client.publish(topic, payload, qos, retain)
+        try:
+            info.wait_for_publish(timeout_s)
+        except (RuntimeError, ValueError):
+            return False
+        return info.is_published()
+
+    def acknowledge(self, mids: Sequence[int]) -> None:
+        """Send PUBACKs for QoS 1 messages, all in one write.
+
+        Paho has no call for many; one packet queued for each would cost a system call each, which
+        is most of what a small message costs. A PUBACK is four bytes, so they are joined here.
+        """
+        if not mids:
+            return
+        packets = b"".join(struct.pack("!BBH", MessageType.PUBACK << 4, 2, mid) for mid in mids)
+        self._client._packet_queue(int(MessageType.PUBACK), packets, mids[0], 1)
+
+    def close(self) -> None:
+        """Say good-bye and end the network thread."""
+        self._closing = True
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _note_connect(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        _flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._refusal = f"the broker refused the connection: {reason}"
+        self._connected.set()
+
+    def _note_disconnect(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        _flags: mqtt.DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if not self._closing:
+            self._on_lost(self.session, str(reason))
+
+
+def _without_nagle(_client: mqtt.Client, _userdata: object, sock: object) -> None:
+    # Nagle's algorithm and delayed acknowledgement together cost 40 ms a small message.
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=address.ca_cert or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if address.client_cert:
+        context.load_cert_chain(address.client_cert, address.client_key or None)
+    return context
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: no broker listens there"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
+    return str(error) or type(error).__name__
