@@ -1,0 +1,114 @@
+"""From bytes to a typed message, or a `PayloadError` that says what is wrong; nothing else, ever."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from godkaiser.protocol import tolerance
+from godkaiser.protocol.errors import PayloadError
+from godkaiser.protocol.inbound import (
+    ActuatorAlert,
+    ActuatorResponse,
+    ActuatorStatus,
+    ConfigResponse,
+    DeviceMessageBody,
+    EmergencyAck,
+    EmergencyError,
+    EmergencyResponse,
+    ErrorEvent,
+    Heartbeat,
+    IntentOutcome,
+    Observed,
+    RecoveryConfirm,
+    SensorData,
+    SensorResponse,
+    SessionAnnounce,
+    Will,
+)
+from godkaiser.protocol.topics import DeviceTopic, Tail
+
+MAX_PAYLOAD_BYTES = 64 * 1024
+
+_TYPES: dict[Tail, type[DeviceMessageBody]] = {
+    Tail.HEARTBEAT: Heartbeat,
+    Tail.SESSION_ANNOUNCE: SessionAnnounce,
+    Tail.WILL: Will,
+    Tail.SENSOR_DATA: SensorData,
+    Tail.SENSOR_RESPONSE: SensorResponse,
+    Tail.ACTUATOR_STATUS: ActuatorStatus,
+    Tail.ACTUATOR_RESPONSE: ActuatorResponse,
+    Tail.ACTUATOR_ALERT: ActuatorAlert,
+    Tail.EMERGENCY_ACK: EmergencyAck,
+    Tail.EMERGENCY_RESPONSE: EmergencyResponse,
+    Tail.EMERGENCY_ERROR: EmergencyError,
+    Tail.RECOVERY_CONFIRM: RecoveryConfirm,
+    Tail.CONFIG_RESPONSE: ConfigResponse,
+    Tail.INTENT_OUTCOME: IntentOutcome,
+    Tail.ERROR: ErrorEvent,
+}
+_STRICT = {tail: msgspec.json.Decoder(kind) for tail, kind in _TYPES.items()}
+_ANY = msgspec.json.Decoder()
+
+
+def decode(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
+    """The typed message of `payload`.
+
+    The topic's device id wins; a payload that names another device is refused (quirk 4).
+
+    Raises:
+        PayloadError: with reason EMPTY, TOO_LARGE, NOT_JSON, NOT_OBJECT, ID_MISMATCH, or
+            MALFORMED (a field is missing, of the wrong type, or not finite).
+    """
+    if not payload:
+        reason = "EMPTY"
+        raise PayloadError(reason, "no bytes")
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        reason = "TOO_LARGE"
+        raise PayloadError(reason, f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+    strict = _STRICT.get(topic.tail)
+    message: DeviceMessageBody | None = None
+    if strict is not None:
+        try:
+            message = strict.decode(payload)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            message = None
+    if message is None:
+        message = _decode_tolerantly(topic, payload)
+    if message.esp_id and message.esp_id != topic.device_id:
+        reason = "ID_MISMATCH"
+        raise PayloadError(
+            reason, f"the topic is {topic.device_id}'s, the payload says {message.esp_id[:64]!r}"
+        )
+    if isinstance(message, SensorData):
+        _check_finite(message)
+    return message
+
+
+def _decode_tolerantly(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
+    try:
+        fields = _ANY.decode(payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        reason = "NOT_JSON"
+        raise PayloadError(reason, str(error)[:200]) from error
+    if not isinstance(fields, dict):
+        reason = "NOT_OBJECT"
+        raise PayloadError(reason, f"a JSON object is needed, this is {type(fields).__name__}")
+    kind = _TYPES.get(topic.tail)
+    if kind is None:
+        esp_id = fields.get("esp_id", "")
+        return Observed(esp_id=esp_id if isinstance(esp_id, str) else "", fields=fields)
+    try:
+        return msgspec.convert(tolerance.normalise(topic.tail, fields), kind, strict=False)
+    except (msgspec.ValidationError, RecursionError, ValueError, OverflowError) as error:
+        reason = "MALFORMED"
+        raise PayloadError(reason, str(error)[:200]) from error
+
+
+def _check_finite(message: SensorData) -> None:
+    numbers: tuple[Any, ...] = (message.raw, message.ts, message.value)
+    if not all(number is None or math.isfinite(number) for number in numbers):
+        reason = "MALFORMED"
+        raise PayloadError(reason, "raw, ts or value is not a finite number")

@@ -1,0 +1,145 @@
+"""What the gateway sends, as bytes that the device's small parsers take (contract, section 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from godkaiser.protocol import budget
+from godkaiser.protocol.errors import PayloadError
+from godkaiser.protocol.topics import Tail
+
+MAX_ID = 63
+ACK_BUDGET_BYTES = 220
+_NOT_WIRE_TEXT = re.compile(r"[^A-Za-z0-9 _.:/-]")
+_encode = msgspec.json.Encoder().encode
+
+
+def wire_text(text: str, limit: int = MAX_ID) -> str:
+    """Only characters that survive the device, which echoes strings without escaping them."""
+    return _NOT_WIRE_TEXT.sub("_", text)[:limit]
+
+
+def _bytes(fields: Mapping[str, Any], limit: int) -> bytes:
+    cost = budget.parse_cost(fields)
+    if cost > limit:
+        reason = "TOO_LARGE"
+        raise PayloadError(reason, f"costs {cost} bytes of the device's {limit}: {dict(fields)!r}")
+    return _encode(fields)
+
+
+def heartbeat_ack(
+    status: str, handover_epoch: int, server_time: float, *, reason_code: str = ""
+) -> bytes:
+    """Section 6.6. Every field is one that the device reads: its buffer is 256 bytes."""
+    fields: dict[str, Any] = {
+        "status": status,
+        "config_available": False,
+        "server_time": int(server_time),
+        "handover_epoch": handover_epoch,
+    }
+    if reason_code:
+        fields["reason_code"] = wire_text(reason_code, 24)
+    return _bytes(fields, ACK_BUDGET_BYTES)
+
+
+def server_status(status: str, now: float, reason: str = "") -> bytes:
+    """Section 7."""
+    fields: dict[str, Any] = {"status": status, "timestamp": int(now)}
+    if reason:
+        fields["reason"] = reason
+    return _bytes(fields, budget.SERVER_STATUS_BUDGET_BYTES)
+
+
+def actuator_command(
+    command: str, value: float, duration_s: float, correlation_id: str, issued_by: str
+) -> bytes:
+    """Section 10.1: flat, the verb first, at most 511 bytes.
+
+    The device takes whole seconds; a fraction is rounded up, so that the gateway's own end of the
+    lease comes first.
+    """
+    correlation_id = wire_text(correlation_id)
+    payload = _encode(
+        {
+            "command": command,
+            "value": round(value, 4),
+            "duration": -int(-duration_s // 1),
+            "correlation_id": correlation_id,
+            "intent_id": correlation_id,
+            "issued_by": wire_text(issued_by),
+        }
+    )
+    if len(payload) > budget.COMMAND_TEXT_BYTES:
+        reason = "TOO_LARGE"
+        raise PayloadError(reason, f"{len(payload)} bytes, the device reads 511")
+    return payload
+
+
+def broadcast_stop(reason: str, issued_by: str, correlation_id: str, now: float) -> bytes:
+    """Section 11.2; the timestamp must be text, a number would make the message invalid."""
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _bytes(
+        {
+            "command": "stop_all",
+            "reason": wire_text(reason),
+            "issued_by": wire_text(issued_by),
+            "timestamp": stamp,
+            "correlation_id": wire_text(correlation_id),
+        },
+        budget.BROADCAST_BUDGET_BYTES,
+    )
+
+
+def device_emergency(command: str, reason: str, correlation_id: str, auth_token: str = "") -> bytes:
+    """Section 11.3: `command` is emergency_stop or clear_emergency."""
+    fields = {"command": command}
+    if auth_token:
+        fields["auth_token"] = auth_token
+    fields["reason"] = wire_text(reason, 24)
+    fields["correlation_id"] = wire_text(correlation_id, 40)
+    return _bytes(fields, budget.PARSE_BUDGET_BYTES[Tail.ACTUATOR_EMERGENCY])
+
+
+def config_push(
+    correlation_id: str,
+    generation: int,
+    *,
+    sensors: Sequence[Mapping[str, Any]] | None = None,
+    actuators: Sequence[Mapping[str, Any]] | None = None,
+) -> bytes:
+    """Section 12.1. Raises PayloadError TOO_LARGE from 4,352 bytes on."""
+    fields: dict[str, Any] = {
+        "correlation_id": wire_text(correlation_id),
+        "intent_id": wire_text(correlation_id),
+        "generation": generation,
+    }
+    if sensors is not None:
+        fields["sensors"] = sensors
+    if actuators is not None:
+        fields["actuators"] = actuators
+    payload = _bytes(fields, budget.PARSE_BUDGET_BYTES[Tail.CONFIG])
+    if len(payload) > budget.CONFIG_TEXT_BYTES:
+        reason = "TOO_LARGE"
+        raise PayloadError(reason, f"{len(payload)} bytes, the device reads 4351")
+    return payload
+
+
+def zone_assign(
+    zone_id: str, zone_name: str, kaiser_id: str, correlation_id: str, master_zone_id: str = ""
+) -> bytes:
+    """Section 14.1: every string present; a missing one becomes the text `null` in the device."""
+    return _bytes(
+        {
+            "zone_id": zone_id,
+            "master_zone_id": master_zone_id,
+            "zone_name": wire_text(zone_name),
+            "kaiser_id": kaiser_id,
+            "correlation_id": wire_text(correlation_id),
+        },
+        budget.PARSE_BUDGET_BYTES[Tail.ZONE_ASSIGN],
+    )
