@@ -1,0 +1,234 @@
+"""Sensor types as one table of data, and the one interpreter that converts a raw number.
+
+Formulae and limits: contract, section 9. Nothing here knows where a number came from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+
+from godkaiser.domain.entities import Calibration, Quality
+
+ADC_FULL = 4095.0
+ADC_VOLTS = 3.3
+EXTERNAL_ADC_FULL = 32767.0
+EXTERNAL_ADC_VOLTS = 5.0
+DS18B20_DISCONNECTED = -2032.0
+MOISTURE_DRY = 3200.0
+MOISTURE_WET = 1500.0
+
+
+class Bus(StrEnum):
+    ONEWIRE = "onewire"
+    I2C = "i2c"
+    ANALOG = "analog"
+
+
+class Converted(msgspec.Struct, frozen=True):
+    """`value` is None where no honest value can be had of the raw number."""
+
+    value: float | None
+    unit: str
+    quality: Quality
+
+
+class SensorType(msgspec.Struct, frozen=True, kw_only=True):
+    """`low` and `high` are the physical limits of the value; `convert` gives it, uncalibrated
+    types marked `needs_calibration` are rated no better than fair.
+    """
+
+    name: str
+    unit: str
+    bus: Bus
+    low: float
+    high: float
+    convert: Callable[[float, Calibration], float] | None
+    clamp: bool = False
+    needs_calibration: bool = False
+    good: tuple[float, float] | None = None
+    aliases: tuple[str, ...] = ()
+
+
+def volts(raw: float) -> float:
+    """Section 9.2; above 12 bits a 16-bit converter at 5 V is assumed."""
+    if raw > ADC_FULL:
+        return raw / EXTERNAL_ADC_FULL * EXTERNAL_ADC_VOLTS
+    return raw / ADC_FULL * ADC_VOLTS
+
+
+def _ds18b20(raw: float, calibration: Calibration) -> float:
+    return raw * 0.0625 + calibration.offset
+
+
+def _sht31_temperature(raw: float, calibration: Calibration) -> float:
+    return -45.0 + 175.0 * raw / 65535.0 + calibration.offset
+
+
+def _sht31_humidity(raw: float, calibration: Calibration) -> float:
+    return 100.0 * raw / 65535.0 + calibration.offset
+
+
+def _ph(raw: float, calibration: Calibration) -> float:
+    v = raw / ADC_FULL * ADC_VOLTS
+    if calibration.slope is None:
+        return 7.0 - 3.5 * (v - 1.5)
+    return calibration.slope * v + calibration.offset
+
+
+def _ec(raw: float, calibration: Calibration) -> float:
+    if calibration.slope is None:
+        return 6060.0 * volts(raw)
+    return calibration.slope * volts(raw) + calibration.offset
+
+
+def _moisture(raw: float, calibration: Calibration) -> float:
+    dry = MOISTURE_DRY if calibration.dry_raw is None else calibration.dry_raw
+    wet = MOISTURE_WET if calibration.wet_raw is None else calibration.wet_raw
+    if wet == dry:
+        return math.nan
+    return (raw - dry) / (wet - dry) * 100.0
+
+
+def _offset_only(raw: float, calibration: Calibration) -> float:
+    return raw + calibration.offset
+
+
+_TABLE = (
+    SensorType(
+        name="ds18b20", unit="°C", bus=Bus.ONEWIRE, low=-55.0, high=125.0, convert=_ds18b20,
+        aliases=("temperature_ds18b20",),
+    ),
+    SensorType(
+        name="sht31_temp", unit="°C", bus=Bus.I2C, low=-40.0, high=125.0,
+        convert=_sht31_temperature, aliases=("temperature_sht31",),
+    ),
+    SensorType(
+        name="sht31_humidity", unit="%", bus=Bus.I2C, low=0.0, high=100.0, clamp=True,
+        convert=_sht31_humidity, aliases=("humidity_sht31",),
+    ),
+    SensorType(
+        name="ph", unit="pH", bus=Bus.ANALOG, low=0.0, high=14.0, clamp=True, convert=_ph,
+        needs_calibration=True, good=(3.0, 11.0), aliases=("ph_sensor",),
+    ),
+    SensorType(
+        name="ec", unit="µS/cm", bus=Bus.ANALOG, low=0.0, high=20000.0, clamp=True, convert=_ec,
+        needs_calibration=True, aliases=("ec_sensor",),
+    ),
+    SensorType(
+        name="moisture", unit="%", bus=Bus.ANALOG, low=0.0, high=100.0, clamp=True,
+        convert=_moisture, good=(20.0, 80.0), aliases=("soil_moisture",),
+    ),
+    SensorType(
+        name="co2", unit="ppm", bus=Bus.ANALOG, low=0.0, high=10000.0, convert=_offset_only,
+        good=(0.0, 1000.0), aliases=("mhz19_co2", "scd30_co2"),
+    ),
+    SensorType(
+        name="light", unit="lux", bus=Bus.ANALOG, low=0.0, high=200000.0, convert=_offset_only,
+        aliases=("tsl2561", "bh1750"),
+    ),
+    # The firmware sends pulses counted by an analogue driver: no rate can be had of them alone.
+    SensorType(
+        name="flow", unit="raw", bus=Bus.ANALOG, low=0.0, high=1e9, convert=None,
+        aliases=("yfs201",),
+    ),
+    # The trimming coefficients of the chips are never sent, so raw words are all there is (9.3).
+    *(
+        SensorType(
+            name=f"{chip}_{what}", unit="raw", bus=Bus.I2C, low=0.0, high=1e9, convert=None,
+            aliases=(f"{long}_{chip}",),
+        )
+        for chip, whats in (
+            ("bmp280", (("pressure", "pressure"), ("temp", "temperature"))),
+            (
+                "bme280",
+                (("pressure", "pressure"), ("temp", "temperature"), ("humidity", "humidity")),
+            ),
+        )
+        for what, long in whats
+    ),
+)  # fmt: skip
+SENSOR_TYPES = {kind.name: kind for kind in _TABLE}
+_CANONICAL = {alias: kind.name for kind in _TABLE for alias in (kind.name, *kind.aliases)}
+CHIP_VALUES = {
+    "sht31": ("sht31_temp", "sht31_humidity"),
+    "bmp280": ("bmp280_pressure", "bmp280_temp"),
+    "bme280": ("bme280_pressure", "bme280_temp", "bme280_humidity"),
+}
+_UNCALIBRATED = Calibration()
+# From best to worst; the device's own doubt caps what the gateway computes.
+_GRADES = (
+    Quality.EXCELLENT,
+    Quality.GOOD,
+    Quality.FAIR,
+    Quality.SUSPECT,
+    Quality.POOR,
+    Quality.UNKNOWN,
+    Quality.BAD,
+    Quality.ERROR,
+)
+_RANK = {grade: rank for rank, grade in enumerate(_GRADES)}
+
+
+def canonical_type(name: str) -> str:
+    """The name under which a type is stored; a name that is not known stays, lower-cased."""
+    lowered = name.strip().lower()
+    return _CANONICAL.get(lowered, lowered)
+
+
+def is_known(name: str) -> bool:
+    return canonical_type(name) in SENSOR_TYPES
+
+
+def bus_of(sensor_type: str) -> Bus:
+    """The firmware reads every type that it does not know as an analogue pin."""
+    kind = SENSOR_TYPES.get(sensor_type)
+    return Bus.ANALOG if kind is None else kind.bus
+
+
+def convert(
+    sensor_type: str, raw: float, calibration: Calibration | None, device_quality: str = "good"
+) -> Converted:
+    """The value of a raw number, its unit, and how far it can be trusted."""
+    kind = SENSOR_TYPES.get(sensor_type)
+    if kind is None or kind.convert is None:
+        return Converted(None, "raw", Quality.UNKNOWN)
+    if sensor_type == "ds18b20" and raw == DS18B20_DISCONNECTED:
+        return Converted(None, kind.unit, Quality.ERROR)
+    value = kind.convert(raw, calibration or _UNCALIBRATED)
+    if not math.isfinite(value):
+        return Converted(None, kind.unit, Quality.ERROR)
+    quality = _rate(kind, value, calibrated=calibration is not None)
+    if kind.clamp:
+        value = min(max(value, kind.low), kind.high)
+    if device_quality in {"suspect", "poor", "bad", "error", "stale"}:
+        quality = max(quality, Quality.SUSPECT, key=_RANK.__getitem__)
+    return Converted(value, kind.unit, quality)
+
+
+def _rate(kind: SensorType, value: float, *, calibrated: bool) -> Quality:
+    if not kind.low <= value <= kind.high:
+        return Quality.POOR if kind.clamp else Quality.ERROR
+    if kind.needs_calibration and not calibrated:
+        return Quality.FAIR
+    if kind.good is not None and not kind.good[0] <= value <= kind.good[1]:
+        return Quality.FAIR
+    return Quality.GOOD
+
+
+def may_feed_rules(quality: Quality) -> bool:
+    """Whether a reading is good enough to act upon."""
+    return _RANK[quality] <= _RANK[Quality.SUSPECT]
+
+
+def two_point(raw_1: float, reference_1: float, raw_2: float, reference_2: float) -> Calibration:
+    """Slope and offset over volts (contract, 9.2). Raises ValueError for equal raw values."""
+    v1, v2 = volts(raw_1), volts(raw_2)
+    if v1 == v2:
+        msg = f"both calibration points have the raw value {raw_1}: measure in two solutions"
+        raise ValueError(msg)
+    slope = (reference_2 - reference_1) / (v2 - v1)
+    return Calibration(slope=slope, offset=reference_1 - slope * v1)
