@@ -1,0 +1,245 @@
+"""The emergency stop as a state machine: pure, latched, the strictest scope wins.
+
+NORMAL -> ACTIVE -> CLEARING -> RESUMING -> NORMAL, for everything, a zone or one device. A stop is
+possible from everywhere and goes back to ACTIVE; ACTIVE to NORMAL directly does not exist. Nothing
+in here energises anything: a reset never restarts a machine (ISO 13850).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from godkaiser.errors import ClearLockedOut, InvalidTransition, NoEmergencyStop
+
+CLEAR_LOCKOUT_S = 5.0
+"""Devices refuse a clear in the first seconds after a stop (contract, 11.5)."""
+
+
+class StopState(StrEnum):
+    NORMAL = "normal"
+    ACTIVE = "active"
+    CLEARING = "clearing"
+    RESUMING = "resuming"
+
+
+_STRICTNESS = {
+    StopState.NORMAL: 0,
+    StopState.RESUMING: 1,
+    StopState.CLEARING: 2,
+    StopState.ACTIVE: 3,
+}
+
+
+class ScopeKind(StrEnum):
+    GLOBAL = "global"
+    ZONE = "zone"
+    DEVICE = "device"
+
+
+class Scope(msgspec.Struct, frozen=True, order=True):
+    kind: ScopeKind
+    name: str = ""
+
+    def covers(self, device_id: str, zone_id: str) -> bool:
+        match self.kind:
+            case ScopeKind.GLOBAL:
+                return True
+            case ScopeKind.ZONE:
+                return bool(zone_id) and self.name == zone_id
+            case ScopeKind.DEVICE:
+                return self.name == device_id
+
+    def __str__(self) -> str:
+        return self.kind.value if self.kind is ScopeKind.GLOBAL else f"{self.kind.value} {self.name}"
+
+
+GLOBAL = Scope(ScopeKind.GLOBAL)
+
+
+class StopRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One stop. `since` is the first stop, `last_stop` the newest (the lock-out counts from it).
+
+    `stopped` have confirmed the stop, `stopping` have not yet. `clearing` have been told to clear
+    and have not confirmed.
+    """
+
+    scope: Scope
+    state: StopState
+    since: float
+    last_stop: float
+    by: str
+    reason: str
+    stopped: frozenset[str] = frozenset()
+    stopping: frozenset[str] = frozenset()
+    clearing: frozenset[str] = frozenset()
+    cleared_by: str = ""
+    cleared_at: float | None = None
+
+
+class SafetyState(msgspec.Struct, frozen=True):
+    """All stops that are not over; none means NORMAL everywhere."""
+
+    records: tuple[StopRecord, ...] = ()
+
+    def find(self, scope: Scope) -> StopRecord | None:
+        for record in self.records:
+            if record.scope == scope:
+                return record
+        return None
+
+    def covering(self, device_id: str, zone_id: str) -> StopRecord | None:
+        """The strictest stop that holds this device, if any."""
+        held = [record for record in self.records if record.scope.covers(device_id, zone_id)]
+        return max(held, key=lambda record: _STRICTNESS[record.state], default=None)
+
+    def effective(self, device_id: str, zone_id: str) -> StopState:
+        record = self.covering(device_id, zone_id)
+        return StopState.NORMAL if record is None else record.state
+
+    @property
+    def strictest(self) -> StopState:
+        states = (record.state for record in self.records)
+        return max(states, key=_STRICTNESS.__getitem__, default=StopState.NORMAL)
+
+
+def _replace(state: SafetyState, record: StopRecord) -> SafetyState:
+    others = tuple(other for other in state.records if other.scope != record.scope)
+    return SafetyState((*others, record))
+
+
+def stop(
+    state: SafetyState,
+    scope: Scope,
+    *,
+    by: str,
+    reason: str,
+    now: float,
+    devices: Iterable[str],
+) -> SafetyState:
+    """Stop; always possible. `devices` are those of the scope, all to be confirmed (again)."""
+    present = state.find(scope)
+    record = StopRecord(
+        scope=scope,
+        state=StopState.ACTIVE,
+        since=now if present is None else present.since,
+        last_stop=now,
+        by=by if present is None else present.by,
+        reason=reason if present is None else present.reason,
+        stopping=frozenset(devices),
+    )
+    return _replace(state, record)
+
+
+def device_to_be_stopped(state: SafetyState, device_id: str, zone_id: str) -> SafetyState:
+    """A device came back, or is new, during a stop: it has not confirmed."""
+    records = tuple(
+        msgspec.structs.replace(
+            record,
+            stopping=record.stopping | {device_id},
+            stopped=record.stopped - {device_id},
+        )
+        if record.state is StopState.ACTIVE and record.scope.covers(device_id, zone_id)
+        else record
+        for record in state.records
+    )
+    return SafetyState(records)
+
+
+def confirm_stop(state: SafetyState, device_id: str) -> SafetyState:
+    """The device has shown that it is stopped."""
+    records = tuple(
+        msgspec.structs.replace(
+            record,
+            stopping=record.stopping - {device_id},
+            stopped=record.stopped | {device_id},
+        )
+        if device_id in record.stopping
+        else record
+        for record in state.records
+    )
+    return SafetyState(records)
+
+
+def begin_clear(
+    state: SafetyState, scope: Scope, *, by: str, now: float, reachable: Iterable[str]
+) -> SafetyState:
+    """An operator clears: each reachable device is to confirm.
+
+    Raises:
+        NoEmergencyStop: the scope is not stopped.
+        ClearLockedOut: the devices would refuse yet.
+        InvalidTransition: it is being cleared already.
+    """
+    record = state.find(scope)
+    if record is None:
+        raise NoEmergencyStop(scope=str(scope))
+    if record.state is not StopState.ACTIVE:
+        reason = f"The stop of {scope} is {record.state.value} already."
+        raise InvalidTransition(reason=reason)
+    age_s = now - record.last_stop
+    if age_s < CLEAR_LOCKOUT_S:
+        raise ClearLockedOut(age_s=max(age_s, 0.0), lockout_s=CLEAR_LOCKOUT_S)
+    cleared = msgspec.structs.replace(
+        record,
+        state=StopState.CLEARING,
+        clearing=frozenset(reachable),
+        cleared_by=by,
+        cleared_at=now,
+    )
+    return _settle_clearing(_replace(state, cleared))
+
+
+def confirm_clear(state: SafetyState, device_id: str) -> SafetyState:
+    """The device has confirmed that its stop is cleared."""
+    records = tuple(
+        msgspec.structs.replace(record, clearing=record.clearing - {device_id})
+        if record.state is StopState.CLEARING
+        else record
+        for record in state.records
+    )
+    return _settle_clearing(SafetyState(records))
+
+
+def accept_unconfirmed(state: SafetyState, scope: Scope) -> SafetyState:
+    """An operator takes it on himself that some devices have not confirmed the clear.
+
+    Raises:
+        NoEmergencyStop, InvalidTransition: the scope is not being cleared.
+    """
+    record = state.find(scope)
+    if record is None:
+        raise NoEmergencyStop(scope=str(scope))
+    if record.state is not StopState.CLEARING:
+        reason = f"The stop of {scope} is {record.state.value}; clear it first."
+        raise InvalidTransition(reason=reason)
+    return _settle_clearing(
+        _replace(state, msgspec.structs.replace(record, clearing=frozenset()))
+    )
+
+
+def finish_resume(state: SafetyState, scope: Scope) -> SafetyState:
+    """The states of the actuators have been read back: normal operation.
+
+    Raises:
+        NoEmergencyStop, InvalidTransition: the scope is not resuming.
+    """
+    record = state.find(scope)
+    if record is None:
+        raise NoEmergencyStop(scope=str(scope))
+    if record.state is not StopState.RESUMING:
+        reason = f"The stop of {scope} is {record.state.value}; only RESUMING ends in NORMAL."
+        raise InvalidTransition(reason=reason)
+    return SafetyState(tuple(other for other in state.records if other.scope != scope))
+
+
+def _settle_clearing(state: SafetyState) -> SafetyState:
+    records = tuple(
+        msgspec.structs.replace(record, state=StopState.RESUMING)
+        if record.state is StopState.CLEARING and not record.clearing
+        else record
+        for record in state.records
+    )
+    return SafetyState(records)
