@@ -1,0 +1,108 @@
+"""People and their tokens."""
+
+from __future__ import annotations
+
+import msgspec
+
+from godkaiser.storage.database import Database
+from godkaiser.storage.models import BlacklistedToken, RefreshFamily, User
+
+
+class Account(msgspec.Struct, frozen=True):
+    username: str
+    password_hash: str
+    role: str
+    disabled: bool
+
+
+def count_users(database: Database) -> int:
+    return int(database.fetch("SELECT count(*) FROM users")[0][0])
+
+
+def add_user(
+    database: Database, username: str, password_hash: str, role: str, now: float
+) -> None:
+    database.run(
+        User.insert(
+            username=username,
+            password_hash=password_hash,
+            role=role,
+            disabled=False,
+            created_at=now,
+        )
+    )
+
+
+def add_first_user(
+    database: Database, username: str, password_hash: str, role: str, now: float
+) -> bool:
+    """Add a user only while there is none; False when there is one, also for a racing second."""
+    with database.transaction() as cursor:
+        if not database.is_sqlite:
+            cursor.execute("LOCK TABLE users IN EXCLUSIVE MODE")
+        cursor.execute("SELECT count(*) FROM users")
+        if cursor.fetchone()[0]:
+            return False
+        add_user(database, username, password_hash, role, now)
+        return True
+
+
+def find_user(database: Database, username: str) -> Account | None:
+    rows = database.rows(User.select().where(User.username == username))
+    if not rows:
+        return None
+    row = rows[0]
+    return Account(row.username, row.password_hash, row.role, row.disabled)
+
+
+def blacklist(database: Database, jti: str, expires_at: float) -> None:
+    database.run(BlacklistedToken.insert(jti=jti, expires_at=expires_at).on_conflict_ignore())
+
+
+def blacklisted_tokens(database: Database, now: float) -> set[str]:
+    rows = database.rows(BlacklistedToken.select().where(BlacklistedToken.expires_at > now))
+    return {row.jti for row in rows}
+
+
+def purge_expired(database: Database, now: float) -> int:
+    """Forget tokens that have expired anyway; returns how many."""
+    with database.transaction():
+        tokens = database.run(BlacklistedToken.delete().where(BlacklistedToken.expires_at <= now))
+        families = database.run(RefreshFamily.delete().where(RefreshFamily.expires_at <= now))
+    return int(tokens) + int(families)
+
+
+def start_family(
+    database: Database, family: str, username: str, jti: str, expires_at: float
+) -> None:
+    database.run(
+        RefreshFamily.insert(
+            family=family,
+            username=username,
+            current_jti=jti,
+            revoked=False,
+            expires_at=expires_at,
+        )
+    )
+
+
+def rotate_family(
+    database: Database, family: str, used_jti: str, next_jti: str, expires_at: float
+) -> bool:
+    """Replace the newest token of a login; False, and all of the login's tokens are void, when
+    `used_jti` is not the newest: somebody uses a stolen or an old one.
+    """
+    changed = database.run(
+        RefreshFamily.update(current_jti=next_jti, expires_at=expires_at).where(
+            (RefreshFamily.family == family)
+            & (RefreshFamily.current_jti == used_jti)
+            & (RefreshFamily.revoked == False)  # noqa: E712  (SQL, not Python)
+        )
+    )
+    if not changed:
+        revoke_family(database, family)
+    return bool(changed)
+
+
+def revoke_family(database: Database, family: str) -> None:
+    database.run(RefreshFamily.update(revoked=True).where(RefreshFamily.family == family))

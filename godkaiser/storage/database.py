@@ -1,0 +1,197 @@
+"""One database, SQLite or PostgreSQL, behind one small face.
+
+Connections belong to threads (peewee keeps one for each), so any thread may use the object; one
+that ends calls `close_thread`. Statements run with a time limit, and a database that is away is
+always the same error, `DatabaseUnavailable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import peewee
+from playhouse.pool import PooledPostgresqlDatabase
+
+from godkaiser.errors import DatabaseUnavailable, StartupFailed
+
+SQLITE_BUSY_S = 10.0
+POOL_SIZE = 10
+POOL_OVERFLOW = 20
+POOL_WAIT_S = 30
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """Made by `open_database`."""
+
+    def __init__(self, url: str, engine: peewee.Database, *, is_sqlite: bool) -> None:
+        self.url = url
+        self.engine = engine
+        self.is_sqlite = is_sqlite
+
+    @property
+    def shown(self) -> str:
+        """Where it is, without the password."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{host}{port}{parts.path}"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """One transaction; yields a cursor for plain SQL. Errors of the link are translated."""
+        with self._translated():
+            self.engine.connect(reuse_if_open=True)
+            # A reader that turns into a writer could not wait for its turn: writers say so first.
+            manager = (
+                self.engine.atomic("IMMEDIATE") if self.is_sqlite else self.engine.atomic()
+            )
+            with manager:
+                yield self.engine.cursor()
+
+    def rows(self, query: Any) -> list[Any]:
+        """All rows of a peewee query."""
+        with self._translated():
+            self.engine.connect(reuse_if_open=True)
+            return list(query.bind(self.engine).execute())
+
+    def run(self, query: Any) -> Any:
+        """Run an INSERT, UPDATE or DELETE of peewee in a transaction of its own."""
+        with self.transaction():
+            return query.bind(self.engine).execute()
+
+    def fetch(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """All rows of plain SQL with `?` placeholders, on both engines."""
+        with self._translated():
+            self.engine.connect(reuse_if_open=True)
+            return list(self.engine.execute_sql(self.sql(sql), parameters).fetchall())
+
+    def sql(self, text: str) -> str:
+        """The statement with the placeholders of this engine."""
+        return text if self.is_sqlite else text.replace("?", "%s")
+
+    def close_thread(self) -> None:
+        """Give back this thread's connection."""
+        if not self.engine.is_closed():
+            self.engine.close()
+
+    def is_alive(self) -> bool:
+        """Whether a trivial statement runs now."""
+        try:
+            self.fetch("SELECT 1")
+        except DatabaseUnavailable:
+            return False
+        return True
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (peewee.OperationalError, peewee.InterfaceError) as error:
+            self._drop_connection()
+            reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+            raise DatabaseUnavailable(reason=f"{self.shown}: {reason}") from error
+        except ValueError as error:
+            # The pool's word for "all connections are in use and none came back in time".
+            if "connection" not in str(error).lower():
+                raise
+            raise DatabaseUnavailable(reason=f"{self.shown}: {error}") from error
+
+    def _drop_connection(self) -> None:
+        """A broken connection must not be used again; closing it may fail for the same reason."""
+        try:
+            if not self.engine.is_closed():
+                if isinstance(self.engine, PooledPostgresqlDatabase):
+                    self.engine.manual_close()
+                else:
+                    self.engine.close()
+        except peewee.PeeweeException:
+            return
+
+
+def open_database(url: str) -> Database:
+    """Open `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://...`.
+
+    Raises:
+        StartupFailed: the file or server cannot be used; the text says what to do.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return _open_sqlite(url, Path(unquote(parts.path.removeprefix("/"))))
+    if parts.scheme in {"postgresql", "postgres"}:
+        return _open_postgresql(url)
+    reason = (
+        f"database url '{parts.scheme}:...': the scheme must be sqlite or postgresql, as in"
+        " sqlite:///var/godkaiser.db or postgresql://user:password@host/name"
+    )
+    raise StartupFailed(reason=reason)
+
+
+def _open_sqlite(url: str, path: Path) -> Database:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        reason = (
+            f"database file {path}: {error.strerror}. Make it writable for the user that runs the"
+            " gateway, or choose another [database] url."
+        )
+        raise StartupFailed(reason=reason) from error
+    engine = peewee.SqliteDatabase(
+        str(path),
+        pragmas={
+            "journal_mode": "wal",
+            "synchronous": "full",
+            "foreign_keys": 1,
+            "busy_timeout": int(SQLITE_BUSY_S * 1000),
+            "cache_size": -16_000,
+            "temp_store": "memory",
+        },
+        timeout=SQLITE_BUSY_S,
+    )
+    database = Database(url, engine, is_sqlite=True)
+    try:
+        engine.connect(reuse_if_open=True)
+        engine.execute_sql("SELECT count(*) FROM sqlite_master").fetchall()
+    except peewee.DatabaseError as error:
+        database.close_thread()
+        reason = (
+            f"database file {path}: {error}. It is not a SQLite database, it is damaged, or it is"
+            " not writable. Move it away, or restore a backup."
+        )
+        raise StartupFailed(reason=reason) from error
+    return database
+
+
+def _open_postgresql(url: str) -> Database:
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    engine = PooledPostgresqlDatabase(
+        unquote(parts.path.lstrip("/")),
+        user=unquote(parts.username or "") or None,
+        password=unquote(parts.password or "") or None,
+        host=options.pop("host", parts.hostname),
+        port=parts.port,
+        max_connections=POOL_SIZE + POOL_OVERFLOW,
+        stale_timeout=300,
+        timeout=POOL_WAIT_S,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+        **options,
+    )
+    database = Database(url, cast("peewee.Database", engine), is_sqlite=False)
+    try:
+        database.fetch("SELECT 1")
+    except DatabaseUnavailable as error:
+        reason = (
+            f"{error.details['reason']}. Check that PostgreSQL runs there and that the user,"
+            " password and database name in [database] url are right."
+        )
+        raise StartupFailed(reason=reason) from error
+    return database

@@ -1,0 +1,189 @@
+"""The schema, as numbered steps forward. Each runs once, in a transaction, on either engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from godkaiser.errors import StartupFailed
+from godkaiser.storage.database import Database
+
+_SQLITE_WORDS: Mapping[str, str] = {
+    "{serial}": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "{float}": "REAL",
+    "{bool}": "INTEGER",
+    "{clustered}": " WITHOUT ROWID",
+}
+_POSTGRESQL_WORDS: Mapping[str, str] = {
+    "{serial}": "BIGSERIAL PRIMARY KEY",
+    "{float}": "DOUBLE PRECISION",
+    "{bool}": "BOOLEAN",
+    "{clustered}": "",
+}
+
+_INITIAL = """
+CREATE TABLE users (
+    id {serial},
+    username TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    role TEXT NOT NULL,
+    disabled {bool} NOT NULL,
+    created_at {float} NOT NULL
+);
+CREATE TABLE refresh_families (
+    family TEXT PRIMARY KEY,
+    username TEXT NOT NULL,
+    current_jti TEXT NOT NULL,
+    revoked {bool} NOT NULL,
+    expires_at {float} NOT NULL
+);
+CREATE TABLE token_blacklist (
+    jti TEXT PRIMARY KEY,
+    expires_at {float} NOT NULL
+);
+CREATE TABLE devices (
+    device_id TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+);
+CREATE TABLE sensors (
+    esp_id TEXT NOT NULL,
+    gpio INTEGER NOT NULL,
+    sensor_type TEXT NOT NULL,
+    address TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (esp_id, gpio, sensor_type, address)
+);
+CREATE TABLE actuators (
+    esp_id TEXT NOT NULL,
+    gpio INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (esp_id, gpio)
+);
+CREATE TABLE rules (
+    id {serial},
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    updated_by TEXT NOT NULL,
+    updated_at {float} NOT NULL
+);
+CREATE TABLE rule_memory (
+    rule_id BIGINT PRIMARY KEY,
+    body TEXT NOT NULL
+);
+CREATE TABLE rule_executions (
+    id {serial},
+    rule_id BIGINT NOT NULL,
+    at {float} NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX rule_executions_by_time ON rule_executions (rule_id, at);
+CREATE TABLE series (
+    id {serial},
+    esp_id TEXT NOT NULL,
+    gpio INTEGER NOT NULL,
+    sensor_type TEXT NOT NULL,
+    address TEXT NOT NULL,
+    UNIQUE (esp_id, gpio, sensor_type, address)
+);
+CREATE TABLE sensor_data (
+    series_id BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    content_key BIGINT NOT NULL,
+    received_ms BIGINT NOT NULL,
+    raw {float} NOT NULL,
+    value {float},
+    unit TEXT NOT NULL,
+    quality TEXT NOT NULL,
+    PRIMARY KEY (series_id, at_ms, content_key)
+){clustered};
+CREATE TABLE command_history (
+    correlation_id TEXT PRIMARY KEY,
+    esp_id TEXT NOT NULL,
+    gpio INTEGER NOT NULL,
+    verb TEXT NOT NULL,
+    value {float},
+    duration_s {float} NOT NULL,
+    issuer TEXT NOT NULL,
+    requested_at {float} NOT NULL,
+    state TEXT NOT NULL,
+    message TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    ended_at {float}
+);
+CREATE INDEX command_history_by_actuator ON command_history (esp_id, gpio, requested_at);
+CREATE TABLE actuator_runtime (
+    esp_id TEXT NOT NULL,
+    gpio INTEGER NOT NULL,
+    desired {float} NOT NULL,
+    on_since {float},
+    lease_until {float},
+    owner TEXT NOT NULL,
+    PRIMARY KEY (esp_id, gpio)
+);
+CREATE TABLE safety_state (
+    id INTEGER PRIMARY KEY,
+    body TEXT NOT NULL,
+    at {float} NOT NULL
+);
+CREATE TABLE audit_log (
+    seq {serial},
+    at {float} NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    source TEXT NOT NULL,
+    result TEXT NOT NULL,
+    correlation_id TEXT NOT NULL,
+    details TEXT NOT NULL,
+    previous_hash TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE INDEX audit_log_by_time ON audit_log (at);
+"""
+
+_STEPS: tuple[tuple[str, str], ...] = (("initial", _INITIAL),)
+NEWEST = len(_STEPS)
+
+
+def version_of(database: Database) -> int:
+    """The schema's version; 0 for an empty database."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS schema_version"
+            " (version INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+        )
+    (newest,) = database.fetch("SELECT max(version) FROM schema_version")[0]
+    return int(newest or 0)
+
+
+def pending(database: Database) -> list[str]:
+    """The names of the steps that this database still lacks."""
+    return [name for name, _ in _STEPS[version_of(database) :]]
+
+
+def migrate(database: Database) -> list[str]:
+    """Bring the schema up to date; returns the names of the steps taken.
+
+    Raises:
+        StartupFailed: the schema is newer than this program.
+    """
+    present = version_of(database)
+    if present > NEWEST:
+        reason = (
+            f"{database.shown} has schema version {present}, this program knows {NEWEST}."
+            " Install the newer program again, or restore a backup from before the upgrade."
+        )
+        raise StartupFailed(reason=reason)
+    words = _SQLITE_WORDS if database.is_sqlite else _POSTGRESQL_WORDS
+    taken = []
+    for number, (name, text) in enumerate(_STEPS[present:], start=present + 1):
+        for word, replacement in words.items():
+            text = text.replace(word, replacement)  # noqa: PLW2901
+        with database.transaction() as cursor:
+            for statement in filter(None, (part.strip() for part in text.split(";"))):
+                cursor.execute(statement)
+            cursor.execute(
+                database.sql("INSERT INTO schema_version (version, name) VALUES (?, ?)"),
+                (number, name),
+            )
+        taken.append(name)
+    return taken

@@ -1,0 +1,159 @@
+"""Peewee models of the tables in `migrations.py`. Unbound: a query is run through a `Database`.
+
+Entities with many fields are kept as their JSON (`body`), with what is searched beside it.
+"""
+
+from __future__ import annotations
+
+import peewee
+
+
+class User(peewee.Model):  # type: ignore[misc]
+    id = peewee.AutoField()
+    username = peewee.TextField(unique=True)
+    password_hash = peewee.TextField()
+    role = peewee.TextField()
+    disabled = peewee.BooleanField()
+    created_at = peewee.DoubleField()
+
+    class Meta:
+        table_name = "users"
+
+
+class RefreshFamily(peewee.Model):  # type: ignore[misc]
+    """All refresh tokens that stem from one login; only the newest may be used."""
+
+    family = peewee.TextField(primary_key=True)
+    username = peewee.TextField()
+    current_jti = peewee.TextField()
+    revoked = peewee.BooleanField()
+    expires_at = peewee.DoubleField()
+
+    class Meta:
+        table_name = "refresh_families"
+
+
+class BlacklistedToken(peewee.Model):  # type: ignore[misc]
+    jti = peewee.TextField(primary_key=True)
+    expires_at = peewee.DoubleField()
+
+    class Meta:
+        table_name = "token_blacklist"
+
+
+class Device(peewee.Model):  # type: ignore[misc]
+    device_id = peewee.TextField(primary_key=True)
+    body = peewee.TextField()
+
+    class Meta:
+        table_name = "devices"
+
+
+class Sensor(peewee.Model):  # type: ignore[misc]
+    esp_id = peewee.TextField()
+    gpio = peewee.IntegerField()
+    sensor_type = peewee.TextField()
+    address = peewee.TextField()
+    body = peewee.TextField()
+
+    class Meta:
+        table_name = "sensors"
+        primary_key = peewee.CompositeKey("esp_id", "gpio", "sensor_type", "address")
+
+
+class Actuator(peewee.Model):  # type: ignore[misc]
+    esp_id = peewee.TextField()
+    gpio = peewee.IntegerField()
+    body = peewee.TextField()
+
+    class Meta:
+        table_name = "actuators"
+        primary_key = peewee.CompositeKey("esp_id", "gpio")
+
+
+class Rule(peewee.Model):  # type: ignore[misc]
+    id = peewee.AutoField()
+    name = peewee.TextField()
+    body = peewee.TextField()
+    version = peewee.IntegerField()
+    updated_by = peewee.TextField()
+    updated_at = peewee.DoubleField()
+
+    class Meta:
+        table_name = "rules"
+
+
+class RuleMemoryRow(peewee.Model):  # type: ignore[misc]
+    rule_id = peewee.BigIntegerField(primary_key=True)
+    body = peewee.TextField()
+
+    class Meta:
+        table_name = "rule_memory"
+
+
+class RuleExecution(peewee.Model):  # type: ignore[misc]
+    id = peewee.AutoField()
+    rule_id = peewee.BigIntegerField()
+    at = peewee.DoubleField()
+    body = peewee.TextField()
+
+    class Meta:
+        table_name = "rule_executions"
+
+
+class CommandRow(peewee.Model):  # type: ignore[misc]
+    correlation_id = peewee.TextField(primary_key=True)
+    esp_id = peewee.TextField()
+    gpio = peewee.IntegerField()
+    verb = peewee.TextField()
+    value = peewee.DoubleField(null=True)
+    duration_s = peewee.DoubleField()
+    issuer = peewee.TextField()
+    requested_at = peewee.DoubleField()
+    state = peewee.TextField()
+    message = peewee.TextField()
+    verdict = peewee.TextField()
+    ended_at = peewee.DoubleField(null=True)
+
+    class Meta:
+        table_name = "command_history"
+
+
+class ActuatorRuntime(peewee.Model):  # type: ignore[misc]
+    esp_id = peewee.TextField()
+    gpio = peewee.IntegerField()
+    desired = peewee.DoubleField()
+    on_since = peewee.DoubleField(null=True)
+    lease_until = peewee.DoubleField(null=True)
+    owner = peewee.TextField()
+
+    class Meta:
+        table_name = "actuator_runtime"
+        primary_key = peewee.CompositeKey("esp_id", "gpio")
+
+
+class SafetyMirror(peewee.Model):  # type: ignore[misc]
+    """A copy of the latch for whoever reads the database; the latch itself is a file."""
+
+    id = peewee.IntegerField(primary_key=True)
+    body = peewee.TextField()
+    at = peewee.DoubleField()
+
+    class Meta:
+        table_name = "safety_state"
+
+
+class AuditRow(peewee.Model):  # type: ignore[misc]
+    seq = peewee.AutoField()
+    at = peewee.DoubleField()
+    who = peewee.TextField()
+    what = peewee.TextField()
+    source = peewee.TextField()
+    result = peewee.TextField()
+    correlation_id = peewee.TextField()
+    details = peewee.TextField()
+    previous_hash = peewee.TextField()
+    hash = peewee.TextField()
+
+    class Meta:
+        table_name = "audit_log"

@@ -1,0 +1,191 @@
+"""Readings in and out. One row for each measurement, however often the broker delivers it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from psycopg2.extras import execute_values
+
+from godkaiser.domain.entities import Reading, SensorKey
+from godkaiser.storage.database import Database
+
+REPEAT_WINDOW_MS = 3_600_000
+"""How far back a redelivery without clock and sequence number is looked for."""
+
+_COLUMNS = "series_id, at_ms, content_key, received_ms, raw, value, unit, quality"
+_SQLITE_INSERT = f"INSERT OR IGNORE INTO sensor_data ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"
+_POSTGRESQL_INSERT = f"INSERT INTO sensor_data ({_COLUMNS}) VALUES %s ON CONFLICT DO NOTHING"
+_FIND_REPEAT = (
+    "SELECT 1 FROM sensor_data WHERE series_id = ? AND at_ms >= ? AND content_key = ? LIMIT 1"
+)
+
+Row = tuple[int, int, int, int, float, float | None, str, str]
+
+
+class WriteResult(msgspec.Struct, frozen=True):
+    stored: int
+    duplicates: int
+
+
+class StoredReading(msgspec.Struct, frozen=True):
+    """`timestamp` and `received_at` in unix seconds."""
+
+    esp_id: str
+    gpio: int
+    sensor_type: str
+    address: str
+    timestamp: float
+    received_at: float
+    raw: float
+    value: float | None
+    unit: str
+    quality: str
+
+
+class ReadingWriter:
+    """Used by one thread. Knows the ids of the series, and makes new ones as they appear."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._series: dict[SensorKey, int] = {}
+
+    def write(self, readings: Sequence[Reading]) -> WriteResult:
+        """Store all in one transaction.
+
+        Raises:
+            DatabaseUnavailable: nothing of it is stored.
+        """
+        with self._database.transaction() as cursor:
+            fresh = self._make_series(cursor, readings)
+            rows = self._rows(cursor, readings, {**self._series, **fresh} if fresh else None)
+            stored = self._insert(cursor, rows)
+        # Only now: ids of a transaction that was rolled back do not exist.
+        self._series.update(fresh)
+        return WriteResult(stored, len(readings) - stored)
+
+    def _rows(
+        self, cursor: Any, readings: Sequence[Reading], series: dict[SensorKey, int] | None
+    ) -> list[Row]:
+        ids = self._series if series is None else series
+        rows: list[Row] = []
+        for reading in readings:
+            series_id = ids[reading.key]
+            at_ms = int(reading.at * 1000.0)
+            if reading.repeatable and reading.redelivered:
+                since_ms = at_ms - REPEAT_WINDOW_MS
+                cursor.execute(
+                    self._database.sql(_FIND_REPEAT), (series_id, since_ms, reading.content_key)
+                )
+                if cursor.fetchone() is not None:
+                    continue
+            rows.append(
+                (
+                    series_id,
+                    at_ms,
+                    reading.content_key,
+                    int(reading.received_at * 1000.0),
+                    reading.raw,
+                    reading.value,
+                    reading.unit,
+                    reading.quality.value,
+                )
+            )
+        return rows
+
+    def _insert(self, cursor: Any, rows: list[Row]) -> int:
+        if not rows:
+            return 0
+        if self._database.is_sqlite:
+            cursor.executemany(_SQLITE_INSERT, rows)
+            return int(cursor.rowcount)
+        # One statement, so that rowcount counts all of it; the batch is bounded by the caller.
+        execute_values(cursor, _POSTGRESQL_INSERT, rows, page_size=len(rows))
+        return int(cursor.rowcount)
+
+    def _make_series(self, cursor: Any, readings: Sequence[Reading]) -> dict[SensorKey, int]:
+        fresh: dict[SensorKey, int] = {}
+        for key in {reading.key for reading in readings} - self._series.keys():
+            name = (key.esp_id, key.gpio, key.sensor_type, key.address)
+            cursor.execute(
+                self._database.sql(
+                    "INSERT INTO series (esp_id, gpio, sensor_type, address) VALUES (?,?,?,?)"
+                    " ON CONFLICT (esp_id, gpio, sensor_type, address) DO NOTHING"
+                ),
+                name,
+            )
+            cursor.execute(
+                self._database.sql(
+                    "SELECT id FROM series"
+                    " WHERE esp_id = ? AND gpio = ? AND sensor_type = ? AND address = ?"
+                ),
+                name,
+            )
+            fresh[key] = int(cursor.fetchone()[0])
+        return fresh
+
+
+class ReadingQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Each filter that is None matches all; `start` is included, `end` is not."""
+
+    esp_id: str | None = None
+    gpio: int | None = None
+    sensor_type: str | None = None
+    start: float | None = None
+    end: float | None = None
+    limit: int = 100
+
+
+def find_readings(database: Database, query: ReadingQuery) -> list[StoredReading]:
+    """The newest readings that match, newest first."""
+    filters: list[str] = []
+    names: list[Any] = []
+    for column, value in (
+        ("esp_id", query.esp_id),
+        ("gpio", query.gpio),
+        ("sensor_type", query.sensor_type),
+    ):
+        if value is not None:
+            filters.append(f"{column} = ?")
+            names.append(value)
+    where = f" WHERE {' AND '.join(filters)}" if filters else ""
+    series = database.fetch(
+        f"SELECT id, esp_id, gpio, sensor_type, address FROM series{where}", tuple(names)
+    )
+    bounds = ""
+    limits: list[Any] = []
+    if query.start is not None:
+        bounds += " AND at_ms >= ?"
+        limits.append(int(query.start * 1000.0))
+    if query.end is not None:
+        bounds += " AND at_ms < ?"
+        limits.append(int(query.end * 1000.0))
+    # Each series is clustered by time, so its newest rows are one short scan; a few scans merged
+    # are far less than one sort over everything.
+    found: list[StoredReading] = []
+    for series_id, esp_id, gpio, sensor_type, address in series:
+        rows = database.fetch(
+            "SELECT at_ms, received_ms, raw, value, unit, quality FROM sensor_data"
+            f" WHERE series_id = ?{bounds} ORDER BY at_ms DESC LIMIT ?",
+            (series_id, *limits, query.limit),
+        )
+        found.extend(
+            StoredReading(
+                esp_id,
+                gpio,
+                sensor_type,
+                address,
+                at_ms / 1000.0,
+                received_ms / 1000.0,
+                raw,
+                value,
+                unit,
+                quality,
+            )
+            for at_ms, received_ms, raw, value, unit, quality in rows
+        )
+    found.sort(key=lambda reading: reading.timestamp, reverse=True)
+    return found[: query.limit]
+
+

@@ -1,0 +1,146 @@
+"""What the gateway is configured to have: devices, sensors, actuators, rules. One write each."""
+
+from __future__ import annotations
+
+import msgspec
+
+from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, DeviceRecord, SensorConfig
+from godkaiser.domain.rules import RuleDefinition, RuleMemory
+from godkaiser.storage.database import Database
+from godkaiser.storage.models import (
+    Actuator,
+    ActuatorRuntime,
+    Device,
+    Rule,
+    RuleMemoryRow,
+    Sensor,
+)
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def load_devices(database: Database) -> list[DeviceRecord]:
+    rows = database.rows(Device.select().order_by(Device.device_id))
+    return [msgspec.json.decode(row.body, type=DeviceRecord) for row in rows]
+
+
+def save_device(database: Database, record: DeviceRecord) -> None:
+    database.run(
+        Device.insert(device_id=record.device_id, body=_text(record)).on_conflict(
+            conflict_target=[Device.device_id], preserve=[Device.body]
+        )
+    )
+
+
+def load_sensors(database: Database) -> list[SensorConfig]:
+    rows = database.rows(Sensor.select().order_by(Sensor.esp_id, Sensor.gpio, Sensor.sensor_type))
+    return [msgspec.json.decode(row.body, type=SensorConfig) for row in rows]
+
+
+def save_sensor(database: Database, config: SensorConfig) -> None:
+    database.run(
+        Sensor.insert(
+            esp_id=config.esp_id,
+            gpio=config.gpio,
+            sensor_type=config.sensor_type,
+            address=config.address,
+            body=_text(config),
+        ).on_conflict(
+            conflict_target=[Sensor.esp_id, Sensor.gpio, Sensor.sensor_type, Sensor.address],
+            preserve=[Sensor.body],
+        )
+    )
+
+
+def load_actuators(database: Database) -> list[ActuatorConfig]:
+    rows = database.rows(Actuator.select().order_by(Actuator.esp_id, Actuator.gpio))
+    return [msgspec.json.decode(row.body, type=ActuatorConfig) for row in rows]
+
+
+def save_actuator(database: Database, config: ActuatorConfig) -> None:
+    database.run(
+        Actuator.insert(esp_id=config.esp_id, gpio=config.gpio, body=_text(config)).on_conflict(
+            conflict_target=[Actuator.esp_id, Actuator.gpio], preserve=[Actuator.body]
+        )
+    )
+
+
+class StoredRule(msgspec.Struct, frozen=True):
+    rule_id: int
+    definition: RuleDefinition
+    version: int
+
+
+def load_rules(database: Database) -> list[StoredRule]:
+    rows = database.rows(Rule.select().order_by(Rule.id))
+    return [
+        StoredRule(row.id, msgspec.json.decode(row.body, type=RuleDefinition), row.version)
+        for row in rows
+    ]
+
+
+def insert_rule(database: Database, definition: RuleDefinition, by: str, now: float) -> StoredRule:
+    rule_id = database.run(
+        Rule.insert(
+            name=definition.name,
+            body=_text(definition),
+            version=1,
+            updated_by=by,
+            updated_at=now,
+        )
+    )
+    return StoredRule(int(rule_id), definition, 1)
+
+
+def update_rule(
+    database: Database, rule_id: int, definition: RuleDefinition, by: str, now: float
+) -> bool:
+    """False when there is no such rule."""
+    changed = database.run(
+        Rule.update(
+            name=definition.name,
+            body=_text(definition),
+            version=Rule.version + 1,
+            updated_by=by,
+            updated_at=now,
+        ).where(Rule.id == rule_id)
+    )
+    return bool(changed)
+
+
+def delete_rule(database: Database, rule_id: int) -> bool:
+    """False when there is no such rule. Its memory goes with it."""
+    with database.transaction():
+        database.run(RuleMemoryRow.delete().where(RuleMemoryRow.rule_id == rule_id))
+        return bool(database.run(Rule.delete().where(Rule.id == rule_id)))
+
+
+def load_rule_memories(database: Database) -> dict[int, RuleMemory]:
+    rows = database.rows(RuleMemoryRow.select())
+    return {row.rule_id: msgspec.json.decode(row.body, type=RuleMemory) for row in rows}
+
+
+class Runtime(msgspec.Struct, frozen=True):
+    """What an actuator was told last, and until when; unix seconds."""
+
+    key: ActuatorKey
+    desired: float
+    on_since: float | None
+    lease_until: float | None
+    owner: str
+
+
+def load_runtimes(database: Database) -> dict[ActuatorKey, Runtime]:
+    rows = database.rows(ActuatorRuntime.select())
+    return {
+        ActuatorKey(row.esp_id, row.gpio): Runtime(
+            ActuatorKey(row.esp_id, row.gpio),
+            row.desired,
+            row.on_since,
+            row.lease_until,
+            row.owner,
+        )
+        for row in rows
+    }
