@@ -132,12 +132,24 @@ class StopAll(Message):
 
 
 class ClearStop(Message):
-    """Begin to clear a stop. Reply: SafetyView. Refusals: NoEmergencyStop, ClearLockedOut, ..."""
+    """Begin to clear a stop; nothing is energised. Reply: SafetyView.
+
+    `accept_unconfirmed` ends a clear whose devices do not all answer.
+    Refusals: NoEmergencyStop, ClearLockedOut, InvalidTransition.
+    """
 
     issuer: Issuer
     reason: str = ""
     esp_id: str | None = None
     zone_id: str | None = None
+    accept_unconfirmed: bool = False
+
+
+class PrepareShutdown(Message):
+    """Energise nothing more, and switch off what is to be off while the gateway is away.
+
+    Reply: the number of actuators that were told.
+    """
 
 
 # What actors publish for everybody to read without asking (see ActorContext.publish)
@@ -184,6 +196,7 @@ class StopView(Message):
     reason: str
     confirmed: tuple[str, ...] = ()
     unconfirmed: tuple[str, ...] = ()
+    clearing: tuple[str, ...] = ()
 
 
 class SafetyView(Message):
@@ -191,6 +204,7 @@ class SafetyView(Message):
 
     state: str
     stops: tuple[StopView, ...] = ()
+    alarm: str = ""
 
 
 class RuleView(Message):

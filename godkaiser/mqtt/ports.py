@@ -120,6 +120,10 @@ class StopPort:
     def broadcast(self, payload: bytes) -> None:
         self.__publish(topics.BROADCAST_EMERGENCY, payload, 1, False)
 
+    def clear_retained_broadcast(self) -> None:
+        """A retained stop would stop every device each time that it connects."""
+        self.__publish(topics.BROADCAST_EMERGENCY, b"", 1, True)
+
     def to_device(self, device_id: str, payload: bytes) -> None:
         self.__publish(topics.actuator_emergency(self._kaiser_id, device_id), payload, 1, False)
 

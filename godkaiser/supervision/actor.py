@@ -147,6 +147,14 @@ class ActorContext:
         """What this actor published last under `key`, also before a crash; None if nothing."""
         return self._cell.published.get(key)
 
+    def look(self, path: str, key: Hashable) -> Any:
+        """What another actor published under `key`; None when there is nothing."""
+        return self._cell.system.published_value(path, key)
+
+    def children(self, path: str) -> list[str]:
+        """The paths of the actors under a supervisor."""
+        return self._cell.system.children(path)
+
     def backlog(self) -> int:
         """How many messages wait behind the one in hand."""
         return len(self._cell.mailbox)

@@ -1,0 +1,103 @@
+"""What device actors, the safety actor and the actuator actors say to each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, DeviceRecord, SensorConfig
+from godkaiser.domain.safety import Verdict
+from godkaiser.messages import CommandOutcome, Message
+
+
+class UpdateDevice(Message):
+    """From /registrar to a device: its record changed."""
+
+    record: DeviceRecord
+
+
+class UpdateSensors(Message):
+    """From /registrar to a device: all sensors that it is to have."""
+
+    sensors: tuple[SensorConfig, ...]
+
+
+class UpdateActuators(Message):
+    """From /registrar to a device: all actuators that it is to have."""
+
+    actuators: tuple[ActuatorConfig, ...]
+
+
+class InstallActuator(Message):
+    """From /registrar to the safety actor: there is such an actuator, or it has changed."""
+
+    config: ActuatorConfig
+
+
+class DeviceReport(Message):
+    """From a device to the safety actor: what it said of its actuators. `payload` is decoded."""
+
+    device_id: str
+    gpio: int | None
+    payload: Any
+    at: float
+
+
+class DevicePresence(Message):
+    """From a device to the safety actor: seen (again), or gone."""
+
+    device_id: str
+    zone_id: str
+    approved: bool
+    online: bool
+    rebooted: bool
+    at: float
+
+
+class ApplyCommand(Message):
+    """From the safety actor to an actuator. `permit` is None for an OFF."""
+
+    correlation_id: str
+    issued_by: str
+    verdict: Verdict
+    permit: Any = None
+    outcome_to: Any = None
+    priority: int = 0
+
+
+class StatusReported(Message):
+    """From the safety actor to an actuator: the device told its state. `level` is 0.0 to 1.0."""
+
+    level: float
+    runtime_s: float
+    emergency: str
+    at: float
+
+
+class ResponseReported(Message):
+    """From the safety actor to an actuator: the device answered a command."""
+
+    correlation_id: str
+    success: bool
+    message: str
+    at: float
+
+
+class ReleaseNow(Message):
+    """From the safety actor to an actuator: OFF, whatever was going on."""
+
+    reason: str
+
+
+class LeaseEnded(Message):
+    """From an actuator to the safety actor: it was switched off at the end of its lease."""
+
+    key: ActuatorKey
+    at: float
+
+
+class ActuatorOutcome(Message):
+    """From an actuator to the safety actor: how a command ended, and what holds now."""
+
+    key: ActuatorKey
+    outcome: CommandOutcome
+    desired: float

@@ -1,0 +1,86 @@
+"""Group commit: many small things written in few transactions, none of them lost.
+
+Written when nothing more waits in the mailbox or when the group is full: one item is on disk at
+once, a flood goes in large groups. While the database is away the items wait and are tried again
+with backoff. What waits outlives a crash of its actor; the successor then writes one at a time, so
+that an item which kills it is known, set aside, and does not kill it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from godkaiser.errors import DatabaseUnavailable
+from godkaiser.messages import Message
+from godkaiser.supervision import ActorContext, Backoff
+from godkaiser.supervision.strategy import backoff_delay
+
+RETRY = Backoff(base_s=0.2, factor=2.0, max_s=10.0, jitter=0.2)
+
+Item = TypeVar("Item")
+
+
+class Flush(Message):
+    """From the group commit to its own actor: try again."""
+
+
+class GroupCommit(Generic[Item]):
+    """`write` stores a group in one transaction or raises; `committed` is told what was stored."""
+
+    def __init__(
+        self,
+        context: ActorContext,
+        *,
+        group_size: int,
+        write: Callable[[Sequence[Item]], None],
+    ) -> None:
+        self._context = context
+        self._group_size = group_size
+        self._write = write
+        self._attempt = 0
+        self.last_error = ""
+        self._waiting: list[Item] = context.recall("waiting") or []
+        self._singly = bool(self._waiting)
+        context.publish("waiting", self._waiting)
+        culprit = context.recall("in_hand")
+        if culprit is not None:
+            self._waiting.pop(0)
+            context.withdraw("in_hand")
+            context.reject(culprit, "the write of it crashed its actor")
+        if self._waiting:
+            context.own.tell(Flush())
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, item: Item) -> None:
+        self._waiting.append(item)
+        if not self._attempt and (
+            len(self._waiting) >= self._group_size or not self._context.backlog()
+        ):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all that waits; when the database is away, later again."""
+        while self._waiting:
+            group = self._waiting[: 1 if self._singly else self._group_size]
+            if self._singly:
+                self._context.publish("in_hand", group[0])
+            try:
+                self._write(group)
+            except DatabaseUnavailable as error:
+                self._context.withdraw("in_hand")
+                self._try_later(error)
+                return
+            self._attempt = 0
+            self.last_error = ""
+            del self._waiting[: len(group)]
+        self._singly = False
+        self._context.withdraw("in_hand")
+
+    def _try_later(self, error: DatabaseUnavailable) -> None:
+        self._attempt += 1
+        delay_s = backoff_delay(RETRY, self._attempt + 1, self._context.random())
+        self.last_error = f"{error.message} Next attempt in {delay_s:.1f} s."
+        self._context.schedule(delay_s, Flush(), key="flush")

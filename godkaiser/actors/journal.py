@@ -1,0 +1,136 @@
+"""The journal: audit trail, command history and what must survive a restart, in groups.
+
+Nobody waits for it. While the database is away it keeps what it was told, up to a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from godkaiser.actors.group_commit import Flush, GroupCommit
+from godkaiser.domain.entities import Command
+from godkaiser.domain.rules import RuleMemory
+from godkaiser.domain.safety import Verdict
+from godkaiser.messages import CommandOutcome, Message
+from godkaiser.mqtt.ports import AckPort
+from godkaiser.storage import audit, history
+from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.database import Database
+from godkaiser.storage.registry import Runtime
+from godkaiser.supervision import Actor
+
+GROUP = 500
+KEEP_WHILE_AWAY = 50_000
+
+
+class RecordAudit(Message):
+    """`ack` is the (session, mid) of a device message that this entry keeps."""
+
+    entry: AuditEntry
+    ack: tuple[int, int] | None = None
+
+
+class RecordVerdict(Message):
+    command: Command
+    verdict: Verdict
+
+
+class RecordOutcome(Message):
+    outcome: CommandOutcome
+
+
+class RecordRuntime(Message):
+    runtime: Runtime
+
+
+class RecordExecution(Message):
+    """`body` is JSON: what the rule saw and what it did."""
+
+    rule_id: int
+    at: float
+    body: str
+
+
+class RecordRuleMemory(Message):
+    rule_id: int
+    memory: RuleMemory
+
+
+class RecordSafety(Message):
+    body: str
+    at: float
+
+
+Record = (
+    RecordAudit
+    | RecordVerdict
+    | RecordOutcome
+    | RecordRuntime
+    | RecordExecution
+    | RecordRuleMemory
+    | RecordSafety
+)
+
+
+class JournalActor(Actor):
+    def __init__(self, database: Database, acks: AckPort) -> None:
+        super().__init__()
+        self._database = database
+        self._acks = acks
+        self._records: GroupCommit[Record]
+
+    def on_start(self) -> None:
+        self._records = GroupCommit(self.context, group_size=GROUP, write=self._write)
+
+    def on_receive(self, message: object) -> None:
+        if isinstance(message, Record):
+            if len(self._records) >= KEEP_WHILE_AWAY:
+                self.context.reject(message, "the database is away and the journal is full")
+                return
+            self._records.add(message)
+        elif isinstance(message, Flush):
+            self._records.flush()
+        else:
+            self.context.unhandled(message)
+        self.context.publish("last_error", self._records.last_error)
+
+    def on_stop(self) -> None:
+        self._records.flush()
+        self._database.close_thread()
+
+    def on_failure(self, *_exc_info: object) -> None:
+        self._database.close_thread()
+
+    def _write(self, group: Sequence[Record]) -> None:
+        with self._database.transaction():
+            self._write_each(group)
+        self._acks.acknowledge(
+            [r.ack for r in group if isinstance(r, RecordAudit) and r.ack is not None]
+        )
+
+    def _write_each(self, group: Sequence[Record]) -> None:
+        entries = [record.entry for record in group if isinstance(record, RecordAudit)]
+        if entries:
+            audit.append_entries(self._database, entries)
+        for record in group:
+            match record:
+                case RecordVerdict(command=command, verdict=verdict):
+                    history.record_verdict(self._database, command, verdict)
+                case RecordOutcome(outcome=outcome):
+                    history.record_outcome(
+                        self._database,
+                        outcome.correlation_id,
+                        outcome.state,
+                        outcome.message,
+                        outcome.at,
+                    )
+                case RecordRuntime(runtime=runtime):
+                    history.record_runtime(self._database, runtime)
+                case RecordExecution(rule_id=rule_id, at=at, body=body):
+                    history.record_execution(self._database, rule_id, at, body)
+                case RecordRuleMemory(rule_id=rule_id, memory=memory):
+                    history.record_rule_memory(self._database, rule_id, memory)
+                case RecordSafety(body=body, at=at):
+                    history.record_safety(self._database, body, at)
+                case RecordAudit():
+                    pass

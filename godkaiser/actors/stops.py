@@ -1,0 +1,215 @@
+"""The stops, as the safety actor holds them: state, latch, wire and confirmation in one place.
+
+The order of a stop is fixed: permits revoked, message on the wire, latch on disk, everything else.
+The order of a clear is the other way round: latch on disk first, then the wire.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from godkaiser.domain import latch, safety_state
+from godkaiser.domain.entities import Issuer
+from godkaiser.domain.safety_state import SafetyState, Scope, ScopeKind, StopRecord, StopState
+from godkaiser.errors import ServiceUnavailable
+from godkaiser.messages import SafetyView, StopView
+from godkaiser.mqtt.connection import NotConnected
+from godkaiser.mqtt.ports import PermitIssuer, StopPort
+from godkaiser.protocol import outbound
+from godkaiser.storage.latch_file import LatchFile
+
+log = structlog.get_logger("godkaiser.safety")
+OWN_BROADCASTS_KEPT = 64
+
+
+class Stops:
+    """Used by the safety actor only. Devices are named with the zone that they are in."""
+
+    def __init__(
+        self,
+        port: StopPort,
+        permits: PermitIssuer,
+        latch_file: LatchFile,
+        changed: Callable[[SafetyView], None],
+    ) -> None:
+        self._port = port
+        self._permits = permits
+        self._latch = latch_file
+        self._changed = changed
+        self._own_broadcasts: deque[str] = deque(maxlen=OWN_BROADCASTS_KEPT)
+        self._alarm = ""
+        self.state = SafetyState()
+
+    def restore(self, now: float, *, mirror_exists: bool) -> None:
+        """Read the latch. What cannot be read, or was there and is gone, is a stop."""
+        try:
+            state = self._latch.read()
+        except latch.LatchUnreadable as error:
+            state = latch.stopped_in_doubt(str(error), now)
+            self._write_or_alarm(state)
+        if state is None:
+            state = SafetyState()
+            if mirror_exists:
+                state = latch.stopped_in_doubt("the latch file is gone", now)
+            self._write_or_alarm(state)
+        self._set(state)
+
+    # ---- stopping
+
+    def stop(
+        self, scope: Scope, issuer: Issuer, reason: str, now: float, devices: Iterable[str]
+    ) -> None:
+        covered = tuple(devices)
+        if scope.kind is ScopeKind.GLOBAL:
+            self._permits.revoke_all()
+            self._broadcast(reason, issuer, now)
+        else:
+            for device_id in covered:
+                self._permits.revoke(device_id)
+                self._stop_device(device_id, reason)
+        state = safety_state.stop(
+            self.state, scope, by=str(issuer), reason=reason, now=now, devices=covered
+        )
+        # In force before it is on disk: a full disk must not keep a stop from holding.
+        self.state = state
+        self._write_or_alarm(state)
+        self._set(state)
+
+    def stop_returned(self, device_id: str, zone_id: str) -> None:
+        """A device came back, or is new: if it is under a stop it is stopped at once."""
+        record = self.state.covering(device_id, zone_id)
+        if record is None or record.state is not StopState.ACTIVE:
+            return
+        self._stop_device(device_id, record.reason)
+        self._set(safety_state.device_to_be_stopped(self.state, device_id, zone_id))
+
+    def repeat(self, now: float) -> bool:
+        """Send stops and clears again to who has not confirmed; whether there was anybody."""
+        anybody = False
+        for record in self.state.records:
+            if record.state is StopState.ACTIVE and record.stopping:
+                anybody = True
+                if record.scope.kind is ScopeKind.GLOBAL and not record.stopped:
+                    self._broadcast(record.reason, Issuer("system", "repeat"), now)
+                for device_id in record.stopping:
+                    self._stop_device(device_id, record.reason)
+            elif record.state is StopState.CLEARING and record.clearing:
+                anybody = True
+                for device_id in record.clearing:
+                    self._clear_device(device_id, "repeated")
+        return anybody
+
+    def confirm_stop(self, device_id: str) -> None:
+        if any(device_id in record.stopping for record in self.state.records):
+            self._set(safety_state.confirm_stop(self.state, device_id))
+
+    def is_own_broadcast(self, correlation_id: str) -> bool:
+        return correlation_id in self._own_broadcasts
+
+    def clear_retained_broadcast(self) -> None:
+        try:
+            self._port.clear_retained_broadcast()
+        except NotConnected:
+            return
+
+    # ---- clearing
+
+    def begin_clear(
+        self, scope: Scope, issuer: Issuer, reason: str, now: float, reachable: Iterable[str]
+    ) -> None:
+        targets = tuple(reachable)
+        state = safety_state.begin_clear(
+            self.state, scope, by=str(issuer), now=now, reachable=targets
+        )
+        self._write(state)
+        self._set(state)
+        for device_id in targets:
+            self._clear_device(device_id, reason or "cleared")
+
+    def accept_unconfirmed(self, scope: Scope) -> None:
+        state = safety_state.accept_unconfirmed(self.state, scope)
+        self._write(state)
+        self._set(state)
+
+    def confirm_clear(self, device_id: str) -> None:
+        if any(device_id in record.clearing for record in self.state.records):
+            state = safety_state.confirm_clear(self.state, device_id)
+            self._write(state)
+            self._set(state)
+
+    def resuming(self) -> list[StopRecord]:
+        return [r for r in self.state.records if r.state is StopState.RESUMING]
+
+    def finish_resume(self, scope: Scope) -> None:
+        state = safety_state.finish_resume(self.state, scope)
+        self._write(state)
+        self._set(state)
+
+    # ---- showing
+
+    def view(self) -> SafetyView:
+        return SafetyView(
+            state=self.state.strictest.value,
+            alarm=self._alarm,
+            stops=tuple(
+                StopView(
+                    scope=str(record.scope),
+                    state=record.state.value,
+                    since=record.since,
+                    by=record.by,
+                    reason=record.reason,
+                    confirmed=tuple(sorted(record.stopped)),
+                    unconfirmed=tuple(sorted(record.stopping)),
+                    clearing=tuple(sorted(record.clearing)),
+                )
+                for record in self.state.records
+            ),
+        )
+
+    def _set(self, state: SafetyState) -> None:
+        self.state = state
+        self._changed(self.view())
+
+    def _write(self, state: SafetyState) -> None:
+        try:
+            self._latch.write(state)
+        except OSError as error:
+            self._alarm = f"the safety record cannot be written: {error}"
+            reason = f"{self._alarm}. The stop stays. Free the disk and try again."
+            raise ServiceUnavailable(reason=reason) from error
+        self._alarm = ""
+
+    def _write_or_alarm(self, state: SafetyState) -> None:
+        try:
+            self._write(state)
+        except ServiceUnavailable as error:
+            log.critical("stop_not_latched", reason=error.message)
+
+    def _broadcast(self, reason: str, issuer: Issuer, now: float) -> None:
+        correlation_id = str(uuid.uuid4())
+        self._own_broadcasts.append(correlation_id)
+        try:
+            self._port.broadcast(
+                outbound.broadcast_stop(reason, str(issuer), correlation_id, now)
+            )
+        except NotConnected:
+            # Sent again when the link is back; without their server the devices stop themselves.
+            log.error("stop_not_sent", scope="global", reason="the broker is not connected")
+
+    def _stop_device(self, device_id: str, reason: str) -> None:
+        self._emergency(device_id, "emergency_stop", reason)
+
+    def _clear_device(self, device_id: str, reason: str) -> None:
+        self._emergency(device_id, "clear_emergency", reason)
+
+    def _emergency(self, device_id: str, command: str, reason: str) -> None:
+        try:
+            self._port.to_device(
+                device_id, outbound.device_emergency(command, reason, str(uuid.uuid4()))
+            )
+        except NotConnected:
+            log.error(f"{command}_not_sent", device=device_id, reason="broker not connected")
