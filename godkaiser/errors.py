@@ -192,6 +192,11 @@ class CommandRefused(GatewayError):
     template = "{reason}"
 
 
+class AutomationHeld(GatewayError):
+    code, status = "AUTOMATION_HELD", 409
+    template = "{reason}"
+
+
 class DeviceNotApproved(GatewayError):
     code, status = "DEVICE_NOT_APPROVED", 409
     template = "Device {esp_id} is {approval}. Approve it at /api/v1/esp/devices/{esp_id}/approve."

@@ -145,6 +145,14 @@ class ClearStop(Message):
     accept_unconfirmed: bool = False
 
 
+class ResumeAutomation(Message):
+    """Let rules act again after a stop. Reply: SafetyView. Refusals: InvalidTransition."""
+
+    issuer: Issuer
+    esp_id: str | None = None
+    zone_id: str | None = None
+
+
 class PrepareShutdown(Message):
     """Energise nothing more, and switch off what is to be off while the gateway is away.
 
@@ -205,6 +213,7 @@ class SafetyView(Message):
     state: str
     stops: tuple[StopView, ...] = ()
     alarm: str = ""
+    automation_held: tuple[str, ...] = ()
 
 
 class RuleView(Message):

@@ -46,6 +46,7 @@ from godkaiser.messages import (
     Message,
     PrepareShutdown,
     RequestCommand,
+    ResumeAutomation,
     SafetyView,
     StopAll,
 )
@@ -180,6 +181,8 @@ class SafetyActor(Actor):
                 return self._stop(message)
             case ClearStop():
                 return self._clear(message)
+            case ResumeAutomation():
+                return self._resume_automation(message)
             case Repeat():
                 self._repeat()
             case LinkUp():
@@ -217,6 +220,7 @@ class SafetyActor(Actor):
             ),
             actuator=None if actuator is None else actuator.facts(now),
             link_up=self._link_up and not self._shutting_down,
+            automation_held=self._stops.state.holds_automation(command.esp_id, zone_id),
         )
         verdict = judge(command, facts, now)
         if verdict.allowed and actuator is not None:
@@ -305,6 +309,12 @@ class SafetyActor(Actor):
             self._schedule_repeat(first=True)
         self._audit(str(message.issuer), f"clear_emergency {scope}", message.reason)
         self._finish_resumed()
+        return self._stops.view()
+
+    def _resume_automation(self, message: ResumeAutomation) -> SafetyView:
+        scope = _scope(message.esp_id, message.zone_id)
+        self._stops.resume_automation(scope)
+        self._audit(str(message.issuer), f"resume automation {scope}", "")
         return self._stops.view()
 
     def _broadcast_seen(self, message: BroadcastSeen) -> None:

@@ -149,12 +149,18 @@ class Stops:
         self._write(state)
         self._set(state)
 
+    def resume_automation(self, scope: Scope) -> None:
+        state = safety_state.resume_automation(self.state, scope)
+        self._write(state)
+        self._set(state)
+
     # ---- showing
 
     def view(self) -> SafetyView:
         return SafetyView(
             state=self.state.strictest.value,
             alarm=self._alarm,
+            automation_held=tuple(str(scope) for scope in self.state.held),
             stops=tuple(
                 StopView(
                     scope=str(record.scope),

@@ -79,6 +79,7 @@ class CommandFacts(msgspec.Struct, frozen=True, kw_only=True):
     device: DeviceFacts | None
     actuator: ActuatorFacts | None
     link_up: bool
+    automation_held: bool = False
 
 
 def judge(command: Command, facts: CommandFacts, now: float) -> Verdict:
@@ -101,6 +102,7 @@ def judge(command: Command, facts: CommandFacts, now: float) -> Verdict:
     checks.append(_stop_check(facts.stop, command))
     checks.extend(_device_checks(facts, command))
     checks.extend(_switching_checks(actuator, now))
+    checks.append(_automation_check(facts, command))
     checks.append(_owner_check(command, actuator, now))
     return _verdict(command, tuple(checks), value, lease_s)
 
@@ -251,6 +253,16 @@ def _switching_checks(actuator: ActuatorFacts, now: float) -> list[Check]:
 
 def _limit(name: str, reason: str, *, passed: bool) -> Check:
     return Check(name, passed, "" if passed else reason, "" if passed else "COMMAND_REFUSED")
+
+
+def _automation_check(facts: CommandFacts, command: Command) -> Check:
+    if command.issuer.kind == "user" or not facts.automation_held:
+        return Check("automation", passed=True)
+    reason = (
+        "rules are held back since the emergency stop; an operator lets them act again with"
+        " POST /api/v1/actuators/resume"
+    )
+    return Check("automation", passed=False, reason=reason, code="AUTOMATION_HELD")
 
 
 def _owner_check(command: Command, actuator: ActuatorFacts, now: float) -> Check:

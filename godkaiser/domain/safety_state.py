@@ -80,9 +80,17 @@ class StopRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SafetyState(msgspec.Struct, frozen=True):
-    """All stops that are not over; none means NORMAL everywhere."""
+    """All stops that are not over; none means NORMAL everywhere.
+
+    In the scopes `held`, a stop is over but rules and schedules may not energise yet: a machine
+    must not start because somebody cleared a stop, so an operator lets them go on separately.
+    """
 
     records: tuple[StopRecord, ...] = ()
+    held: tuple[Scope, ...] = ()
+
+    def holds_automation(self, device_id: str, zone_id: str) -> bool:
+        return any(scope.covers(device_id, zone_id) for scope in self.held)
 
     def find(self, scope: Scope) -> StopRecord | None:
         for record in self.records:
@@ -107,7 +115,7 @@ class SafetyState(msgspec.Struct, frozen=True):
 
 def _replace(state: SafetyState, record: StopRecord) -> SafetyState:
     others = tuple(other for other in state.records if other.scope != record.scope)
-    return SafetyState((*others, record))
+    return SafetyState((*others, record), state.held)
 
 
 def stop(
@@ -145,7 +153,7 @@ def device_to_be_stopped(state: SafetyState, device_id: str, zone_id: str) -> Sa
         else record
         for record in state.records
     )
-    return SafetyState(records)
+    return SafetyState(records, state.held)
 
 
 def confirm_stop(state: SafetyState, device_id: str) -> SafetyState:
@@ -160,7 +168,7 @@ def confirm_stop(state: SafetyState, device_id: str) -> SafetyState:
         else record
         for record in state.records
     )
-    return SafetyState(records)
+    return SafetyState(records, state.held)
 
 
 def begin_clear(
@@ -200,7 +208,7 @@ def confirm_clear(state: SafetyState, device_id: str) -> SafetyState:
         else record
         for record in state.records
     )
-    return _settle_clearing(SafetyState(records))
+    return _settle_clearing(SafetyState(records, state.held))
 
 
 def accept_unconfirmed(state: SafetyState, scope: Scope) -> SafetyState:
@@ -232,7 +240,24 @@ def finish_resume(state: SafetyState, scope: Scope) -> SafetyState:
     if record.state is not StopState.RESUMING:
         reason = f"The stop of {scope} is {record.state.value}; only RESUMING ends in NORMAL."
         raise InvalidTransition(reason=reason)
-    return SafetyState(tuple(other for other in state.records if other.scope != scope))
+    records = tuple(other for other in state.records if other.scope != scope)
+    return SafetyState(records, tuple(sorted({*state.held, scope})))
+
+
+def resume_automation(state: SafetyState, scope: Scope) -> SafetyState:
+    """An operator lets rules and schedules act again; GLOBAL does so everywhere.
+
+    Raises:
+        InvalidTransition: nothing is held there, or the stop is not over.
+    """
+    if state.find(scope) is not None:
+        reason = f"The stop of {scope} is not over; clear it first."
+        raise InvalidTransition(reason=reason)
+    left = () if scope == GLOBAL else tuple(held for held in state.held if held != scope)
+    if left == state.held:
+        reason = f"Rules are not held back for {scope}."
+        raise InvalidTransition(reason=reason)
+    return SafetyState(state.records, left)
 
 
 def _settle_clearing(state: SafetyState) -> SafetyState:
@@ -242,4 +267,4 @@ def _settle_clearing(state: SafetyState) -> SafetyState:
         else record
         for record in state.records
     )
-    return SafetyState(records)
+    return SafetyState(records, state.held)

@@ -1,0 +1,91 @@
+"""Bringing a device's configuration to what it should be: part by part, each one confirmed.
+
+The device takes one push at a time, so the next part goes when the one before is answered. A part
+that is not answered is sent again a few times; then the device counts as failed until it returns.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from godkaiser.domain import device_config
+from godkaiser.domain.entities import ActuatorConfig, SensorConfig
+from godkaiser.protocol import outbound
+from godkaiser.protocol.inbound import ConfigResponse
+
+ANSWER_TIMEOUT_S = 20.0
+ATTEMPTS = 4
+RESPONSE_TYPE = {"sensors": "sensor", "actuators": "actuator"}
+GENERATION_LIMIT = 2_147_483_647
+
+
+class ConfigPush:
+    """`sync` is unknown, pending, in_sync or failed; `error` the device's own words."""
+
+    def __init__(self) -> None:
+        self.sync = "unknown"
+        self.error = ""
+        self._parts: list[tuple[str, list[dict[str, Any]]]] = []
+        self._correlation_id = ""
+        self._attempt = 0
+        self._generation = 0
+
+    def begin(
+        self, sensors: Sequence[SensorConfig], actuators: Sequence[ActuatorConfig]
+    ) -> None:
+        """Start over with this configuration."""
+        self._parts = device_config.parts(sensors, actuators)
+        self._attempt = 0
+        self._correlation_id = ""
+        self.error = ""
+        self.sync = "pending" if self._parts else "in_sync"
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._parts)
+
+    def next_payload(self, now: float) -> bytes | None:
+        """The message to send now; None when there is nothing (more) to send."""
+        if not self._parts:
+            return None
+        self._attempt += 1
+        if self._attempt > ATTEMPTS:
+            self._fail(f"no answer after {ATTEMPTS} attempts")
+            return None
+        scope, entries = self._parts[0]
+        # Each attempt has an id of its own: the device remembers those that it has finished.
+        self._correlation_id = str(uuid.uuid4())
+        self._generation = max(self._generation + 1, min(int(now), GENERATION_LIMIT - 1_000_000))
+        if scope == "sensors":
+            return outbound.config_push(self._correlation_id, self._generation, sensors=entries)
+        return outbound.config_push(self._correlation_id, self._generation, actuators=entries)
+
+    def answered(self, response: ConfigResponse) -> bool:
+        """Take an answer in; True when the next part may go."""
+        if not self._parts or response.correlation_id != self._correlation_id:
+            return False
+        scope, _ = self._parts[0]
+        if response.status == "success" and response.type == RESPONSE_TYPE[scope]:
+            self._parts.pop(0)
+            self._attempt = 0
+            if not self._parts:
+                self.sync = "in_sync"
+            return True
+        if response.error_code == "QUEUE_FULL":
+            return False
+        self._fail(_words(response))
+        return False
+
+    def _fail(self, reason: str) -> None:
+        self._parts = []
+        self.sync = "failed"
+        self.error = reason
+
+
+def _words(response: ConfigResponse) -> str:
+    details = [str(failure.get("detail", "")) for failure in response.failures]
+    if response.failed_item:
+        details.append(f"GPIO {response.failed_item.get('gpio')}")
+    return f"{response.error_code}: {response.message} {'; '.join(filter(None, details))}".strip()
