@@ -85,13 +85,14 @@ class DeleteRule(Message):
 
 
 class SubmitReading(Message):
-    """A reading by REST. Reply: Reading, after it is on disk.
+    """A reading by REST: `raw` to be converted, or a final `value`. Reply: Reading, when stored.
 
-    Refusals: UnknownSensor, ValueOutOfRange, DeviceNotApproved, DatabaseUnavailable.
+    Refusals: UnknownSensor, ValueOutOfRange, DeviceNotApproved.
     """
 
     key: SensorKey
-    raw: float
+    raw: float | None
+    value: float | None
     at: float | None
     issuer: Issuer
 

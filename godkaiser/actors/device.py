@@ -37,7 +37,7 @@ from godkaiser.domain.entities import (
     SensorConfig,
     SensorKey,
 )
-from godkaiser.errors import DeviceNotApproved, GatewayError, UnknownSensor, UnusableReading
+from godkaiser.errors import DeviceNotApproved, GatewayError, UnknownSensor, ValueOutOfRange
 from godkaiser.messages import DeviceView, Message, ReadingAccepted, SubmitReading
 from godkaiser.mqtt.connection import Inbound, NotConnected
 from godkaiser.mqtt.ports import AckPort, DevicePort
@@ -241,6 +241,9 @@ class DeviceActor(Actor):
             received.dup,
             when.current,
         )
+        if converted.quality is Quality.BAD:
+            # Kept, for it was measured; set aside too, for somebody should look at the sensor.
+            self.context.reject(message, f"{data.raw:g} is not a {sensors.describe(key.sensor_type)}")
         ack = (received.session, received.mid) if received.qos else None
         self._accept(reading, StoreReading(reading=reading, ack=ack))
 
@@ -320,18 +323,19 @@ class DeviceActor(Actor):
             raise UnknownSensor(esp_id=key.esp_id, gpio=key.gpio, sensor_type=key.sensor_type)
         if self._record.approval is not Approval.APPROVED:
             raise DeviceNotApproved(esp_id=key.esp_id, approval=self._record.approval.value)
-        converted = sensors.convert(key.sensor_type, message.raw, config.calibration)
-        if converted.value is None or converted.quality is Quality.ERROR:
-            kind = sensors.SENSOR_TYPES.get(key.sensor_type)
-            limits = "" if kind is None else f" ({kind.low:g} to {kind.high:g} {kind.unit})"
-            reason = f"raw {message.raw:g} gives no value within the limits of {key.sensor_type}"
-            raise UnusableReading(reason=f"{reason}{limits}.")
+        if message.raw is not None:
+            converted = sensors.convert(key.sensor_type, message.raw, config.calibration)
+        else:
+            converted = sensors.accept_value(key.sensor_type, message.value)
+        if converted.value is None or converted.quality is Quality.BAD:
+            given = message.value if message.raw is None else message.raw
+            raise ValueOutOfRange(reason=f"{given} is not a {sensors.describe(key.sensor_type)}.")
         now = self.context.now()
         reading = Reading(
             key,
             now if message.at is None else message.at,
             now,
-            message.raw,
+            converted.value if message.raw is None else message.raw,
             converted.value,
             converted.unit,
             converted.quality,

@@ -50,12 +50,13 @@ class RuleActor(Actor):
     def on_start(self) -> None:
         self._safety = self.context.handle(paths.SAFETY)
         self._journal = self.context.handle(paths.JOURNAL)
-        self._memory = self.context.recall("memory") or self._memory
+        remembered = self.context.recall("memory")
+        # A changed rule starts afresh: what the old text remembered may mean nothing in the new.
+        if remembered is not None and remembered[0] == self._definition:
+            self._memory = remembered[1]
+        self._join_groups()
         for sensor in rules.sensors_of(self._definition):
-            self.context.join(("sensor", sensor))
             self._learn_latest(sensor)
-        if rules.depends_on_time(self._definition):
-            self.context.join(RULES_JOB)
         self._show()
 
     def on_receive(self, message: object) -> Any:
@@ -80,7 +81,7 @@ class RuleActor(Actor):
         self._memory = decision.memory
         self._evaluated_at = now
         if changed:
-            self.context.publish("memory", self._memory)
+            self.context.publish("memory", (self._definition, self._memory))
             self._journal.tell(
                 RecordRuleMemory(rule_id=self._rule_id, memory=self._memory)
             )
@@ -129,6 +130,17 @@ class RuleActor(Actor):
                     else view.reported_value
                 )
         return levels
+
+    def _join_groups(self) -> None:
+        groups: set[Any] = {("sensor", sensor) for sensor in rules.sensors_of(self._definition)}
+        if rules.depends_on_time(self._definition):
+            groups.add(RULES_JOB)
+        for group in self.context.recall("groups") or ():
+            if group not in groups:
+                self.context.leave(group)
+        for group in groups:
+            self.context.join(group)
+        self.context.publish("groups", frozenset(groups))
 
     def _learn(self, reading: Reading) -> None:
         if reading.value is None or not may_feed_rules(reading.quality):

@@ -209,9 +209,29 @@ def convert(
     return Converted(value, kind.unit, quality)
 
 
+def accept_value(sensor_type: str, value: float | None) -> Converted:
+    """A value that somebody has converted already: only rated."""
+    kind = SENSOR_TYPES.get(sensor_type)
+    if value is None or not math.isfinite(value):
+        return Converted(None, "" if kind is None else kind.unit, Quality.ERROR)
+    if kind is None:
+        return Converted(value, "raw", Quality.UNKNOWN)
+    if not kind.low <= value <= kind.high:
+        return Converted(value, kind.unit, Quality.BAD)
+    return Converted(value, kind.unit, _rate(kind, value, calibrated=True))
+
+
+def describe(sensor_type: str) -> str:
+    """The type with its limits, for an error message."""
+    kind = SENSOR_TYPES.get(sensor_type)
+    if kind is None:
+        return f"{sensor_type} reading"
+    return f"{sensor_type} reading within its limits, {kind.low:g} to {kind.high:g} {kind.unit}"
+
+
 def _rate(kind: SensorType, value: float, *, calibrated: bool) -> Quality:
     if not kind.low <= value <= kind.high:
-        return Quality.POOR if kind.clamp else Quality.ERROR
+        return Quality.POOR if kind.clamp else Quality.BAD
     if kind.needs_calibration and not calibrated:
         return Quality.FAIR
     if kind.good is not None and not kind.good[0] <= value <= kind.good[1]:

@@ -1,0 +1,251 @@
+"""/actuators and /safety: commands, stops, clears. All of them are questions to the safety actor."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any
+
+import falcon
+import msgspec
+import pykka
+
+from godkaiser import errors, paths
+from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Command, OnShutdown, Verb
+from godkaiser.domain.safety import Verdict
+from godkaiser.errors import GatewayError, UnknownVerb, ValidationFailed
+from godkaiser.http.exchange import (
+    RequestBody,
+    ask,
+    check_gpio,
+    device_view,
+    issuer_of,
+    query_float,
+    query_int,
+    read_body,
+    reply,
+)
+from godkaiser.http.services import Services
+from godkaiser.messages import (
+    ActuatorView,
+    ClearStop,
+    ConfigureActuator,
+    RequestCommand,
+    ResumeAutomation,
+    SafetyView,
+    StopAll,
+)
+from godkaiser.storage import history
+
+Text = Annotated[str, msgspec.Meta(max_length=100)]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
+MAX_WAIT_S = 30.0
+
+
+class ActuatorBody(RequestBody):
+    actuator_type: ActuatorType
+    name: Text = ""
+    aux_gpio: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
+    subzone_id: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    critical: bool = False
+    inverted_logic: bool = False
+    max_runtime_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 3600
+    min_value: Fraction = 0.0
+    max_value: Fraction = 1.0
+    min_on_s: Seconds = 0.0
+    min_off_s: Seconds = 0.0
+    max_on_s_per_hour: Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)] = 0.0
+    max_switches_per_hour: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 0
+    on_shutdown: OnShutdown = OnShutdown.OFF
+
+
+class Order(RequestBody):
+    """A command to the actuator that the path names."""
+
+    command: str
+    value: float | None = None
+    duration: float | None = None
+
+
+class AddressedOrder(Order):
+    esp_id: str
+    gpio: int
+
+
+class StopBody(RequestBody):
+    reason: Text = "operator"
+    esp_id: str | None = None
+    zone_id: str | None = None
+
+
+class ClearBody(RequestBody):
+    reason: Text = ""
+    esp_id: str | None = None
+    zone_id: str | None = None
+    accept_unconfirmed: bool = False
+
+
+class ResumeBody(RequestBody):
+    esp_id: str | None = None
+    zone_id: str | None = None
+
+
+_ERRORS_BY_CODE: dict[str, type[GatewayError]] = {
+    kind.code: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, GatewayError)
+}
+
+
+class ActuatorResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_actuators(self, req: falcon.Request, resp: falcon.Response) -> None:
+        system = self._services.system
+        wanted = req.get_param("esp_id")
+        found = []
+        for path in system.children(paths.ACTUATORS):
+            view = system.published_value(path, "view")
+            if isinstance(view, ActuatorView) and wanted in {None, view.config.esp_id}:
+                found.append(_actuator(view))
+        reply(resp, {"data": found, "count": len(found)})
+
+    def on_post_actuator(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
+    ) -> None:
+        pin = check_gpio(gpio)
+        body = read_body(req, ActuatorBody)
+        if body.min_value > body.max_value:
+            reason = f"min_value {body.min_value:g} is above max_value {body.max_value:g}."
+            raise ValidationFailed(reason=reason)
+        config = ActuatorConfig(esp_id=esp_id, gpio=pin, **msgspec.structs.asdict(body))
+        message = ConfigureActuator(config=config, issuer=issuer_of(req))
+        reply(resp, ask(self._services.system, paths.REGISTRAR, message), 201)
+
+    def on_post_command(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, AddressedOrder)
+        self._command(req, resp, body.esp_id, check_gpio(body.gpio), body)
+
+    def on_post_order(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
+    ) -> None:
+        self._command(req, resp, esp_id, check_gpio(gpio), read_body(req, Order))
+
+    def on_get_commands(self, req: falcon.Request, resp: falcon.Response) -> None:
+        limit = query_int(req, "limit", 100, 1, 1000) or 100
+        rows = history.newest_commands(self._services.database, limit)
+        reply(resp, {"data": rows, "count": len(rows)})
+
+    def _command(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: int, order: Order
+    ) -> None:
+        system = self._services.system
+        device_view(system, esp_id)
+        try:
+            verb = Verb(order.command.upper())
+        except ValueError as error:
+            raise UnknownVerb(command=order.command[:40]) from error
+        wait_s = query_float(req, "wait") or 0.0
+        if not 0.0 <= wait_s <= MAX_WAIT_S:
+            reason = f"Query parameter wait: use 0 to {MAX_WAIT_S:g} seconds."
+            raise ValidationFailed(reason=reason)
+        command = Command(
+            esp_id=esp_id,
+            gpio=gpio,
+            verb=verb,
+            value=order.value,
+            duration_s=order.duration or 0.0,
+            issuer=issuer_of(req),
+            correlation_id=str(uuid.uuid4()),
+            requested_at=self._services.clock(),
+        )
+        outcome_to: Any = pykka.ThreadingFuture() if wait_s > 0 else None
+        verdict: Verdict = ask(
+            system, paths.SAFETY, RequestCommand(command=command, outcome_to=outcome_to)
+        )
+        if not verdict.allowed:
+            raise _refusal(verdict, command)
+        outcome = None
+        if outcome_to is not None:
+            try:
+                outcome = outcome_to.get(timeout=wait_s)
+            except pykka.Timeout:
+                outcome = {"state": "pending", "message": f"no answer within {wait_s:g} s"}
+        body = {
+            "correlation_id": command.correlation_id,
+            "verdict": _verdict(verdict),
+            "outcome": outcome,
+        }
+        reply(resp, body, 202)
+
+
+class SafetyResources:
+    """The stop reads its token and asks the safety actor; no database, no other actor."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_post_stop(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, StopBody)
+        message = StopAll(
+            issuer=issuer_of(req), reason=body.reason, esp_id=body.esp_id, zone_id=body.zone_id
+        )
+        reply(resp, ask(self._services.system, paths.SAFETY, message, urgent=True))
+
+    def on_post_clear(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, ClearBody)
+        message = ClearStop(
+            issuer=issuer_of(req),
+            reason=body.reason,
+            esp_id=body.esp_id,
+            zone_id=body.zone_id,
+            accept_unconfirmed=body.accept_unconfirmed,
+        )
+        reply(resp, ask(self._services.system, paths.SAFETY, message))
+
+    def on_post_resume(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, ResumeBody)
+        message = ResumeAutomation(
+            issuer=issuer_of(req), esp_id=body.esp_id, zone_id=body.zone_id
+        )
+        reply(resp, ask(self._services.system, paths.SAFETY, message))
+
+    def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
+        view = self._services.system.published_value(paths.SAFETY, "view")
+        reply(resp, view if isinstance(view, SafetyView) else {"state": "unknown"})
+
+
+def _refusal(verdict: Verdict, command: Command) -> GatewayError:
+    """The error that stands for the first check that failed, with the whole verdict in it."""
+    kind = _ERRORS_BY_CODE.get(verdict.code, errors.CommandRefused)
+    return kind(
+        f"{verdict.message}.",
+        correlation_id=command.correlation_id,
+        verdict=_verdict(verdict),
+    )
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    body: dict[str, Any] = msgspec.to_builtins(verdict)
+    return body
+
+
+def _actuator(view: ActuatorView) -> dict[str, Any]:
+    config = view.config
+    body: dict[str, Any] = msgspec.to_builtins(config)
+    body.update(
+        desired_value=view.desired_value,
+        reported_value=view.reported_value,
+        state="unknown"
+        if view.reported_value is None
+        else ("on" if view.reported_value > 0 else "off"),
+        reported_at=view.reported_at,
+        emergency=view.emergency,
+        on_since=view.on_since,
+        lease_until=view.lease_until,
+        owner=view.owner,
+        pending_correlation_id=view.pending_correlation_id,
+        last_outcome=msgspec.to_builtins(view.last_outcome),
+    )
+    return body

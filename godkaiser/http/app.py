@@ -1,0 +1,179 @@
+"""The Falcon application: routes, and what every request goes through."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+import falcon
+import structlog
+
+from godkaiser.errors import (
+    GatewayError,
+    InternalError,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotFound,
+    PermissionDenied,
+    ValidationFailed,
+)
+from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
+from godkaiser.http.auth_resources import AuthResources
+from godkaiser.http.device_resources import DeviceResources, SensorResources
+from godkaiser.http.exchange import reply_error
+from godkaiser.http.logic_resources import RuleResources
+from godkaiser.http.permissions import API, PERMISSIONS
+from godkaiser.http.services import Services
+from godkaiser.http.system_resources import HealthResource, SystemResources
+
+log = structlog.get_logger("godkaiser.http")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
+SECURITY_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+)
+
+
+class RequestIdMiddleware:
+    """Each request has an id: the client's, if it is one, or a new one."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        given = req.get_header("X-Request-ID") or ""
+        req.context["request_id"] = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        resp.set_header("X-Request-ID", req.context.get("request_id", ""))
+        for name, value in SECURITY_HEADERS:
+            resp.set_header(name, value)
+
+
+class AccessMiddleware:
+    """The table of permissions, applied. What is not in it is not reachable."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, Any]
+    ) -> None:
+        template = (req.uri_template or "").removeprefix(API)
+        if (req.method, template) not in PERMISSIONS:
+            raise MethodNotAllowed(method=req.method, path=req.path)
+        needed = PERMISSIONS[req.method, template]
+        if needed is None:
+            return
+        scheme, _, token = (req.get_header("Authorization") or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise NotAuthenticated
+        identity = self._services.tokens.identify(token.strip(), self._services.clock())
+        if identity.role < needed:
+            raise PermissionDenied(needed=needed.word, role=identity.role.word)
+        req.context["identity"] = identity
+
+
+class ReleaseConnectionMiddleware:
+    """A request that used the database gives its connection back."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        # A SQLite connection stays with its thread; one of PostgreSQL belongs to the pool.
+        if not self._services.database.is_sqlite:
+            self._services.database.close_thread()
+
+
+def create_app(services: Services) -> falcon.App:
+    """The application over these services."""
+    app: falcon.App = falcon.App(
+        middleware=[
+            RequestIdMiddleware(),
+            AccessMiddleware(services),
+            ReleaseConnectionMiddleware(services),
+        ]
+    )
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.keep_blank_qs_values = True
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(falcon.HTTPError, _falcon_error)
+    app.add_error_handler(GatewayError, _gateway_error)
+    _add_routes(app, services)
+    return app
+
+
+def _add_routes(app: falcon.App, services: Services) -> None:
+    auth = AuthResources(services)
+    devices = DeviceResources(services)
+    sensors = SensorResources(services)
+    actuators = ActuatorResources(services)
+    safety = SafetyResources(services)
+    rules = RuleResources(services)
+    system = SystemResources(services)
+    app.add_route(f"{API}/health", HealthResource(services))
+    for path, resource, suffix in (
+        ("/auth/setup", auth, "setup"),
+        ("/auth/login", auth, "login"),
+        ("/auth/refresh", auth, "refresh"),
+        ("/auth/logout", auth, "logout"),
+        ("/auth/me", auth, "me"),
+        ("/esp/devices", devices, "devices"),
+        ("/esp/devices/{device_id}", devices, "device"),
+        ("/esp/register", devices, "register"),
+        ("/esp/devices/{device_id}/approve", devices, "approve"),
+        ("/esp/devices/{device_id}/reject", devices, "reject"),
+        ("/sensors", sensors, "sensors"),
+        ("/sensors/data", sensors, "data"),
+        ("/sensors/{esp_id}/{gpio}", sensors, "sensor"),
+        ("/actuators", actuators, "actuators"),
+        ("/actuators/command", actuators, "command"),
+        ("/actuators/commands", actuators, "commands"),
+        ("/actuators/emergency_stop", safety, "stop"),
+        ("/actuators/clear_emergency", safety, "clear"),
+        ("/actuators/resume", safety, "resume"),
+        ("/actuators/{esp_id}/{gpio}", actuators, "actuator"),
+        ("/actuators/{esp_id}/{gpio}/command", actuators, "order"),
+        ("/safety/status", safety, "status"),
+        ("/logic/rules", rules, "rules"),
+        ("/logic/rules/{rule_id}", rules, "rule"),
+        ("/audit/log", system, "audit"),
+        ("/system/tree", system, "tree"),
+        ("/system/events", system, "events"),
+        ("/system/dead-letters", system, "dead_letters"),
+        ("/system/dead-letters/{letter_id}/resend", system, "resend"),
+        ("/system/actors/restart", system, "restart"),
+        ("/system/actors/crash", system, "crash"),
+    ):
+        app.add_route(f"{API}{path}", resource, suffix=suffix)
+
+
+def _gateway_error(
+    req: falcon.Request, resp: falcon.Response, error: GatewayError, params: dict[str, Any]
+) -> None:
+    reply_error(req, resp, error)
+
+
+def _falcon_error(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: dict[str, Any]
+) -> None:
+    if error.status_code == 404:
+        translated: GatewayError = NotFound(path=req.path[:200])
+    elif error.status_code == 405:
+        translated = MethodNotAllowed(method=req.method, path=req.path[:200])
+    else:
+        translated = ValidationFailed(reason=f"{error.title}: {error.description or ''}".strip())
+    reply_error(req, resp, translated)
+
+
+def _unexpected(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]
+) -> None:
+    request_id = req.context.get("request_id", "")
+    log.error("request_failed", request_id=request_id, path=req.path, exc_info=error)
+    reply_error(req, resp, InternalError(request_id=request_id))

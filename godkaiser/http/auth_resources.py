@@ -1,0 +1,84 @@
+"""/auth: first administrator, log in, refresh, log out, who am I."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import falcon
+import msgspec
+
+from godkaiser import paths
+from godkaiser.actors.journal import RecordAudit
+from godkaiser.errors import InvalidCredentials, SetupClosed
+from godkaiser.http.exchange import RequestBody, identity_of, read_body, reply
+from godkaiser.http.permissions import Role
+from godkaiser.http.services import Services
+from godkaiser.storage.audit import AuditEntry
+
+Username = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.@-]+$")]
+Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+
+
+class Credentials(RequestBody):
+    username: Username
+    password: Secret
+
+
+class RefreshBody(RequestBody):
+    refresh_token: Secret
+
+
+class AuthResources:
+    """One class for the small resources of one subject; each `suffix` is an endpoint."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_post_setup(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, Credentials)
+        services = self._services
+        now = services.clock()
+        if not services.tokens.create_first_user(body.username, body.password, now):
+            raise SetupClosed
+        self._audit(req, body.username, "first administrator created", "ok")
+        reply(resp, services.tokens.issue(body.username, Role.ADMIN, now), 201)
+
+    def on_post_login(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, Credentials)
+        services = self._services
+        now = services.clock()
+        keys = (f"user {body.username}", f"address {req.remote_addr}")
+        services.lockout.check(keys, now)
+        role = services.tokens.authenticate(body.username, body.password)
+        if role is None:
+            services.lockout.failed(keys, now)
+            self._audit(req, body.username, "login", "refused")
+            raise InvalidCredentials
+        services.lockout.succeeded(keys)
+        self._audit(req, body.username, "login", "ok")
+        reply(resp, services.tokens.issue(body.username, role, now))
+
+    def on_post_refresh(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, RefreshBody)
+        reply(resp, self._services.tokens.refresh(body.refresh_token, self._services.clock()))
+
+    def on_post_logout(self, req: falcon.Request, resp: falcon.Response) -> None:
+        identity = identity_of(req)
+        self._services.tokens.revoke(identity)
+        self._audit(req, identity.username, "logout", "ok")
+        reply(resp, {"success": True})
+
+    def on_get_me(self, req: falcon.Request, resp: falcon.Response) -> None:
+        identity = identity_of(req)
+        reply(resp, {"username": identity.username, "role": identity.role.word})
+
+    def _audit(self, req: falcon.Request, who: str, what: str, result: str) -> None:
+        entry = AuditEntry(
+            at=self._services.clock(),
+            who=f"user:{who}",
+            what=what,
+            source=req.remote_addr,
+            result=result,
+            correlation_id=req.context["request_id"],
+        )
+        self._services.system.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))

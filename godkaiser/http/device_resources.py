@@ -1,0 +1,253 @@
+"""/esp and /sensors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import falcon
+import msgspec
+
+from godkaiser import paths
+from godkaiser.domain.devices import validate_device_id
+from godkaiser.domain.entities import Calibration, OperatingMode, Reading, SensorConfig, SensorKey
+from godkaiser.domain.sensors import canonical_type
+from godkaiser.errors import ValidationFailed
+from godkaiser.http.exchange import (
+    RequestBody,
+    ask,
+    check_gpio,
+    device_view,
+    issuer_of,
+    query_float,
+    query_int,
+    read_body,
+    reply,
+)
+from godkaiser.http.services import Services
+from godkaiser.messages import (
+    ConfigureSensor,
+    DecideApproval,
+    DeviceView,
+    RegisterDevice,
+    SubmitReading,
+)
+from godkaiser.storage.readings import ReadingQuery, StoredReading, find_readings
+
+Text = Annotated[str, msgspec.Meta(max_length=100)]
+MAX_ROWS = 10_000
+
+
+class RegisterBody(RequestBody):
+    device_id: str
+    name: Text = ""
+    board: str = "esp32_wroom"
+    zone_id: str = ""
+
+
+class DecisionBody(RequestBody):
+    reason: Text = ""
+
+
+class SensorBody(RequestBody):
+    sensor_type: Annotated[str, msgspec.Meta(min_length=1, max_length=23)]
+    name: Text = ""
+    address: Annotated[str, msgspec.Meta(max_length=16)] = ""
+    interval_s: Annotated[int, msgspec.Meta(ge=1, le=300)] = 30
+    operating_mode: OperatingMode = OperatingMode.CONTINUOUS
+    subzone_id: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    calibration: Calibration | None = None
+
+
+class ReadingBody(RequestBody):
+    """`raw` is converted; `value` is taken as final. `raw_value` is another name of `raw`."""
+
+    esp_id: str
+    gpio: int
+    sensor_type: str
+    raw: float | None = None
+    raw_value: float | None = None
+    value: float | None = None
+    address: str = ""
+    timestamp: float | None = None
+
+
+class DeviceResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_devices(self, req: falcon.Request, resp: falcon.Response) -> None:
+        system = self._services.system
+        wanted = req.get_param("status")
+        found = []
+        for path in system.children(paths.DEVICES):
+            view = system.published_value(path, "view")
+            if isinstance(view, DeviceView) and wanted in {None, view.record.approval.value}:
+                found.append(_device(view))
+        reply(resp, {"data": found, "count": len(found)})
+
+    def on_get_device(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
+        view = device_view(self._services.system, device_id)
+        published = self._services.system.published(paths.device(device_id))
+        body = _device(view)
+        body["sensors"] = [_sensor(config, published.get(config.key)) for config in view.sensors]
+        reply(resp, body)
+
+    def on_post_register(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, RegisterBody)
+        record = ask(
+            self._services.system,
+            paths.REGISTRAR,
+            RegisterDevice(
+                device_id=body.device_id,
+                name=body.name,
+                board=body.board,
+                zone_id=body.zone_id,
+                issuer=issuer_of(req),
+            ),
+        )
+        reply(resp, record, 201)
+
+    def on_post_approve(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
+        self._decide(req, resp, device_id, approved=True)
+
+    def on_post_reject(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
+        self._decide(req, resp, device_id, approved=False)
+
+    def _decide(
+        self, req: falcon.Request, resp: falcon.Response, device_id: str, *, approved: bool
+    ) -> None:
+        body = read_body(req, DecisionBody)
+        message = DecideApproval(
+            device_id=device_id, approved=approved, issuer=issuer_of(req), reason=body.reason
+        )
+        reply(resp, ask(self._services.system, paths.REGISTRAR, message))
+
+
+class SensorResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_sensors(self, req: falcon.Request, resp: falcon.Response) -> None:
+        system = self._services.system
+        wanted = req.get_param("esp_id")
+        found = []
+        for path in system.children(paths.DEVICES):
+            published = system.published(path)
+            view = published.get("view")
+            if isinstance(view, DeviceView) and wanted in {None, view.record.device_id}:
+                found.extend(_sensor(config, published.get(config.key)) for config in view.sensors)
+        reply(resp, {"data": found, "count": len(found)})
+
+    def on_post_sensor(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
+    ) -> None:
+        pin = check_gpio(gpio)
+        validate_device_id(esp_id)
+        body = read_body(req, SensorBody)
+        config = SensorConfig(
+            esp_id=esp_id,
+            gpio=pin,
+            sensor_type=body.sensor_type,
+            address=_address(body.address),
+            name=body.name,
+            interval_s=body.interval_s,
+            operating_mode=body.operating_mode,
+            subzone_id=body.subzone_id,
+            calibration=body.calibration,
+        )
+        message = ConfigureSensor(config=config, issuer=issuer_of(req))
+        reply(resp, ask(self._services.system, paths.REGISTRAR, message), 201)
+
+    def on_get_data(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query = ReadingQuery(
+            esp_id=req.get_param("esp_id"),
+            gpio=query_int(req, "gpio", None, 0, 255),
+            sensor_type=_type_or_none(req.get_param("sensor_type")),
+            start=query_float(req, "start"),
+            end=query_float(req, "end"),
+            limit=query_int(req, "limit", 100, 1, MAX_ROWS) or 100,
+        )
+        rows: list[StoredReading] = find_readings(self._services.database, query)
+        reply(resp, {"data": rows, "count": len(rows)})
+
+    def on_post_data(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, ReadingBody)
+        raw = body.raw if body.raw is not None else body.raw_value
+        if (raw is None) == (body.value is None):
+            reason = "Send either raw (to be converted) or value (final)."
+            raise ValidationFailed(reason=reason)
+        device_view(self._services.system, body.esp_id)
+        key = SensorKey(
+            body.esp_id,
+            check_gpio(body.gpio),
+            canonical_type(body.sensor_type),
+            _address(body.address),
+        )
+        message = SubmitReading(
+            key=key, raw=raw, value=body.value, at=body.timestamp, issuer=issuer_of(req)
+        )
+        stored = ask(self._services.system, paths.device(body.esp_id), message)
+        reply(resp, _reading(stored), 201)
+
+
+def _type_or_none(name: str | None) -> str | None:
+    return None if name is None else canonical_type(name)
+
+
+def _address(text: str) -> str:
+    """OneWire ROMs in capitals, I2C addresses as hexadecimal. Raises ValidationFailed."""
+    rom_digits = 16
+    if not text:
+        return ""
+    try:
+        number = int(text, 16 if len(text) == rom_digits else 0)
+    except ValueError as error:
+        reason = f"address '{text}': use 16 hex digits (OneWire) or a number like 0x44 (I2C)."
+        raise ValidationFailed(reason=reason) from error
+    return text.upper() if len(text) == rom_digits else hex(number)
+
+
+def _device(view: DeviceView) -> dict[str, Any]:
+    record = view.record
+    return {
+        "device_id": record.device_id,
+        "name": record.name,
+        "status": record.approval.value,
+        "online": view.online,
+        "zone_id": record.zone_id,
+        "board": record.board,
+        "last_seen": view.last_seen,
+        "uptime_s": view.uptime_s,
+        "heap_free": view.heap_free,
+        "wifi_rssi": view.wifi_rssi,
+        "ip": view.wifi_ip,
+        "firmware_state": view.firmware_state,
+        "sensor_count": view.sensor_count,
+        "actuator_count": view.actuator_count,
+        "config_sync": view.config_sync,
+        "config_error": view.config_error,
+        "registered_by": record.registered_by,
+        "registered_at": record.registered_at,
+        "decided_by": record.decided_by,
+    }
+
+
+def _sensor(config: SensorConfig, reading: object) -> dict[str, Any]:
+    body: dict[str, Any] = msgspec.to_builtins(config)
+    body["latest"] = _reading(reading) if isinstance(reading, Reading) else None
+    return body
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    key = reading.key
+    return {
+        "esp_id": key.esp_id,
+        "gpio": key.gpio,
+        "sensor_type": key.sensor_type,
+        "address": key.address,
+        "timestamp": reading.at,
+        "raw": reading.raw,
+        "value": reading.value,
+        "unit": reading.unit,
+        "quality": reading.quality.value,
+    }

@@ -1,0 +1,184 @@
+"""Between HTTP and the actors: bodies in and out, messages to actors, errors to people."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import falcon
+import msgspec
+
+from godkaiser import paths
+from godkaiser.domain.entities import Issuer
+from godkaiser.errors import (
+    BodyTooLarge,
+    GatewayError,
+    GatewayOverloaded,
+    InvalidGpio,
+    MalformedBody,
+    ServiceUnavailable,
+    UnknownDevice,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from godkaiser.http.tokens import Identity
+from godkaiser.messages import DeviceView
+from godkaiser.supervision import (
+    ActorCrashed,
+    ActorStopped,
+    ActorSystem,
+    AskTimeout,
+    MailboxFull,
+    UnknownPath,
+)
+
+MAX_BODY_BYTES = 1024 * 1024
+ASK_TIMEOUT_S = 5.0
+MAX_GPIO = 39
+
+Body = TypeVar("Body")
+_encode = msgspec.json.Encoder().encode
+
+
+class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of request bodies: a field that is not known is an error, with its name."""
+
+
+def read_body(req: falcon.Request, kind: type[Body]) -> Body:
+    """The body as `kind`.
+
+    Raises:
+        UnsupportedMediaType, BodyTooLarge, MalformedBody, ValidationFailed.
+    """
+    content_type = req.content_type or "application/json"
+    if not content_type.lower().startswith("application/json"):
+        raise UnsupportedMediaType(content_type=content_type[:80])
+    if (req.content_length or 0) > MAX_BODY_BYTES:
+        raise BodyTooLarge(limit_bytes=MAX_BODY_BYTES)
+    data = req.bounded_stream.read(MAX_BODY_BYTES + 1)
+    if len(data) > MAX_BODY_BYTES:
+        raise BodyTooLarge(limit_bytes=MAX_BODY_BYTES)
+    try:
+        return msgspec.json.decode(data or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(reason=f"The request body is not valid: {error}.") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise MalformedBody(reason=str(error)[:200]) from error
+
+
+def reply(resp: falcon.Response, body: Any, status: int = 200) -> None:
+    resp.status = status
+    resp.content_type = "application/json"
+    resp.data = _encode(body)
+
+
+def reply_error(req: falcon.Request, resp: falcon.Response, error: GatewayError) -> None:
+    """The one envelope of all errors."""
+    if error.retry_after_s is not None:
+        resp.set_header("Retry-After", str(error.retry_after_s))
+    if "retry_after_s" in error.details:
+        resp.set_header("Retry-After", str(error.details["retry_after_s"]))
+    body = {
+        "success": False,
+        "error": {
+            "code": error.code,
+            "message": error.message,
+            "details": _plain(error.details),
+            "request_id": req.context.get("request_id", ""),
+        },
+    }
+    reply(resp, body, error.status)
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON has: a detail may be anything."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def ask(
+    system: ActorSystem,
+    path: str,
+    message: Any,
+    *,
+    timeout_s: float = ASK_TIMEOUT_S,
+    urgent: bool = False,
+) -> Any:
+    """Ask an actor; what keeps it from answering is a 503.
+
+    Raises:
+        GatewayOverloaded, ServiceUnavailable, and whatever the actor refuses with.
+    """
+    try:
+        return system.handle(path).ask(message, timeout_s=timeout_s, urgent=urgent)
+    except (AskTimeout, MailboxFull) as error:
+        raise GatewayOverloaded(path=path, timeout_s=timeout_s) from error
+    except (ActorCrashed, ActorStopped, UnknownPath) as error:
+        reason = f"{path} failed on the request and is being restarted. Try again."
+        raise ServiceUnavailable(reason=reason) from error
+
+
+def identity_of(req: falcon.Request) -> Identity:
+    identity: Identity = req.context["identity"]
+    return identity
+
+
+def issuer_of(req: falcon.Request) -> Issuer:
+    return Issuer("user", identity_of(req).username)
+
+
+def device_view(system: ActorSystem, device_id: str) -> DeviceView:
+    """Raises UnknownDevice."""
+    view = system.published_value(paths.device(device_id), "view")
+    if not isinstance(view, DeviceView):
+        raise UnknownDevice(device_id=device_id[:64])
+    return view
+
+
+def check_gpio(value: str | int) -> int:
+    """Raises InvalidGpio."""
+    text = str(value)
+    if not text.isascii() or not text.isdecimal() or int(text[:6]) > MAX_GPIO:
+        raise InvalidGpio(gpio=text[:20], reason="GPIOs are numbered from 0 to 39.")
+    return int(text)
+
+
+def query_float(req: falcon.Request, name: str) -> float | None:
+    """A time in unix seconds or ISO 8601. Raises ValidationFailed."""
+    text = req.get_param(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        try:
+            # A plus sign in a query string arrives as a blank.
+            moment = datetime.fromisoformat(text.replace(" ", "+"))
+            value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except ValueError as error:
+            reason = f"Query parameter {name} '{text[:40]}': use unix seconds or ISO 8601."
+            raise ValidationFailed(reason=reason) from error
+    if not math.isfinite(value):
+        raise ValidationFailed(reason=f"Query parameter {name} must be finite.")
+    return value
+
+
+def query_int(
+    req: falcon.Request, name: str, default: int | None, low: int, high: int
+) -> int | None:
+    """Raises ValidationFailed."""
+    text = req.get_param(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdecimal() or not low <= int(text[:12]) <= high:
+        reason = f"Query parameter {name} '{text[:40]}': use a number from {low} to {high}."
+        raise ValidationFailed(reason=reason)
+    return int(text)

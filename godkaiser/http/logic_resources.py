@@ -1,0 +1,69 @@
+"""/logic/rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+import msgspec
+
+from godkaiser import paths
+from godkaiser.domain.rules import RuleDefinition
+from godkaiser.errors import UnknownRule
+from godkaiser.http.exchange import ask, issuer_of, read_body, reply
+from godkaiser.http.services import Services
+from godkaiser.messages import DeleteRule, RuleView, SaveRule
+
+
+class RuleResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
+        system = self._services.system
+        views = (system.published_value(path, "view") for path in system.children(paths.RULES))
+        found = [_rule(view) for view in views if isinstance(view, RuleView)]
+        reply(resp, {"data": found, "count": len(found)})
+
+    def on_post_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
+        definition = read_body(req, RuleDefinition)
+        message = SaveRule(definition=definition, issuer=issuer_of(req))
+        reply(resp, _rule(ask(self._services.system, paths.REGISTRAR, message)), 201)
+
+    def on_get_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
+        number = _number(rule_id)
+        view = self._services.system.published_value(paths.rule(number), "view")
+        if not isinstance(view, RuleView):
+            raise UnknownRule(rule_id=number)
+        reply(resp, _rule(view))
+
+    def on_put_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
+        number = _number(rule_id)
+        definition = read_body(req, RuleDefinition)
+        message = SaveRule(definition=definition, issuer=issuer_of(req), rule_id=number)
+        reply(resp, _rule(ask(self._services.system, paths.REGISTRAR, message)))
+
+    def on_delete_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
+        message = DeleteRule(rule_id=_number(rule_id), issuer=issuer_of(req))
+        ask(self._services.system, paths.REGISTRAR, message)
+        resp.status = 204
+
+
+def _number(rule_id: str) -> int:
+    longest = 15
+    if not rule_id.isascii() or not rule_id.isdecimal() or len(rule_id) > longest:
+        raise UnknownRule(rule_id=rule_id[:40])
+    return int(rule_id)
+
+
+def _rule(view: RuleView) -> dict[str, Any]:
+    body: dict[str, Any] = {"id": view.rule_id}
+    body.update(msgspec.to_builtins(view.definition))
+    body["state"] = {
+        "truth": view.truth,
+        "last_evaluated": view.last_evaluated,
+        "last_fired": view.last_fired,
+        "fired_count": view.fired_count,
+        "last_result": view.last_result,
+    }
+    return body

@@ -1,0 +1,59 @@
+"""Who may do what: one row for each endpoint. None means: no token needed."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+API = "/api/v1"
+
+
+class Role(IntEnum):
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+ROLES = {role.word: role for role in Role}
+
+PERMISSIONS: dict[tuple[str, str], Role | None] = {
+    ("GET", "/health"): None,
+    ("POST", "/auth/setup"): None,
+    ("POST", "/auth/login"): None,
+    ("POST", "/auth/refresh"): None,
+    ("POST", "/auth/logout"): Role.VIEWER,
+    ("GET", "/auth/me"): Role.VIEWER,
+    ("GET", "/esp/devices"): Role.VIEWER,
+    ("GET", "/esp/devices/{device_id}"): Role.VIEWER,
+    ("POST", "/esp/register"): Role.OPERATOR,
+    ("POST", "/esp/devices/{device_id}/approve"): Role.OPERATOR,
+    ("POST", "/esp/devices/{device_id}/reject"): Role.OPERATOR,
+    ("GET", "/sensors"): Role.VIEWER,
+    ("POST", "/sensors/{esp_id}/{gpio}"): Role.OPERATOR,
+    ("GET", "/sensors/data"): Role.VIEWER,
+    ("POST", "/sensors/data"): Role.OPERATOR,
+    ("GET", "/actuators"): Role.VIEWER,
+    ("POST", "/actuators/{esp_id}/{gpio}"): Role.OPERATOR,
+    ("POST", "/actuators/command"): Role.OPERATOR,
+    ("POST", "/actuators/{esp_id}/{gpio}/command"): Role.OPERATOR,
+    ("GET", "/actuators/commands"): Role.VIEWER,
+    ("POST", "/actuators/emergency_stop"): Role.OPERATOR,
+    ("POST", "/actuators/clear_emergency"): Role.OPERATOR,
+    ("POST", "/actuators/resume"): Role.OPERATOR,
+    ("GET", "/safety/status"): Role.VIEWER,
+    ("GET", "/logic/rules"): Role.VIEWER,
+    ("POST", "/logic/rules"): Role.OPERATOR,
+    ("GET", "/logic/rules/{rule_id}"): Role.VIEWER,
+    ("PUT", "/logic/rules/{rule_id}"): Role.OPERATOR,
+    ("DELETE", "/logic/rules/{rule_id}"): Role.OPERATOR,
+    ("GET", "/audit/log"): Role.ADMIN,
+    ("GET", "/system/tree"): Role.VIEWER,
+    ("GET", "/system/events"): Role.VIEWER,
+    ("GET", "/system/dead-letters"): Role.VIEWER,
+    ("POST", "/system/dead-letters/{letter_id}/resend"): Role.ADMIN,
+    ("POST", "/system/actors/restart"): Role.ADMIN,
+    ("POST", "/system/actors/crash"): Role.ADMIN,
+}

@@ -1,0 +1,72 @@
+"""waitress, set up on purpose: bounded in every direction, and bound before anything starts."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from typing import Any
+
+import falcon
+from waitress.server import create_server
+
+from godkaiser.errors import StartupFailed
+
+THREADS = 8
+CONNECTIONS = 1000
+CHANNEL_TIMEOUT_S = 60
+HEADER_BYTES = 32 * 1024
+BODY_BYTES = 2 * 1024 * 1024
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """The listening socket; kept over restarts of the API, so that nobody else takes the port.
+
+    Raises:
+        StartupFailed: the port is in use, or the address is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(256)
+    except OSError as error:
+        listener.close()
+        reason = (
+            f"cannot listen on {host}:{port}: {error.strerror}. Is another gateway running?"
+            " Choose another address with [http] listen or --http."
+        )
+        raise StartupFailed(reason=reason) from error
+    return listener
+
+
+class ApiServer:
+    """Serves an application on a listening socket, in threads of its own."""
+
+    def __init__(self, app: falcon.App, listener: socket.socket) -> None:
+        # waitress warns each time that a request waits for a thread; the metrics tell that better.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        # A duplicate: waitress closes what it is given, the gateway keeps the port.
+        self._server: Any = create_server(
+            app,
+            sockets=[listener.dup()],
+            threads=THREADS,
+            connection_limit=CONNECTIONS,
+            channel_timeout=CHANNEL_TIMEOUT_S,
+            max_request_header_size=HEADER_BYTES,
+            max_request_body_size=BODY_BYTES,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
+        self._thread = threading.Thread(target=self._server.run, name="waitress", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Accept nothing more, let running requests end, and return."""
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout_s)
+        self._server.close()
+        self._server.trigger.pull_trigger()
+        self._thread.join(timeout_s)

@@ -1,0 +1,155 @@
+"""/health, /system and /audit: the gateway itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from godkaiser import paths
+from godkaiser.errors import CommandRefused, UnknownActor, UnknownDeadLetter
+from godkaiser.http.exchange import RequestBody, ask, query_int, read_body, reply
+from godkaiser.http.services import Services
+from godkaiser.messages import DeviceView, LinkView, RecorderView, SafetyView
+from godkaiser.storage import audit
+from godkaiser.supervision import RestartChild, UnknownPath
+
+
+class PathBody(RequestBody):
+    path: str
+
+
+class HealthResource:
+    """From what the actors have published: no database, no waiting."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        system = self._services.system
+        link = system.published_value(paths.BROKER, "view")
+        recorder = system.published_value(paths.RECORDER, "view")
+        safety = system.published_value(paths.SAFETY, "view")
+        devices = [
+            view.online
+            for path in system.children(paths.DEVICES)
+            if isinstance(view := system.published_value(path, "view"), DeviceView)
+        ]
+        connected = isinstance(link, LinkView) and link.connected
+        database_error = recorder.last_error if isinstance(recorder, RecorderView) else "starting"
+        healthy = connected and not database_error
+        body = {
+            "status": "healthy" if healthy else "degraded",
+            "version": self._services.version,
+            "kaiser_id": self._services.kaiser_id,
+            "uptime_s": round(self._services.clock() - self._services.started_at, 3),
+            "broker": {
+                "connected": connected,
+                "address": link.address if isinstance(link, LinkView) else "",
+                "error": link.last_error if isinstance(link, LinkView) else "starting",
+            },
+            "database": {"ok": not database_error, "error": database_error},
+            "devices": {
+                "total": len(devices),
+                "online": sum(devices),
+                "offline": len(devices) - sum(devices),
+            },
+            "safety": safety.state if isinstance(safety, SafetyView) else "unknown",
+        }
+        reply(resp, body)
+
+
+class SystemResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_tree(self, req: falcon.Request, resp: falcon.Response) -> None:
+        actors = [
+            {
+                "path": actor.path,
+                "kind": actor.kind,
+                "state": actor.state,
+                "restarts": actor.restarts,
+                "mailbox_depth": actor.mailbox_depth,
+                "mailbox_high_water": actor.mailbox_high_water,
+                "mailbox_capacity": actor.mailbox_capacity,
+                "mailbox_refused": actor.mailbox_refused,
+                "oldest_age_s": actor.oldest_age_s,
+                "messages_handled": actor.handled,
+                "last_error": actor.last_error or None,
+                "last_error_at": actor.last_error_at,
+                "started_at": actor.started_at,
+                "busy_s": actor.busy_s,
+            }
+            for actor in self._services.system.tree()
+        ]
+        reply(resp, {"data": actors, "count": len(actors)})
+
+    def on_get_events(self, req: falcon.Request, resp: falcon.Response) -> None:
+        events = self._services.system.events.recent()[::-1]
+        limit = query_int(req, "limit", 100, 1, 1000) or 100
+        reply(resp, {"data": events[:limit], "count": len(events[:limit])})
+
+    def on_get_dead_letters(self, req: falcon.Request, resp: falcon.Response) -> None:
+        letters = self._services.system.dead_letters
+        limit = query_int(req, "limit", 100, 1, 1000) or 100
+        data = [
+            {
+                "id": letter.letter_id,
+                "at": letter.at,
+                "path": letter.path,
+                "reason": letter.reason.value,
+                "detail": letter.detail,
+                "message": _shown(letter.message),
+                "traceback": letter.traceback,
+            }
+            for letter in letters.list(limit)
+        ]
+        reply(resp, {"data": data, "count": len(data), "totals": letters.counts()})
+
+    def on_post_resend(self, req: falcon.Request, resp: falcon.Response, letter_id: str) -> None:
+        try:
+            self._services.system.resend(int(letter_id))
+        except (KeyError, ValueError) as error:
+            raise UnknownDeadLetter(letter_id=letter_id[:40]) from error
+        reply(resp, {"success": True}, 202)
+
+    def on_post_restart(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """In order: the actor is stopped and started, and its mailbox waits."""
+        path = read_body(req, PathBody).path
+        self._check(path)
+        parent, _, name = path.rpartition("/")
+        if not name:
+            reason = "The root is restarted by restarting the gateway."
+            raise CommandRefused(reason=reason)
+        try:
+            self._services.system.handle(parent or "/")
+        except UnknownPath as error:
+            reason = f"{path} is in a private subtree. Restart {parent} instead, or crash it."
+            raise CommandRefused(reason=reason) from error
+        ask(self._services.system, parent or "/", RestartChild(name))
+        reply(resp, {"path": path, "restarting": True}, 202)
+
+    def on_post_crash(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The hard way, as a poison message would: its supervisor must bring it back."""
+        path = read_body(req, PathBody).path
+        self._check(path)
+        self._services.system.crash(path, "an administrator sent a poison message")
+        reply(resp, {"path": path, "crashed": True}, 202)
+
+    def on_get_audit(self, req: falcon.Request, resp: falcon.Response) -> None:
+        limit = query_int(req, "limit", 100, 1, 1000) or 100
+        entries = audit.newest(self._services.database, limit)
+        reply(resp, {"data": entries, "count": len(entries)})
+
+    def _check(self, path: str) -> None:
+        try:
+            self._services.system.info(path)
+        except UnknownPath as error:
+            raise UnknownActor(path=path[:100]) from error
+
+
+def _shown(message: Any) -> str:
+    text = repr(message)
+    limit = 2000
+    return text if len(text) <= limit else f"{text[:limit]}..."

@@ -1,0 +1,218 @@
+"""Passwords and tokens: bcrypt, JWT access and refresh with rotation, a blacklist that lasts."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import uuid
+from pathlib import Path
+
+import bcrypt
+import jwt
+import msgspec
+
+from godkaiser.errors import InvalidToken, StartupFailed, WeakPassword
+from godkaiser.http.permissions import ROLES, Role
+from godkaiser.storage import accounts
+from godkaiser.storage.database import Database
+
+ACCESS_S = 15 * 60
+REFRESH_S = 7 * 24 * 3600
+ALGORITHM = "HS256"
+ISSUER = "godkaiser"
+MIN_PASSWORD = 8
+BCRYPT_BYTES = 72
+MIN_SECRET = 32
+DEFAULT_SECRETS = frozenset({"changeme", "secret", "your-secret-key", "change-me-in-production"})
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who a valid access token speaks for."""
+
+    username: str
+    role: Role
+    jti: str
+    family: str
+    expires_at: float
+
+
+class TokenPair(msgspec.Struct, frozen=True):
+    access_token: str
+    refresh_token: str
+    token_type: str
+    expires_in: int
+
+
+def check_password(password: str) -> None:
+    """Raises WeakPassword."""
+    if len(password) < MIN_PASSWORD:
+        reason = f"it has {len(password)} characters, at least {MIN_PASSWORD} are needed."
+        raise WeakPassword(reason=reason)
+    if len(password.encode()) > BCRYPT_BYTES:
+        reason = f"it is longer than {BCRYPT_BYTES} bytes, which is all that bcrypt reads."
+        raise WeakPassword(reason=reason)
+
+
+def hash_password(password: str, rounds: int) -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds)).decode()
+
+
+def password_matches(password: str, password_hash: str) -> bool:
+    encoded = password.encode()
+    if len(encoded) > BCRYPT_BYTES or "\0" in password:
+        return False
+    return bcrypt.checkpw(encoded, password_hash.encode())
+
+
+def load_secret(given: str, key_file: Path) -> str:
+    """The signing secret: as given, or one of its own made on the first start.
+
+    Raises:
+        StartupFailed: a default or short secret; a key file that cannot be used.
+    """
+    if given:
+        if given.lower() in DEFAULT_SECRETS or len(given) < MIN_SECRET:
+            reason = (
+                f"JWT_SECRET_KEY has {len(given)} characters or is a well-known one. Use at least"
+                f" {MIN_SECRET} random characters, or leave it unset and one is made."
+            )
+            raise StartupFailed(reason=reason)
+        return given
+    try:
+        if key_file.exists():
+            return key_file.read_text().strip()
+        key_file.parent.mkdir(parents=True, exist_ok=True)
+        secret = secrets.token_urlsafe(48)
+        key_file.touch(mode=0o600)
+        key_file.write_text(secret)
+    except OSError as error:
+        reason = f"the key file {key_file} cannot be used: {error.strerror}."
+        raise StartupFailed(reason=reason) from error
+    return secret
+
+
+class TokenService:
+    """Safe from any thread. Checking an access token touches no database."""
+
+    def __init__(
+        self, database: Database, secret: str, audience: str, *, bcrypt_rounds: int = 12
+    ) -> None:
+        self._database = database
+        self._secret = secret
+        self._audience = audience
+        self._rounds = bcrypt_rounds
+        self._lock = threading.Lock()
+        self._blacklist: set[str] = set()
+        # For users that do not exist: the answer must take as long as for those that do.
+        self._decoy = hash_password(secrets.token_urlsafe(16), bcrypt_rounds)
+
+    def load_blacklist(self, now: float) -> None:
+        with self._lock:
+            self._blacklist = accounts.blacklisted_tokens(self._database, now)
+
+    def create_first_user(self, username: str, password: str, now: float) -> bool:
+        """An administrator, if there is nobody yet. Raises WeakPassword."""
+        check_password(password)
+        return accounts.add_first_user(
+            self._database, username, hash_password(password, self._rounds), "admin", now
+        )
+
+    def authenticate(self, username: str, password: str) -> Role | None:
+        """The role of a user whose password is right; None otherwise."""
+        account = accounts.find_user(self._database, username)
+        expected = self._decoy if account is None else account.password_hash
+        matches = password_matches(password, expected)
+        if account is None or account.disabled or not matches:
+            return None
+        return ROLES.get(account.role)
+
+    def issue(self, username: str, role: Role, now: float) -> TokenPair:
+        """Begin a login."""
+        family = uuid.uuid4().hex
+        pair, refresh_jti = self._pair(username, role, family, now)
+        accounts.start_family(self._database, family, username, refresh_jti, now + REFRESH_S)
+        return pair
+
+    def refresh(self, token: str, now: float) -> TokenPair:
+        """Exchange a refresh token for a new pair; each one is good once.
+
+        Raises:
+            InvalidToken: forged, expired, or used before (which ends the whole login).
+        """
+        claims = self._decode(token, "refresh", now)
+        username, family = str(claims["sub"]), str(claims["family"])
+        account = accounts.find_user(self._database, username)
+        role = None if account is None or account.disabled else ROLES.get(account.role)
+        if role is None:
+            raise InvalidToken(reason="its user does not exist any more")
+        pair, refresh_jti = self._pair(username, role, family, now)
+        if not accounts.rotate_family(
+            self._database, family, str(claims["jti"]), refresh_jti, now + REFRESH_S
+        ):
+            raise InvalidToken(reason="it was used before or is revoked; the login is ended")
+        return pair
+
+    def identify(self, token: str, now: float) -> Identity:
+        """Raises InvalidToken."""
+        claims = self._decode(token, "access", now)
+        role = ROLES.get(str(claims.get("role")))
+        if role is None or str(claims["jti"]) in self._blacklist:
+            raise InvalidToken(reason="it is revoked")
+        return Identity(
+            str(claims["sub"]),
+            role,
+            str(claims["jti"]),
+            str(claims["family"]),
+            float(claims["exp"]),
+        )
+
+    def revoke(self, identity: Identity) -> None:
+        """End a login: this access token and all refresh tokens of it."""
+        with self._lock:
+            self._blacklist.add(identity.jti)
+        accounts.blacklist(self._database, identity.jti, identity.expires_at)
+        accounts.revoke_family(self._database, identity.family)
+
+    def _pair(self, username: str, role: Role, family: str, now: float) -> tuple[TokenPair, str]:
+        access = self._encode(username, role, family, "access", uuid.uuid4().hex, now + ACCESS_S)
+        refresh_jti = uuid.uuid4().hex
+        refresh = self._encode(username, role, family, "refresh", refresh_jti, now + REFRESH_S)
+        return TokenPair(access, refresh, "bearer", ACCESS_S), refresh_jti
+
+    def _encode(
+        self, username: str, role: Role, family: str, kind: str, jti: str, expires_at: float
+    ) -> str:
+        claims = {
+            "iss": ISSUER,
+            "aud": self._audience,
+            "sub": username,
+            "role": role.word,
+            "type": kind,
+            "jti": jti,
+            "family": family,
+            "exp": int(expires_at),
+        }
+        return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+
+    def _decode(self, token: str, kind: str, now: float) -> dict[str, object]:
+        try:
+            claims: dict[str, object] = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                issuer=ISSUER,
+                options={
+                    "require": ["exp", "sub", "jti", "type", "family"],
+                    # Time is passed in, so that it comes from one place.
+                    "verify_exp": False,
+                },
+            )
+            expired = now >= float(str(claims["exp"]))
+        except (jwt.InvalidTokenError, ValueError) as error:
+            raise InvalidToken(reason=str(error)) from error
+        if expired:
+            raise InvalidToken(reason="it has expired")
+        if claims["type"] != kind:
+            raise InvalidToken(reason=f"it is not an {kind} token")
+        return claims
