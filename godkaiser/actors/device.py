@@ -78,6 +78,7 @@ class DeviceActor(Actor):
         self._offline_after_s = offline_after_s
         self._liveness = devices.Liveness()
         self._announced_epoch = 0
+        self._will_retained = False
         self._push = ConfigPush()
         self._pushed_at = 0.0
         self._counts: Counter[str] = Counter()
@@ -166,6 +167,7 @@ class DeviceActor(Actor):
             case inbound.ConfigResponse():
                 self._config_answered(body)
             case inbound.Will():
+                self._will_retained = True
                 self._set_liveness(self._liveness.will(retained=received.retain), rebooted=False)
             case inbound.SessionAnnounce(handover_epoch=epoch):
                 self._announced_epoch = epoch
@@ -184,7 +186,7 @@ class DeviceActor(Actor):
         self._heartbeat = beat
         liveness, rebooted = self._liveness.heartbeat(received.received_at, beat.uptime)
         self._set_liveness(liveness, rebooted=rebooted)
-        if not was_online:
+        if self._will_retained:
             self._clear_will()
         if self._record.approval is Approval.APPROVED and self._config_is_due(
             beat, received.received_at, returned=rebooted or not was_online
@@ -211,6 +213,7 @@ class DeviceActor(Actor):
             self._port.clear_will(self._record.device_id)
         except NotConnected:
             return
+        self._will_retained = False
 
     def _sensor_data(self, data: inbound.SensorData, message: DeviceMessage) -> None:
         received = message.inbound

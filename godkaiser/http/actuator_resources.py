@@ -42,7 +42,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
 MAX_WAIT_S = 30.0
 
 
-class ActuatorBody(RequestBody):
+class ActuatorBody(RequestBody, kw_only=True):
     actuator_type: ActuatorType
     name: Text = ""
     aux_gpio: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
@@ -59,7 +59,7 @@ class ActuatorBody(RequestBody):
     on_shutdown: OnShutdown = OnShutdown.OFF
 
 
-class Order(RequestBody):
+class Order(RequestBody, kw_only=True):
     """A command to the actuator that the path names."""
 
     command: str
@@ -67,25 +67,25 @@ class Order(RequestBody):
     duration: float | None = None
 
 
-class AddressedOrder(Order):
+class AddressedOrder(Order, kw_only=True):
     esp_id: str
     gpio: int
 
 
-class StopBody(RequestBody):
+class StopBody(RequestBody, kw_only=True):
     reason: Text = "operator"
     esp_id: str | None = None
     zone_id: str | None = None
 
 
-class ClearBody(RequestBody):
+class ClearBody(RequestBody, kw_only=True):
     reason: Text = ""
     esp_id: str | None = None
     zone_id: str | None = None
     accept_unconfirmed: bool = False
 
 
-class ResumeBody(RequestBody):
+class ResumeBody(RequestBody, kw_only=True):
     esp_id: str | None = None
     zone_id: str | None = None
 

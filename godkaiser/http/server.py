@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import falcon
+from waitress import wasyncore
 from waitress.server import create_server
 
 from godkaiser.errors import StartupFailed
@@ -67,6 +68,7 @@ class ApiServer:
     def stop(self, timeout_s: float) -> None:
         """Accept nothing more, let running requests end, and return."""
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout_s)
-        self._server.close()
-        self._server.trigger.pull_trigger()
+        # In the server's own thread, for its map of sockets belongs to that: when the map is
+        # empty, its loop ends.
+        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map))
         self._thread.join(timeout_s)

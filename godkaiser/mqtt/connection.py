@@ -15,12 +15,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MessageType
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 CONNECT_TIMEOUT_S = 5.0
 OUTGOING_WINDOW = 2000
+PUBACK = 0x40
 
 
 class BrokerAddress(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,8 +164,8 @@ class Connection:
         """
         if not mids:
             return
-        packets = b"".join(struct.pack("!BBH", MessageType.PUBACK << 4, 2, mid) for mid in mids)
-        self._client._packet_queue(int(MessageType.PUBACK), packets, mids[0], 1)
+        packets = b"".join(struct.pack("!BBH", PUBACK, 2, mid) for mid in mids)
+        self._client._packet_queue(PUBACK, packets, mids[0], 1)
 
     def close(self) -> None:
         """Say good-bye and end the network thread."""

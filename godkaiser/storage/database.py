@@ -80,6 +80,12 @@ class Database:
         if not self.engine.is_closed():
             self.engine.close()
 
+    def close_all(self) -> None:
+        """At the end of the process: give back what the pool still holds."""
+        self.close_thread()
+        if isinstance(self.engine, PooledPostgresqlDatabase):
+            self.engine.close_all()
+
     def is_alive(self) -> bool:
         """Whether a trivial statement runs now."""
         try:

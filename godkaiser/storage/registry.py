@@ -13,6 +13,7 @@ from godkaiser.storage.models import (
     Device,
     Rule,
     RuleMemoryRow,
+    SafetyMirror,
     Sensor,
 )
 
@@ -144,3 +145,8 @@ def load_runtimes(database: Database) -> dict[ActuatorKey, Runtime]:
         )
         for row in rows
     }
+
+
+def has_safety_mirror(database: Database) -> bool:
+    """Whether a latch was ever written: then a latch file that is gone was lost."""
+    return bool(database.rows(SafetyMirror.select().limit(1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections import Counter, OrderedDict
 from enum import StrEnum
@@ -12,6 +13,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger("godkaiser.supervision")
 
 
 class Reason(StrEnum):
@@ -46,6 +49,7 @@ class DeadLetters:
         self._ids = itertools.count(1)
         self._counts: Counter[str] = Counter()
         self._listeners: tuple[Callable[[DeadLetter], None], ...] = ()
+        self.listener_failures = 0
 
     def subscribe(self, listener: Callable[[DeadLetter], None]) -> None:
         """Tell `listener` of each new letter, in the thread where it arose; it must not block."""
@@ -76,7 +80,11 @@ class DeadLetters:
             if len(self._letters) > self._keep:
                 self._letters.popitem(last=False)
         for listener in self._listeners:
-            listener(letter)
+            try:
+                listener(letter)
+            except Exception:
+                self.listener_failures += 1
+                logger.exception("a listener of dead letters failed")
 
     def list(self, limit: int = 100) -> list[DeadLetter]:
         """Newest first."""

@@ -1,0 +1,339 @@
+"""The composition root: the whole tree of actors, written once, as data.
+
+Started top to bottom, so that nobody gets a message before whom it needs is there; stopped bottom
+to top. A branch that keeps failing gives up, then the root, then the process exits and systemd
+starts it again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from apscheduler.triggers.interval import IntervalTrigger
+
+from godkaiser import __version__, paths
+from godkaiser.actors.actuator import ActuatorActor
+from godkaiser.actors.api import ApiActor
+from godkaiser.actors.broker import BrokerActor
+from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
+from godkaiser.actors.housekeeper import PURGE_JOB, HousekeeperActor
+from godkaiser.actors.journal import JournalActor
+from godkaiser.actors.recorder import RecorderActor
+from godkaiser.actors.registrar import RegistrarActor
+from godkaiser.actors.router import RouterActor
+from godkaiser.actors.rule import RULES_JOB, RuleActor
+from godkaiser.actors.safety import SafetyActor
+from godkaiser.actors.timekeeper import Job, TimekeeperActor
+from godkaiser.config import Config
+from godkaiser.domain.entities import ActuatorConfig, DeviceRecord, OnShutdown, SensorConfig
+from godkaiser.domain.rules import RuleDefinition, RuleMemory
+from godkaiser.errors import StartupFailed
+from godkaiser.http.app import create_app
+from godkaiser.http.lockout import Lockout
+from godkaiser.http.server import ApiServer, bind
+from godkaiser.http.services import Services
+from godkaiser.http.tokens import TokenService, load_secret
+from godkaiser.messages import ActuatorView, PrepareShutdown
+from godkaiser.mqtt.connection import BrokerAddress, Inbound
+from godkaiser.mqtt.ports import Ports, open_ports
+from godkaiser.storage import registry
+from godkaiser.storage.database import Database, open_database
+from godkaiser.storage.latch_file import LatchFile
+from godkaiser.storage.migrations import migrate
+from godkaiser.supervision import (
+    ActorSystem,
+    ChildSpec,
+    DeadLetter,
+    Handle,
+    Intensity,
+    MailboxSpec,
+    Overflow,
+    Reason,
+    Strategy,
+    SupervisionError,
+    ThreadedRuntime,
+    supervisor,
+)
+
+# A flood of one device must not take the memory of all; what the broker may have in flight to us
+# (its window) fits, so nothing acknowledged late is ever refused.
+FLEET_MAILBOX = MailboxSpec(capacity=20_000)
+ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
+# Many children of one kind: a few that crash for themselves must not bring down the others, a
+# fault that hits all of them must.
+FLEET_INTENSITY = Intensity(max_restarts=50, within_s=60.0)
+SHUTDOWN_GRACE_S = 2.0
+
+
+class Gateway:
+    """One gateway in this process. `start` returns when it is ready, `stop` when all has ended."""
+
+    def __init__(self, config: Config) -> None:
+        """Open what can fail for reasons that an admin can mend.
+
+        Raises:
+            StartupFailed: the text says what to change.
+        """
+        self.config = config
+        self.database = _open_storage(config)
+        try:
+            self._secret = load_secret(config.jwt_secret, config.data_dir / "jwt.key")
+            self._listener = bind(config.http.host, config.http.port)
+            address = broker_address(config)
+        except StartupFailed:
+            self.database.close_thread()
+            raise
+        self.ports = open_ports(config.gateway.kaiser_id)
+        self.tokens = TokenService(self.database, self._secret, config.gateway.kaiser_id)
+        self.http_port: int = self._listener.getsockname()[1]
+        self.system = ActorSystem(
+            _tree(config, self.database, self.ports, address, self._make_server),
+            ThreadedRuntime(),
+        )
+        self.system.dead_letters.subscribe(self._acknowledge_dead_letter)
+        self._started_at = self.system.runtime.now()
+
+    def start(self, timeout_s: float = 30.0) -> None:
+        """Raises StartupFailed when the tree does not come up."""
+        self.tokens.load_blacklist(self.system.runtime.now())
+        self.database.close_thread()
+        self.system.start()
+        if not self.system.ready.wait(timeout_s) or self.system.terminated.is_set():
+            errors = [actor.last_error for actor in self.system.tree() if actor.last_error]
+            self.stop()
+            reason = f"the actors did not start: {'; '.join(errors) or 'no error was reported'}"
+            raise StartupFailed(reason=reason)
+
+    def stop(self, timeout_s: float = 30.0) -> bool:
+        """Switch off what is to be off, then stop in order; False when something was stuck."""
+        self._prepare_shutdown()
+        in_order = self.system.stop(timeout_s)
+        self._listener.close()
+        self.database.close_all()
+        return in_order
+
+    def _prepare_shutdown(self) -> None:
+        try:
+            told = self.system.handle(paths.SAFETY).ask(
+                PrepareShutdown(), timeout_s=SHUTDOWN_GRACE_S, urgent=True
+            )
+        except SupervisionError:
+            # The safety actor is down: the devices fall to their safe state without their server.
+            return
+        if told:
+            self._await_released()
+
+    def _await_released(self) -> None:
+        """Until every OFF has been published; an actuator shows it before it publishes."""
+        deadline = self.system.runtime.monotonic() + SHUTDOWN_GRACE_S
+        pause = threading.Event()
+        while self.system.runtime.monotonic() < deadline:
+            views = [
+                self.system.published_value(path, "view")
+                for path in self.system.children(paths.ACTUATORS)
+            ]
+            if not any(_is_to_be_released(view) for view in views):
+                return
+            pause.wait(0.01)
+
+    def _make_server(self) -> ApiServer:
+        services = Services(
+            system=self.system,
+            database=self.database,
+            tokens=self.tokens,
+            lockout=Lockout(),
+            clock=self.system.runtime.now,
+            started_at=self._started_at,
+            version=__version__,
+            kaiser_id=self.config.gateway.kaiser_id,
+        )
+        return ApiServer(create_app(services), self._listener)
+
+    def _acknowledge_dead_letter(self, letter: DeadLetter) -> None:
+        """A message that crashed its actor, or whose actor is gone, is not asked for again.
+
+        One that found a full mailbox is: it stays with the broker.
+        """
+        if letter.reason not in {Reason.CRASHED, Reason.STOPPED, Reason.UNHANDLED}:
+            return
+        inbound = getattr(letter.message, "inbound", letter.message)
+        if isinstance(inbound, Inbound) and inbound.qos:
+            self.ports.acks.acknowledge([(inbound.session, inbound.mid)])
+
+
+def _is_to_be_released(view: object) -> bool:
+    return (
+        isinstance(view, ActuatorView)
+        and view.config.on_shutdown is OnShutdown.OFF
+        and (view.desired_value > 0.0 or bool(view.reported_value))
+    )
+
+
+def _tree(
+    config: Config,
+    database: Database,
+    ports: Ports,
+    address: BrokerAddress,
+    make_server: Callable[[], ApiServer],
+) -> ChildSpec:
+    """The tree. Read it from top to bottom: that is the order of the start."""
+    kaiser_id = config.gateway.kaiser_id
+    return supervisor(
+        "gateway",
+        [
+            supervisor(
+                "storage",
+                [
+                    ChildSpec(
+                        name="recorder",
+                        factory=lambda: RecorderActor(database, ports.acks),
+                        mailbox=FLEET_MAILBOX,
+                    ),
+                    ChildSpec(
+                        name="journal",
+                        factory=lambda: JournalActor(database, ports.acks),
+                        mailbox=FLEET_MAILBOX,
+                    ),
+                ],
+                strategy=Strategy.REST_FOR_ONE,
+            ),
+            supervisor(
+                "safety",
+                [
+                    supervisor("actuators", private=True, intensity=FLEET_INTENSITY),
+                    ChildSpec(
+                        name="guard",
+                        factory=lambda: _safety_actor(config, database, ports),
+                        mailbox=FLEET_MAILBOX,
+                    ),
+                ],
+                strategy=Strategy.REST_FOR_ONE,
+            ),
+            supervisor("devices", intensity=FLEET_INTENSITY),
+            supervisor("rules", intensity=FLEET_INTENSITY),
+            ChildSpec(
+                name="registrar", factory=lambda: _registrar(config, database, ports)
+            ),
+            supervisor(
+                "link",
+                [
+                    ChildSpec(
+                        name="router",
+                        factory=lambda: RouterActor(ports.acks),
+                        mailbox=ROUTER_MAILBOX,
+                    ),
+                    ChildSpec(
+                        name="broker",
+                        factory=lambda: BrokerActor(address, kaiser_id, ports),
+                        shutdown_timeout_s=10.0,
+                    ),
+                ],
+                strategy=Strategy.REST_FOR_ONE,
+            ),
+            ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database)),
+            ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
+            ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
+        ],
+    )
+
+
+def _jobs() -> Iterable[Job]:
+    return (
+        Job(LIVENESS_JOB, IntervalTrigger(seconds=5)),
+        Job(RULES_JOB, IntervalTrigger(seconds=10)),
+        Job(PURGE_JOB, IntervalTrigger(hours=1)),
+    )
+
+
+def _safety_actor(config: Config, database: Database, ports: Ports) -> SafetyActor:
+    runtimes = registry.load_runtimes(database)
+    mirror_exists = registry.has_safety_mirror(database)
+    configs = registry.load_actuators(database)
+    database.close_thread()
+
+    def actuator(actuator: ActuatorConfig, guard: Handle, journal: Handle) -> ChildSpec:
+        runtime = runtimes.get(actuator.key)
+        return ChildSpec(
+            name=f"{actuator.esp_id}:{actuator.gpio}",
+            factory=lambda: ActuatorActor(actuator, runtime, ports.commands, guard, journal),
+            mailbox=MailboxSpec(capacity=1000),
+        )
+
+    return SafetyActor(
+        configs,
+        actuator,
+        ports.stops,
+        ports.permits,
+        LatchFile(config.data_dir / "safety.latch"),
+        mirror_exists=mirror_exists,
+    )
+
+
+def _registrar(config: Config, database: Database, ports: Ports) -> RegistrarActor:
+    def device(
+        record: DeviceRecord,
+        sensors: tuple[SensorConfig, ...],
+        actuators: tuple[ActuatorConfig, ...],
+    ) -> ChildSpec:
+        return ChildSpec(
+            name=record.device_id,
+            factory=lambda: DeviceActor(
+                record,
+                sensors,
+                actuators,
+                ports.devices,
+                ports.acks,
+                config.devices.offline_after_s,
+            ),
+            mailbox=FLEET_MAILBOX,
+        )
+
+    def rule(rule_id: int, definition: RuleDefinition, memory: RuleMemory | None) -> ChildSpec:
+        return ChildSpec(
+            name=str(rule_id),
+            factory=lambda: RuleActor(rule_id, definition, memory),
+            mailbox=MailboxSpec(capacity=5000, overflow=Overflow.KEEP_NEWEST),
+        )
+
+    return RegistrarActor(
+        database, device, rule, approve_unknown=config.devices.approval == "auto"
+    )
+
+
+def _open_storage(config: Config) -> Database:
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (
+            f"the data folder {config.data_dir} cannot be made: {error.strerror}. Choose another"
+            " [gateway] data_dir, or make its parent writable."
+        )
+        raise StartupFailed(reason=reason) from error
+    database = open_database(config.database_url)
+    migrate(database)
+    return database
+
+
+def broker_address(config: Config) -> BrokerAddress:
+    """Raises StartupFailed when the password file cannot be read."""
+    mqtt = config.mqtt
+    password = ""
+    if mqtt.password_file:
+        try:
+            password = Path(mqtt.password_file).read_text().strip()
+        except OSError as error:
+            reason = f"[mqtt] password_file {mqtt.password_file}: {error.strerror}."
+            raise StartupFailed(reason=reason) from error
+    return BrokerAddress(
+        host=mqtt.host,
+        port=mqtt.port,
+        username=mqtt.username,
+        password=password,
+        tls=mqtt.tls,
+        ca_cert=mqtt.ca_cert,
+        client_cert=mqtt.client_cert,
+        client_key=mqtt.client_key,
+        keepalive_s=mqtt.keepalive_s,
+    )
