@@ -7,7 +7,7 @@ in here energises anything: a reset never restarts a machine (ISO 13850).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -53,7 +53,9 @@ class Scope(msgspec.Struct, frozen=True, order=True):
                 return self.name == device_id
 
     def __str__(self) -> str:
-        return self.kind.value if self.kind is ScopeKind.GLOBAL else f"{self.kind.value} {self.name}"
+        return (
+            self.kind.value if self.kind is ScopeKind.GLOBAL else f"{self.kind.value} {self.name}"
+        )
 
 
 GLOBAL = Scope(ScopeKind.GLOBAL)
@@ -63,7 +65,10 @@ class StopRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One stop. `since` is the first stop, `last_stop` the newest (the lock-out counts from it).
 
     `stopped` have confirmed the stop, `stopping` have not yet. `clearing` have been told to clear
-    and have not confirmed.
+    and have not confirmed; `accepted` never did, and `accepted_by` has answered for that.
+    `told_at` and `confirmed_at` say since when, for each device; both speak of the stop while it
+    is ACTIVE and of the clear from then on. A stop with `resume_requires_operator` stays in
+    RESUMING until an operator has resumed it (`resumed_by`).
     """
 
     scope: Scope
@@ -77,6 +82,14 @@ class StopRecord(msgspec.Struct, frozen=True, kw_only=True):
     clearing: frozenset[str] = frozenset()
     cleared_by: str = ""
     cleared_at: float | None = None
+    told_at: Mapping[str, float] = {}
+    confirmed_at: Mapping[str, float] = {}
+    accepted: frozenset[str] = frozenset()
+    accepted_by: str = ""
+    accepted_at: float | None = None
+    resume_requires_operator: bool = False
+    resumed_by: str = ""
+    resumed_at: float | None = None
 
 
 class SafetyState(msgspec.Struct, frozen=True):
@@ -126,9 +139,14 @@ def stop(
     reason: str,
     now: float,
     devices: Iterable[str],
+    resume_requires_operator: bool = False,
 ) -> SafetyState:
-    """Stop; always possible. `devices` are those of the scope, all to be confirmed (again)."""
+    """Stop; always possible. `devices` are those of the scope, all to be confirmed (again).
+
+    A second stop never makes the first one easier to leave.
+    """
     present = state.find(scope)
+    stopping = frozenset(devices)
     record = StopRecord(
         scope=scope,
         state=StopState.ACTIVE,
@@ -136,18 +154,28 @@ def stop(
         last_stop=now,
         by=by if present is None else present.by,
         reason=reason if present is None else present.reason,
-        stopping=frozenset(devices),
+        stopping=stopping,
+        told_at=dict.fromkeys(stopping, now),
+        resume_requires_operator=resume_requires_operator
+        or (present is not None and present.resume_requires_operator),
     )
     return _replace(state, record)
 
 
-def device_to_be_stopped(state: SafetyState, device_id: str, zone_id: str) -> SafetyState:
-    """A device came back, or is new, during a stop: it has not confirmed."""
+def device_to_be_stopped(
+    state: SafetyState, device_id: str, zone_id: str, *, now: float | None = None
+) -> SafetyState:
+    """A device came back, or is new, during a stop: it has not confirmed.
+
+    Without `now` it counts as unconfirmed since the stop.
+    """
     records = tuple(
         msgspec.structs.replace(
             record,
             stopping=record.stopping | {device_id},
             stopped=record.stopped - {device_id},
+            told_at={**record.told_at, device_id: record.last_stop if now is None else now},
+            confirmed_at=_without(record.confirmed_at, device_id),
         )
         if record.state is StopState.ACTIVE and record.scope.covers(device_id, zone_id)
         else record
@@ -156,13 +184,16 @@ def device_to_be_stopped(state: SafetyState, device_id: str, zone_id: str) -> Sa
     return SafetyState(records, state.held)
 
 
-def confirm_stop(state: SafetyState, device_id: str) -> SafetyState:
-    """The device has shown that it is stopped."""
+def confirm_stop(state: SafetyState, device_id: str, *, now: float | None = None) -> SafetyState:
+    """The device has shown that it is stopped; `now` is kept as the time of it."""
     records = tuple(
         msgspec.structs.replace(
             record,
             stopping=record.stopping - {device_id},
             stopped=record.stopped | {device_id},
+            confirmed_at=_confirmed(record, device_id, now)
+            if record.state is StopState.ACTIVE
+            else record.confirmed_at,
         )
         if device_id in record.stopping
         else record
@@ -174,7 +205,10 @@ def confirm_stop(state: SafetyState, device_id: str) -> SafetyState:
 def begin_clear(
     state: SafetyState, scope: Scope, *, by: str, now: float, reachable: Iterable[str]
 ) -> SafetyState:
-    """An operator clears: each reachable device is to confirm.
+    """An operator clears: each of `reachable` is to confirm. None at all goes on to RESUMING.
+
+    A device that another stop still holds must not be among them (`held_by_another`): on the wire
+    a clear ends every stop of the device.
 
     Raises:
         NoEmergencyStop: the scope is not stopped.
@@ -188,30 +222,39 @@ def begin_clear(
         reason = f"The stop of {scope} is {record.state.value} already."
         raise InvalidTransition(reason=reason)
     age_s = now - record.last_stop
-    if age_s < CLEAR_LOCKOUT_S:
+    if not age_s >= CLEAR_LOCKOUT_S:  # a clock that jumped back counts as too early, too
         raise ClearLockedOut(age_s=max(age_s, 0.0), lockout_s=CLEAR_LOCKOUT_S)
+    clearing = frozenset(reachable)
     cleared = msgspec.structs.replace(
         record,
         state=StopState.CLEARING,
-        clearing=frozenset(reachable),
+        clearing=clearing,
         cleared_by=by,
         cleared_at=now,
+        told_at=dict.fromkeys(clearing, now),
+        confirmed_at={},
     )
     return _settle_clearing(_replace(state, cleared))
 
 
-def confirm_clear(state: SafetyState, device_id: str) -> SafetyState:
-    """The device has confirmed that its stop is cleared."""
+def confirm_clear(state: SafetyState, device_id: str, *, now: float | None = None) -> SafetyState:
+    """The device has confirmed that its stop is cleared; `now` is kept as the time of it."""
     records = tuple(
-        msgspec.structs.replace(record, clearing=record.clearing - {device_id})
-        if record.state is StopState.CLEARING
+        msgspec.structs.replace(
+            record,
+            clearing=record.clearing - {device_id},
+            confirmed_at=_confirmed(record, device_id, now),
+        )
+        if record.state is StopState.CLEARING and device_id in record.clearing
         else record
         for record in state.records
     )
     return _settle_clearing(SafetyState(records, state.held))
 
 
-def accept_unconfirmed(state: SafetyState, scope: Scope) -> SafetyState:
+def accept_unconfirmed(
+    state: SafetyState, scope: Scope, *, by: str = "", now: float | None = None
+) -> SafetyState:
     """An operator takes it on himself that some devices have not confirmed the clear.
 
     Raises:
@@ -223,22 +266,39 @@ def accept_unconfirmed(state: SafetyState, scope: Scope) -> SafetyState:
     if record.state is not StopState.CLEARING:
         reason = f"The stop of {scope} is {record.state.value}; clear it first."
         raise InvalidTransition(reason=reason)
-    return _settle_clearing(
-        _replace(state, msgspec.structs.replace(record, clearing=frozenset()))
+    settled = msgspec.structs.replace(
+        record,
+        clearing=frozenset(),
+        accepted=record.clearing,
+        accepted_by=by,
+        accepted_at=now,
     )
+    return _settle_clearing(_replace(state, settled))
+
+
+def begin_resume(state: SafetyState, scope: Scope, *, by: str, now: float) -> SafetyState:
+    """An operator resumes a stop that asks for it; it ends when the states are read back.
+
+    Raises:
+        NoEmergencyStop, InvalidTransition: the scope is not resuming, or is resumed already.
+    """
+    record = _resuming(state, scope)
+    if record.resumed_by:
+        reason = f"The stop of {scope} is resumed by {record.resumed_by} already."
+        raise InvalidTransition(reason=reason)
+    return _replace(state, msgspec.structs.replace(record, resumed_by=by, resumed_at=now))
 
 
 def finish_resume(state: SafetyState, scope: Scope) -> SafetyState:
     """The states of the actuators have been read back: normal operation.
 
     Raises:
-        NoEmergencyStop, InvalidTransition: the scope is not resuming.
+        NoEmergencyStop, InvalidTransition: the scope is not resuming, or an operator has yet to
+            resume it.
     """
-    record = state.find(scope)
-    if record is None:
-        raise NoEmergencyStop(scope=str(scope))
-    if record.state is not StopState.RESUMING:
-        reason = f"The stop of {scope} is {record.state.value}; only RESUMING ends in NORMAL."
+    record = _resuming(state, scope)
+    if record.resume_requires_operator and not record.resumed_by:
+        reason = f"The stop of {scope} is cleared; an operator has to resume it."
         raise InvalidTransition(reason=reason)
     records = tuple(other for other in state.records if other.scope != scope)
     return SafetyState(records, tuple(sorted({*state.held, scope})))
@@ -268,3 +328,31 @@ def _settle_clearing(state: SafetyState) -> SafetyState:
         for record in state.records
     )
     return SafetyState(records, state.held)
+
+
+def held_by_another(state: SafetyState, scope: Scope, device_id: str, zone_id: str) -> bool:
+    """Whether a stop other than that of `scope` holds the device and is not being cleared."""
+    return any(
+        record.scope != scope
+        and record.state is StopState.ACTIVE
+        and record.scope.covers(device_id, zone_id)
+        for record in state.records
+    )
+
+
+def _resuming(state: SafetyState, scope: Scope) -> StopRecord:
+    record = state.find(scope)
+    if record is None:
+        raise NoEmergencyStop(scope=str(scope))
+    if record.state is not StopState.RESUMING:
+        reason = f"The stop of {scope} is {record.state.value}; only RESUMING ends in NORMAL."
+        raise InvalidTransition(reason=reason)
+    return record
+
+
+def _confirmed(record: StopRecord, device_id: str, now: float | None) -> Mapping[str, float]:
+    return record.confirmed_at if now is None else {**record.confirmed_at, device_id: now}
+
+
+def _without(times: Mapping[str, float], device_id: str) -> Mapping[str, float]:
+    return {known: at for known, at in times.items() if known != device_id}
