@@ -60,7 +60,9 @@ class Liveness(msgspec.Struct, frozen=True):
         A boot shows as an uptime that fell; the boot labels of the firmware repeat.
         """
         rebooted = self.uptime_s is not None and uptime_s < self.uptime_s
-        return Liveness(True, now, uptime_s, self.boots + rebooted), rebooted
+        return Liveness(
+            online=True, last_seen=now, uptime_s=uptime_s, boots=self.boots + rebooted
+        ), rebooted
 
     def will(self, *, retained: bool) -> Liveness:
         """After a will. A retained one is old news: a device that is online stays so."""
@@ -69,7 +71,55 @@ class Liveness(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, online=False)
 
     def tick(self, now: float, offline_after_s: float) -> Liveness:
-        """As time passes: offline after `offline_after_s` without a heartbeat."""
-        if self.online and self.last_seen is not None and now - self.last_seen > offline_after_s:
-            return msgspec.structs.replace(self, online=False)
-        return self
+        """As time passes: offline after `offline_after_s` without a heartbeat.
+
+        A clock that jumped back further than that says nothing either: in doubt, offline.
+        """
+        if not self.online or self.last_seen is None:
+            return self
+        if abs(now - self.last_seen) <= offline_after_s:
+            return self
+        return msgspec.structs.replace(self, online=False)
+
+
+class Vitals(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device told of itself; None where it did not tell (old firmware tells less)."""
+
+    online: bool
+    wifi_rssi: int | None = None
+    heap_free: int | None = None
+    reboots_last_day: int = 0
+    degraded: bool = False
+    persistence_degraded: bool = False
+
+
+WEAK_RSSI_DBM = -75
+POOR_RSSI_DBM = -85
+LOW_HEAP_BYTES = 40_000
+SCARCE_HEAP_BYTES = 20_000
+COST_OF_A_REBOOT = 10
+MOST_FOR_REBOOTS = 40
+
+
+def health_score(vitals: Vitals) -> int:
+    """0 (gone) to 100 (nothing to say): a hint for a person, no decision hangs on it.
+
+    An RSSI of 0 is what simulators send, and counts as not told.
+    """
+    if not vitals.online:
+        return 0
+    score = 100 - min(COST_OF_A_REBOOT * max(vitals.reboots_last_day, 0), MOST_FOR_REBOOTS)
+    score -= 30 if vitals.degraded else 0
+    score -= 10 if vitals.persistence_degraded else 0
+    if vitals.wifi_rssi:
+        score -= _step(vitals.wifi_rssi, WEAK_RSSI_DBM, POOR_RSSI_DBM)
+    if vitals.heap_free is not None:
+        score -= _step(vitals.heap_free, LOW_HEAP_BYTES, SCARCE_HEAP_BYTES)
+    return max(score, 1)
+
+
+def _step(value: int, low: int, very_low: int) -> int:
+    """What a low value costs."""
+    if value < very_low:
+        return 25
+    return 10 if value < low else 0

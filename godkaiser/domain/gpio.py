@@ -15,10 +15,15 @@ NO_AUX = 255
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
+    """Pins of `flash` and `reserved` are never free; those of `adc2` read nothing with Wi-Fi on."""
+
     usable: frozenset[int]
     input_only: frozenset[int]
     i2c: frozenset[int]
     adc1: frozenset[int]
+    adc2: frozenset[int]
+    flash: frozenset[int]
+    reserved: frozenset[int]
     max_sensors: int
     max_actuators: int
 
@@ -31,6 +36,9 @@ BOARDS: Mapping[str, Board] = {
         input_only=frozenset((34, 35, 36, 39)),
         i2c=frozenset((21, 22)),
         adc1=frozenset((32, 33, 34, 35, 36, 39)),
+        adc2=frozenset((0, 2, 4, 12, 13, 14, 15, 25, 26, 27)),
+        flash=frozenset(range(6, 12)),
+        reserved=frozenset((0, 1, 2, 3, 12, 13)),
         max_sensors=20,
         max_actuators=12,
     ),
@@ -39,13 +47,16 @@ BOARDS: Mapping[str, Board] = {
         input_only=frozenset(),
         i2c=frozenset((4, 5)),
         adc1=frozenset((2, 4)),
+        adc2=frozenset(),
+        flash=frozenset(),
+        reserved=frozenset((0, 1, 3)),
         max_sensors=10,
         max_actuators=6,
     ),
 }
 
 PinUsers = Mapping[int, str]
-"""Who uses a pin of one device now, in words for a person; OneWire buses as 'OneWire bus'."""
+"""Who uses a pin of one device now, in words for a person; its OneWire bus as ONEWIRE_USER."""
 
 ONEWIRE_USER = "the OneWire bus"
 
@@ -69,19 +80,30 @@ def check_sensor(board_name: str, config: SensorConfig, users: PinUsers) -> None
     pins = board(board_name)
     _check_usable(board_name, pins, config.gpio)
     if bus is Bus.ANALOG and config.gpio not in pins.adc1:
-        reason = (
-            f"an analogue sensor needs a pin of ADC1 (ADC2 is dead while Wi-Fi is on): {_list(pins.adc1)}."
+        dead = (
+            " It is of ADC2, which is dead while Wi-Fi is on." if config.gpio in pins.adc2 else ""
         )
+        reason = f"an analogue sensor needs a pin of ADC1: {_list(pins.adc1)}.{dead}"
         raise InvalidGpio(gpio=config.gpio, reason=reason)
     user = users.get(config.gpio)
     if user is not None and not (bus is Bus.ONEWIRE and user == ONEWIRE_USER):
         raise GpioConflict(gpio=config.gpio, esp_id=config.esp_id, user=user)
+    if bus is Bus.ONEWIRE:
+        elsewhere = [pin for pin, name in users.items() if name == ONEWIRE_USER]
+        if elsewhere and config.gpio not in elsewhere:
+            reason = (
+                f"a device has one OneWire bus, and that of this one is on GPIO {elsewhere[0]}."
+            )
+            raise InvalidGpio(gpio=config.gpio, reason=reason)
 
 
 def check_actuator(board_name: str, config: ActuatorConfig, users: PinUsers) -> None:
     """Raises InvalidGpio or GpioConflict."""
     pins = board(board_name)
-    for gpio in actuator_pins(config):
+    driven = actuator_pins(config)
+    if len(set(driven)) < len(driven):
+        raise InvalidGpio(gpio=config.gpio, reason="a valve needs two pins; aux_gpio is the same.")
+    for gpio in driven:
         _check_usable(board_name, pins, gpio)
         if gpio in pins.input_only:
             reason = f"it is input only and cannot drive anything. Free to drive: {_outputs(pins)}."
@@ -102,9 +124,16 @@ def actuator_pins(config: ActuatorConfig) -> tuple[int, ...]:
 def _check_usable(board_name: str, pins: Board, gpio: int) -> None:
     if gpio in pins.i2c:
         raise InvalidGpio(gpio=gpio, reason=f"it belongs to the I2C bus of {board_name}.")
-    if gpio not in pins.usable:
-        reason = f"it does not exist or is reserved on {board_name}. Usable: {_list(pins.usable)}."
-        raise InvalidGpio(gpio=gpio, reason=reason)
+    if gpio in pins.usable:
+        return
+    if gpio in pins.flash:
+        problem = f"the flash memory of {board_name} uses it"
+    elif gpio in pins.reserved:
+        problem = f"it is reserved on {board_name}"
+    else:
+        problem = f"{board_name} has no such pin"
+    free = _list(pins.usable - pins.i2c)
+    raise InvalidGpio(gpio=gpio, reason=f"{problem}. Usable: {free}.")
 
 
 def _outputs(pins: Board) -> str:
