@@ -205,7 +205,7 @@ def test_every_energising_command_has_an_end_even_without_a_declared_one() -> No
 
 
 def test_the_clock_of_a_runtime_does_not_begin_again_with_a_second_on() -> None:
-    running = {"desired": 1.0, "reported": 1.0}
+    running: dict[str, Any] = {"desired": 1.0, "reported": 1.0}
     late = judge(a_command(), facts(actuator=an_actuator(on_since=NOW - 3000, **running)), NOW)
     assert (late.allowed, late.lease_s) == (True, 600)
     over = judge(a_command(), facts(actuator=an_actuator(on_since=NOW - 3600, **running)), NOW)
