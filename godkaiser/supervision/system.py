@@ -179,6 +179,12 @@ class ActorSystem:
             last_error_at=cell.last_error_at,
         )
 
+    def is_responsive(self, within_s: float = 5.0) -> bool:
+        """Whether the root supervisor is up and nothing has waited long for it (a watchdog)."""
+        info = self._info(self._root)
+        waited_s = max(info.oldest_age_s, info.busy_s)
+        return bool(self._root.live) and waited_s < within_s
+
     def crash(self, path: str, detail: str = "crash on request") -> None:
         """Make the actor at `path` crash, so that its supervisor restarts it."""
         cell = self._cells.get(path)

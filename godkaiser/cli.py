@@ -1,0 +1,226 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from godkaiser import __version__
+from godkaiser.config import Config, ConfigError, LogConfig, load, split_address
+from godkaiser.errors import GatewayError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+EXIT_CONFIG = 78
+"""EX_CONFIG: what systemd must not try again by itself."""
+EXIT_STUCK = 70
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    app()
+
+
+def _fail(text: str, code: int = EXIT_CONFIG) -> NoReturn:
+    typer.echo(f"godkaiser: {text}", err=True)
+    raise typer.Exit(code)
+
+
+def _address(text: str, option: str) -> tuple[str, int]:
+    try:
+        return split_address(text)
+    except ValueError:
+        _fail(f"{option} {text}: use HOST:PORT, for example 127.0.0.1:8000", 2)
+
+
+def _load(path: Path | None) -> Config:
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            typer.echo(str(mistake), err=True)
+        raise typer.Exit(EXIT_CONFIG) from error
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+@app.command()
+def check(
+    config: Annotated[Path, typer.Option(help="The configuration file.")] = Path(
+        "conf/godkaiser.toml"
+    ),
+) -> None:
+    """Check a configuration file and tell every mistake with its line."""
+    _load(config)
+    typer.echo(f"{config}: good")
+
+
+@app.command()
+def run(
+    config: Annotated[
+        Path | None, typer.Option(help="The configuration file; without it, the defaults.")
+    ] = None,
+) -> None:
+    """Run the gateway with an external broker: what the systemd service starts."""
+    # Imported here: `check` and `--help` need not wait for the whole gateway.
+    from godkaiser import logs
+    from godkaiser.gateway import Gateway
+    from godkaiser.service_manager import ServiceManager
+
+    settings = _load(config)
+    logs.set_up(settings.log)
+    manager = ServiceManager(dict(os.environ))
+    try:
+        gateway = Gateway(settings)
+        gateway.start()
+    except GatewayError as error:
+        _fail(error.message)
+    manager.ready()
+    typer.echo(f"God-Kaiser {__version__} listens on http://{settings.http.host}:{gateway.http_port}")
+    stop = _stop_event()
+    while not stop.wait(manager.watchdog_interval_s or 1.0):
+        if gateway.system.terminated.is_set():
+            break
+        if gateway.system.is_responsive():
+            manager.alive()
+    manager.stopping()
+    in_order = gateway.stop()
+    code = gateway.system.exit_code
+    _leave(code if code or in_order else EXIT_STUCK)
+
+
+@app.command()
+def demo(
+    http: Annotated[str, typer.Option(help="Where the API listens.")] = "127.0.0.1:8000",
+    mqtt: Annotated[str, typer.Option(help="Where the embedded broker listens.")] = "127.0.0.1:1883",
+    data: Annotated[Path, typer.Option(help="The folder of the database.")] = Path("var"),
+    devices: Annotated[int, typer.Option(min=1, max=1000, help="Simulated ESP32s.")] = 5,
+) -> None:
+    """Run a greenhouse: embedded broker, SQLite, simulated devices and rules."""
+    from godkaiser import logs
+    from godkaiser.demo import ADMIN, Demo, DemoSettings
+    from godkaiser.live_lines import LiveLines
+
+    logs.set_up(LogConfig(level="error"))
+    settings = DemoSettings(
+        http=_address(http, "--http"),
+        mqtt=_address(mqtt, "--mqtt"),
+        data_dir=data,
+        devices=devices,
+    )
+    stop = _stop_event()
+    try:
+        running = Demo(settings, os.environ)
+    except GatewayError as error:
+        _fail(error.message)
+    url = f"http://{settings.http[0]}:{running.gateway.http_port}/api/v1"
+    typer.echo(f"God-Kaiser {__version__}: a simulated greenhouse of {devices} ESP32s")
+    typer.echo(f"  API        {url}")
+    typer.echo(f"  health     {url}/health")
+    typer.echo(f"  MQTT       {mqtt} (embedded broker)")
+    typer.echo(f"  data       {data.resolve()}")
+    if running.password:
+        typer.echo(f"  user       {ADMIN}")
+        typer.echo(f"  password   {running.password}   (shown once, now)")
+    else:
+        typer.echo(f"  user       {ADMIN}   (the password was shown on the first start)")
+    typer.echo("  stop       Ctrl-C")
+    typer.echo("")
+    live = LiveLines(running.gateway.system)
+    while not stop.wait(1.0) and not running.gateway.system.terminated.is_set():
+        for line in live.lines():
+            typer.echo(line)
+        sys.stdout.flush()
+    typer.echo("stopping in order ...")
+    in_order = running.stop()
+    code = running.gateway.system.exit_code
+    typer.echo("stopped." if in_order and not code else "stopped, not in order: see the log.")
+    _leave(code if code or in_order else EXIT_STUCK)
+
+
+@app.command()
+def simulate(
+    broker: Annotated[str, typer.Option(help="HOST:PORT of the broker.")] = "127.0.0.1:1883",
+    devices: Annotated[int, typer.Option(min=1, max=5000)] = 5,
+    interval: Annotated[
+        float, typer.Option(min=0.0, help="Seconds between readings; 0: as configured.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same weather.")] = 1,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder for the devices' flash memory.")
+    ] = None,
+    username: Annotated[str, typer.Option()] = "",
+    password_file: Annotated[Path | None, typer.Option()] = None,
+    follow_parent: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Run simulated ESP32s against a broker."""
+    from godkaiser.child_process import stop_event_of_process
+    from godkaiser.simulator.run import simulate as run_fleet
+
+    credentials = None
+    if username:
+        password = password_file.read_text().strip() if password_file is not None else ""
+        credentials = (username, password)
+    host, port = _address(broker, "--broker")
+    run_fleet(
+        host,
+        port,
+        devices,
+        interval or None,
+        stop_event_of_process(follow_parent=follow_parent),
+        seed=seed,
+        state_dir=state,
+        credentials=credentials,
+        quiet=follow_parent,
+    )
+
+
+@app.command(name="embedded-broker", hidden=True)
+def embedded_broker(address: str) -> None:
+    """The demo's broker, in a process of its own; ends with its parent."""
+    from godkaiser.child_process import stop_event_of_process
+    from godkaiser.embedded_broker import serve
+
+    host, port = _address(address, "embedded-broker")
+    serve(host, port, stop_event_of_process(follow_parent=True))
+
+
+@app.command()
+def migrate(
+    config: Annotated[Path | None, typer.Option(help="The configuration file.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only tell what is missing.")] = False,  # noqa: FBT002
+) -> None:
+    """Bring the database schema up to date."""
+    from godkaiser.storage import migrations
+    from godkaiser.storage.database import open_database
+
+    try:
+        database = open_database(_load(config).database_url)
+        steps = migrations.pending(database) if check else migrations.migrate(database)
+    except GatewayError as error:
+        _fail(error.message)
+    database.close_all()
+    typer.echo(f"{'missing' if check else 'done'}: {', '.join(steps) or 'nothing'}")
+    raise typer.Exit(1 if check and steps else 0)
+
+
+def _stop_event() -> threading.Event:
+    from godkaiser.child_process import stop_event_of_process
+
+    return stop_event_of_process(follow_parent=False)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process even when a stuck thread would keep it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
