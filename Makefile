@@ -1,0 +1,54 @@
+# Two commands do everything on a fresh machine: make run, make test.
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+ARGS ?=
+TESTS ?= tests
+
+.PHONY: run test check format bench soak clean
+
+run: $(VENV)/.installed
+	@exec $(VENV)/bin/godkaiser demo $(ARGS)
+
+test: $(VENV)/.dev
+	@$(PY) tests/provision/install.py
+	@$(PY) -m pytest $(TESTS) $(ARGS)
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(VENV)/.dev
+	@$(PY) tests/provision/install.py
+	@$(PY) -m benchmarks $(ARGS)
+
+soak: $(VENV)/.dev
+	@$(PY) -m benchmarks.soak $(ARGS)
+
+$(VENV)/bin/python:
+	@for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if command -v $$candidate >/dev/null 2>&1 && \
+	     $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    exec $$candidate -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo "God-Kaiser needs Python 3.11 or newer with the venv module (on Debian: apt install python3-venv)." >&2; exit 1
+
+$(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml
+	@echo "Installing God-Kaiser into $(VENV) (once) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python setup.cfg pyproject.toml
+	@echo "Installing God-Kaiser and its test tools into $(VENV) (once) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

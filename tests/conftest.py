@@ -1,0 +1,91 @@
+"""The real parts, provided: a Mosquitto, a PostgreSQL, and gateways with simulated devices."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from godkaiser.storage.database import open_database
+from godkaiser.storage.migrations import migrate
+from tests.provision.install import find
+from tests.provision.servers import Mosquitto, PostgreSQL
+
+LEFT_OUT: Counter[str] = Counter()
+
+
+def _need(program: str) -> None:
+    if find(program) is None:
+        LEFT_OUT[program] += 1
+        pytest.skip(f"{program} is not installed")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    for program, count in LEFT_OUT.items():
+        terminalreporter.write_line(f"left out for want of {program}: {count} tests")
+
+
+@pytest.fixture(scope="session")
+def mosquitto(tmp_path_factory):
+    """A broker shared by tests that only talk to it."""
+    _need("mosquitto")
+    broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def own_mosquitto(tmp_path_factory):
+    """A broker of the test's own, to be stopped and killed."""
+    _need("mosquitto")
+    broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    _need("postgres")
+    _need("initdb")
+    server = PostgreSQL(tmp_path_factory.mktemp("postgresql"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path):
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
+def postgres_url(postgres):
+    return postgres.create_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request):
+    return request.getfixturevalue(
+        "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    )
+
+
+@pytest.fixture
+def database(database_url):
+    """An up-to-date database, on each engine."""
+    opened = open_database(database_url)
+    migrate(opened)
+    yield opened
+    opened.close_all()
+
+
+_ids = itertools.count(1)
+
+
+@pytest.fixture
+def kaiser_id():
+    """A gateway's name of the test's own, so that tests may share a broker."""
+    return f"test{next(_ids)}"

@@ -1,0 +1,78 @@
+"""Find Mosquitto and PostgreSQL, or install them with the system's package manager if that is
+allowed. What cannot be had is said in one line, and the tests that need it are counted as left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+POSTGRESQL_FOLDERS = ("/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt")
+PACKAGES = {
+    "mosquitto": {"apt-get": "mosquitto", "dnf": "mosquitto", "pacman": "mosquitto",
+                  "brew": "mosquitto"},
+    "postgres": {"apt-get": "postgresql", "dnf": "postgresql-server", "pacman": "postgresql",
+                 "brew": "postgresql"},
+}  # fmt: skip
+
+
+def find(program: str) -> str | None:
+    """The path of `mosquitto`, `postgres`, `initdb` ..., also where distributions hide them."""
+    wanted = shutil.which(program)
+    if wanted is None:
+        for folder in ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"):
+            candidate = Path(folder) / program
+            if candidate.exists():
+                return str(candidate)
+    # A wrapper on PATH may lack its siblings; the versioned folder has them all.
+    if program in {"postgres", "initdb", "pg_ctl"}:
+        for folder in POSTGRESQL_FOLDERS:
+            found = sorted(Path(folder).glob(f"*/bin/{program}"))
+            if found:
+                return str(found[-1])
+    return wanted
+
+
+def main() -> None:
+    missing = [program for program in PACKAGES if find(program) is None]
+    if not missing:
+        return
+    manager = next((m for m in ("apt-get", "dnf", "pacman", "brew") if shutil.which(m)), None)
+    prefix = _prefix(manager)
+    if manager is None or prefix is None:
+        print(f"Not installed: {', '.join(missing)}. Install them; the tests run without.")
+        return
+    names = [PACKAGES[program][manager] for program in missing]
+    print(f"Installing {', '.join(names)} for the tests ...", flush=True)
+    commands = {
+        "apt-get": [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", *names]],
+        "dnf": [["dnf", "install", "-y", "-q", *names]],
+        "pacman": [["pacman", "-Sy", "--noconfirm", *names]],
+        "brew": [["brew", "install", *names]],
+    }[manager]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in commands:
+        done = subprocess.run(
+            [*prefix, *command], env=environment, stdout=subprocess.DEVNULL, check=False
+        )
+        if done.returncode:
+            print(f"{' '.join(command)} failed ({done.returncode}); the tests run without.")
+            return
+
+
+def _prefix(manager: str | None) -> list[str] | None:
+    """What to put before the command so that it may install; None when it may not."""
+    if manager == "brew" or os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") and not subprocess.run(
+        ["sudo", "-n", "true"], check=False, capture_output=True
+    ).returncode:
+        return ["sudo", "-n"]
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

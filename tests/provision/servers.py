@@ -1,0 +1,148 @@
+"""Real servers in temporary folders, on free ports of loopback, stopped at the end."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import psycopg2
+
+from tests.provision.install import find
+
+START_TIMEOUT_S = 30.0
+CONF = Path(__file__).parents[2] / "conf" / "mosquitto.conf"
+REPLACED = ("listener", "persistence_location", "allow_anonymous", "password_file", "autosave")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def await_port(port: int, process: subprocess.Popen | None = None) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1.0).close()
+        except OSError:
+            if time.monotonic() > deadline or (process is not None and process.poll() is not None):
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+class Mosquitto:
+    """conf/mosquitto.conf as it is shipped, but for the port, the folder and the accounts."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._process: subprocess.Popen | None = None
+        lines = [
+            line for line in CONF.read_text().splitlines() if not line.strip().startswith(REPLACED)
+        ]
+        lines += [
+            f"listener {self.port} 127.0.0.1",
+            f"persistence_location {folder}/",
+            "allow_anonymous true",
+            # Each change at once, so that a kill loses nothing that was acknowledged.
+            "autosave_interval 1",
+            "autosave_on_changes true",
+        ]
+        if os.geteuid() == 0:
+            lines.append("user root")
+        (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [find("mosquitto"), "-c", str(self._folder / "mosquitto.conf")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        await_port(self.port, self._process)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+class PostgreSQL:
+    """A cluster of its own; `create_database` gives a URL of an empty database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._process: subprocess.Popen | None = None
+        # PostgreSQL refuses to run as root.
+        self._as_user = "postgres" if os.geteuid() == 0 else None
+        if self._as_user is not None:
+            account = pwd.getpwnam(self._as_user)
+            os.chown(folder, account.pw_uid, account.pw_gid)
+            for parent in folder.parents[:2]:
+                parent.chmod(0o755)
+        self._run(find("initdb"), "-D", str(folder / "data"), "-U", "test", "-A", "trust",
+                  "--no-sync", "-E", "UTF8")  # fmt: skip
+
+    def _run(self, *command: str) -> None:
+        subprocess.run(
+            command, user=self._as_user, cwd=self._folder, check=True, capture_output=True
+        )
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [find("postgres"), "-D", str(self._folder / "data"), "-p", str(self.port),
+             "-h", "127.0.0.1", "-k", str(self._folder), "-c", "max_connections=200"],
+            user=self._as_user, cwd=self._folder,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        await_port(self.port, self._process)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                psycopg2.connect(self._url("postgres")).close()
+            except psycopg2.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        if self._process is not None:
+            # SIGINT: end the sessions and stop.
+            self._process.send_signal(2)
+            self._process.wait(20)
+            self._process = None
+
+    def create_database(self) -> str:
+        name = f"t{uuid.uuid4().hex}"
+        connection = psycopg2.connect(self._url("postgres"))
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        connection.close()
+        return self._url(name)
+
+    def _url(self, name: str) -> str:
+        return f"postgresql://test@127.0.0.1:{self.port}/{name}"
