@@ -85,7 +85,9 @@ def run(
     except GatewayError as error:
         _fail(error.message)
     manager.ready()
-    typer.echo(f"God-Kaiser {__version__} listens on http://{settings.http.host}:{gateway.http_port}")
+    typer.echo(
+        f"God-Kaiser {__version__} listens on http://{settings.http.host}:{gateway.http_port}"
+    )
     stop = _stop_event()
     while not stop.wait(manager.watchdog_interval_s or 1.0):
         if gateway.system.terminated.is_set():
@@ -101,7 +103,9 @@ def run(
 @app.command()
 def demo(
     http: Annotated[str, typer.Option(help="Where the API listens.")] = "127.0.0.1:8000",
-    mqtt: Annotated[str, typer.Option(help="Where the embedded broker listens.")] = "127.0.0.1:1883",
+    mqtt: Annotated[
+        str, typer.Option(help="Where the embedded broker listens.")
+    ] = "127.0.0.1:1883",
     data: Annotated[Path, typer.Option(help="The folder of the database.")] = Path("var"),
     devices: Annotated[int, typer.Option(min=1, max=1000, help="Simulated ESP32s.")] = 5,
 ) -> None:
@@ -160,6 +164,7 @@ def simulate(
     ] = None,
     username: Annotated[str, typer.Option()] = "",
     password_file: Annotated[Path | None, typer.Option()] = None,
+    *,
     follow_parent: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run simulated ESP32s against a broker."""
@@ -197,7 +202,8 @@ def embedded_broker(address: str) -> None:
 @app.command()
 def migrate(
     config: Annotated[Path | None, typer.Option(help="The configuration file.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only tell what is missing.")] = False,  # noqa: FBT002
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Only tell what is missing.")] = False,
 ) -> None:
     """Bring the database schema up to date."""
     from godkaiser.storage import migrations

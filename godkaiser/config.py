@@ -246,9 +246,7 @@ def _read_file(path: Path, mistakes: list[Mistake]) -> dict[str, dict[str, Any]]
             if test(value):
                 values.setdefault(section, {})[key] = value
             else:
-                mistakes.append(
-                    Mistake(where, f"[{section}] {key}", expected, _shown(key, value))
-                )
+                mistakes.append(Mistake(where, f"[{section}] {key}", expected, _shown(key, value)))
     return values
 
 

@@ -8,7 +8,7 @@ starts it again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from apscheduler.triggers.interval import IntervalTrigger
@@ -213,9 +213,7 @@ def _tree(
             ),
             supervisor("devices", intensity=FLEET_INTENSITY),
             supervisor("rules", intensity=FLEET_INTENSITY),
-            ChildSpec(
-                name="registrar", factory=lambda: _registrar(config, database, ports)
-            ),
+            ChildSpec(name="registrar", factory=lambda: _registrar(config, database, ports)),
             supervisor(
                 "link",
                 [
@@ -239,7 +237,7 @@ def _tree(
     )
 
 
-def _jobs() -> Iterable[Job]:
+def _jobs() -> tuple[Job, ...]:
     return (
         Job(LIVENESS_JOB, IntervalTrigger(seconds=5)),
         Job(RULES_JOB, IntervalTrigger(seconds=10)),
@@ -297,9 +295,7 @@ def _registrar(config: Config, database: Database, ports: Ports) -> RegistrarAct
             mailbox=MailboxSpec(capacity=5000, overflow=Overflow.KEEP_NEWEST),
         )
 
-    return RegistrarActor(
-        database, device, rule, approve_unknown=config.devices.approval == "auto"
-    )
+    return RegistrarActor(database, device, rule, approve_unknown=config.devices.approval == "auto")
 
 
 def _open_storage(config: Config) -> Database:

@@ -30,7 +30,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 # To /registrar: the one writer of what the gateway is configured to have
 
 
-class RegisterDevice(Message):
+class RegisterDevice(Message, frozen=True, kw_only=True):
     """Reply: DeviceRecord. Refusals: InvalidDeviceId, DuplicateDevice, DatabaseUnavailable."""
 
     device_id: str
@@ -40,7 +40,7 @@ class RegisterDevice(Message):
     zone_id: str = ""
 
 
-class DecideApproval(Message):
+class DecideApproval(Message, frozen=True, kw_only=True):
     """Reply: DeviceRecord. Refusals: UnknownDevice, InvalidTransition."""
 
     device_id: str
@@ -49,21 +49,21 @@ class DecideApproval(Message):
     reason: str = ""
 
 
-class ConfigureSensor(Message):
+class ConfigureSensor(Message, frozen=True, kw_only=True):
     """Create or change. Reply: SensorConfig. Refusals: UnknownDevice, GpioConflict, ..."""
 
     config: SensorConfig
     issuer: Issuer
 
 
-class ConfigureActuator(Message):
+class ConfigureActuator(Message, frozen=True, kw_only=True):
     """Create or change. Reply: ActuatorConfig. Refusals: UnknownDevice, GpioConflict, ..."""
 
     config: ActuatorConfig
     issuer: Issuer
 
 
-class SaveRule(Message):
+class SaveRule(Message, frozen=True, kw_only=True):
     """Create (`rule_id` None) or replace. Reply: RuleView. Refusals: InvalidRule, UnknownRule.
 
     `definition` is a `godkaiser.domain.rules.RuleDefinition`.
@@ -74,7 +74,7 @@ class SaveRule(Message):
     rule_id: int | None = None
 
 
-class DeleteRule(Message):
+class DeleteRule(Message, frozen=True, kw_only=True):
     """Reply: None. Refusals: UnknownRule."""
 
     rule_id: int
@@ -84,7 +84,7 @@ class DeleteRule(Message):
 # To /devices/<id>
 
 
-class SubmitReading(Message):
+class SubmitReading(Message, frozen=True, kw_only=True):
     """A reading by REST: `raw` to be converted, or a final `value`. Reply: Reading, when stored.
 
     Refusals: UnknownSensor, ValueOutOfRange, DeviceNotApproved.
@@ -100,7 +100,7 @@ class SubmitReading(Message):
 # To /safety
 
 
-class RequestCommand(Message):
+class RequestCommand(Message, frozen=True, kw_only=True):
     """Ask for an actuator to be moved. Reply: `godkaiser.domain.safety.Verdict`, at once.
 
     A verdict that does not allow is a reply, not an error. With `outcome_to` (any object with
@@ -111,7 +111,7 @@ class RequestCommand(Message):
     outcome_to: Any = None
 
 
-class CommandOutcome(Message):
+class CommandOutcome(Message, frozen=True, kw_only=True):
     """How a command ended: confirmed, failed, timed_out, superseded or refused."""
 
     correlation_id: str
@@ -120,7 +120,7 @@ class CommandOutcome(Message):
     at: float = 0.0
 
 
-class StopAll(Message):
+class StopAll(Message, frozen=True, kw_only=True):
     """Emergency stop of everything (`esp_id` and `zone_id` None), of a zone or of one device.
 
     Reply: SafetyView, after the stop is on the wire and latched on disk. Never refused.
@@ -132,7 +132,7 @@ class StopAll(Message):
     zone_id: str | None = None
 
 
-class ClearStop(Message):
+class ClearStop(Message, frozen=True, kw_only=True):
     """Begin to clear a stop; nothing is energised. Reply: SafetyView.
 
     `accept_unconfirmed` ends a clear whose devices do not all answer.
@@ -146,7 +146,7 @@ class ClearStop(Message):
     accept_unconfirmed: bool = False
 
 
-class ResumeAutomation(Message):
+class ResumeAutomation(Message, frozen=True, kw_only=True):
     """Let rules act again after a stop. Reply: SafetyView. Refusals: InvalidTransition."""
 
     issuer: Issuer
@@ -154,7 +154,7 @@ class ResumeAutomation(Message):
     zone_id: str | None = None
 
 
-class PrepareShutdown(Message):
+class PrepareShutdown(Message, frozen=True, kw_only=True):
     """Energise nothing more, and switch off what is to be off while the gateway is away.
 
     Reply: the number of actuators that were told.
@@ -164,7 +164,7 @@ class PrepareShutdown(Message):
 # What actors publish for everybody to read without asking (see ActorContext.publish)
 
 
-class DeviceView(Message):
+class DeviceView(Message, frozen=True, kw_only=True):
     """Published by /devices/<id> as "view"; readings as the SensorKey each."""
 
     record: DeviceRecord
@@ -182,7 +182,7 @@ class DeviceView(Message):
     sensors: tuple[SensorConfig, ...] = ()
 
 
-class ActuatorView(Message):
+class ActuatorView(Message, frozen=True, kw_only=True):
     """Published by each actuator actor as "view"; `reported_value` None means unknown."""
 
     config: ActuatorConfig
@@ -197,7 +197,7 @@ class ActuatorView(Message):
     last_outcome: CommandOutcome | None = None
 
 
-class StopView(Message):
+class StopView(Message, frozen=True, kw_only=True):
     scope: str
     state: str
     since: float
@@ -208,7 +208,7 @@ class StopView(Message):
     clearing: tuple[str, ...] = ()
 
 
-class SafetyView(Message):
+class SafetyView(Message, frozen=True, kw_only=True):
     """Published by /safety as "view"; `state` is the strictest of all scopes."""
 
     state: str
@@ -217,7 +217,7 @@ class SafetyView(Message):
     automation_held: tuple[str, ...] = ()
 
 
-class RuleView(Message):
+class RuleView(Message, frozen=True, kw_only=True):
     """Published by /rules/<id> as "view"; `definition` is a RuleDefinition."""
 
     rule_id: int
@@ -229,7 +229,7 @@ class RuleView(Message):
     last_result: str = ""
 
 
-class LinkView(Message):
+class LinkView(Message, frozen=True, kw_only=True):
     """Published by /link/broker as "view"."""
 
     connected: bool
@@ -238,7 +238,7 @@ class LinkView(Message):
     last_error: str = ""
 
 
-class RecorderView(Message):
+class RecorderView(Message, frozen=True, kw_only=True):
     """Published by /storage/recorder as "view"."""
 
     stored: int = 0
@@ -252,17 +252,17 @@ class RecorderView(Message):
 # Events that several actors listen to
 
 
-class ReadingAccepted(Message):
+class ReadingAccepted(Message, frozen=True, kw_only=True):
     reading: Reading
 
 
-class ActuatorStateChanged(Message):
+class ActuatorStateChanged(Message, frozen=True, kw_only=True):
     key: ActuatorKey
     value: float | None
     at: float
 
 
-class DeviceLivenessChanged(Message):
+class DeviceLivenessChanged(Message, frozen=True, kw_only=True):
     device_id: str
     online: bool
     at: float

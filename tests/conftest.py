@@ -68,9 +68,7 @@ def postgres_url(postgres):
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request):
-    return request.getfixturevalue(
-        "sqlite_url" if request.param == "sqlite" else "postgres_url"
-    )
+    return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ OFF is repeated until the device confirms it; an ON that is not confirmed become
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import Any
 
@@ -36,15 +37,15 @@ SAME_LEVEL = 0.02
 """Levels that differ by less are the same: the device counts in 255 steps."""
 
 
-class AnswerOverdue(Message):
+class AnswerOverdue(Message, frozen=True, kw_only=True):
     correlation_id: str
 
 
-class LeaseOver(Message):
+class LeaseOver(Message, frozen=True, kw_only=True):
     """To oneself: the maximum runtime or the duration has passed."""
 
 
-class RepeatOff(Message):
+class RepeatOff(Message, frozen=True, kw_only=True):
     """To oneself: the OFF is not confirmed yet."""
 
 
@@ -133,9 +134,7 @@ class ActuatorActor(Actor):
             message.issued_by,
         )
         try:
-            self._port.energise(
-                self._config.esp_id, self._config.gpio, payload, message.permit
-            )
+            self._port.energise(self._config.esp_id, self._config.gpio, payload, message.permit)
         except PermitExpired:
             self._end(message.correlation_id, message.outcome_to, "refused", "a stop came first")
             return
@@ -170,11 +169,9 @@ class ActuatorActor(Actor):
 
     def _send_off(self, correlation_id: str, by: str) -> None:
         payload = outbound.actuator_command(Verb.OFF.value, 0.0, 0, correlation_id, by)
-        try:
+        # Without a link it is repeated below, and the device falls to its own safe state.
+        with contextlib.suppress(NotConnected):
             self._port.release(self._config.esp_id, self._config.gpio, payload)
-        except NotConnected:
-            # Repeated below, and the device falls to its own safe state without its server.
-            pass
         self._off_attempts += 1
         delay_s = backoff_delay(OFF_REPEAT, self._off_attempts + 1, self.context.random())
         self.context.schedule(delay_s, RepeatOff(), key="repeat")
@@ -276,15 +273,11 @@ class ActuatorActor(Actor):
         )
         self._show(
             last_outcome=outcome,
-            pending_correlation_id=""
-            if self._pending is None
-            else self._pending.correlation_id,
+            pending_correlation_id="" if self._pending is None else self._pending.correlation_id,
         )
         self._journal.tell(RecordOutcome(outcome=outcome))
         self._guard.tell(
-            ActuatorOutcome(
-                key=self._config.key, outcome=outcome, desired=self._view.desired_value
-            )
+            ActuatorOutcome(key=self._config.key, outcome=outcome, desired=self._view.desired_value)
         )
         if outcome_to is not None:
             outcome_to.set(outcome)

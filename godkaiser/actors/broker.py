@@ -23,22 +23,22 @@ GOOD_BYE_TIMEOUT_S = 2.0
 LINK_GROUP = "link"
 
 
-class Connect(Message):
+class Connect(Message, frozen=True, kw_only=True):
     """To oneself: try now."""
 
 
-class ConnectionLost(Message):
+class ConnectionLost(Message, frozen=True, kw_only=True):
     session: int
     reason: str
 
 
-class LinkUp(Message):
+class LinkUp(Message, frozen=True, kw_only=True):
     """To the group "link": connected, subscribed and announced."""
 
     session: int
 
 
-class LinkDown(Message):
+class LinkDown(Message, frozen=True, kw_only=True):
     """To the group "link": nothing reaches the devices now."""
 
     reason: str
@@ -156,7 +156,7 @@ class BrokerActor(Actor):
             deliver(
                 Inbound(
                     message.topic,
-                    message.payload,
+                    bytes(message.payload),
                     message.qos,
                     message.mid,
                     message.retain,

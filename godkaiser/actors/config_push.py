@@ -32,9 +32,7 @@ class ConfigPush:
         self._attempt = 0
         self._generation = 0
 
-    def begin(
-        self, sensors: Sequence[SensorConfig], actuators: Sequence[ActuatorConfig]
-    ) -> None:
+    def begin(self, sensors: Sequence[SensorConfig], actuators: Sequence[ActuatorConfig]) -> None:
         """Start over with this configuration."""
         self._parts = device_config.parts(sensors, actuators)
         self._attempt = 0

@@ -6,6 +6,7 @@ safety actor; a reading goes to the recorder and to the rules that watch the sen
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
@@ -53,7 +54,7 @@ CONFIG_COOL_DOWN_S = 45.0
 MASK_63_BITS = (1 << 63) - 1
 
 
-class PushConfig(Message):
+class PushConfig(Message, frozen=True, kw_only=True):
     """To oneself: send the next part of the configuration."""
 
 
@@ -246,7 +247,9 @@ class DeviceActor(Actor):
         )
         if converted.quality is Quality.BAD:
             # Kept, for it was measured; set aside too, for somebody should look at the sensor.
-            self.context.reject(message, f"{data.raw:g} is not a {sensors.describe(key.sensor_type)}")
+            self.context.reject(
+                message, f"{data.raw:g} is not a {sensors.describe(key.sensor_type)}"
+            )
         ack = (received.session, received.mid) if received.qos else None
         self._accept(reading, StoreReading(reading=reading, ack=ack))
 
@@ -379,11 +382,9 @@ class DeviceActor(Actor):
         payload = self._push.next_payload(now)
         self._pushed_at = now
         if payload is not None:
-            try:
+            # Without a link: sent again at the time-out, planned anew when the device returns.
+            with contextlib.suppress(NotConnected):
                 self._port.config(self._record.device_id, payload)
-            except NotConnected:
-                # Sent again at the time-out, and planned anew when the device returns.
-                pass
             self.context.schedule(ANSWER_TIMEOUT_S, PushConfig(), key="config")
         self._show()
 

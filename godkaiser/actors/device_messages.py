@@ -9,31 +9,31 @@ from godkaiser.domain.safety import Verdict
 from godkaiser.messages import CommandOutcome, Message
 
 
-class UpdateDevice(Message):
+class UpdateDevice(Message, frozen=True, kw_only=True):
     """From /registrar to a device: its record changed."""
 
     record: DeviceRecord
 
 
-class UpdateSensors(Message):
+class UpdateSensors(Message, frozen=True, kw_only=True):
     """From /registrar to a device: all sensors that it is to have."""
 
     sensors: tuple[SensorConfig, ...]
 
 
-class UpdateActuators(Message):
+class UpdateActuators(Message, frozen=True, kw_only=True):
     """From /registrar to a device: all actuators that it is to have."""
 
     actuators: tuple[ActuatorConfig, ...]
 
 
-class InstallActuator(Message):
+class InstallActuator(Message, frozen=True, kw_only=True):
     """From /registrar to the safety actor: there is such an actuator, or it has changed."""
 
     config: ActuatorConfig
 
 
-class DeviceReport(Message):
+class DeviceReport(Message, frozen=True, kw_only=True):
     """From a device to the safety actor: what it said of its actuators. `payload` is decoded."""
 
     device_id: str
@@ -42,7 +42,7 @@ class DeviceReport(Message):
     at: float
 
 
-class DevicePresence(Message):
+class DevicePresence(Message, frozen=True, kw_only=True):
     """From a device to the safety actor: seen (again), or gone."""
 
     device_id: str
@@ -53,7 +53,7 @@ class DevicePresence(Message):
     at: float
 
 
-class ApplyCommand(Message):
+class ApplyCommand(Message, frozen=True, kw_only=True):
     """From the safety actor to an actuator. `permit` is None for an OFF."""
 
     correlation_id: str
@@ -64,7 +64,7 @@ class ApplyCommand(Message):
     priority: int = 0
 
 
-class StatusReported(Message):
+class StatusReported(Message, frozen=True, kw_only=True):
     """From the safety actor to an actuator: the device told its state. `level` is 0.0 to 1.0."""
 
     level: float
@@ -73,7 +73,7 @@ class StatusReported(Message):
     at: float
 
 
-class ResponseReported(Message):
+class ResponseReported(Message, frozen=True, kw_only=True):
     """From the safety actor to an actuator: the device answered a command."""
 
     correlation_id: str
@@ -82,20 +82,20 @@ class ResponseReported(Message):
     at: float
 
 
-class ReleaseNow(Message):
+class ReleaseNow(Message, frozen=True, kw_only=True):
     """From the safety actor to an actuator: OFF, whatever was going on."""
 
     reason: str
 
 
-class LeaseEnded(Message):
+class LeaseEnded(Message, frozen=True, kw_only=True):
     """From an actuator to the safety actor: it was switched off at the end of its lease."""
 
     key: ActuatorKey
     at: float
 
 
-class ActuatorOutcome(Message):
+class ActuatorOutcome(Message, frozen=True, kw_only=True):
     """From an actuator to the safety actor: how a command ended, and what holds now."""
 
     key: ActuatorKey

@@ -21,7 +21,7 @@ RETRY = Backoff(base_s=0.2, factor=2.0, max_s=10.0, jitter=0.2)
 Item = TypeVar("Item")
 
 
-class Flush(Message):
+class Flush(Message, frozen=True, kw_only=True):
     """From the group commit to its own actor: try again."""
 
 

@@ -23,27 +23,27 @@ GROUP = 500
 KEEP_WHILE_AWAY = 50_000
 
 
-class RecordAudit(Message):
+class RecordAudit(Message, frozen=True, kw_only=True):
     """`ack` is the (session, mid) of a device message that this entry keeps."""
 
     entry: AuditEntry
     ack: tuple[int, int] | None = None
 
 
-class RecordVerdict(Message):
+class RecordVerdict(Message, frozen=True, kw_only=True):
     command: Command
     verdict: Verdict
 
 
-class RecordOutcome(Message):
+class RecordOutcome(Message, frozen=True, kw_only=True):
     outcome: CommandOutcome
 
 
-class RecordRuntime(Message):
+class RecordRuntime(Message, frozen=True, kw_only=True):
     runtime: Runtime
 
 
-class RecordExecution(Message):
+class RecordExecution(Message, frozen=True, kw_only=True):
     """`body` is JSON: what the rule saw and what it did."""
 
     rule_id: int
@@ -51,12 +51,12 @@ class RecordExecution(Message):
     body: str
 
 
-class RecordRuleMemory(Message):
+class RecordRuleMemory(Message, frozen=True, kw_only=True):
     rule_id: int
     memory: RuleMemory
 
 
-class RecordSafety(Message):
+class RecordSafety(Message, frozen=True, kw_only=True):
     body: str
     at: float
 

@@ -23,7 +23,7 @@ from godkaiser.supervision import Actor
 GROUP = 1000
 
 
-class StoreReading(Message):
+class StoreReading(Message, frozen=True, kw_only=True):
     """`ack` is the (session, mid) to acknowledge after the commit, `reply` a future to answer."""
 
     reading: Reading
@@ -78,7 +78,5 @@ class RecorderActor(Actor):
         )
 
     def _show(self, **changes: Any) -> None:
-        self._view = msgspec.structs.replace(
-            self._view, waiting=len(self._readings), **changes
-        )
+        self._view = msgspec.structs.replace(self._view, waiting=len(self._readings), **changes)
         self.context.publish("view", self._view)

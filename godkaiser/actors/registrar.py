@@ -70,7 +70,7 @@ DeviceFactory = Callable[
 RuleFactory = Callable[[int, RuleDefinition, RuleMemory | None], ChildSpec]
 
 
-class SaveUnsaved(Message):
+class SaveUnsaved(Message, frozen=True, kw_only=True):
     """To oneself: devices that appeared while the database was away."""
 
 
@@ -355,8 +355,6 @@ class RegistrarActor(Actor):
     def _audit(self, issuer: Issuer, what: str, details: str = "") -> None:
         self._journal.tell(
             RecordAudit(
-                entry=AuditEntry(
-                    at=self.context.now(), who=str(issuer), what=what, details=details
-                )
+                entry=AuditEntry(at=self.context.now(), who=str(issuer), what=what, details=details)
             )
         )

@@ -17,28 +17,28 @@ PUBLISH_COUNTS_EVERY_S = 1.0
 REGISTERING = frozenset({Tail.HEARTBEAT})
 
 
-class DeviceMessage(Message):
+class DeviceMessage(Message, frozen=True, kw_only=True):
     """To /devices/<id>: a message of its device, not yet decoded."""
 
     topic: DeviceTopic
     inbound: Inbound
 
 
-class UnknownDeviceSeen(Message):
+class UnknownDeviceSeen(Message, frozen=True, kw_only=True):
     """To /registrar: a heartbeat of a device that has no actor."""
 
     device_id: str
     first: DeviceMessage
 
 
-class BroadcastSeen(Message):
+class BroadcastSeen(Message, frozen=True, kw_only=True):
     """To /safety/guard: somebody published on the emergency broadcast topic."""
 
     payload: bytes
     retained: bool
 
 
-class PublishCounts(Message):
+class PublishCounts(Message, frozen=True, kw_only=True):
     """To oneself: show the counters."""
 
 

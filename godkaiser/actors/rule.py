@@ -72,9 +72,7 @@ class RuleActor(Actor):
     def _decide(self) -> None:
         now = self.context.now()
         evaluation = rules.evaluate(self._definition, self._facts, self._memory, now)
-        decision = rules.decide(
-            self._definition, evaluation, self._memory, self._levels(), now
-        )
+        decision = rules.decide(self._definition, evaluation, self._memory, self._levels(), now)
         for action in (*decision.released, *decision.actions):
             self._request(action, now)
         changed = decision.memory != self._memory
@@ -82,9 +80,7 @@ class RuleActor(Actor):
         self._evaluated_at = now
         if changed:
             self.context.publish("memory", (self._definition, self._memory))
-            self._journal.tell(
-                RecordRuleMemory(rule_id=self._rule_id, memory=self._memory)
-            )
+            self._journal.tell(RecordRuleMemory(rule_id=self._rule_id, memory=self._memory))
         if decision.fired or decision.released:
             self._result = "fired" if decision.fired else "released"
             body = msgspec.json.encode(
@@ -94,9 +90,7 @@ class RuleActor(Actor):
                     "actions": (*decision.released, *decision.actions),
                 }
             )
-            self._journal.tell(
-                RecordExecution(rule_id=self._rule_id, at=now, body=body.decode())
-            )
+            self._journal.tell(RecordExecution(rule_id=self._rule_id, at=now, body=body.decode()))
         self._show()
 
     def _request(self, action: ActuatorAction, now: float) -> None:

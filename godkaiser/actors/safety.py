@@ -65,7 +65,7 @@ STOP_PROOFS = frozenset({"EMERGENCY_STOP_TRIGGERED", "BROADCAST_EMERGENCY_STOP_T
 ASK_TIMEOUT_S = 2.0
 
 
-class Repeat(Message):
+class Repeat(Message, frozen=True, kw_only=True):
     """To oneself: who has not confirmed is told again."""
 
 
@@ -178,9 +178,9 @@ class SafetyActor(Actor):
             case ActuatorOutcome():
                 self._actuator_outcome(message)
             case StopAll():
-                return self._stop(message)
+                return self._stop_scope(message)
             case ClearStop():
-                return self._clear(message)
+                return self._clear_scope(message)
             case ResumeAutomation():
                 return self._resume_automation(message)
             case Repeat():
@@ -275,14 +275,12 @@ class SafetyActor(Actor):
 
     # ---- stops
 
-    def _stop(self, message: StopAll) -> SafetyView:
+    def _stop_scope(self, message: StopAll) -> SafetyView:
         now = self.context.now()
         scope = _scope(message.esp_id, message.zone_id)
         if scope.kind is ScopeKind.DEVICE and scope.name not in self._devices:
             raise UnknownDevice(device_id=scope.name)
-        self._stops.stop(
-            scope, message.issuer, message.reason, now, self._covered(scope)
-        )
+        self._stops.stop(scope, message.issuer, message.reason, now, self._covered(scope))
         for key, actuator in self._actuators.items():
             if self._is_covered(scope, key.esp_id):
                 actuator.desired = 0.0
@@ -292,16 +290,14 @@ class SafetyActor(Actor):
         self._audit(str(message.issuer), f"emergency_stop {scope}", message.reason)
         return self._stops.view()
 
-    def _clear(self, message: ClearStop) -> SafetyView:
+    def _clear_scope(self, message: ClearStop) -> SafetyView:
         scope = _scope(message.esp_id, message.zone_id)
         now = self.context.now()
         if message.accept_unconfirmed:
             self._stops.accept_unconfirmed(scope)
         else:
             reachable = [
-                device_id
-                for device_id in self._covered(scope)
-                if self._devices[device_id].online
+                device_id for device_id in self._covered(scope) if self._devices[device_id].online
             ]
             for device_id in reachable:
                 self._cleared_at[device_id] = now
@@ -332,7 +328,7 @@ class SafetyActor(Actor):
         verb = fields.get("command", fields.get("action"))
         if verb in {"stop_all", "emergency_stop"}:
             # The devices have heard it already; here it is latched and confirmed.
-            self._stop(
+            self._stop_scope(
                 StopAll(
                     issuer=Issuer("broadcast", str(fields.get("issued_by", "unknown"))[:40]),
                     reason=str(fields.get("reason", "stop on the broadcast topic"))[:100],
@@ -447,7 +443,7 @@ class SafetyActor(Actor):
         if record is not None:
             self._stops.confirm_stop(device_id)
         elif at - self._cleared_at.get(device_id, 0.0) > CLEAR_GRACE_S:
-            self._stop(
+            self._stop_scope(
                 StopAll(
                     issuer=Issuer("device", device_id),
                     reason="the device reports an emergency stop",
@@ -456,9 +452,7 @@ class SafetyActor(Actor):
             )
 
     def _confirm_clear(self, device_id: str, at: float) -> None:
-        record = next(
-            (r for r in self._stops.state.records if device_id in r.clearing), None
-        )
+        record = next((r for r in self._stops.state.records if device_id in r.clearing), None)
         if record is not None and record.cleared_at is not None and at >= record.cleared_at:
             self._cleared_at[device_id] = at
             self._stops.confirm_clear(device_id)
@@ -467,9 +461,7 @@ class SafetyActor(Actor):
     def _device_presence(self, presence: DevicePresence) -> None:
         known = self._devices.get(presence.device_id)
         self._devices[presence.device_id] = presence
-        came_back = presence.online and (
-            known is None or not known.online or presence.rebooted
-        )
+        came_back = presence.online and (known is None or not known.online or presence.rebooted)
         if came_back:
             self._stops.stop_returned(presence.device_id, presence.zone_id)
             self._schedule_repeat(first=True)

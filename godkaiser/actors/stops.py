@@ -199,9 +199,7 @@ class Stops:
         correlation_id = str(uuid.uuid4())
         self._own_broadcasts.append(correlation_id)
         try:
-            self._port.broadcast(
-                outbound.broadcast_stop(reason, str(issuer), correlation_id, now)
-            )
+            self._port.broadcast(outbound.broadcast_stop(reason, str(issuer), correlation_id, now))
         except NotConnected:
             # Sent again when the link is back; without their server the devices stop themselves.
             log.error("stop_not_sent", scope="global", reason="the broker is not connected")

@@ -19,14 +19,14 @@ from godkaiser.messages import Message
 from godkaiser.supervision import Actor
 
 
-class Tick(Message):
+class Tick(Message, frozen=True, kw_only=True):
     """To the group of the job's name: its time has come."""
 
     job: str
     at: float
 
 
-class JobView(Message):
+class JobView(Message, frozen=True, kw_only=True):
     """Published under the job's name."""
 
     job: str
@@ -35,7 +35,7 @@ class JobView(Message):
     last_error: str = ""
 
 
-class JobFailed(Message):
+class JobFailed(Message, frozen=True, kw_only=True):
     job: str
     reason: str
 

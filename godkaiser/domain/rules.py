@@ -38,7 +38,7 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A part of a rule; a field that is not known is an error, not ignored."""
 
 
-class SensorCondition(Strict, tag="sensor"):
+class SensorCondition(Strict, frozen=True, kw_only=True, tag="sensor"):
     """A reading against a threshold; `between` takes `min` and `max`, both included."""
 
     esp_id: EspId
@@ -51,7 +51,7 @@ class SensorCondition(Strict, tag="sensor"):
     max_age_seconds: float = DEFAULT_MAX_AGE_S
 
 
-class HysteresisCondition(Strict, tag="hysteresis"):
+class HysteresisCondition(Strict, frozen=True, kw_only=True, tag="hysteresis"):
     """Holds from `activate` until `deactivate`; in between it stays as it was."""
 
     esp_id: EspId
@@ -64,7 +64,7 @@ class HysteresisCondition(Strict, tag="hysteresis"):
     max_age_seconds: float = DEFAULT_MAX_AGE_S
 
 
-class TimeWindow(Strict, tag="time_window"):
+class TimeWindow(Strict, frozen=True, kw_only=True, tag="time_window"):
     """Local time from `start` to `end` (HH:MM, end excluded); across midnight when end < start.
 
     `weekdays` are those on which the window starts, 0 is Monday.
@@ -76,7 +76,7 @@ class TimeWindow(Strict, tag="time_window"):
     timezone: str = "UTC"
 
 
-class Group(Strict, tag="group"):
+class Group(Strict, frozen=True, kw_only=True, tag="group"):
     operator: Literal["AND", "OR", "NOT"]
     conditions: tuple[Condition, ...]
 
@@ -84,7 +84,7 @@ class Group(Strict, tag="group"):
 Condition = SensorCondition | HysteresisCondition | TimeWindow | Group
 
 
-class ActuatorAction(Strict, tag="actuator"):
+class ActuatorAction(Strict, frozen=True, kw_only=True, tag="actuator"):
     """A command to an actuator. `duration` in seconds, 0 for as long as its runtime allows."""
 
     esp_id: EspId
@@ -98,7 +98,7 @@ class ActuatorAction(Strict, tag="actuator"):
 Action = ActuatorAction
 
 
-class RuleDefinition(Strict):
+class RuleDefinition(Strict, frozen=True, kw_only=True):
     """As it stands in a request body, in a file and in the database."""
 
     name: Name
@@ -374,6 +374,7 @@ def evaluate(
     findings: list[Finding] = []
 
     def truth_of(path: str, condition: Condition) -> Truth:
+        detail: str
         match condition:
             case Group():
                 inner = [
@@ -392,9 +393,7 @@ def evaluate(
         return truth
 
     truths = [truth_of(f"conditions[{i}]", c) for i, c in enumerate(definition.conditions)]
-    return Evaluation(
-        combine(definition.logic_operator, truths), hysteresis, tuple(findings)
-    )
+    return Evaluation(combine(definition.logic_operator, truths), hysteresis, tuple(findings))
 
 
 def combine(operator: str, truths: list[Truth]) -> Truth:
@@ -444,10 +443,10 @@ def _threshold(
             assert condition.max is not None
             holds = condition.min <= value <= condition.max
             wanted = f"between {condition.min:g} and {condition.max:g}"
-        case operator:
+        case comparison:
             assert condition.value is not None
-            holds = _COMPARE[operator](value, condition.value)
-            wanted = f"{operator} {condition.value:g}"
+            holds = _COMPARE[comparison](value, condition.value)
+            wanted = f"{comparison} {condition.value:g}"
     return (Truth.TRUE if holds else Truth.FALSE), f"{detail} {wanted}"
 
 

@@ -42,7 +42,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
 MAX_WAIT_S = 30.0
 
 
-class ActuatorBody(RequestBody, kw_only=True):
+class ActuatorBody(RequestBody, frozen=True, kw_only=True):
     actuator_type: ActuatorType
     name: Text = ""
     aux_gpio: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
@@ -59,7 +59,7 @@ class ActuatorBody(RequestBody, kw_only=True):
     on_shutdown: OnShutdown = OnShutdown.OFF
 
 
-class Order(RequestBody, kw_only=True):
+class Order(RequestBody, frozen=True, kw_only=True):
     """A command to the actuator that the path names."""
 
     command: str
@@ -67,25 +67,25 @@ class Order(RequestBody, kw_only=True):
     duration: float | None = None
 
 
-class AddressedOrder(Order, kw_only=True):
+class AddressedOrder(Order, frozen=True, kw_only=True):
     esp_id: str
     gpio: int
 
 
-class StopBody(RequestBody, kw_only=True):
+class StopBody(RequestBody, frozen=True, kw_only=True):
     reason: Text = "operator"
     esp_id: str | None = None
     zone_id: str | None = None
 
 
-class ClearBody(RequestBody, kw_only=True):
+class ClearBody(RequestBody, frozen=True, kw_only=True):
     reason: Text = ""
     esp_id: str | None = None
     zone_id: str | None = None
     accept_unconfirmed: bool = False
 
 
-class ResumeBody(RequestBody, kw_only=True):
+class ResumeBody(RequestBody, frozen=True, kw_only=True):
     esp_id: str | None = None
     zone_id: str | None = None
 
@@ -206,9 +206,7 @@ class SafetyResources:
 
     def on_post_resume(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, ResumeBody)
-        message = ResumeAutomation(
-            issuer=issuer_of(req), esp_id=body.esp_id, zone_id=body.zone_id
-        )
+        message = ResumeAutomation(issuer=issuer_of(req), esp_id=body.esp_id, zone_id=body.zone_id)
         reply(resp, ask(self._services.system, paths.SAFETY, message))
 
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:

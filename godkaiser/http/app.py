@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 import falcon
@@ -21,7 +22,7 @@ from godkaiser.errors import (
 from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
 from godkaiser.http.auth_resources import AuthResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
-from godkaiser.http.exchange import reply_error
+from godkaiser.http.exchange import reply_error, request_id_of
 from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.services import Services
@@ -47,7 +48,7 @@ class RequestIdMiddleware:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        resp.set_header("X-Request-ID", req.context.get("request_id", ""))
+        resp.set_header("X-Request-ID", request_id_of(req))
         for name, value in SECURITY_HEADERS:
             resp.set_header(name, value)
 
@@ -90,9 +91,9 @@ class ReleaseConnectionMiddleware:
             self._services.database.close_thread()
 
 
-def create_app(services: Services) -> falcon.App:
+def create_app(services: Services) -> falcon.App[Any, Any]:
     """The application over these services."""
-    app: falcon.App = falcon.App(
+    app: falcon.App[Any, Any] = falcon.App(
         middleware=[
             RequestIdMiddleware(),
             AccessMiddleware(services),
@@ -108,7 +109,7 @@ def create_app(services: Services) -> falcon.App:
     return app
 
 
-def _add_routes(app: falcon.App, services: Services) -> None:
+def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     auth = AuthResources(services)
     devices = DeviceResources(services)
     sensors = SensorResources(services)
@@ -162,9 +163,9 @@ def _gateway_error(
 def _falcon_error(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: dict[str, Any]
 ) -> None:
-    if error.status_code == 404:
+    if error.status_code == HTTPStatus.NOT_FOUND:
         translated: GatewayError = NotFound(path=req.path[:200])
-    elif error.status_code == 405:
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         translated = MethodNotAllowed(method=req.method, path=req.path[:200])
     else:
         translated = ValidationFailed(reason=f"{error.title}: {error.description or ''}".strip())
@@ -174,6 +175,6 @@ def _falcon_error(
 def _unexpected(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]
 ) -> None:
-    request_id = req.context.get("request_id", "")
+    request_id = request_id_of(req)
     log.error("request_failed", request_id=request_id, path=req.path, exc_info=error)
     reply_error(req, resp, InternalError(request_id=request_id))

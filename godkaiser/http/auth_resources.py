@@ -10,7 +10,7 @@ import msgspec
 from godkaiser import paths
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.errors import InvalidCredentials, SetupClosed
-from godkaiser.http.exchange import RequestBody, identity_of, read_body, reply
+from godkaiser.http.exchange import RequestBody, identity_of, read_body, reply, request_id_of
 from godkaiser.http.permissions import Role
 from godkaiser.http.services import Services
 from godkaiser.storage.audit import AuditEntry
@@ -19,12 +19,12 @@ Username = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 
-class Credentials(RequestBody):
+class Credentials(RequestBody, frozen=True, kw_only=True):
     username: Username
     password: Secret
 
 
-class RefreshBody(RequestBody):
+class RefreshBody(RequestBody, frozen=True, kw_only=True):
     refresh_token: Secret
 
 
@@ -79,6 +79,6 @@ class AuthResources:
             what=what,
             source=req.remote_addr,
             result=result,
-            correlation_id=req.context["request_id"],
+            correlation_id=request_id_of(req),
         )
         self._services.system.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))

@@ -37,18 +37,18 @@ Text = Annotated[str, msgspec.Meta(max_length=100)]
 MAX_ROWS = 10_000
 
 
-class RegisterBody(RequestBody):
+class RegisterBody(RequestBody, frozen=True, kw_only=True):
     device_id: str
     name: Text = ""
     board: str = "esp32_wroom"
     zone_id: str = ""
 
 
-class DecisionBody(RequestBody):
+class DecisionBody(RequestBody, frozen=True, kw_only=True):
     reason: Text = ""
 
 
-class SensorBody(RequestBody):
+class SensorBody(RequestBody, frozen=True, kw_only=True):
     sensor_type: Annotated[str, msgspec.Meta(min_length=1, max_length=23)]
     name: Text = ""
     address: Annotated[str, msgspec.Meta(max_length=16)] = ""
@@ -58,7 +58,7 @@ class SensorBody(RequestBody):
     calibration: Calibration | None = None
 
 
-class ReadingBody(RequestBody):
+class ReadingBody(RequestBody, frozen=True, kw_only=True):
     """`raw` is converted; `value` is taken as final. `raw_value` is another name of `raw`."""
 
     esp_id: str
@@ -130,7 +130,7 @@ class SensorResources:
     def on_get_sensors(self, req: falcon.Request, resp: falcon.Response) -> None:
         system = self._services.system
         wanted = req.get_param("esp_id")
-        found = []
+        found: list[dict[str, Any]] = []
         for path in system.children(paths.DEVICES):
             published = system.published(path)
             view = published.get("view")

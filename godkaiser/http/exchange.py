@@ -85,7 +85,7 @@ def reply_error(req: falcon.Request, resp: falcon.Response, error: GatewayError)
             "code": error.code,
             "message": error.message,
             "details": _plain(error.details),
-            "request_id": req.context.get("request_id", ""),
+            "request_id": request_id_of(req),
         },
     }
     reply(resp, body, error.status)
@@ -127,8 +127,13 @@ def ask(
 
 
 def identity_of(req: falcon.Request) -> Identity:
-    identity: Identity = req.context["identity"]
+    identity = req.context["identity"]
+    assert isinstance(identity, Identity)
     return identity
+
+
+def request_id_of(req: falcon.Request) -> str:
+    return str(req.context.get("request_id") or "")
 
 
 def issuer_of(req: falcon.Request) -> Issuer:

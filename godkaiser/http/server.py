@@ -45,7 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
 class ApiServer:
     """Serves an application on a listening socket, in threads of its own."""
 
-    def __init__(self, app: falcon.App, listener: socket.socket) -> None:
+    def __init__(self, app: falcon.App[Any, Any], listener: socket.socket) -> None:
         # waitress warns each time that a request waits for a thread; the metrics tell that better.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         # A duplicate: waitress closes what it is given, the gateway keeps the port.

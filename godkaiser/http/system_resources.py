@@ -15,7 +15,7 @@ from godkaiser.storage import audit
 from godkaiser.supervision import RestartChild, UnknownPath
 
 
-class PathBody(RequestBody):
+class PathBody(RequestBody, frozen=True, kw_only=True):
     path: str
 
 

@@ -163,7 +163,7 @@ class TokenService:
             role,
             str(claims["jti"]),
             str(claims["family"]),
-            float(claims["exp"]),
+            float(str(claims["exp"])),
         )
 
     def revoke(self, identity: Identity) -> None:

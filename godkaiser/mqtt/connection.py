@@ -113,9 +113,7 @@ class Connection:
             NotConnected: refused, unreachable or silent; the text says which.
         """
         try:
-            self._client.connect(
-                self._address.host, self._address.port, self._address.keepalive_s
-            )
+            self._client.connect(self._address.host, self._address.port, self._address.keepalive_s)
         except (OSError, ValueError) as error:
             raise NotConnected(_describe(error)) from error
         self._client.loop_start()

@@ -190,7 +190,7 @@ class LinkControl:
         return connection is not None and connection.is_open
 
     def publisher(self) -> Publish:
-        def publish(topic: str, payload: bytes, qos: int, retain: bool) -> None:  # noqa: FBT001
+        def publish(topic: str, payload: bytes, qos: int, retain: bool) -> None:
             connection = self._connection
             if connection is None:
                 raise NotConnected

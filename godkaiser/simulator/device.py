@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ class SimulatedDevice:
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_message = lambda _c, _u, message: self._inbox.append(
-            (message.topic, message.payload)
+            (message.topic, bytes(message.payload))
         )
         try:
             client.connect(*self._address, keepalive=KEEPALIVE_S)
@@ -268,5 +267,3 @@ def _load(state_file: Path | None) -> Memory | None:
 def _without_nagle(_client: mqtt.Client, _userdata: object, sock: object) -> None:
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-

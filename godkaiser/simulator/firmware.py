@@ -25,6 +25,7 @@ CLEAR_LOCKOUT_S = 5.0
 CLEAR_TAKES_S = 2.0
 ADOPTION_S = 2.0
 PUMP_STARTS_AN_HOUR = 60
+HOUR_S = 3600.0
 RESERVED = frozenset((0, 1, 2, 3, 12, 13, *range(6, 12)))
 INPUT_ONLY = frozenset((34, 35, 36, 39))
 I2C_PINS = frozenset((21, 22))
@@ -541,7 +542,7 @@ class Firmware:
         if level is None:
             return "Unknown command" if verb != "PWM" else "Value out of range"
         if level > 0 and actuator.level == 0 and actuator.kind in {"pump", "relay"}:
-            recent = [at for at in actuator.starts if now - at < 3600.0]
+            recent = [at for at in actuator.starts if now - at < HOUR_S]
             if len(recent) >= PUMP_STARTS_AN_HOUR:
                 return "Too many activations within an hour"
             actuator.starts.append(now)
@@ -761,9 +762,7 @@ class Firmware:
     def _generation(self, scope: str) -> int:
         return self.memory.generations.get(scope, 0)
 
-    def _configure_sensors(
-        self, entries: list[Any], body: dict[str, Any], now: float
-    ) -> bool:
+    def _configure_sensors(self, entries: list[Any], body: dict[str, Any], now: float) -> bool:
         done, failures = 0, []
         for entry in entries:
             problem = self._configure_sensor(entry, now)
@@ -822,9 +821,7 @@ class Firmware:
                 self.memory.sensors[sensor.identity] = sensor
         return None
 
-    def _configure_actuators(
-        self, entries: list[Any], body: dict[str, Any], now: float
-    ) -> bool:
+    def _configure_actuators(self, entries: list[Any], body: dict[str, Any], now: float) -> bool:
         problems = 0
         for entry in entries:
             code = self._configure_actuator(entry, now)

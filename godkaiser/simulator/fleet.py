@@ -106,11 +106,11 @@ class Fleet:
                 self._notify()
             events = selector.select(max(next_tick - time.time(), 0.0))
             for key, mask in events:
-                device: SimulatedDevice = key.data
+                ready: SimulatedDevice = key.data
                 if mask & selectors.EVENT_WRITE:
-                    device.write()
+                    ready.write()
                 if mask & selectors.EVENT_READ:
-                    device.read(time.time())
+                    ready.read(time.time())
             if events:
                 self._watch_sockets(selector, by_fd, [key.data for key, _ in events])
                 self._notify()

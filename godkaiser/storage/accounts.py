@@ -19,9 +19,7 @@ def count_users(database: Database) -> int:
     return int(database.fetch("SELECT count(*) FROM users")[0][0])
 
 
-def add_user(
-    database: Database, username: str, password_hash: str, role: str, now: float
-) -> None:
+def add_user(database: Database, username: str, password_hash: str, role: str, now: float) -> None:
     database.run(
         User.insert(
             username=username,

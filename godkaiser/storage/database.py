@@ -48,11 +48,9 @@ class Database:
         with self._translated():
             self.engine.connect(reuse_if_open=True)
             # A reader that turns into a writer could not wait for its turn: writers say so first.
-            manager = (
-                self.engine.atomic("IMMEDIATE") if self.is_sqlite else self.engine.atomic()
-            )
+            manager = self.engine.atomic("IMMEDIATE") if self.is_sqlite else self.engine.atomic()
             with manager:
-                yield self.engine.cursor()
+                yield cast("Any", self.engine).cursor()
 
     def rows(self, query: Any) -> list[Any]:
         """All rows of a peewee query."""
@@ -69,7 +67,8 @@ class Database:
         """All rows of plain SQL with `?` placeholders, on both engines."""
         with self._translated():
             self.engine.connect(reuse_if_open=True)
-            return list(self.engine.execute_sql(self.sql(sql), parameters).fetchall())
+            engine = cast("Any", self.engine)
+            return list(engine.execute_sql(self.sql(sql), parameters).fetchall())
 
     def sql(self, text: str) -> str:
         """The statement with the placeholders of this engine."""
@@ -164,7 +163,7 @@ def _open_sqlite(url: str, path: Path) -> Database:
     database = Database(url, engine, is_sqlite=True)
     try:
         engine.connect(reuse_if_open=True)
-        engine.execute_sql("SELECT count(*) FROM sqlite_master").fetchall()
+        cast("Any", engine).execute_sql("SELECT count(*) FROM sqlite_master").fetchall()
     except peewee.DatabaseError as error:
         database.close_thread()
         reason = (

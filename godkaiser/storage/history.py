@@ -27,7 +27,7 @@ def record_verdict(database: Database, command: Command, verdict: Verdict) -> No
             esp_id=command.esp_id,
             gpio=command.gpio,
             verb=command.verb.value,
-            value=None if verdict.value != verdict.value else verdict.value,  # noqa: PLR0124 (NaN)
+            value=None if verdict.value != verdict.value else verdict.value,
             duration_s=command.duration_s,
             issuer=str(command.issuer),
             requested_at=command.requested_at,
@@ -78,9 +78,7 @@ def record_rule_memory(database: Database, rule_id: int, memory: RuleMemory) -> 
     database.run(
         RuleMemoryRow.insert(
             rule_id=rule_id, body=msgspec.json.encode(memory).decode()
-        ).on_conflict(
-            conflict_target=[RuleMemoryRow.rule_id], preserve=[RuleMemoryRow.body]
-        )
+        ).on_conflict(conflict_target=[RuleMemoryRow.rule_id], preserve=[RuleMemoryRow.body])
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import peewee
 
 
-class User(peewee.Model):  # type: ignore[misc]
+class User(peewee.Model):
     id = peewee.AutoField()
     username = peewee.TextField(unique=True)
     password_hash = peewee.TextField()
@@ -20,7 +20,7 @@ class User(peewee.Model):  # type: ignore[misc]
         table_name = "users"
 
 
-class RefreshFamily(peewee.Model):  # type: ignore[misc]
+class RefreshFamily(peewee.Model):
     """All refresh tokens that stem from one login; only the newest may be used."""
 
     family = peewee.TextField(primary_key=True)
@@ -33,7 +33,7 @@ class RefreshFamily(peewee.Model):  # type: ignore[misc]
         table_name = "refresh_families"
 
 
-class BlacklistedToken(peewee.Model):  # type: ignore[misc]
+class BlacklistedToken(peewee.Model):
     jti = peewee.TextField(primary_key=True)
     expires_at = peewee.DoubleField()
 
@@ -41,7 +41,7 @@ class BlacklistedToken(peewee.Model):  # type: ignore[misc]
         table_name = "token_blacklist"
 
 
-class Device(peewee.Model):  # type: ignore[misc]
+class Device(peewee.Model):
     device_id = peewee.TextField(primary_key=True)
     body = peewee.TextField()
 
@@ -49,7 +49,7 @@ class Device(peewee.Model):  # type: ignore[misc]
         table_name = "devices"
 
 
-class Sensor(peewee.Model):  # type: ignore[misc]
+class Sensor(peewee.Model):
     esp_id = peewee.TextField()
     gpio = peewee.IntegerField()
     sensor_type = peewee.TextField()
@@ -61,7 +61,7 @@ class Sensor(peewee.Model):  # type: ignore[misc]
         primary_key = peewee.CompositeKey("esp_id", "gpio", "sensor_type", "address")
 
 
-class Actuator(peewee.Model):  # type: ignore[misc]
+class Actuator(peewee.Model):
     esp_id = peewee.TextField()
     gpio = peewee.IntegerField()
     body = peewee.TextField()
@@ -71,7 +71,7 @@ class Actuator(peewee.Model):  # type: ignore[misc]
         primary_key = peewee.CompositeKey("esp_id", "gpio")
 
 
-class Rule(peewee.Model):  # type: ignore[misc]
+class Rule(peewee.Model):
     id = peewee.AutoField()
     name = peewee.TextField()
     body = peewee.TextField()
@@ -83,7 +83,7 @@ class Rule(peewee.Model):  # type: ignore[misc]
         table_name = "rules"
 
 
-class RuleMemoryRow(peewee.Model):  # type: ignore[misc]
+class RuleMemoryRow(peewee.Model):
     rule_id = peewee.BigIntegerField(primary_key=True)
     body = peewee.TextField()
 
@@ -91,7 +91,7 @@ class RuleMemoryRow(peewee.Model):  # type: ignore[misc]
         table_name = "rule_memory"
 
 
-class RuleExecution(peewee.Model):  # type: ignore[misc]
+class RuleExecution(peewee.Model):
     id = peewee.AutoField()
     rule_id = peewee.BigIntegerField()
     at = peewee.DoubleField()
@@ -101,7 +101,7 @@ class RuleExecution(peewee.Model):  # type: ignore[misc]
         table_name = "rule_executions"
 
 
-class CommandRow(peewee.Model):  # type: ignore[misc]
+class CommandRow(peewee.Model):
     correlation_id = peewee.TextField(primary_key=True)
     esp_id = peewee.TextField()
     gpio = peewee.IntegerField()
@@ -119,7 +119,7 @@ class CommandRow(peewee.Model):  # type: ignore[misc]
         table_name = "command_history"
 
 
-class ActuatorRuntime(peewee.Model):  # type: ignore[misc]
+class ActuatorRuntime(peewee.Model):
     esp_id = peewee.TextField()
     gpio = peewee.IntegerField()
     desired = peewee.DoubleField()
@@ -132,7 +132,7 @@ class ActuatorRuntime(peewee.Model):  # type: ignore[misc]
         primary_key = peewee.CompositeKey("esp_id", "gpio")
 
 
-class SafetyMirror(peewee.Model):  # type: ignore[misc]
+class SafetyMirror(peewee.Model):
     """A copy of the latch for whoever reads the database; the latch itself is a file."""
 
     id = peewee.IntegerField(primary_key=True)
@@ -143,7 +143,7 @@ class SafetyMirror(peewee.Model):  # type: ignore[misc]
         table_name = "safety_state"
 
 
-class AuditRow(peewee.Model):  # type: ignore[misc]
+class AuditRow(peewee.Model):
     seq = peewee.AutoField()
     at = peewee.DoubleField()
     who = peewee.TextField()

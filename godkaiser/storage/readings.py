@@ -187,5 +187,3 @@ def find_readings(database: Database, query: ReadingQuery) -> list[StoredReading
         )
     found.sort(key=lambda reading: reading.timestamp, reverse=True)
     return found[: query.limit]
-
-

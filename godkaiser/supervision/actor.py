@@ -60,6 +60,8 @@ class Actor(pykka.Actor):
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
     ready_after_start: ClassVar[bool] = True
 
+    actor_inbox: _PykkaInbox
+
     def __init__(self) -> None:
         super().__init__()
         self.context: ActorContext
@@ -190,7 +192,8 @@ class ActorContext:
 
     def take_reply(self) -> pykka.Future[Any] | None:
         """Take over the reply to the message in hand: the actor will `set` it later itself."""
-        return self._cell.take_reply()
+        reply: pykka.Future[Any] | None = self._cell.take_reply()
+        return reply
 
     def exit(self, error: BaseException | None = None) -> None:
         """End this incarnation after the message in hand: normally, or as crashed by `error`."""

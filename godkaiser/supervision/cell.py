@@ -138,9 +138,7 @@ class Cell:
     def tell_system(self, message: Any) -> None:
         """For the runtime itself: urgent, without a bound, and pointless to a stopped actor."""
         try:
-            self.mailbox.post_urgent(
-                Envelope(message, None, self._monotonic()), bounded=False
-            )
+            self.mailbox.post_urgent(Envelope(message, None, self._monotonic()), bounded=False)
         except ActorStopped:
             return
 
@@ -203,7 +201,7 @@ class Cell:
                 if not self._stop_requested(actor, incarnation):
                     return False
             elif kind is Crash:
-                raise InjectedCrash(message.detail)  # noqa: TRY301  (handled like any other crash)
+                raise InjectedCrash(message.detail)
             else:
                 reply = actor.on_receive(message)
                 if envelope.reply_to is not None:
@@ -339,9 +337,7 @@ class Cell:
             self.emit(Step.STOPPED, incarnation=incarnation)
         else:
             self._note_error(error)
-            self.emit(
-                Step.CRASHED, detail=repr(error), trace=trace, incarnation=incarnation
-            )
+            self.emit(Step.CRASHED, detail=repr(error), trace=trace, incarnation=incarnation)
         for watcher in self.watchers:
             watcher.tell(Down(self.path, incarnation, error))
         self.system.incarnation_ended(self, incarnation, error)
@@ -385,9 +381,7 @@ class Cell:
             if timer.cancelled or self.live != timer.incarnation:
                 return
             try:
-                self.mailbox.post_beyond_bound(
-                    Envelope(message, None, self._monotonic(), 0, timer)
-                )
+                self.mailbox.post_beyond_bound(Envelope(message, None, self._monotonic(), 0, timer))
             except ActorStopped:
                 return
 

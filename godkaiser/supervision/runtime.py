@@ -70,7 +70,7 @@ class ThreadedRuntime:
     def stop(self) -> None:
         self._timers.stop()
 
-    def new_mailbox(self, spec: MailboxSpec, cell: Cell) -> Mailbox:  # noqa: ARG002
+    def new_mailbox(self, spec: MailboxSpec, cell: Cell) -> Mailbox:
         return Mailbox(spec, _no_reader_yet)
 
     def new_future(self) -> pykka.Future[Any]:

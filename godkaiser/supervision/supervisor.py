@@ -8,7 +8,7 @@ It never waits: each step (child ready, child gone, delay over) is a message, an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from godkaiser.supervision.actor import Actor
 from godkaiser.supervision.cell import ActorState, Cell
@@ -37,6 +37,9 @@ from godkaiser.supervision.system_messages import (
     StopChild,
     StopOverdue,
 )
+
+if TYPE_CHECKING:
+    from godkaiser.supervision.system import ActorSystem
 
 NEVER = float("inf")
 
@@ -390,9 +393,10 @@ class Supervisor(Actor):
         )
 
     @property
-    def _system(self) -> Any:
+    def _system(self) -> ActorSystem:
         return self._own_cell().system
 
     def _own_cell(self) -> Cell:
-        cell: Cell = self.actor_inbox.cell  # type: ignore[attr-defined]
+        cell = self.actor_inbox.cell
+        assert cell is not None
         return cell

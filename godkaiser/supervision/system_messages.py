@@ -13,22 +13,22 @@ class SystemMessage(msgspec.Struct, frozen=True):
     """Base of the runtime's own messages."""
 
 
-class Stop(SystemMessage):
+class Stop(SystemMessage, frozen=True):
     """To any actor: finish, after the message in hand."""
 
 
-class Crash(SystemMessage):
+class Crash(SystemMessage, frozen=True):
     """To any actor: fail, as if the message in hand had raised (tests, administrators)."""
 
     detail: str = "crash on request"
 
 
-class ChildReady(SystemMessage):
+class ChildReady(SystemMessage, frozen=True):
     name: str
     incarnation: int
 
 
-class ChildExited(SystemMessage):
+class ChildExited(SystemMessage, frozen=True):
     """`error` is None for a normal end."""
 
     name: str
@@ -36,33 +36,33 @@ class ChildExited(SystemMessage):
     error: Any = None
 
 
-class Reconcile(SystemMessage):
+class Reconcile(SystemMessage, frozen=True):
     """A supervisor's word to itself: a backoff or a deadline is over."""
 
 
-class StartOverdue(SystemMessage):
+class StartOverdue(SystemMessage, frozen=True):
     name: str
     incarnation: int
 
 
-class StopOverdue(SystemMessage):
+class StopOverdue(SystemMessage, frozen=True):
     name: str
     incarnation: int
 
 
-class StartChild(SystemMessage):
+class StartChild(SystemMessage, frozen=True):
     """Ask a supervisor. Reply: the Handle, valid at once. Refusal: ChildExists."""
 
     spec: ChildSpec
 
 
-class StopChild(SystemMessage):
+class StopChild(SystemMessage, frozen=True):
     """Ask a supervisor: end a child for good and forget it. Reply: whether there was one."""
 
     name: str
 
 
-class RestartChild(SystemMessage):
+class RestartChild(SystemMessage, frozen=True):
     """Ask a supervisor: stop a child in order and start it again, with a new spec if given.
 
     Reply: whether there is one. The mailbox is kept.
@@ -72,7 +72,7 @@ class RestartChild(SystemMessage):
     spec: ChildSpec | None = None
 
 
-class Down(SystemMessage):
+class Down(SystemMessage, frozen=True):
     """To a watcher: an incarnation of `path` ended; `error` is None for a normal end."""
 
     path: str

@@ -67,9 +67,10 @@ def _prefix(manager: str | None) -> list[str] | None:
     """What to put before the command so that it may install; None when it may not."""
     if manager == "brew" or os.geteuid() == 0:
         return []
-    if shutil.which("sudo") and not subprocess.run(
-        ["sudo", "-n", "true"], check=False, capture_output=True
-    ).returncode:
+    if (
+        shutil.which("sudo")
+        and not subprocess.run(["sudo", "-n", "true"], check=False, capture_output=True).returncode
+    ):
         return ["sudo", "-n"]
     return None
 
