@@ -57,7 +57,12 @@ class Demo:
         try:
             self.gateway = Gateway(self._config())
             self.password = self._first_administrator()
-            self._seed(self.gateway.database)
+            seed(
+                self.gateway.database,
+                settings.devices,
+                READING_INTERVAL_S,
+                self.gateway.system.runtime.now(),
+            )
             await_listening(host, port)
             self._devices = ChildProcess(
                 [
@@ -103,38 +108,40 @@ class Demo:
         now = self.gateway.system.runtime.now()
         return password if self.gateway.tokens.create_first_user(ADMIN, password, now) else ""
 
-    def _seed(self, database: Database) -> None:
-        """The greenhouse's devices, approved, and rules for the first ones; once each."""
-        known = {record.device_id for record in registry.load_devices(database)}
-        now = self.gateway.system.runtime.now()
-        for index in range(self.settings.devices):
-            name = device_id(index)
-            if name in known:
-                continue
+
+def seed(database: Database, devices: int, interval_s: int, now: float) -> None:
+    """The greenhouse's devices, approved, with what they carry and their rules; once each."""
+    known = {record.device_id for record in registry.load_devices(database)}
+    for index in range(devices):
+        if device_id(index) not in known:
             with database.transaction():
-                registry.save_device(
-                    database,
-                    DeviceRecord(
-                        device_id=name,
-                        name=f"Greenhouse bench {index + 1}",
-                        approval=Approval.APPROVED,
-                        zone_id="greenhouse",
-                        registered_by=BY,
-                        registered_at=now,
-                        decided_by=BY,
-                        decided_at=now,
-                    ),
-                )
-                sensors, actuators = equipment(index)
-                for fields in sensors:
-                    config = {**fields, "esp_id": name, "interval_s": READING_INTERVAL_S}
-                    registry.save_sensor(database, msgspec.convert(config, SensorConfig))
-                for fields in actuators:
-                    config = {**fields, "esp_id": name}
-                    registry.save_actuator(database, msgspec.convert(config, ActuatorConfig))
-                for rule in _rules(name, sensors, actuators):
-                    registry.insert_rule(database, rule, BY, now)
-        database.close_thread()
+                _seed_device(database, index, interval_s, now)
+    database.close_thread()
+
+
+def _seed_device(database: Database, index: int, interval_s: int, now: float) -> None:
+    name = device_id(index)
+    record = DeviceRecord(
+        device_id=name,
+        name=f"Greenhouse bench {index + 1}",
+        approval=Approval.APPROVED,
+        zone_id="greenhouse",
+        registered_by=BY,
+        registered_at=now,
+        decided_by=BY,
+        decided_at=now,
+    )
+    registry.save_device(database, record)
+    sensors, actuators = equipment(index)
+    for fields in sensors:
+        config = {**fields, "esp_id": name, "interval_s": interval_s}
+        registry.save_sensor(database, msgspec.convert(config, SensorConfig))
+    for fields in actuators:
+        registry.save_actuator(
+            database, msgspec.convert({**fields, "esp_id": name}, ActuatorConfig)
+        )
+    for rule in _rules(name, sensors, actuators):
+        registry.insert_rule(database, rule, BY, now)
 
 
 def _join(address: tuple[str, int]) -> str:

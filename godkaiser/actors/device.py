@@ -153,6 +153,8 @@ class DeviceActor(Actor):
             case inbound.Heartbeat():
                 self._heard(body, received)
             case inbound.ActuatorStatus():
+                when = clock.normalise(body.ts, received.received_at, time_valid=None)
+                self._heard_now(when, received)
                 self._report(message, body)
             case inbound.ActuatorResponse() | inbound.ActuatorAlert() | inbound.EmergencyError():
                 self._report(message, body)
@@ -194,6 +196,19 @@ class DeviceActor(Actor):
         ):
             self._plan_config()
 
+    def _heard_now(self, when: clock.DeviceTime, received: Inbound) -> None:
+        """Only what the device has just made tells that it is there: the broker may have kept it."""
+        if not (when.from_device and when.current) or received.retain:
+            return
+        liveness = self._liveness.heard(received.received_at)
+        if liveness is self._liveness:
+            return
+        returned = not self._liveness.online
+        self._set_liveness(liveness, rebooted=False)
+        if returned and self._record.approval is Approval.APPROVED and not self._push.is_busy:
+            # Its answer tells the state of its actuators, too.
+            self._plan_config()
+
     def _acknowledge_heartbeat(self, epoch: int) -> None:
         payload = outbound.heartbeat_ack(
             devices.ACK_STATUS[self._record.approval],
@@ -225,6 +240,7 @@ class DeviceActor(Actor):
         if when.replayed:
             self._refuse_reading(message, "it is older than 24 hours")
             return
+        self._heard_now(when, received)
         gpio = data.gpio if message.topic.gpio is None else message.topic.gpio
         key = self._series_of(data, gpio)
         config = self._sensors.get(key)

@@ -36,7 +36,7 @@ from godkaiser.domain.entities import (
     OnShutdown,
 )
 from godkaiser.domain.safety import ActuatorFacts, CommandFacts, DeviceFacts, Verdict, judge
-from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind
+from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind, held_by_another
 from godkaiser.errors import GatewayError, UnknownDevice
 from godkaiser.messages import (
     ActuatorStateChanged,
@@ -294,14 +294,20 @@ class SafetyActor(Actor):
         scope = _scope(message.esp_id, message.zone_id)
         now = self.context.now()
         if message.accept_unconfirmed:
-            self._stops.accept_unconfirmed(scope)
+            self._stops.accept_unconfirmed(scope, message.issuer, now)
         else:
             reachable = [
-                device_id for device_id in self._covered(scope) if self._devices[device_id].online
+                device_id
+                for device_id in self._covered(scope)
+                if self._devices[device_id].online
+                # One clear on the wire ends every stop of a device.
+                and not held_by_another(
+                    self._stops.state, scope, device_id, self._devices[device_id].zone_id
+                )
             ]
+            self._stops.begin_clear(scope, message.issuer, message.reason, now, reachable)
             for device_id in reachable:
                 self._cleared_at[device_id] = now
-            self._stops.begin_clear(scope, message.issuer, message.reason, now, reachable)
             self._schedule_repeat(first=True)
         self._audit(str(message.issuer), f"clear_emergency {scope}", message.reason)
         self._finish_resumed()
@@ -395,7 +401,7 @@ class SafetyActor(Actor):
             case inbound.EmergencyAck() | inbound.IntentOutcome():
                 code = getattr(report.payload, "code", "EMERGENCY_STOP_TRIGGERED")
                 if code in STOP_PROOFS and not self._has_actuators(device_id):
-                    self._stops.confirm_stop(device_id)
+                    self._stops.confirm_stop(device_id, report.at)
             case inbound.EmergencyResponse(status="emergency_cleared"):
                 self._confirm_clear(device_id, report.at)
             case inbound.RecoveryConfirm(state="cleared"):
@@ -441,7 +447,7 @@ class SafetyActor(Actor):
             return
         record = self._stops.state.covering(device_id, presence.zone_id)
         if record is not None:
-            self._stops.confirm_stop(device_id)
+            self._stops.confirm_stop(device_id, at)
         elif at - self._cleared_at.get(device_id, 0.0) > CLEAR_GRACE_S:
             self._stop_scope(
                 StopAll(
@@ -455,7 +461,7 @@ class SafetyActor(Actor):
         record = next((r for r in self._stops.state.records if device_id in r.clearing), None)
         if record is not None and record.cleared_at is not None and at >= record.cleared_at:
             self._cleared_at[device_id] = at
-            self._stops.confirm_clear(device_id)
+            self._stops.confirm_clear(device_id, at)
             self._finish_resumed()
 
     def _device_presence(self, presence: DevicePresence) -> None:
@@ -463,7 +469,7 @@ class SafetyActor(Actor):
         self._devices[presence.device_id] = presence
         came_back = presence.online and (known is None or not known.online or presence.rebooted)
         if came_back:
-            self._stops.stop_returned(presence.device_id, presence.zone_id)
+            self._stops.stop_returned(presence.device_id, presence.zone_id, presence.at)
             self._schedule_repeat(first=True)
         if not presence.online:
             for key, actuator in self._actuators.items():

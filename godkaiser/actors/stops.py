@@ -79,13 +79,13 @@ class Stops:
         self._write_or_alarm(state)
         self._set(state)
 
-    def stop_returned(self, device_id: str, zone_id: str) -> None:
+    def stop_returned(self, device_id: str, zone_id: str, now: float) -> None:
         """A device came back, or is new: if it is under a stop it is stopped at once."""
         record = self.state.covering(device_id, zone_id)
         if record is None or record.state is not StopState.ACTIVE:
             return
         self._stop_device(device_id, record.reason)
-        self._set(safety_state.device_to_be_stopped(self.state, device_id, zone_id))
+        self._set(safety_state.device_to_be_stopped(self.state, device_id, zone_id, now=now))
 
     def repeat(self, now: float) -> bool:
         """Send stops and clears again to who has not confirmed; whether there was anybody."""
@@ -103,9 +103,9 @@ class Stops:
                     self._clear_device(device_id, "repeated")
         return anybody
 
-    def confirm_stop(self, device_id: str) -> None:
+    def confirm_stop(self, device_id: str, now: float) -> None:
         if any(device_id in record.stopping for record in self.state.records):
-            self._set(safety_state.confirm_stop(self.state, device_id))
+            self._set(safety_state.confirm_stop(self.state, device_id, now=now))
 
     def is_own_broadcast(self, correlation_id: str) -> bool:
         return correlation_id in self._own_broadcasts
@@ -130,14 +130,14 @@ class Stops:
         for device_id in targets:
             self._clear_device(device_id, reason or "cleared")
 
-    def accept_unconfirmed(self, scope: Scope) -> None:
-        state = safety_state.accept_unconfirmed(self.state, scope)
+    def accept_unconfirmed(self, scope: Scope, issuer: Issuer, now: float) -> None:
+        state = safety_state.accept_unconfirmed(self.state, scope, by=str(issuer), now=now)
         self._write(state)
         self._set(state)
 
-    def confirm_clear(self, device_id: str) -> None:
+    def confirm_clear(self, device_id: str, now: float) -> None:
         if any(device_id in record.clearing for record in self.state.records):
-            state = safety_state.confirm_clear(self.state, device_id)
+            state = safety_state.confirm_clear(self.state, device_id, now=now)
             self._write(state)
             self._set(state)
 

@@ -46,6 +46,10 @@ def handover_epoch(active_epoch: int, announced_epoch: int) -> int:
     return announced_epoch if announced_epoch > 0 else 1
 
 
+HEARD_EVERY_S = 5.0
+"""How often a device that talks all the time is noted as seen."""
+
+
 class Liveness(msgspec.Struct, frozen=True):
     """What is known of a device's presence. Times are receive times, unix seconds."""
 
@@ -63,6 +67,15 @@ class Liveness(msgspec.Struct, frozen=True):
         return Liveness(
             online=True, last_seen=now, uptime_s=uptime_s, boots=self.boots + rebooted
         ), rebooted
+
+    def heard(self, now: float) -> Liveness:
+        """After a message that the device has just made: it is there, heartbeat or not.
+
+        A gateway that restarts would otherwise wait a minute for each device's next heartbeat.
+        """
+        if self.online and self.last_seen is not None and 0 <= now - self.last_seen < HEARD_EVERY_S:
+            return self
+        return msgspec.structs.replace(self, online=True, last_seen=now)
 
     def will(self, *, retained: bool) -> Liveness:
         """After a will. A retained one is old news: a device that is online stays so."""

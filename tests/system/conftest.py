@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.system.site import Site
+
+
+@pytest.fixture
+def make_site(tmp_path, own_mosquitto):
+    """Builds sites, and takes them down."""
+    sites = []
+
+    def make(**options):
+        site = Site(tmp_path, own_mosquitto, **options)
+        sites.append(site)
+        return site
+
+    yield make
+    for site in sites:
+        site.close()
+
+
+@pytest.fixture
+def site(make_site):
+    """Two benches of the greenhouse, configured and measuring, with their rules switched off."""
+    made = make_site(devices=2)
+    made.disable_rules()
+    made.start_fleet(interval_s=0.2)
+    made.wait_in_sync()
+    return made

@@ -1,0 +1,153 @@
+"""A site under test: real broker, real gateway, real HTTP, simulated devices over real MQTT."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from godkaiser.config import (
+    Config,
+    DatabaseConfig,
+    DevicesConfig,
+    GatewayConfig,
+    HttpConfig,
+    MqttConfig,
+)
+from godkaiser.demo import seed
+from godkaiser.gateway import Gateway
+from godkaiser.http.tokens import TokenService
+from godkaiser.simulator.fleet import Fleet
+
+PASSWORD = "correct horse battery"
+
+
+def eventually(condition: Callable[[], Any], timeout_s: float = 15.0) -> Any:
+    """The first true value of `condition`; fails when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+class Client:
+    """One keep-alive connection to the API, with a token once logged in."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        self.token = ""
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, raw: bytes | None = None,
+        headers: dict[str, str] | None = None, token: str | None = None,
+    ) -> tuple[int, Any]:  # fmt: skip
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        chosen = self.token if token is None else token
+        if chosen:
+            sent["Authorization"] = f"Bearer {chosen}"
+        data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
+        self._connection.request(method, f"/api/v1{path}", body=data, headers=sent)
+        response = self._connection.getresponse()
+        content = response.read()
+        self.last_headers = dict(response.getheaders())
+        return response.status, json.loads(content) if content else None
+
+    def get(self, path: str) -> Any:
+        status, body = self.call("GET", path)
+        assert status == 200, (status, body)
+        return body
+
+    def post(self, path: str, body: Any = None, expect: int | None = None) -> Any:
+        status, answer = self.call("POST", path, {} if body is None else body)
+        if expect is not None:
+            assert status == expect, (status, answer)
+        return answer
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Site:
+    """`stop_gateway` and `start_gateway` restart it on the same data."""
+
+    def __init__(self, folder: Path, broker: Any, *, database_url: str = "",
+                 devices: int = 0, interval_s: int = 1, approval: str = "manual") -> None:  # fmt: skip
+        self.config = Config(
+            gateway=GatewayConfig(data_dir=str(folder / "var")),
+            http=HttpConfig(listen="127.0.0.1:0"),
+            mqtt=MqttConfig(host=broker.host, port=broker.port),
+            database=DatabaseConfig(url=database_url),
+            devices=DevicesConfig(approval=approval),
+        )
+        self.broker = broker
+        self._seeded = devices
+        self._interval_s = interval_s
+        self.gateway: Gateway
+        self.client: Client
+        self.fleet: Fleet | None = None
+        self.start_gateway()
+
+    def start_gateway(self) -> None:
+        self.gateway = Gateway(self.config)
+        # Cheap hashes: the strength of bcrypt is not what these tests are about.
+        self.gateway.tokens = TokenService(
+            self.gateway.database, "t" * 40, self.config.gateway.kaiser_id, bcrypt_rounds=4
+        )
+        now = self.gateway.system.runtime.now()
+        self.gateway.tokens.create_first_user("admin", PASSWORD, now)
+        seed(self.gateway.database, self._seeded, self._interval_s, now)
+        self.gateway.start()
+        self.client = Client(self.gateway.http_port)
+        answer = self.client.post("/auth/login", {"username": "admin", "password": PASSWORD}, 200)
+        self.client.token = answer["access_token"]
+
+    def stop_gateway(self) -> None:
+        self.client.close()
+        assert self.gateway.stop()
+
+    def start_fleet(self, devices: int | None = None, interval_s: float | None = None) -> Fleet:
+        self.fleet = Fleet(
+            self.broker.host, self.broker.port, self._seeded if devices is None else devices,
+            interval_s=interval_s,
+        )  # fmt: skip
+        self.fleet.start()
+        return self.fleet
+
+    def wait_in_sync(self) -> None:
+        """Every device online, configured, and every actuator's state known."""
+
+        def settled() -> bool:
+            devices = self.client.get("/esp/devices")["data"]
+            actuators = self.client.get("/actuators")["data"]
+            return all(d["online"] and d["config_sync"] == "in_sync" for d in devices) and all(
+                a["reported_value"] is not None for a in actuators
+            )
+
+        eventually(settled, 30.0)
+
+    def firmware(self, device_id: str) -> Any:
+        assert self.fleet is not None
+        return self.fleet.device(device_id).firmware
+
+    def actuator(self, device_id: str, gpio: int) -> dict[str, Any]:
+        found = self.client.get(f"/actuators?esp_id={device_id}")["data"]
+        return next(a for a in found if a["gpio"] == gpio)
+
+    def disable_rules(self) -> None:
+        for rule in self.client.get("/logic/rules")["data"]:
+            body = {k: v for k, v in rule.items() if k not in {"id", "state"}}
+            status, answer = self.client.call(
+                "PUT", f"/logic/rules/{rule['id']}", {**body, "enabled": False}
+            )
+            assert status == 200, answer
+
+    def close(self) -> None:
+        self.stop_gateway()
+        if self.fleet is not None:
+            self.fleet.stop()
