@@ -7,6 +7,7 @@ starts it again.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,9 @@ ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
 # fault that hits all of them must.
 FLEET_INTENSITY = Intensity(max_restarts=50, within_s=60.0)
 SHUTDOWN_GRACE_S = 2.0
+# Python lets a busy thread run 5 ms before another may: on the path from a reading to a command
+# that is most of the time. Shorter costs some throughput and buys the latency.
+THREAD_SWITCH_S = 0.0001
 
 
 class Gateway:
@@ -97,6 +101,7 @@ class Gateway:
 
     def start(self, timeout_s: float = 30.0) -> None:
         """Raises StartupFailed when the tree does not come up."""
+        sys.setswitchinterval(THREAD_SWITCH_S)
         self.tokens.load_blacklist(self.system.runtime.now())
         self.database.close_thread()
         self.system.start()

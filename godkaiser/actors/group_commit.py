@@ -1,7 +1,7 @@
 """Group commit: many small things written in few transactions, none of them lost.
 
-Written when nothing more waits in the mailbox or when the group is full: one item is on disk at
-once, a flood goes in large groups. While the database is away the items wait and are tried again
+Written when the group is full, or when nothing more waits after a pause of `linger_s`: what decides
+and acts has the processor first, and a flood goes in large groups. While the database is away the items wait and are tried again
 with backoff. What waits outlives a crash of its actor; the successor then writes one at a time, so
 that an item which kills it is known, set aside, and does not kill it again.
 """
@@ -33,10 +33,13 @@ class GroupCommit(Generic[Item]):
         context: ActorContext,
         *,
         group_size: int,
+        linger_s: float,
         write: Callable[[Sequence[Item]], None],
     ) -> None:
         self._context = context
         self._group_size = group_size
+        self._linger_s = linger_s
+        self._has_lingered = False
         self._write = write
         self._attempt = 0
         self.last_error = ""
@@ -56,13 +59,20 @@ class GroupCommit(Generic[Item]):
 
     def add(self, item: Item) -> None:
         self._waiting.append(item)
-        if not self._attempt and (
-            len(self._waiting) >= self._group_size or not self._context.backlog()
-        ):
+        if self._attempt:
+            return
+        if len(self._waiting) >= self._group_size:
+            self.flush()
+            return
+        if not self._has_lingered and not self._context.backlog():
+            self._has_lingered = True
+            self._context.pause(self._linger_s)
+        if not self._context.backlog():
             self.flush()
 
     def flush(self) -> None:
         """Write all that waits; when the database is away, later again."""
+        self._has_lingered = False
         while self._waiting:
             group = self._waiting[: 1 if self._singly else self._group_size]
             if self._singly:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from godkaiser.actors.group_commit import Flush, GroupCommit
 from godkaiser.domain.entities import Command
-from godkaiser.domain.rules import RuleMemory
+from godkaiser.domain.rules import Decision, Finding, RuleMemory
 from godkaiser.domain.safety import Verdict
 from godkaiser.messages import CommandOutcome, Message
 from godkaiser.mqtt.ports import AckPort
@@ -20,6 +20,7 @@ from godkaiser.storage.registry import Runtime
 from godkaiser.supervision import Actor
 
 GROUP = 500
+LINGER_S = 0.05
 KEEP_WHILE_AWAY = 50_000
 
 
@@ -43,17 +44,14 @@ class RecordRuntime(Message, frozen=True, kw_only=True):
     runtime: Runtime
 
 
-class RecordExecution(Message, frozen=True, kw_only=True):
-    """`body` is JSON: what the rule saw and what it did."""
+class RecordRule(Message, frozen=True, kw_only=True):
+    """What a rule remembers now and, with `decision`, what it saw and did."""
 
     rule_id: int
     at: float
-    body: str
-
-
-class RecordRuleMemory(Message, frozen=True, kw_only=True):
-    rule_id: int
     memory: RuleMemory
+    decision: Decision | None
+    findings: tuple[Finding, ...]
 
 
 class RecordSafety(Message, frozen=True, kw_only=True):
@@ -61,15 +59,7 @@ class RecordSafety(Message, frozen=True, kw_only=True):
     at: float
 
 
-Record = (
-    RecordAudit
-    | RecordVerdict
-    | RecordOutcome
-    | RecordRuntime
-    | RecordExecution
-    | RecordRuleMemory
-    | RecordSafety
-)
+Record = RecordAudit | RecordVerdict | RecordOutcome | RecordRuntime | RecordRule | RecordSafety
 
 
 class JournalActor(Actor):
@@ -80,7 +70,9 @@ class JournalActor(Actor):
         self._records: GroupCommit[Record]
 
     def on_start(self) -> None:
-        self._records = GroupCommit(self.context, group_size=GROUP, write=self._write)
+        self._records = GroupCommit(
+            self.context, group_size=GROUP, linger_s=LINGER_S, write=self._write
+        )
 
     def on_receive(self, message: object) -> None:
         if isinstance(message, Record):
@@ -126,10 +118,12 @@ class JournalActor(Actor):
                     )
                 case RecordRuntime(runtime=runtime):
                     history.record_runtime(self._database, runtime)
-                case RecordExecution(rule_id=rule_id, at=at, body=body):
-                    history.record_execution(self._database, rule_id, at, body)
-                case RecordRuleMemory(rule_id=rule_id, memory=memory):
+                case RecordRule(rule_id=rule_id, at=at, memory=memory, decision=decision):
                     history.record_rule_memory(self._database, rule_id, memory)
+                    if decision is not None:
+                        history.record_execution(
+                            self._database, rule_id, at, decision, record.findings
+                        )
                 case RecordSafety(body=body, at=at):
                     history.record_safety(self._database, body, at)
                 case RecordAudit():

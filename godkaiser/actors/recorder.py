@@ -21,6 +21,7 @@ from godkaiser.storage.readings import ReadingWriter
 from godkaiser.supervision import Actor
 
 GROUP = 1000
+LINGER_S = 0.005
 
 
 class StoreReading(Message, frozen=True, kw_only=True):
@@ -42,7 +43,9 @@ class RecorderActor(Actor):
 
     def on_start(self) -> None:
         self._view = self.context.recall("view") or RecorderView()
-        self._readings = GroupCommit(self.context, group_size=GROUP, write=self._write)
+        self._readings = GroupCommit(
+            self.context, group_size=GROUP, linger_s=LINGER_S, write=self._write
+        )
         self.context.publish("view", self._view)
 
     def on_receive(self, message: object) -> None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import msgspec
-
 from godkaiser import paths
-from godkaiser.actors.journal import RecordExecution, RecordRuleMemory
+from godkaiser.actors.journal import RecordRule
 from godkaiser.actors.timekeeper import Tick
 from godkaiser.domain import rules
 from godkaiser.domain.entities import (
@@ -75,22 +73,21 @@ class RuleActor(Actor):
         decision = rules.decide(self._definition, evaluation, self._memory, self._levels(), now)
         for action in (*decision.released, *decision.actions):
             self._request(action, now)
-        changed = decision.memory != self._memory
-        self._memory = decision.memory
-        self._evaluated_at = now
-        if changed:
+        if decision.memory != self._memory:
+            self._memory = decision.memory
             self.context.publish("memory", (self._definition, self._memory))
-            self._journal.tell(RecordRuleMemory(rule_id=self._rule_id, memory=self._memory))
+            self._journal.tell(
+                RecordRule(
+                    rule_id=self._rule_id,
+                    at=now,
+                    memory=self._memory,
+                    decision=decision if decision.fired or decision.released else None,
+                    findings=evaluation.findings,
+                )
+            )
+        self._evaluated_at = now
         if decision.fired or decision.released:
             self._result = "fired" if decision.fired else "released"
-            body = msgspec.json.encode(
-                {
-                    "fired": decision.fired,
-                    "findings": evaluation.findings,
-                    "actions": (*decision.released, *decision.actions),
-                }
-            )
-            self._journal.tell(RecordExecution(rule_id=self._rule_id, at=now, body=body.decode()))
         self._show()
 
     def _request(self, action: ActuatorAction, now: float) -> None:

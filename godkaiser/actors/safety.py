@@ -87,16 +87,19 @@ class _Actuator:
         self.switches: deque[tuple[float, bool]] = deque(maxlen=1000)
 
     def facts(self, now: float) -> ActuatorFacts:
-        while self.switches and now - self.switches[0][0] > HOUR_S:
-            self.switches.popleft()
+        # Counting costs more than the whole verdict, so it is done for those that have a limit.
+        limit_s, limit_switches = self.config.max_on_s_per_hour, self.config.max_switches_per_hour
+        if limit_s or limit_switches:
+            while self.switches and now - self.switches[0][0] > HOUR_S:
+                self.switches.popleft()
         return ActuatorFacts(
             config=self.config,
             desired=self.desired,
             reported=self.reported,
             on_since=self.on_since,
             off_since=self.off_since,
-            on_seconds_last_hour=self._on_seconds(now),
-            switches_last_hour=sum(1 for _, on in self.switches if on),
+            on_seconds_last_hour=self._on_seconds(now) if limit_s else 0.0,
+            switches_last_hour=sum(1 for _, on in self.switches if on) if limit_switches else 0,
             owner_kind=self.owner.kind,
             owner_name=self.owner.name,
             owner_priority=self.owner.priority,

@@ -19,6 +19,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from godkaiser.mqtt.client import BufferedClient
+
 CONNECT_TIMEOUT_S = 5.0
 OUTGOING_WINDOW = 2000
 PUBACK = 0x40
@@ -78,12 +80,13 @@ class Connection:
         on_lost: Callable[[int, str], None],
     ) -> None:
         self.session = session
+        self._client_id = client_id
         self._address = address
         self._on_lost = on_lost
         self._connected = threading.Event()
         self._refusal = ""
         self._closing = False
-        self._client = client = mqtt.Client(
+        self._client = client = BufferedClient(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             clean_session=not persistent,
@@ -116,7 +119,7 @@ class Connection:
             self._client.connect(self._address.host, self._address.port, self._address.keepalive_s)
         except (OSError, ValueError) as error:
             raise NotConnected(_describe(error)) from error
-        self._client.loop_start()
+        self._client.start_driving(f"mqtt-{self._client_id}")
         answered = self._connected.wait(CONNECT_TIMEOUT_S)
         if not answered or self._refusal:
             self.close()
@@ -140,6 +143,7 @@ class Connection:
         info = self._client.publish(topic, payload, qos, retain)
         if info.rc not in (mqtt.MQTT_ERR_SUCCESS, mqtt.MQTT_ERR_NO_CONN):
             raise NotConnected(mqtt.error_string(info.rc))
+        self._client.flush()
 
     def publish_and_wait(
         self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout_s: float
@@ -148,6 +152,7 @@ class Connection:
         if not self._client.is_connected():
             return False
         info = self._client.publish(topic, payload, qos, retain)
+        self._client.flush()
         try:
             info.wait_for_publish(timeout_s)
         except (RuntimeError, ValueError):
@@ -164,12 +169,14 @@ class Connection:
             return
         packets = b"".join(struct.pack("!BBH", PUBACK, 2, mid) for mid in mids)
         self._client._packet_queue(PUBACK, packets, mids[0], 1)
+        self._client.flush()
 
     def close(self) -> None:
         """Say good-bye and end the network thread."""
         self._closing = True
         self._client.disconnect()
-        self._client.loop_stop()
+        self._client.flush()
+        self._client.stop_driving()
 
     def _note_connect(
         self,

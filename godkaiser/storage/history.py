@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from godkaiser.domain.entities import Command
-from godkaiser.domain.rules import RuleMemory
+from godkaiser.domain.rules import Decision, Finding, RuleMemory
 from godkaiser.domain.safety import Verdict
 from godkaiser.storage.database import Database
 from godkaiser.storage.models import (
@@ -70,8 +70,18 @@ def record_runtime(database: Database, runtime: Runtime) -> None:
     )
 
 
-def record_execution(database: Database, rule_id: int, at: float, body: str) -> None:
-    database.run(RuleExecution.insert(rule_id=rule_id, at=at, body=body))
+def record_execution(
+    database: Database, rule_id: int, at: float, decision: Decision, findings: tuple[Finding, ...]
+) -> None:
+    """What the rule saw and what it did, as JSON."""
+    body = msgspec.json.encode(
+        {
+            "fired": decision.fired,
+            "findings": findings,
+            "actions": (*decision.released, *decision.actions),
+        }
+    )
+    database.run(RuleExecution.insert(rule_id=rule_id, at=at, body=body.decode()))
 
 
 def record_rule_memory(database: Database, rule_id: int, memory: RuleMemory) -> None:

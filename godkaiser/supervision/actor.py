@@ -141,6 +141,10 @@ class ActorContext:
     def cancel(self, key: Hashable) -> None:
         self._cell.cancel_timer(key)
 
+    def pause(self, seconds: float) -> None:
+        """Let others have the processor for a moment; messages wait meanwhile. Keep it short."""
+        self._cell.system.runtime.pause(seconds)
+
     def publish(self, key: Hashable, value: Any) -> None:
         """Let everybody read `value` without asking (the value must be frozen)."""
         self._cell.published[key] = value

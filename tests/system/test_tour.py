@@ -116,7 +116,7 @@ def test_rules_stay_held_back_after_a_stop_until_an_operator_resumes(site):
 
 
 def test_a_stop_of_one_device_leaves_the_others_running(site):
-    status, answer = command(site, BENCH_2, FAN, "ON", "?wait=5")
+    _status, answer = command(site, BENCH_2, FAN, "ON", "?wait=5")
     assert answer["outcome"]["state"] == "confirmed"
     site.client.post("/actuators/emergency_stop", {"esp_id": BENCH_1}, 200)
     eventually(lambda: all(a.stopped for a in site.firmware(BENCH_1).memory.actuators.values()))

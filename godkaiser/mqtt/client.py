@@ -1,0 +1,124 @@
+"""Paho's client, driven by a loop of ours: buffered reads, and writes in the thread that publishes.
+
+Paho's own loop asks the kernel for each packet four times over (a byte, a length, the rest, and
+once more to see whether there is any), and hands what is published to its network thread. Under
+Python's lock each of these costs a turn of all other threads. The protocol itself stays Paho's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import MQTTErrorCode
+
+READ_BYTES = 64 * 1024
+IDLE_MS = 1000
+
+
+class BufferedClient(mqtt.Client):
+    """Use `start_driving` and `stop_driving` in place of `loop_start` and `loop_stop`.
+
+    The seams of Paho that it takes hold of (`_sock_recv`, `_packet_read`, `_packet_write`) are
+    watched by tests/mqtt/test_client.py.
+    """
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._data = b""
+        self._at = 0
+        self._write_lock = threading.Lock()
+        self._driver: threading.Thread | None = None
+        self._stop_driving = False
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._wake_receiver.setblocking(False)
+        self._wake_sender.setblocking(False)
+
+    def start_driving(self, name: str) -> None:
+        self._driver = threading.Thread(target=self._drive, name=name, daemon=True)
+        self._driver.start()
+
+    def stop_driving(self, timeout_s: float = 2.0) -> None:
+        self._stop_driving = True
+        self._wake()
+        driver = self._driver
+        if driver is not None and driver is not threading.current_thread():
+            driver.join(timeout_s)
+        self._wake_receiver.close()
+        self._wake_sender.close()
+
+    def flush(self) -> None:
+        """Write now what is queued; what the socket does not take is left to the driver."""
+        if self.want_write():
+            self.loop_write()
+            if self.want_write():
+                self._wake()
+
+    def _drive(self) -> None:
+        sock = self.socket()
+        if not isinstance(sock, socket.socket):
+            return
+        poller = select.poll()
+        poller.register(self._wake_receiver, select.POLLIN)
+        next_misc = time.monotonic() + IDLE_MS / 1000.0
+        watched = 0
+        while not self._stop_driving and sock.fileno() != -1:
+            wanted = select.POLLIN | (select.POLLOUT if self.want_write() else 0)
+            if wanted != watched:
+                poller.register(sock, wanted)
+                watched = wanted
+            events = dict(poller.poll(IDLE_MS))
+            if self._wake_receiver.fileno() in events:
+                self._drain_wakes()
+            ready = events.get(sock.fileno(), 0)
+            if ready & ~select.POLLOUT and not self._read_all():
+                return
+            if self.want_write():
+                self.loop_write()
+            if time.monotonic() >= next_misc:
+                next_misc = time.monotonic() + IDLE_MS / 1000.0
+                if self.loop_misc() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    return
+
+    def _read_all(self) -> bool:
+        """Every packet that has come; False when the connection has ended."""
+        while True:
+            rc = self._packet_read()
+            if rc > 0:
+                self._loop_rc_handle(rc)
+                return False
+            if rc == MQTTErrorCode.MQTT_ERR_AGAIN or self._at >= len(self._data):
+                # A short read has emptied the socket: the next look belongs to the poller.
+                return True
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        end = self._at + bufsize
+        chunk = self._data[self._at : end]
+        if chunk:
+            self._at = end
+            return chunk
+        data = super()._sock_recv(READ_BYTES)
+        if len(data) <= bufsize:
+            return data
+        self._data = data
+        self._at = bufsize
+        return data[:bufsize]
+
+    def _packet_write(self) -> MQTTErrorCode:
+        # Several threads publish, and a packet may go out in two pieces.
+        with self._write_lock:
+            return super()._packet_write()
+
+    def _wake(self) -> None:
+        # Full means that a wake is on its way already; closed, that nobody is to be woken.
+        with contextlib.suppress(OSError):
+            self._wake_sender.send(b"w")
+
+    def _drain_wakes(self) -> None:
+        with contextlib.suppress(OSError):
+            while self._wake_receiver.recv(4096):
+                pass
