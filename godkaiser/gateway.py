@@ -270,6 +270,7 @@ def _safety_actor(config: Config, database: Database, ports: Ports) -> SafetyAct
         ports.stops,
         ports.permits,
         LatchFile(config.data_dir / "safety.latch"),
+        kaiser_id=config.gateway.kaiser_id,
         mirror_exists=mirror_exists,
     )
 

@@ -141,6 +141,7 @@ class SafetyActor(Actor):
         permits: PermitIssuer,
         latch_file: LatchFile,
         *,
+        kaiser_id: str,
         mirror_exists: bool,
     ) -> None:
         super().__init__()
@@ -154,7 +155,7 @@ class SafetyActor(Actor):
         self._repeats = 0
         self._shutting_down = False
         self._link_up = False
-        self._stops = Stops(stop_port, permits, latch_file, self._stops_changed)
+        self._stops = Stops(stop_port, permits, latch_file, kaiser_id, self._stops_changed)
         self._journal: Handle
 
     def on_start(self) -> None:

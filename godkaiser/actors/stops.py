@@ -7,7 +7,6 @@ The order of a clear is the other way round: latch on disk first, then the wire.
 from __future__ import annotations
 
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -23,7 +22,6 @@ from godkaiser.protocol import outbound
 from godkaiser.storage.latch_file import LatchFile
 
 log = structlog.get_logger("godkaiser.safety")
-OWN_BROADCASTS_KEPT = 64
 
 
 class Stops:
@@ -34,13 +32,14 @@ class Stops:
         port: StopPort,
         permits: PermitIssuer,
         latch_file: LatchFile,
+        kaiser_id: str,
         changed: Callable[[SafetyView], None],
     ) -> None:
         self._port = port
         self._permits = permits
         self._latch = latch_file
         self._changed = changed
-        self._own_broadcasts: deque[str] = deque(maxlen=OWN_BROADCASTS_KEPT)
+        self._mark = f"{kaiser_id[:20]}:"
         self._alarm = ""
         self.state = SafetyState()
 
@@ -108,7 +107,8 @@ class Stops:
             self._set(safety_state.confirm_stop(self.state, device_id, now=now))
 
     def is_own_broadcast(self, correlation_id: str) -> bool:
-        return correlation_id in self._own_broadcasts
+        """Also one that this gateway sent before it was restarted and hears of only now."""
+        return correlation_id.startswith(self._mark)
 
     def clear_retained_broadcast(self) -> None:
         try:
@@ -196,8 +196,7 @@ class Stops:
             log.critical("stop_not_latched", reason=error.message)
 
     def _broadcast(self, reason: str, issuer: Issuer, now: float) -> None:
-        correlation_id = str(uuid.uuid4())
-        self._own_broadcasts.append(correlation_id)
+        correlation_id = f"{self._mark}{uuid.uuid4()}"
         try:
             self._port.broadcast(outbound.broadcast_stop(reason, str(issuer), correlation_id, now))
         except NotConnected:

@@ -125,11 +125,15 @@ class Site:
         def settled() -> bool:
             devices = self.client.get("/esp/devices")["data"]
             actuators = self.client.get("/actuators")["data"]
+            self.last_seen = (devices, actuators)
             return all(d["online"] and d["config_sync"] == "in_sync" for d in devices) and all(
                 a["reported_value"] is not None for a in actuators
             )
 
-        eventually(settled, 30.0)
+        try:
+            eventually(settled, 30.0)
+        except AssertionError:
+            raise AssertionError(f"not in sync: {self.last_seen}") from None
 
     def firmware(self, device_id: str) -> Any:
         assert self.fleet is not None
