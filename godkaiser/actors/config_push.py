@@ -18,6 +18,7 @@ from godkaiser.protocol.inbound import ConfigResponse
 ANSWER_TIMEOUT_S = 20.0
 ATTEMPTS = 4
 RESPONSE_TYPE = {"sensors": "sensor", "actuators": "actuator"}
+STALE_STEP_S = 1
 GENERATION_LIMIT = 2_147_483_647
 
 
@@ -55,7 +56,7 @@ class ConfigPush:
         scope, entries = self._parts[0]
         # Each attempt has an id of its own: the device remembers those that it has finished.
         self._correlation_id = str(uuid.uuid4())
-        self._generation = max(self._generation + 1, min(int(now), GENERATION_LIMIT - 1_000_000))
+        self._generation = min(max(self._generation + 1, int(now)), GENERATION_LIMIT)
         if scope == "sensors":
             return outbound.config_push(self._correlation_id, self._generation, sensors=entries)
         return outbound.config_push(self._correlation_id, self._generation, actuators=entries)
@@ -70,6 +71,11 @@ class ConfigPush:
             self._attempt = 0
             if not self._parts:
                 self.sync = "in_sync"
+            return True
+        if response.error_code == "STALE_SCOPE" and self._attempt < ATTEMPTS:
+            # The device has seen a later number: another gateway's clock, or a restart within the
+            # second. Go beyond it, in growing steps.
+            self._generation += STALE_STEP_S * 60**self._attempt
             return True
         if response.error_code == "QUEUE_FULL":
             return False
