@@ -1,17 +1,49 @@
-"""Configuration: a TOML file, environment variables over it, and every mistake told at once."""
+"""Configuration: a TOML file, environment variables over it, and every mistake told at once.
+
+What each key may be is the table in `config_keys`.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-KAISER_ID = re.compile(r"[A-Za-z0-9_]{1,63}\Z")
+from godkaiser.config_keys import (
+    ENVIRONMENT,
+    KEYS,
+    SECRET_VARIABLE,
+    shown,
+    split_address,
+    weakness_of_secret,
+)
+from godkaiser.config_lines import lines_of_keys
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "DatabaseConfig",
+    "DevicesConfig",
+    "GatewayConfig",
+    "HttpConfig",
+    "LogConfig",
+    "Mistake",
+    "MqttConfig",
+    "describe",
+    "load",
+    "split_address",
+]
+
+ENVIRONMENT_NAME = "environment"
+_WORDS_OF_TRUTH = {
+    "true": True, "1": True, "yes": True, "on": True,
+    "false": False, "0": False, "no": False, "off": False,
+}  # fmt: skip
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +64,8 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Empty paths and names mean: none. `keepalive_s` in seconds."""
+
     host: str = "127.0.0.1"
     port: int = 1883
     username: str = ""
@@ -67,6 +101,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     devices: DevicesConfig = DevicesConfig()
     log: LogConfig = LogConfig()
     jwt_secret: str = ""
+    """From JWT_SECRET_KEY; "" means the key file in `data_dir`, made on the first start."""
 
     @property
     def data_dir(self) -> Path:
@@ -77,122 +112,36 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.database.url or f"sqlite:///{self.data_dir / 'godkaiser.db'}"
 
 
-class Mistake(msgspec.Struct, frozen=True):
-    """`where` is file:line or the name of an environment variable."""
+class Mistake(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to mend. `line` counts from 1; None where there is none (a missing file, the
+    environment, whose `file` is "environment" and whose `key` is the variable).
+    """
 
-    where: str
+    file: str
+    line: int | None
     key: str
     expected: str
     found: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.key}: expected {self.expected}, found {self.found}"
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        subject = f"{self.key}: " if self.key else ""
+        return f"{where}: {subject}expected {self.expected}, found {self.found}"
 
 
 class ConfigError(Exception):
     """The configuration cannot be used; it holds every mistake."""
 
-    def __init__(self, mistakes: list[Mistake]) -> None:
-        super().__init__("\n".join(str(mistake) for mistake in mistakes))
-        self.mistakes = mistakes
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = list(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 
-# ---- what each key may be: (what is expected, in words; whether a value is that)
-
-Test = Callable[[Any], bool]
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """HOST:PORT as a pair; raises ValueError."""
-    host, separator, port = text.rpartition(":")
-    if not separator or not host or not port.isdecimal() or not 0 <= int(port) <= 65535:  # noqa: PLR2004
-        msg = f"'{text}' is not HOST:PORT"
-        raise ValueError(msg)
-    return host.strip("[]"), int(port)
-
-
-def _is_address(value: Any) -> bool:
-    try:
-        split_address(value)
-    except (ValueError, AttributeError):
-        return False
-    return True
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _filled(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _number(low: int, high: int) -> Test:
-    return lambda value: (
-        isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-    )
-
-
-def _one_of(*words: str) -> Test:
-    return lambda value: value in words
-
-
-def _is_file(value: Any) -> bool:
-    return isinstance(value, str) and (value == "" or Path(value).is_file())
-
-
-def _is_database_url(value: Any) -> bool:
-    return isinstance(value, str) and (
-        value == "" or value.startswith(("sqlite:///", "postgresql://", "postgres://"))
-    )
-
-
-_PORT = "a port from 1 to 65535"
-_FILE = "the path of a file that can be read"
-_KEYS: dict[str, dict[str, tuple[str, Test]]] = {
-    "gateway": {
-        "kaiser_id": (
-            "1 to 63 letters, digits or _",
-            lambda value: isinstance(value, str) and KAISER_ID.match(value) is not None,
-        ),
-        "data_dir": ("the path of a folder", _filled),
-    },
-    "http": {"listen": ('an address like "127.0.0.1:8000"', _is_address)},
-    "mqtt": {
-        "host": ("a host name or address", _filled),
-        "port": (_PORT, _number(1, 65535)),
-        "username": ("a text", _text),
-        "password_file": (_FILE, _is_file),
-        "tls": ("true or false", lambda value: isinstance(value, bool)),
-        "ca_cert": (_FILE, _is_file),
-        "client_cert": (_FILE, _is_file),
-        "client_key": (_FILE, _is_file),
-        "keepalive_s": ("5 to 3600 seconds", _number(5, 3600)),
-    },
-    "database": {
-        "url": ("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _is_database_url)
-    },
-    "devices": {
-        "approval": ('"manual" or "auto"', _one_of("manual", "auto")),
-        "offline_after_s": ("10 to 86400 seconds", _number(10, 86400)),
-    },
-    "log": {
-        "level": ('"debug", "info", "warning" or "error"',
-                  _one_of("debug", "info", "warning", "error")),
-        "format": ('"console" or "json"', _one_of("console", "json")),
-    },
-}  # fmt: skip
-
-_ENVIRONMENT: dict[str, tuple[str, str]] = {
-    "DATABASE_URL": ("database", "url"),
-    "MQTT_BROKER_HOST": ("mqtt", "host"),
-    "MQTT_BROKER_PORT": ("mqtt", "port"),
-    "MQTT_USE_TLS": ("mqtt", "tls"),
-    "MQTT_CA_CERT_PATH": ("mqtt", "ca_cert"),
-    "MQTT_CLIENT_CERT_PATH": ("mqtt", "client_cert"),
-    "MQTT_CLIENT_KEY_PATH": ("mqtt", "client_key"),
-}
-_WORDS_OF_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+def describe(error: ConfigError) -> list[str]:
+    """A line for each mistake, as an editor or a terminal makes it a link:
+    ``conf/godkaiser.toml:12: [mqtt] port: expected an integer from 1 to 65535, found "abc"``.
+    """
+    return [str(mistake) for mistake in error.mistakes]
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -201,99 +150,145 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: with every mistake that was found.
     """
-    mistakes: list[Mistake] = []
-    values: dict[str, dict[str, Any]] = {}
+    reading = _Reading()
     if path is not None:
-        values = _read_file(path, mistakes)
-    _read_environment(environ, values, mistakes)
-    if mistakes:
-        raise ConfigError(mistakes)
-    config = msgspec.convert(values, Config)
-    return msgspec.structs.replace(config, jwt_secret=environ.get("JWT_SECRET_KEY", ""))
+        reading.read_file(path)
+    reading.read_environment(environ)
+    reading.compare_keys()
+    if reading.mistakes:
+        raise ConfigError(sorted(reading.mistakes, key=_order))
+    config = msgspec.convert(reading.values, Config)
+    return msgspec.structs.replace(config, jwt_secret=environ.get(SECRET_VARIABLE, "").strip())
 
 
-def _read_file(path: Path, mistakes: list[Mistake]) -> dict[str, dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        mistakes.append(Mistake(str(path), "file", "a readable TOML file", reason))
-        return {}
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        where = f"{path}:{line.group(1)}" if line else str(path)
-        mistakes.append(Mistake(where, "syntax", "valid TOML", str(error)))
-        return {}
-    lines = _lines_of_keys(text)
-    values: dict[str, dict[str, Any]] = {}
-    for section, content in document.items():
-        where = f"{path}:{lines.get((section, ''), 1)}"
-        known = _KEYS.get(section)
-        if known is None or not isinstance(content, dict):
-            mistakes.append(
-                Mistake(where, f"[{section}]", _suggest(section, _KEYS, "a section"), "this")
-            )
-            continue
-        for key, value in content.items():
-            where = f"{path}:{lines.get((section, key), lines.get((section, ''), 1))}"
-            if key not in known:
-                expected = _suggest(key, known, f"a key of [{section}]")
-                mistakes.append(Mistake(where, f"[{section}] {key}", expected, "this"))
+class _Reading:
+    """What was read so far: the good values, where each came from, and the mistakes."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, Any]] = {}
+        self.mistakes: list[Mistake] = []
+        self._origins: dict[tuple[str, str], tuple[str, int | None, str]] = {}
+
+    def read_file(self, path: Path) -> None:
+        file = str(path)
+        try:
+            # Editors of Windows put a byte order mark, which TOML has no word for.
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            self._refuse(file, None, "", "a text in UTF-8", f"another byte at {error.start}")
+            return
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self._refuse(file, None, "", "a file that can be read", f"none ({reason})")
+            return
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            self._refuse_syntax(file, text, str(error))
+            return
+        except RecursionError:
+            self._refuse(file, None, "", "valid TOML", "brackets nested too deep")
+            return
+        lines = lines_of_keys(text)
+        for section, content in document.items():
+            self._read_section(file, lines, section, content)
+
+    def read_environment(self, environ: Mapping[str, str]) -> None:
+        for name, (section, key) in ENVIRONMENT.items():
+            text = environ.get(name, "").strip()
+            if not text:
                 continue
-            expected, test = known[key]
-            if test(value):
-                values.setdefault(section, {})[key] = value
-            else:
-                mistakes.append(Mistake(where, f"[{section}] {key}", expected, _shown(key, value)))
-    return values
+            value: Any = text
+            if key == "port" and text.isascii() and text.isdecimal():
+                value = int(text)
+            elif key == "tls":
+                value = _WORDS_OF_TRUTH.get(text.lower(), text)
+            self._take((ENVIRONMENT_NAME, None, name), section, key, value)
+        secret = environ.get(SECRET_VARIABLE, "").strip()
+        weakness = weakness_of_secret(secret) if secret else None
+        if weakness is not None:
+            expected = "at least 32 random characters, or to be unset (then one is made)"
+            self._refuse(ENVIRONMENT_NAME, None, SECRET_VARIABLE, expected, weakness)
 
+    def compare_keys(self) -> None:
+        """Mistakes that only two keys together make."""
+        mqtt = self.values.get("mqtt", {})
+        for key, other in (("client_cert", "client_key"), ("client_key", "client_cert")):
+            if mqtt.get(key) and not mqtt.get(other) and not self._refused("mqtt", other):
+                self._refuse(*self._origins["mqtt", key], f"{other} beside it", "none")
+        if mqtt.get("password_file") and not mqtt.get("username"):
+            origin = self._origins["mqtt", "password_file"]
+            self._refuse(*origin, "username beside it", "none")
+        # Whoever names a certificate and forgets the switch would talk in the clear unknowingly.
+        if "tls" not in mqtt and not self._refused("mqtt", "tls"):
+            for key in ("ca_cert", "client_cert"):
+                if mqtt.get(key):
+                    self._refuse(*self._origins["mqtt", key], "tls = true or false with it", "none")
+                    break
 
-def _read_environment(
-    environ: Mapping[str, str], values: dict[str, dict[str, Any]], mistakes: list[Mistake]
-) -> None:
-    for name, (section, key) in _ENVIRONMENT.items():
-        text = environ.get(name)
-        if text is None or text == "":
-            continue
-        value: Any = text
-        if key == "port":
-            value = int(text) if text.isdecimal() else text
-        elif key == "tls":
-            value = _WORDS_OF_TRUTH.get(text.lower(), text)
-        expected, test = _KEYS[section][key]
-        if test(value):
-            values.setdefault(section, {})[key] = value
+    def _read_section(
+        self, file: str, lines: Mapping[tuple[str, ...], int], section: str, content: Any
+    ) -> None:
+        line = lines.get((section,))
+        known = KEYS.get(section)
+        if known is None and isinstance(content, dict):
+            expected = f"a section, {_nearest(section, KEYS)}"
+            self._refuse(file, line, f"[{section}]", expected, f'"{section}"')
+        elif known is None:
+            expected = f"it in a section, {_nearest(section, KEYS, _homes(section))}"
+            self._refuse(file, line, section, expected, "it outside of all sections")
+        elif not isinstance(content, dict):
+            self._refuse(file, line, section, f"the section [{section}]", shown(content))
         else:
-            mistakes.append(Mistake(f"environment: {name}", key, expected, _shown(key, value)))
+            for key, value in content.items():
+                where = lines.get((section, key), line)
+                if key in known:
+                    self._take((file, where, f"[{section}] {key}"), section, key, value)
+                else:
+                    expected = f"a key of [{section}], {_nearest(key, known, _homes(key))}"
+                    self._refuse(file, where, f"[{section}] {key}", expected, f'"{key}"')
+
+    def _take(
+        self, origin: tuple[str, int | None, str], section: str, key: str, value: Any
+    ) -> None:
+        self._origins[section, key] = origin
+        found = KEYS[section][key].test(value)
+        if found is None:
+            self.values.setdefault(section, {})[key] = value
+        else:
+            self._refuse(*origin, KEYS[section][key].expected, found)
+
+    def _refused(self, section: str, key: str) -> bool:
+        return (section, key) in self._origins and key not in self.values.get(section, {})
+
+    def _refuse(self, file: str, line: int | None, key: str, expected: str, found: str) -> None:
+        self.mistakes.append(Mistake(file=file, line=line, key=key, expected=expected, found=found))
+
+    def _refuse_syntax(self, file: str, text: str, reason: str) -> None:
+        place = re.search(r" \(at line (\d+), column (\d+)\)\Z", reason)
+        if place is None:
+            # "(at end of document)"
+            line, found = text.count("\n") + 1, reason
+        else:
+            line = int(place.group(1))
+            found = f"at column {place.group(2)}: {reason[: place.start()]}"
+        self._refuse(file, line, "", "valid TOML", found)
 
 
-def _shown(key: str, value: Any) -> str:
-    # A URL may hold a password.
-    return "another form" if key == "url" else repr(value)
+def _order(mistake: Mistake) -> tuple[bool, int]:
+    """As one reads: the file from top to bottom, then the environment."""
+    return mistake.file == ENVIRONMENT_NAME, mistake.line or 0
 
 
-def _suggest(word: str, known: Mapping[str, Any], what: str) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    if near:
-        return f"{what}, perhaps '{near[0]}'"
-    return f"{what}: {', '.join(known)}"
+def _homes(key: str) -> list[str]:
+    return [f"[{section}]" for section, keys in KEYS.items() if key in keys]
 
 
-def _lines_of_keys(text: str) -> dict[tuple[str, str], int]:
-    """The line of each section and key; tomllib does not tell."""
-    lines: dict[tuple[str, str], int] = {}
-    section = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", line)
-        if header:
-            section = header.group(1)
-            lines[section, ""] = number
-            continue
-        key = re.match(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""", line)
-        if key:
-            lines.setdefault((section, key.group(1)), number)
-            if not section:
-                lines.setdefault((key.group(1), ""), number)
-    return lines
+def _nearest(word: str, known: Iterable[str], homes: Iterable[str] = ()) -> str:
+    """What the author may have meant: another section, a like word, or else all there are."""
+    choices = list(known)
+    places = list(homes)
+    if places:
+        return f"perhaps in {' or '.join(places)}"
+    near = difflib.get_close_matches(word.lower(), choices, n=1)
+    return f'perhaps "{near[0]}"' if near else f"one of {', '.join(choices)}"

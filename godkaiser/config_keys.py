@@ -1,0 +1,199 @@
+"""What the configuration may hold: one table of sections, keys, what is expected and the test."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+KAISER_ID = re.compile(r"[A-Za-z0-9_]{1,63}\Z")
+SECRET_VARIABLE = "JWT_SECRET_KEY"  # noqa: S105 -- its name, not its value
+MIN_SECRET_CHARACTERS = 32
+"""RFC 7518, 3.2: a key for HS256 has at least 256 bits."""
+WELL_KNOWN = ("change", "default", "example", "insecure", "password", "secret")
+"""In a text that is long enough and yet known to everybody. By chance in a random one: never."""
+
+Test = Callable[[Any], str | None]
+"""Takes a value; None when it is good, else what was found, in words that hold no secret."""
+
+
+class Key(NamedTuple):
+    """`expected` completes the sentence "expected ..."."""
+
+    expected: str
+    test: Test
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """HOST:PORT or [IPV6]:PORT as a pair; raises ValueError."""
+    host, separator, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    ambiguous = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    digits = port.isascii() and port.isdecimal()
+    if not separator or not bare or ambiguous or not digits or int(port) > _HIGHEST_PORT:
+        msg = f"'{text}' is not HOST:PORT"
+        raise ValueError(msg)
+    return bare, int(port)
+
+
+def shown(value: Any) -> str:
+    """A value as its author wrote it, on one line and cut; tables and arrays by their kind."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # JSON's escapes keep line ends and terminal codes out of the report.
+        text = value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "..."
+        return json.dumps(text)
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "an array"
+    return str(value)
+
+
+def weakness_of_secret(secret: str) -> str | None:
+    """Why a signing secret is refused, without the secret; None when it is good."""
+    if len(secret) < MIN_SECRET_CHARACTERS:
+        return f"one of {len(secret)} characters"
+    if len(set(secret)) < MIN_SECRET_CHARACTERS // 4:
+        return "one that repeats a few characters"
+    if any(word in secret.lower() for word in WELL_KNOWN):
+        return "one that stands in examples"
+    return None
+
+
+_HIGHEST_PORT = 65535
+_LONGEST_SHOWN = 200
+
+
+def _where(accept: Callable[[Any], bool]) -> Test:
+    return lambda value: None if accept(value) else shown(value)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _filled(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _number(low: int, high: int) -> Test:
+    return _where(lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high)
+
+
+def _one_of(*words: str) -> Test:
+    return _where(lambda value: isinstance(value, str) and value in words)
+
+
+def _address(value: Any) -> bool:
+    try:
+        split_address(value)
+    except (ValueError, AttributeError):
+        return False
+    return True
+
+
+def _folder(value: Any) -> str | None:
+    if not _filled(value):
+        return shown(value)
+    return f"{shown(value)}, which is not a folder" if Path(value).is_file() else None
+
+
+def _readable_file(value: Any) -> str | None:
+    if value == "":
+        return None
+    if not isinstance(value, str):
+        return shown(value)
+    try:
+        with Path(value).open("rb") as file:
+            file.read(1)
+    except (OSError, ValueError) as error:
+        # ValueError: a NUL in the name.
+        reason = getattr(error, "strerror", None) or str(error)
+        return f"{shown(value)} ({reason})"
+    return None
+
+
+def _password_file(value: Any) -> str | None:
+    refused = _readable_file(value)
+    if refused is not None or value == "":
+        return refused
+    filled = bool(Path(value).read_bytes().strip())
+    return None if filled else f"{shown(value)}, which is empty"
+
+
+def _database_url(value: Any) -> str | None:
+    """A URL may hold a password: only its scheme is ever shown."""
+    if not isinstance(value, str):
+        return shown(value)
+    if value == "":
+        return None
+    try:
+        parts = urlsplit(value)
+        # Reading the port checks it.
+        name, port = parts.path.strip("/"), parts.port
+    except ValueError as error:
+        return f"a URL that cannot be read ({error})"
+    if parts.scheme == "sqlite":
+        if parts.netloc:
+            return "sqlite:// with two slashes"
+        return "a URL without a file" if name in {"", ":memory:"} else None
+    if parts.scheme in {"postgresql", "postgres"}:
+        if port == 0:
+            return "the port 0"
+        return None if name else "a URL without the name of a database"
+    return f'the scheme "{parts.scheme}"' if parts.scheme else "a text without a scheme"
+
+
+_FILE = Key("the path of a file that can be read", _readable_file)
+_PORT = Key("an integer from 1 to 65535", _number(1, _HIGHEST_PORT))
+
+KEYS: dict[str, dict[str, Key]] = {
+    "gateway": {
+        "kaiser_id": Key(
+            "1 to 63 letters, digits or _",
+            _where(lambda value: isinstance(value, str) and KAISER_ID.match(value) is not None),
+        ),
+        "data_dir": Key("the path of a folder", _folder),
+    },
+    "http": {"listen": Key('an address like "127.0.0.1:8000"', _where(_address))},
+    "mqtt": {
+        "host": Key("a host name or address", _where(_filled)),
+        "port": _PORT,
+        "username": Key("a text", _where(_text)),
+        "password_file": Key("the path of a readable file with the password", _password_file),
+        "tls": Key("true or false", _where(lambda value: isinstance(value, bool))),
+        "ca_cert": _FILE,
+        "client_cert": _FILE,
+        "client_key": _FILE,
+        "keepalive_s": Key("an integer from 5 to 3600 (seconds)", _number(5, 3600)),
+    },
+    "database": {
+        "url": Key("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url)
+    },
+    "devices": {
+        "approval": Key('"manual" or "auto"', _one_of("manual", "auto")),
+        "offline_after_s": Key("an integer from 10 to 86400 (seconds)", _number(10, 86400)),
+    },
+    "log": {
+        "level": Key(
+            '"debug", "info", "warning" or "error"', _one_of("debug", "info", "warning", "error")
+        ),
+        "format": Key('"console" or "json"', _one_of("console", "json")),
+    },
+}
+
+ENVIRONMENT: dict[str, tuple[str, str]] = {
+    "DATABASE_URL": ("database", "url"),
+    "MQTT_BROKER_HOST": ("mqtt", "host"),
+    "MQTT_BROKER_PORT": ("mqtt", "port"),
+    "MQTT_USE_TLS": ("mqtt", "tls"),
+    "MQTT_CA_CERT_PATH": ("mqtt", "ca_cert"),
+    "MQTT_CLIENT_CERT_PATH": ("mqtt", "client_cert"),
+    "MQTT_CLIENT_KEY_PATH": ("mqtt", "client_key"),
+}
+"""Each variable and the key that it overrides. An empty variable overrides nothing."""
