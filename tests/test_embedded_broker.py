@@ -195,7 +195,11 @@ def test_a_connection_that_takes_over_its_session_is_served(connect):
     for number in range(10):
         current = connect("takeover", clean=False).subscribe("takeover/#")
         writer.publish("takeover/x", str(number))
-        assert current.next(2.0).payload == str(number).encode()
+        message = current.next(2.0)
+        while message is not None and message.dup:
+            # Its acknowledgement was still under way at the take-over.
+            message = current.next(2.0)
+        assert message.payload == str(number).encode()
 
 
 def test_clients_that_come_and_go_disturb_nobody(connect, port):
