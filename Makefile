@@ -31,7 +31,8 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	@$(PY) -m benchmarks.soak $(ARGS)
 
-$(VENV)/bin/python:
+# pip is the last thing that venv puts there: an interrupted one is made again.
+$(VENV)/bin/pip:
 	@for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if command -v $$candidate >/dev/null 2>&1 && \
 	     $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
@@ -40,12 +41,12 @@ $(VENV)/bin/python:
 	done; \
 	echo "God-Kaiser needs Python 3.11 or newer with the venv module (on Debian: apt install python3-venv)." >&2; exit 1
 
-$(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml
+$(VENV)/.installed: $(VENV)/bin/pip setup.cfg pyproject.toml
 	@echo "Installing God-Kaiser into $(VENV) (once) ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python setup.cfg pyproject.toml
+$(VENV)/.dev: $(VENV)/bin/pip setup.cfg pyproject.toml
 	@echo "Installing God-Kaiser and its test tools into $(VENV) (once) ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.installed

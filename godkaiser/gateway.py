@@ -7,7 +7,6 @@ starts it again.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -58,17 +57,14 @@ from godkaiser.supervision import (
     supervisor,
 )
 
-# A flood of one device must not take the memory of all; what the broker may have in flight to us
-# (its window) fits, so nothing acknowledged late is ever refused.
+# What is under way between the broker and the disk is bounded before (AckPort), and fits here, so a
+# reading is never refused for want of room.
 FLEET_MAILBOX = MailboxSpec(capacity=20_000)
 ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
 # Many children of one kind: a few that crash for themselves must not bring down the others, a
 # fault that hits all of them must.
 FLEET_INTENSITY = Intensity(max_restarts=50, within_s=60.0)
 SHUTDOWN_GRACE_S = 2.0
-# Python lets a busy thread run 5 ms before another may: on the path from a reading to a command
-# that is most of the time. Shorter costs some throughput and buys the latency.
-THREAD_SWITCH_S = 0.0001
 
 
 class Gateway:
@@ -101,7 +97,6 @@ class Gateway:
 
     def start(self, timeout_s: float = 30.0) -> None:
         """Raises StartupFailed when the tree does not come up."""
-        sys.setswitchinterval(THREAD_SWITCH_S)
         self.tokens.load_blacklist(self.system.runtime.now())
         self.database.close_thread()
         self.system.start()
@@ -159,9 +154,9 @@ class Gateway:
     def _acknowledge_dead_letter(self, letter: DeadLetter) -> None:
         """A message that crashed its actor, or whose actor is gone, is not asked for again.
 
-        One that found a full mailbox is: it stays with the broker.
+        One that found a full mailbox is: it stays with the broker. Who rejects, acknowledges.
         """
-        if letter.reason not in {Reason.CRASHED, Reason.STOPPED, Reason.UNHANDLED}:
+        if letter.reason in {Reason.OVERFLOW, Reason.REJECTED}:
             return
         inbound = getattr(letter.message, "inbound", letter.message)
         if isinstance(inbound, Inbound) and inbound.qos:

@@ -37,13 +37,26 @@ def mosquitto(tmp_path_factory):
 
 
 @pytest.fixture
-def own_mosquitto(tmp_path_factory):
-    """A broker of the test's own, to be stopped and killed."""
+def mosquitto_factory(tmp_path_factory):
+    """Starts brokers of the test's own, to be stopped and killed; takes `Mosquitto`'s options."""
     _need("mosquitto")
-    broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
-    broker.start()
-    yield broker
-    broker.stop()
+    brokers = []
+
+    def make(**options):
+        broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"), **options)
+        brokers.append(broker)
+        broker.start()
+        return broker
+
+    yield make
+    for broker in brokers:
+        broker.stop()
+
+
+@pytest.fixture
+def own_mosquitto(mosquitto_factory):
+    """A broker of the test's own, to be stopped and killed."""
+    return mosquitto_factory()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from godkaiser.embedded_broker import await_listening, check_free, serve
+from godkaiser.child_process import ChildProcess
+from godkaiser.embedded_broker import await_listening, check_free
 from godkaiser.errors import StartupFailed
 from tests.provision.servers import free_port
 
@@ -77,15 +78,14 @@ def _without_nagle(_client, _data, opened):
 
 @pytest.fixture(scope="module")
 def port():
+    """A broker in a process of its own, as the demo runs it."""
     chosen = free_port()
-    stop = threading.Event()
-    thread = threading.Thread(target=serve, args=(HOST, chosen, stop))
-    thread.start()
+    process = ChildProcess(["embedded-broker", f"{HOST}:{chosen}"])
+    process.start()
     await_listening(HOST, chosen)
     yield chosen
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive(), "the broker did not stop"
+    process.stop()
+    assert process.exit_code == 0
 
 
 @pytest.fixture

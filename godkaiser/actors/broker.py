@@ -96,6 +96,7 @@ class BrokerActor(Actor):
         try:
             self._outgoing = self._open_outgoing()
             self._incoming = self._open_incoming()
+            self._incoming.subscribe([topics.ALL_DEVICES, topics.BROADCAST_EMERGENCY])
         except NotConnected as error:
             self._lost(str(error))
             return
@@ -110,7 +111,6 @@ class BrokerActor(Actor):
         self._show(connected=True)
         for member in self.context.members(LINK_GROUP):
             member.tell_urgent(LinkUp(session=self._session))
-        self._incoming.subscribe([topics.ALL_DEVICES, topics.BROADCAST_EMERGENCY])
 
     def _lost(self, reason: str) -> None:
         was_up = self._ports.control.is_up or self._incoming is not None
@@ -151,8 +151,11 @@ class BrokerActor(Actor):
         session = self._session
         deliver = self._deliver
         now = self._now
+        admit = self._ports.acks.admit
 
         def on_message(message: mqtt.MQTTMessage) -> None:
+            if message.qos:
+                admit()
             deliver(
                 Inbound(
                     message.topic,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import threading
 import time
 
@@ -91,8 +92,11 @@ class BufferedClient(mqtt.Client):
             if rc > 0:
                 self._loop_rc_handle(rc)
                 return False
-            if rc == MQTTErrorCode.MQTT_ERR_AGAIN or self._at >= len(self._data):
-                # A short read has emptied the socket: the next look belongs to the poller.
+            if rc == MQTTErrorCode.MQTT_ERR_AGAIN:
+                return True
+            if self._at >= len(self._data) and not isinstance(self._sock, ssl.SSLSocket):
+                # A short read has emptied the socket: the next look belongs to the poller, which
+                # cannot see what TLS has already taken from the socket.
                 return True
 
     def _sock_recv(self, bufsize: int) -> bytes:
@@ -107,6 +111,12 @@ class BufferedClient(mqtt.Client):
         self._data = data
         self._at = bufsize
         return data[:bufsize]
+
+    def _handle_on_message(self, message: mqtt.MQTTMessage) -> None:
+        """There is one callback for all topics, so nothing has to be matched."""
+        callback = self.on_message
+        if callback is not None:
+            callback(self, self._userdata, message)
 
     def _packet_write(self) -> MQTTErrorCode:
         # Several threads publish, and a packet may go out in two pieces.

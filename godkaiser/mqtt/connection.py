@@ -84,6 +84,7 @@ class Connection:
         self._address = address
         self._on_lost = on_lost
         self._connected = threading.Event()
+        self._subscribed = threading.Event()
         self._refusal = ""
         self._closing = False
         self._client = client = BufferedClient(
@@ -106,6 +107,7 @@ class Connection:
         client.on_socket_open = _without_nagle
         client.on_connect = self._note_connect
         client.on_disconnect = self._note_disconnect
+        client.on_subscribe = lambda *_details: self._subscribed.set()
         if on_message is not None:
             client.on_message = lambda _client, _userdata, message: on_message(message)
 
@@ -130,7 +132,16 @@ class Connection:
         return self._client.is_connected()
 
     def subscribe(self, topics: Sequence[str]) -> None:
+        """Subscribe at QoS 1 and wait until the broker has: what is published after that, comes.
+
+        Raises:
+            NotConnected: the broker did not confirm in time.
+        """
         self._client.subscribe([(topic, 1) for topic in topics])
+        self._client.flush()
+        if not self._subscribed.wait(CONNECT_TIMEOUT_S):
+            reason = f"the broker did not confirm the subscription in {CONNECT_TIMEOUT_S:.0f} s"
+            raise NotConnected(reason)
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> None:
         """Hand over to the network thread, which sends at once.

@@ -20,6 +20,11 @@ import msgspec
 from godkaiser.mqtt.connection import Connection, NotConnected
 from godkaiser.protocol import topics
 
+UNDER_WAY = 8000
+"""Below the bounds of all mailboxes on the way to the recorder, above the broker's window."""
+ADMIT_TIMEOUT_S = 10.0
+"""Longer, and the connection's keep-alive would suffer; then one more message is let in."""
+
 Publish = Callable[[str, bytes, int, bool], None]
 
 
@@ -158,13 +163,37 @@ class DevicePort:
 class AckPort:
     """Acknowledges messages of the subscribing connection; those of an older one are ignored: the
     broker sends them again, and they are recognised.
+
+    It also slows the source. The broker's window should bound what is under way, but Mosquitto
+    2.0.11 sends its whole queue once a few messages are acknowledged (measured: window 4,000, 1,000
+    acknowledged, 36,000 more sent). So the thread that receives waits here beyond a bound of ours,
+    and TCP holds the rest back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bound: int = UNDER_WAY) -> None:
+        self._bound = bound
         self._connection: Connection | None = None
+        self._received = 0
+        self._done = 0
+        self._waits = False
+        self._progress = threading.Condition()
 
     def attach(self, connection: Connection | None) -> None:
-        self._connection = connection
+        with self._progress:
+            self._connection = connection
+            self._received = self._done = 0
+            self._progress.notify_all()
+
+    @property
+    def under_way(self) -> int:
+        """Messages received and not yet acknowledged."""
+        return self._received - self._done
+
+    def admit(self) -> None:
+        """Count a message in; called by the thread that receives, which waits beyond the bound."""
+        self._received += 1
+        if self._received - self._done > self._bound:
+            self._await_progress()
 
     def acknowledge(self, tokens: Sequence[tuple[int, int]]) -> None:
         """`tokens` are (session, mid) pairs."""
@@ -172,7 +201,18 @@ class AckPort:
         if connection is None:
             return
         session = connection.session
-        connection.acknowledge([mid for of, mid in tokens if of == session])
+        mids = [mid for of, mid in tokens if of == session]
+        connection.acknowledge(mids)
+        with self._progress:
+            self._done += len(mids)
+            if self._waits:
+                self._progress.notify_all()
+
+    def _await_progress(self) -> None:
+        with self._progress:
+            self._waits = True
+            self._progress.wait_for(lambda: self.under_way <= self._bound, ADMIT_TIMEOUT_S)
+            self._waits = False
 
 
 class LinkControl:

@@ -106,7 +106,8 @@ class ReadingWriter:
 
     def _make_series(self, cursor: Any, readings: Sequence[Reading]) -> dict[SensorKey, int]:
         fresh: dict[SensorKey, int] = {}
-        for key in {reading.key for reading in readings} - self._series.keys():
+        known = self._series
+        for key in {reading.key for reading in readings if reading.key not in known}:
             name = (key.esp_id, key.gpio, key.sensor_type, key.address)
             cursor.execute(
                 self._database.sql(

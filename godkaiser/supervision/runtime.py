@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
@@ -38,6 +39,19 @@ class Runtime(Protocol):
     def spawn(self, cell: Cell, incarnation: int) -> None: ...
     def add_timer(self, timer: Timer) -> None: ...
     def stack_of(self, cell: Cell) -> str: ...
+
+
+def _tolerant(signal: threading.Lock) -> Callable[[], None]:
+    """Two senders may both have seen a reader wait: the second finds it woken already."""
+    release = signal.release
+
+    def wake() -> None:
+        try:  # noqa: SIM105  (suppress() costs ten times as much, and this runs for each message)
+            release()
+        except RuntimeError:
+            pass
+
+    return wake
 
 
 def _no_reader_yet() -> None:
@@ -91,7 +105,7 @@ class ThreadedRuntime:
         signal = threading.Lock()
         signal.acquire()
         mailbox = cell.mailbox
-        mailbox.attach(signal.release)
+        mailbox.attach(_tolerant(signal))
         cell.thread_id = threading.get_ident()
         cell.system.asking.enter(cell)
         actor = cell.begin(incarnation)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+HIDDEN_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 POSTGRESQL_FOLDERS = ("/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt")
 PACKAGES = {
     "mosquitto": {"apt-get": "mosquitto", "dnf": "mosquitto", "pacman": "mosquitto",
@@ -18,12 +19,14 @@ PACKAGES = {
                  "brew": "postgresql"},
 }  # fmt: skip
 
+SERVICES = {"mosquitto": "mosquitto", "postgres": "postgresql"}
+
 
 def find(program: str) -> str | None:
     """The path of `mosquitto`, `postgres`, `initdb` ..., also where distributions hide them."""
     wanted = shutil.which(program)
     if wanted is None:
-        for folder in ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"):
+        for folder in HIDDEN_FOLDERS:
             candidate = Path(folder) / program
             if candidate.exists():
                 return str(candidate)
@@ -46,6 +49,7 @@ def main() -> None:
         print(f"Not installed: {', '.join(missing)}. Install them; the tests run without.")
         return
     names = [PACKAGES[program][manager] for program in missing]
+    idle = [SERVICES[program] for program in missing if not _is_active(SERVICES[program])]
     print(f"Installing {', '.join(names)} for the tests ...", flush=True)
     commands = {
         "apt-get": [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", *names]],
@@ -61,6 +65,24 @@ def main() -> None:
         if done.returncode:
             print(f"{' '.join(command)} failed ({done.returncode}); the tests run without.")
             return
+    _stop(idle, prefix)
+
+
+def _is_active(service: str) -> bool:
+    if not shutil.which("systemctl"):
+        return False
+    asked = subprocess.run(
+        ["systemctl", "is-active", "--quiet", service], check=False, capture_output=True
+    )
+    return asked.returncode == 0
+
+
+def _stop(services: list[str], prefix: list[str]) -> None:
+    """Distributions start what they install, on the port where `make run` wants to listen."""
+    for service in filter(_is_active, services):
+        subprocess.run(
+            [*prefix, "systemctl", "disable", "--now", service], check=False, capture_output=True
+        )
 
 
 def _prefix(manager: str | None) -> list[str] | None:

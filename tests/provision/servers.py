@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg2
@@ -44,8 +45,12 @@ class Mosquitto:
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, *, save_every_change: bool = False) -> None:
-        """With `save_every_change` a kill loses nothing that was acknowledged (and it is slow)."""
+    def __init__(
+        self, folder: Path, *, save_every_change: bool = False, accounts: Sequence[str] = ()
+    ) -> None:
+        """With `save_every_change` a kill loses nothing that was acknowledged (and it is slow).
+        `accounts` are lines of the configuration in place of `allow_anonymous true`.
+        """
         self.port = free_port()
         self._folder = folder
         self._process: subprocess.Popen | None = None
@@ -55,7 +60,7 @@ class Mosquitto:
         lines += [
             f"listener {self.port} 127.0.0.1",
             f"persistence_location {folder}/",
-            "allow_anonymous true",
+            *(accounts or ("allow_anonymous true",)),
         ]
         if save_every_change:
             lines += ["autosave_interval 1", "autosave_on_changes true"]
@@ -69,7 +74,11 @@ class Mosquitto:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        await_port(self.port, self._process)
+        try:
+            await_port(self.port, self._process)
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self) -> None:
         if self._process is not None:
@@ -91,7 +100,9 @@ class Mosquitto:
 class PostgreSQL:
     """A cluster of its own; `create_database` gives a URL of an empty database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        """Only a `durable` one outlives a power cut; the others are quicker."""
+        self._fsync = "on" if durable else "off"
         self.port = free_port()
         self._folder = folder
         self._process: subprocess.Popen | None = None
@@ -113,10 +124,18 @@ class PostgreSQL:
     def start(self) -> None:
         self._process = subprocess.Popen(
             [find("postgres"), "-D", str(self._folder / "data"), "-p", str(self.port),
-             "-h", "127.0.0.1", "-k", str(self._folder), "-c", "max_connections=200"],
+             "-h", "127.0.0.1", "-k", str(self._folder),
+             "-c", "max_connections=200", "-c", f"fsync={self._fsync}"],
             user=self._as_user, cwd=self._folder,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        try:
+            self._await_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _await_ready(self) -> None:
         await_port(self.port, self._process)
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
@@ -128,6 +147,10 @@ class PostgreSQL:
                 time.sleep(0.02)
             else:
                 return
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
         if self._process is not None:
