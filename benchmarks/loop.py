@@ -29,6 +29,7 @@ from godkaiser.storage.migrations import migrate
 
 DEVICE = device_id(0)
 HOT, COLD = 30 * 16, 20 * 16
+PAUSE_S = 0.01
 OWN = f"kaiser/god/esp/{DEVICE}"
 
 
@@ -80,6 +81,7 @@ def _echo(port: int, qos: int, rounds: int) -> list[float]:
         began = time.perf_counter()
         client.publish("echo/ask", b"x" * 200, 1)
         taken.append(answers.get(timeout=5) - began)
+        time.sleep(PAUSE_S)
     client.disconnect()
     client.loop_stop()
     stop.set()
@@ -156,8 +158,8 @@ def _measure(port: int, rounds: int) -> list[float]:
         assert command["command"] == ("ON" if hot else "OFF"), command
         taken.append(arrived - began)
         _report(client, on=hot, correlation_id=command["correlation_id"])
-        # The device's answer has to be in before the next reading asks for the opposite.
-        time.sleep(0.01)
+        # Idle: and the device's answer is in before the next reading asks for the opposite.
+        time.sleep(PAUSE_S)
     client.disconnect()
     client.loop_stop()
     return taken[len(taken) // 10 :]

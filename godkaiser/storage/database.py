@@ -63,6 +63,11 @@ class Database:
         with self.transaction():
             return query.bind(self.engine).execute()
 
+    def execute(self, sql: str, parameters: tuple[Any, ...]) -> None:
+        """One statement of plain SQL with `?` placeholders, within the caller's transaction."""
+        with self._translated():
+            cast("Any", self.engine).execute_sql(self.sql(sql), parameters)
+
     def fetch(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """All rows of plain SQL with `?` placeholders, on both engines."""
         with self._translated():

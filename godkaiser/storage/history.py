@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -10,63 +11,73 @@ from godkaiser.domain.entities import Command
 from godkaiser.domain.rules import Decision, Finding, RuleMemory
 from godkaiser.domain.safety import Verdict
 from godkaiser.storage.database import Database
-from godkaiser.storage.models import (
-    ActuatorRuntime,
-    CommandRow,
-    RuleExecution,
-    RuleMemoryRow,
-    SafetyMirror,
-)
+from godkaiser.storage.models import CommandRow
 from godkaiser.storage.registry import Runtime
+
+# Plain SQL: these run for each command, beside the path from reading to actuator, and building a
+# query with the ORM costs ten times as much as running it.
+_VERDICT = """
+    INSERT INTO command_history (correlation_id, esp_id, gpio, verb, value, duration_s, issuer,
+        requested_at, state, message, verdict, ended_at)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (correlation_id) DO NOTHING
+"""
+_OUTCOME = (
+    "UPDATE command_history SET state = ?, message = ?, ended_at = ? WHERE correlation_id = ?"
+)
+_RUNTIME = """
+    INSERT INTO actuator_runtime (esp_id, gpio, desired, on_since, lease_until, owner)
+    VALUES (?,?,?,?,?,?) ON CONFLICT (esp_id, gpio) DO UPDATE SET desired = excluded.desired,
+        on_since = excluded.on_since, lease_until = excluded.lease_until, owner = excluded.owner
+"""
+_EXECUTION = "INSERT INTO rule_executions (rule_id, at, body) VALUES (?,?,?)"
+_MEMORY = """
+    INSERT INTO rule_memory (rule_id, body) VALUES (?,?)
+    ON CONFLICT (rule_id) DO UPDATE SET body = excluded.body
+"""
+_SAFETY = """
+    INSERT INTO safety_state (id, body, at) VALUES (1,?,?)
+    ON CONFLICT (id) DO UPDATE SET body = excluded.body, at = excluded.at
+"""
 
 
 def record_verdict(database: Database, command: Command, verdict: Verdict) -> None:
-    database.run(
-        CommandRow.insert(
-            correlation_id=command.correlation_id,
-            esp_id=command.esp_id,
-            gpio=command.gpio,
-            verb=command.verb.value,
-            value=None if verdict.value != verdict.value else verdict.value,
-            duration_s=command.duration_s,
-            issuer=str(command.issuer),
-            requested_at=command.requested_at,
-            state="sent" if verdict.allowed else "refused",
-            message=verdict.message,
-            verdict=msgspec.json.encode(verdict.checks).decode(),
-            ended_at=None if verdict.allowed else command.requested_at,
-        ).on_conflict_ignore()
+    database.execute(
+        _VERDICT,
+        (
+            command.correlation_id,
+            command.esp_id,
+            command.gpio,
+            command.verb.value,
+            verdict.value if math.isfinite(verdict.value) else None,
+            command.duration_s if math.isfinite(command.duration_s) else 0.0,
+            str(command.issuer),
+            command.requested_at,
+            "sent" if verdict.allowed else "refused",
+            verdict.message,
+            msgspec.json.encode(verdict.checks).decode(),
+            None if verdict.allowed else command.requested_at,
+        ),
     )
 
 
 def record_outcome(
     database: Database, correlation_id: str, state: str, message: str, at: float
 ) -> None:
-    database.run(
-        CommandRow.update(state=state, message=message, ended_at=at).where(
-            CommandRow.correlation_id == correlation_id
-        )
-    )
+    database.execute(_OUTCOME, (state, message, at, correlation_id))
 
 
 def record_runtime(database: Database, runtime: Runtime) -> None:
-    database.run(
-        ActuatorRuntime.insert(
-            esp_id=runtime.key.esp_id,
-            gpio=runtime.key.gpio,
-            desired=runtime.desired,
-            on_since=runtime.on_since,
-            lease_until=runtime.lease_until,
-            owner=runtime.owner,
-        ).on_conflict(
-            conflict_target=[ActuatorRuntime.esp_id, ActuatorRuntime.gpio],
-            preserve=[
-                ActuatorRuntime.desired,
-                ActuatorRuntime.on_since,
-                ActuatorRuntime.lease_until,
-                ActuatorRuntime.owner,
-            ],
-        )
+    key = runtime.key
+    database.execute(
+        _RUNTIME,
+        (
+            key.esp_id,
+            key.gpio,
+            runtime.desired,
+            runtime.on_since,
+            runtime.lease_until,
+            runtime.owner,
+        ),
     )
 
 
@@ -81,23 +92,15 @@ def record_execution(
             "actions": (*decision.released, *decision.actions),
         }
     )
-    database.run(RuleExecution.insert(rule_id=rule_id, at=at, body=body.decode()))
+    database.execute(_EXECUTION, (rule_id, at, body.decode()))
 
 
 def record_rule_memory(database: Database, rule_id: int, memory: RuleMemory) -> None:
-    database.run(
-        RuleMemoryRow.insert(
-            rule_id=rule_id, body=msgspec.json.encode(memory).decode()
-        ).on_conflict(conflict_target=[RuleMemoryRow.rule_id], preserve=[RuleMemoryRow.body])
-    )
+    database.execute(_MEMORY, (rule_id, msgspec.json.encode(memory).decode()))
 
 
 def record_safety(database: Database, body: str, at: float) -> None:
-    database.run(
-        SafetyMirror.insert(id=1, body=body, at=at).on_conflict(
-            conflict_target=[SafetyMirror.id], preserve=[SafetyMirror.body, SafetyMirror.at]
-        )
-    )
+    database.execute(_SAFETY, (body, at))
 
 
 class CommandEntry(msgspec.Struct, frozen=True):
