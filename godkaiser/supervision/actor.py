@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pykka
 
 from godkaiser.supervision.errors import ProxyRefused
+from godkaiser.supervision.reply import Reply
 
 if TYPE_CHECKING:
     from godkaiser.supervision.cell import Cell
     from godkaiser.supervision.handle import Handle
+    from godkaiser.supervision.incarnation import Incarnation
     from godkaiser.supervision.timers import Timer
 
 
@@ -48,7 +50,8 @@ class Actor(pykka.Actor):
 
     Override `on_start` (load state), `on_receive` (one message; what it returns is the reply to an
     ask) and `on_stop` (tidy up). All run in the actor's own thread, one at a time. An exception out
-    of `on_start` or `on_receive` ends the incarnation; the supervisor decides what follows.
+    of `on_start` or `on_receive` ends the incarnation: `on_failure` is called instead of `on_stop`, and
+    the supervisor decides what follows.
 
     Exceptions of the types in `refusals` are answers, not faults: they go to the asker, and the
     actor lives on. Told rather than asked, such a message becomes a dead letter.
@@ -80,7 +83,7 @@ class Actor(pykka.Actor):
 
     @staticmethod
     def _create_future() -> pykka.Future[Any]:
-        return pykka.ThreadingFuture()
+        return Reply()
 
     def _start_actor_loop(self) -> None:
         msg = "start a supervised actor through a supervisor, not with Actor.start()"
@@ -88,11 +91,15 @@ class Actor(pykka.Actor):
 
 
 class ActorContext:
-    """What an actor may do with its own place in the system. Use it only in the actor's thread."""
+    """What an actor may do with its own place in the system. Use it only in the actor's thread.
 
-    def __init__(self, cell: Cell, incarnation: int) -> None:
-        self._cell = cell
-        self._incarnation = incarnation
+    In the thread of an incarnation that was given up as stuck, whatever would change the actor's
+    place (publish, schedule, join) raises `ActorStopped`.
+    """
+
+    def __init__(self, life: Incarnation) -> None:
+        self._life = life
+        self._cell = life.cell
 
     @property
     def path(self) -> str:
@@ -101,7 +108,7 @@ class ActorContext:
     @property
     def incarnation(self) -> int:
         """1 for the first, counting up with each restart."""
-        return self._incarnation
+        return self._life.number
 
     @property
     def own(self) -> Handle:
@@ -136,10 +143,10 @@ class ActorContext:
 
         Timers end with the incarnation; a message of a cancelled timer is never handled.
         """
-        return self._cell.schedule(self._incarnation, delay_s, message, key)
+        return self._life.schedule(delay_s, message, key)
 
     def cancel(self, key: Hashable) -> None:
-        self._cell.cancel_timer(key)
+        self._life.cancel_timer(key)
 
     def pause(self, seconds: float) -> None:
         """Let others have the processor for a moment; messages wait meanwhile. Keep it short."""
@@ -147,6 +154,7 @@ class ActorContext:
 
     def publish(self, key: Hashable, value: Any) -> None:
         """Let everybody read `value` without asking (the value must be frozen)."""
+        self._life.must_be_live()
         self._cell.published[key] = value
 
     def recall(self, key: Hashable) -> Any:
@@ -166,10 +174,12 @@ class ActorContext:
         return len(self._cell.mailbox)
 
     def withdraw(self, key: Hashable) -> None:
+        self._life.must_be_live()
         self._cell.published.pop(key, None)
 
     def join(self, group: Hashable) -> None:
         """Become a member of a process group, until one leaves it or ends for good."""
+        self._life.must_be_live()
         self._cell.system.groups.join(group, self._cell.handle)
 
     def leave(self, group: Hashable) -> None:
@@ -180,8 +190,12 @@ class ActorContext:
         return self._cell.system.groups.members(group)
 
     def watch(self, path: str) -> None:
-        """Be told `Down` each time that the incarnation at `path` ends."""
-        self._cell.system.watch(path, self._cell.handle)
+        """Be told `Down` each time that the incarnation at `path` ends. Survives restarts of both.
+
+        Raises:
+            UnknownPath: nobody lives there.
+        """
+        self._cell.system.watch(path, self._cell)
 
     def unhandled(self, message: Any, detail: str = "") -> None:
         """Set a message aside that this actor has no use for."""
@@ -192,13 +206,16 @@ class ActorContext:
         self._cell.set_aside_rejected(message, detail)
 
     def declare_ready(self) -> None:
-        self._cell.declare_ready(self._incarnation)
+        self._life.declare_ready()
 
     def take_reply(self) -> pykka.Future[Any] | None:
-        """Take over the reply to the message in hand: the actor will `set` it later itself."""
-        reply: pykka.Future[Any] | None = self._cell.take_reply()
+        """Take over the reply to the message in hand: the actor will `set` it later itself.
+
+        When the incarnation ends before that, who asked gets the error at once.
+        """
+        reply: pykka.Future[Any] | None = self._life.take_reply()
         return reply
 
     def exit(self, error: BaseException | None = None) -> None:
         """End this incarnation after the message in hand: normally, or as crashed by `error`."""
-        self._cell.request_exit(self._incarnation, error)
+        self._life.exit(error)

@@ -18,6 +18,7 @@ class Asking:
 
     def __init__(self) -> None:
         self._local = threading.local()
+        self._lock = threading.Lock()
         self._waits_for: dict[str, str] = {}
 
     def enter(self, cell: Cell | None) -> None:
@@ -35,18 +36,20 @@ class Asking:
         """
         chain = [asker, asked]
         seen = asked
-        while seen != asker:
-            following = self._waits_for.get(seen)
-            if following is None:
-                self._waits_for[asker] = asked
-                return
-            chain.append(following)
-            seen = following
+        with self._lock:
+            while seen != asker:
+                following = self._waits_for.get(seen)
+                if following is None:
+                    self._waits_for[asker] = asked
+                    return
+                chain.append(following)
+                seen = following
         msg = "these would wait for each other: " + " -> ".join(chain)
         raise AskCycle(msg)
 
     def end(self, asker: str) -> None:
-        self._waits_for.pop(asker, None)
+        with self._lock:
+            self._waits_for.pop(asker, None)
 
 
 def ask_cell(cell: Cell, message: Any, *, timeout_s: float, urgent: bool) -> Any:
@@ -54,14 +57,14 @@ def ask_cell(cell: Cell, message: Any, *, timeout_s: float, urgent: bool) -> Any
     runtime = cell.system.runtime
     asking = cell.system.asking
     asker = asking.current()
-    future = runtime.new_future()
+    future = runtime.new_reply()
     if asker is not None:
         asking.begin(asker.path, cell.path)
     try:
         if urgent:
             cell.deliver_urgent(message, future)
         else:
-            cell.deliver(message, future)
+            cell.deliver(message, future, patience_s=timeout_s)
         return future.get(timeout=timeout_s)
     except pykka.Timeout as error:
         msg = f"{cell.path} did not answer {type(message).__name__} within {timeout_s} s"

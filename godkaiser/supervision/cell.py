@@ -1,40 +1,44 @@
 """The lasting identity of an actor: path, mailbox, statistics and published values.
 
-A cell is there from the moment that a supervisor adopts the child until the child ends for good;
-incarnations of the actor come and go inside it. `live` is the number of the incarnation that may
-act, 0 between two of them. A thread that comes back from a message to find another number there was
-given up as stuck, and ends without touching anything.
+A cell is there from the moment that a supervisor adopts the child until somebody forgets the child
+for good; incarnations of the actor come and go inside it. `life` is the incarnation that may act,
+None between two of them. It changes under `_gate` only, so that an end and a giving-up that come at
+the same instant have one winner, and the message in hand one who accounts for it.
 """
 
 from __future__ import annotations
 
 import threading
-import traceback
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from godkaiser.supervision.actor import Actor, ActorContext
 from godkaiser.supervision.asking import ask_cell
 from godkaiser.supervision.dead_letters import Reason
 from godkaiser.supervision.errors import (
     ActorCrashed,
     ActorStopped,
-    InjectedCrash,
     MailboxFull,
     SupervisionError,
 )
 from godkaiser.supervision.events import LifeEvent, Step
 from godkaiser.supervision.handle import Handle
+from godkaiser.supervision.incarnation import Incarnation
 from godkaiser.supervision.mailbox import Envelope
-from godkaiser.supervision.system_messages import ChildExited, ChildReady, Crash, Down, Stop
+from godkaiser.supervision.reply import fail_reply
+from godkaiser.supervision.system_messages import (
+    ChildExited,
+    ChildReady,
+    Crash,
+    Down,
+    Stop,
+    SystemMessage,
+)
 from godkaiser.supervision.timers import Timer
 
 if TYPE_CHECKING:
     from godkaiser.supervision.spec import ChildSpec
     from godkaiser.supervision.system import ActorSystem
-
-TIMERS_PER_ACTOR = 10_000
 
 
 class ActorState(StrEnum):
@@ -46,23 +50,23 @@ class ActorState(StrEnum):
 
 
 class Cell:
+    """`completed`: the last incarnation ended normally, unasked. `wanted`: its supervisor has not
+    been told to stop it for good (this outlives the supervisor's own crash).
+    """
+
     __slots__ = (
         "__weakref__",
-        "_anonymous_timers",
-        "_exit",
-        "_life",
+        "_gate",
         "_monotonic",
-        "_timers",
-        "actor",
-        "current",
-        "current_since",
+        "_orphaned",
+        "completed",
         "handle",
         "handled",
         "incarnation",
         "kind",
         "last_error",
         "last_error_at",
-        "live",
+        "life",
         "mailbox",
         "name",
         "parent",
@@ -74,7 +78,7 @@ class Cell:
         "started_at",
         "state",
         "system",
-        "thread_id",
+        "wanted",
         "watchers",
     )
 
@@ -91,31 +95,28 @@ class Cell:
             self.private_root = self
         elif parent is not None:
             self.private_root = parent.private_root
-        self.mailbox = system.runtime.new_mailbox(spec.mailbox, self)
+        self.mailbox = system.runtime.new_mailbox(spec.mailbox)
         self.handle = Handle(self)
         self.state = ActorState.DOWN
         self.kind = ""
-        self.actor: Actor | None = None
+        self.life: Incarnation | None = None
         self.incarnation = 0
-        self.live = 0
+        self.completed = False
+        self.wanted = True
         self.restarts = 0
         self.handled = 0
         self.started_at: float | None = None
         self.last_error = ""
         self.last_error_at: float | None = None
-        self.current: Envelope | None = None
-        self.current_since = 0.0
-        self.thread_id: int | None = None
         self.published: dict[Hashable, Any] = {}
-        self.watchers: tuple[Handle, ...] = ()
+        self.watchers: tuple[Cell, ...] = ()
         self._monotonic = system.runtime.monotonic
-        self._life = threading.Lock()
-        self._exit: tuple[BaseException | None] | None = None
-        self._timers: dict[Hashable, Timer] = {}
-        self._anonymous_timers: set[Timer] = set()
+        self._gate = threading.Lock()
+        self._orphaned = False
 
     @property
-    def ended(self) -> bool:
+    def over(self) -> bool:
+        """Nobody lives here and nobody will."""
         return self.state is ActorState.STOPPED
 
     # ---- sending, from any thread
@@ -126,8 +127,8 @@ class Cell:
         except SupervisionError as error:
             self._undeliverable(message, error)
         else:
-            if displaced is not None and displaced.reply_to is not None:
-                self._fail_reply(displaced, MailboxFull(f"superseded at {self.path}"))
+            if displaced is not None:
+                self._superseded(displaced)
 
     def tell_urgent(self, message: Any) -> None:
         try:
@@ -135,23 +136,41 @@ class Cell:
         except SupervisionError as error:
             self._undeliverable(message, error)
 
-    def tell_system(self, message: Any) -> None:
+    def tell_system(self, message: SystemMessage) -> None:
         """For the runtime itself: urgent, without a bound, and pointless to a stopped actor."""
         try:
             self.mailbox.post_urgent(Envelope(message, None, self._monotonic()), bounded=False)
         except ActorStopped:
             return
 
+    def tell_from_timer(self, message: Any, timer: Timer) -> None:
+        try:
+            self.mailbox.post_beyond_bound(Envelope(message, None, self._monotonic(), 0, timer))
+        except ActorStopped:
+            return
+
+    def tell_down(self, down: Down) -> None:
+        """In line with what the ended actor said before, and never blocking who is ending."""
+        try:
+            self.mailbox.post_beyond_bound(Envelope(down, None, self._monotonic()))
+        except ActorStopped:
+            return
+
     def offer(self, message: Any) -> bool:
         try:
-            self.mailbox.post(Envelope(message, None, self._monotonic()))
+            displaced = self.mailbox.post(Envelope(message, None, self._monotonic()))
         except SupervisionError:
             return False
+        if displaced is not None:
+            self._superseded(displaced)
         return True
 
-    def deliver(self, message: Any, reply_to: Any) -> None:
+    def deliver(self, message: Any, reply_to: Any, *, patience_s: float | None = None) -> None:
         """Post with a future to be answered; the errors of delivery are raised."""
-        self.mailbox.post(Envelope(message, reply_to, self._monotonic()))
+        envelope = Envelope(message, reply_to, self._monotonic())
+        displaced = self.mailbox.post(envelope, patience_s)
+        if displaced is not None:
+            self._superseded(displaced)
 
     def deliver_urgent(self, message: Any, reply_to: Any) -> None:
         self.mailbox.post_urgent(Envelope(message, reply_to, self._monotonic()))
@@ -159,197 +178,182 @@ class Cell:
     def ask(self, message: Any, *, timeout_s: float, urgent: bool) -> Any:
         return ask_cell(self, message, timeout_s=timeout_s, urgent=urgent)
 
-    # ---- one incarnation, in its own thread
+    def send_stop(self) -> None:
+        """Ask the incarnation that lives now, and no successor, to stop."""
+        life = self.life
+        if life is not None:
+            self.tell_system(Stop(life.number))
 
-    def begin(self, incarnation: int) -> Actor | None:
-        """Make the actor and run its `on_start`; None when that failed or was given up."""
-        try:
-            actor = self.spec.factory()
-            if not hasattr(actor, "actor_inbox"):
-                msg = f"{type(actor).__name__}.__init__ did not call super().__init__()"
-                raise TypeError(msg)
-            actor.context = ActorContext(self, incarnation)
-            actor.actor_inbox.cell = self
-            self.kind = type(actor).__name__
-            self.actor = actor
-            actor.on_start()
-        except BaseException as error:
-            self._ended(incarnation, error, traceback.format_exc())
-            return None
-        if actor.ready_after_start:
-            self.declare_ready(incarnation)
-        return actor if self.live == incarnation else None
+    def send_crash(self, detail: str) -> None:
+        life = self.life
+        if life is not None:
+            self.tell_system(Crash(life.number, detail))
 
-    def declare_ready(self, incarnation: int) -> None:
-        if self.live != incarnation or self.state is not ActorState.STARTING:
+    # ---- one incarnation after the other; called by the supervisor
+
+    def next_life(self) -> Incarnation:
+        """The supervisor is about to start the next incarnation."""
+        self.incarnation += 1
+        life = Incarnation(self, self.incarnation)
+        self.state = ActorState.STARTING
+        self.started_at = self.system.runtime.now()
+        self.completed = False
+        if self.incarnation > 1:
+            self.restarts += 1
+        with self._gate:
+            self.life = life
+        self.emit(Step.STARTED if self.incarnation == 1 else Step.RESTARTED)
+        return life
+
+    def abandon(self, incarnation: int, why: str) -> bool:
+        """Give an incarnation up that does not come back; False when it has just ended.
+
+        A thread cannot be killed. This one ends when the call that holds it returns. Until then it
+        can still act on the world, but no more on this cell. Its children are given up with it.
+        """
+        with self._gate:
+            life = self.life
+            if life is None or life.number != incarnation:
+                return False
+            stack = self.system.runtime.stack_of(life)
+            self.life = None
+            envelope, life.current = life.current, None
+        self.state = ActorState.DOWN
+        self.emit(Step.STUCK, detail=why, trace=stack, incarnation=incarnation)
+        error = ActorCrashed(f"{self.path} is stuck and was given up: {why}")
+        self.note_error(error)
+        if envelope is not None:
+            if envelope.reply_to is not None:
+                fail_reply(envelope.reply_to, error)
+            if not isinstance(envelope.message, SystemMessage):
+                self._bury(envelope.message, Reason.CRASHED, f"stuck: {why}", stack)
+        life.close(error)
+        self.mailbox.wake()  # It may be idle, and is to see that it is over.
+        for child in self.system.children_of(self):
+            child.abandon(child.incarnation, f"its supervisor {self.path} was given up")
+        self._tell_watchers(incarnation, error)
+        self._leave_when_orphaned()
+        return True
+
+    def forget(self) -> None:
+        """End for good: answer or set aside what waits, and leave the system with all below."""
+        for child in self.system.children_of(self):
+            child.orphan()
+        self.state = ActorState.STOPPED
+        for envelope in self.mailbox.close():
+            if envelope.reply_to is not None:
+                fail_reply(envelope.reply_to, ActorStopped(f"{self.path} has stopped"))
+            elif envelope.timer is None and not isinstance(envelope.message, SystemMessage):
+                self._bury(envelope.message, Reason.STOPPED, "it waited when the actor stopped")
+        self.system.forget(self)
+
+    def orphan(self) -> None:
+        """Its supervisor is gone for good: stop, within the shutdown timeout, and leave."""
+        self._orphaned = True
+        life = self.life
+        if life is None:
+            self.forget()
+            return
+        limit_s = self.spec.shutdown_timeout_s
+        why = f"did not stop within {limit_s} s of its supervisor's end"
+        deadline = Timer(
+            self._monotonic() + limit_s, None, lambda _: self.abandon(life.number, why)
+        )
+        self.system.runtime.add_timer(deadline)
+        self.send_stop()
+
+    # ---- what an incarnation reports, in its own thread
+
+    def attach(self, life: Incarnation, wake: Callable[[], None]) -> bool:
+        """Make this thread the mailbox's reader; False when its life is over before it began."""
+        with self._gate:
+            if self.life is not life:
+                return False
+            self.mailbox.attach(wake)
+            return True
+
+    def now_ready(self, life: Incarnation) -> None:
+        if self.life is not life or self.state is not ActorState.STARTING:
             return
         self.state = ActorState.RUNNING
-        self.emit(Step.READY)
-        self._tell_parent(ChildReady(self.name, incarnation))
+        self.emit(Step.READY, incarnation=life.number)
+        self._tell_parent(ChildReady(self.name, life.number))
 
-    def handle_envelope(self, actor: Actor, incarnation: int, envelope: Envelope) -> bool:
-        """Handle one message; False when the incarnation has ended."""
-        message = envelope.message
-        timer = envelope.timer
-        if timer is not None and not self._timer_still_counts(timer, incarnation):
-            return self.live == incarnation
-        self.current_since = self._monotonic()
-        self.current = envelope
-        try:
-            kind = message.__class__
-            if kind is Stop:
-                if not self._stop_requested(actor, incarnation):
-                    return False
-            elif kind is Crash:
-                raise InjectedCrash(message.detail)
-            else:
-                reply = actor.on_receive(message)
-                if envelope.reply_to is not None:
-                    envelope.reply_to.set(reply)
-        except BaseException as error:
-            if isinstance(error, actor.refusals):
-                self._refused(envelope, error)
-            else:
-                self._crashed(actor, incarnation, envelope, error)
-                return False
-        self.current = None
-        self.handled += 1
-        if self._exit is not None:
-            (error_or_none,) = self._exit
-            self._finish(actor, incarnation, error_or_none)
-            return False
-        return self.live == incarnation
+    def now_stopping(self, life: Incarnation) -> None:
+        if self.life is life:
+            self.state = ActorState.STOPPING
 
-    def take_reply(self) -> Any:
-        envelope = self.current
-        if envelope is None:
-            return None
-        reply_to, envelope.reply_to = envelope.reply_to, None
-        return reply_to
-
-    def request_exit(self, incarnation: int, error: BaseException | None) -> None:
-        if self.live == incarnation:
-            self._exit = (error,)
-
-    def _stop_requested(self, actor: Actor, incarnation: int) -> bool:
-        self.state = ActorState.STOPPING
-        if actor.on_stop_request():
-            return True
-        self._finish(actor, incarnation, None)
-        return False
-
-    def _finish(self, actor: Actor, incarnation: int, error: BaseException | None) -> None:
-        trace = ""
-        try:
-            actor.on_stop()
-        except BaseException as stop_error:
-            # The end goes on: on_stop has no second chance, but its failure must be seen.
-            trace = traceback.format_exc()
-            self._note_error(stop_error)
-            self.emit(Step.CRASHED, detail=f"in on_stop: {stop_error!r}", trace=trace)
-        self.current = None
-        self._ended(incarnation, error, trace)
-
-    def _crashed(
-        self, actor: Actor, incarnation: int, envelope: Envelope, error: BaseException
-    ) -> None:
-        trace = "".join(traceback.format_exception(error))
-        with self._life:
-            still_live = self.live == incarnation
-        if still_live:
-            self._dispose_of_fatal(envelope, error, trace)
-        try:
-            actor.on_failure(type(error), error, error.__traceback__)
-        except BaseException as second:
-            self.emit(Step.CRASHED, detail=f"in on_failure: {second!r}")
-        self.current = None
-        self._ended(incarnation, error, trace)
-
-    def _dispose_of_fatal(self, envelope: Envelope, error: BaseException, trace: str) -> None:
-        """The message in hand at a crash: answered, tried again within its budget, or set aside."""
-        if isinstance(envelope.message, Crash):
-            return
-        if envelope.reply_to is not None:
-            crash = ActorCrashed(f"{self.path} crashed: {error!r}")
-            crash.__cause__ = error
-            self._fail_reply(envelope, crash)
-        elif envelope.attempts < self.spec.retry_budget:
-            envelope.attempts += 1
+    def hand_over(self, envelope: Envelope) -> None:
+        """An incarnation that is over took a message: it is the successor's."""
+        if not isinstance(envelope.message, Stop | Crash):
             self.mailbox.put_back(envelope)
-            return
-        self._bury(envelope.message, Reason.CRASHED, repr(error), trace)
+        self.mailbox.wake()
 
-    def _refused(self, envelope: Envelope, error: BaseException) -> None:
+    def refused(self, envelope: Envelope, error: BaseException) -> None:
         if envelope.reply_to is not None:
-            self._fail_reply(envelope, error)
+            fail_reply(envelope.reply_to, error)
         else:
             self._bury(envelope.message, Reason.REFUSED, str(error))
 
-    # ---- life and death
-
-    def prepare_incarnation(self) -> int:
-        """The supervisor is about to start the next incarnation."""
-        with self._life:
-            self.incarnation += 1
-            self.live = self.incarnation
-        self._exit = None
-        self.state = ActorState.STARTING
-        self.started_at = self.system.runtime.now()
-        if self.incarnation > 1:
-            self.restarts += 1
-        self.emit(Step.STARTED if self.incarnation == 1 else Step.RESTARTED)
-        return self.incarnation
-
-    def abandon(self, incarnation: int) -> bool:
-        """Give an incarnation up whose thread does not come back; False when it just ended."""
-        with self._life:
-            if self.live != incarnation:
-                return False
-            self.live = 0
-        self._forget_timers()
-        self.state = ActorState.DOWN
-        envelope = self.current
-        self.current = None
-        if envelope is not None and envelope.reply_to is not None:
-            self._fail_reply(envelope, ActorCrashed(f"{self.path} is stuck and was given up"))
-        return True
-
-    def end_for_good(self) -> None:
-        """No successor will come: answer or set aside what waits, and leave the system."""
-        for envelope in self.mailbox.close():
-            if envelope.reply_to is not None:
-                self._fail_reply(envelope, ActorStopped(f"{self.path} has stopped"))
-            elif not envelope.message.__class__.__module__.startswith(__package__):
-                self._bury(envelope.message, Reason.STOPPED, "it waited when the actor stopped")
-        self.state = ActorState.STOPPED
-        self.system.forget(self)
-
-    def _ended(self, incarnation: int, error: BaseException | None, trace: str) -> None:
-        with self._life:
-            if self.live != incarnation:
+    def settle_fatal(self, life: Incarnation, error: BaseException, trace: str) -> None:
+        """The message in hand at a crash: answered, tried again within its budget, or set aside."""
+        with self._gate:
+            envelope, life.current = life.current, None
+            if envelope is None or self.life is not life:
                 return
-            self.live = 0
-        self.actor = None
-        self.thread_id = None
-        self._forget_timers()
+            if (
+                envelope.attempts < self.spec.retry_budget
+                and envelope.reply_to is None
+                and envelope.timer is None
+                and not isinstance(envelope.message, Crash)
+            ):
+                envelope.attempts += 1
+                self.mailbox.put_back(envelope)
+                return
+        if envelope.reply_to is not None:
+            crash = ActorCrashed(f"{self.path} crashed: {error!r}")
+            crash.__cause__ = error
+            fail_reply(envelope.reply_to, crash)
+        if not isinstance(envelope.message, Crash | Stop):
+            self._bury(envelope.message, Reason.CRASHED, repr(error), trace)
+
+    def retire(self, life: Incarnation) -> bool:
+        """Close this life; False when it was given up before."""
+        with self._gate:
+            if self.life is not life:
+                return False
+            self.life = None
+            return True
+
+    def ended(self, life: Incarnation, error: BaseException | None, trace: str) -> None:
+        """Called once for each life that ended by itself."""
         self.state = ActorState.DOWN
+        self.completed = error is None and not life.stop_asked
         if error is None:
-            self.emit(Step.STOPPED, incarnation=incarnation)
+            self.emit(Step.STOPPED, incarnation=life.number)
         else:
-            self._note_error(error)
-            self.emit(Step.CRASHED, detail=repr(error), trace=trace, incarnation=incarnation)
+            self.note_error(error)
+            self.emit(Step.CRASHED, detail=repr(error), trace=trace, incarnation=life.number)
+        self._tell_watchers(life.number, error)
+        self.system.incarnation_ended(self, error)
+        self._tell_parent(ChildExited(self.name, life.number, error))
+        self._leave_when_orphaned()
+
+    def _tell_watchers(self, incarnation: int, error: BaseException | None) -> None:
         for watcher in self.watchers:
-            watcher.tell(Down(self.path, incarnation, error))
-        self.system.incarnation_ended(self, incarnation, error)
-        self._tell_parent(ChildExited(self.name, incarnation, error))
+            watcher.tell_down(Down(self.path, incarnation, error))
 
-    def _note_error(self, error: BaseException) -> None:
-        self.last_error = repr(error)
-        self.last_error_at = self.system.runtime.now()
+    def _leave_when_orphaned(self) -> None:
+        if self._orphaned:
+            self.forget()
 
-    def _tell_parent(self, message: Any) -> None:
+    def _tell_parent(self, message: SystemMessage) -> None:
         if self.parent is not None:
             self.parent.tell_system(message)
+
+    def note_error(self, error: BaseException) -> None:
+        self.last_error = repr(error)
+        self.last_error_at = self.system.runtime.now()
 
     def emit(
         self,
@@ -372,51 +376,6 @@ class Cell:
             )
         )
 
-    # ---- timers, in the actor's own thread
-
-    def schedule(
-        self, incarnation: int, delay_s: float, message: Any, key: Hashable | None
-    ) -> Timer:
-        def fire(timer: Timer) -> None:
-            if timer.cancelled or self.live != timer.incarnation:
-                return
-            try:
-                self.mailbox.post_beyond_bound(Envelope(message, None, self._monotonic(), 0, timer))
-            except ActorStopped:
-                return
-
-        timer = Timer(self._monotonic() + max(delay_s, 0.0), incarnation, key, fire)
-        if key is None:
-            self._anonymous_timers.add(timer)
-        else:
-            self.cancel_timer(key)
-            self._timers[key] = timer
-        if len(self._timers) + len(self._anonymous_timers) > TIMERS_PER_ACTOR:
-            msg = f"{self.path} has more than {TIMERS_PER_ACTOR} timers"
-            raise MailboxFull(msg)
-        self.system.runtime.add_timer(timer)
-        return timer
-
-    def cancel_timer(self, key: Hashable) -> None:
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancelled = True
-
-    def _timer_still_counts(self, timer: Timer, incarnation: int) -> bool:
-        if timer.cancelled or timer.incarnation != incarnation:
-            return False
-        if timer.key is None:
-            self._anonymous_timers.discard(timer)
-        elif self._timers.get(timer.key) is timer:
-            del self._timers[timer.key]
-        return True
-
-    def _forget_timers(self) -> None:
-        for timer in (*self._timers.values(), *self._anonymous_timers):
-            timer.cancelled = True
-        self._timers = {}
-        self._anonymous_timers = set()
-
     # ---- messages that end here
 
     def set_aside_unhandled(self, message: Any, detail: str) -> None:
@@ -424,6 +383,10 @@ class Cell:
 
     def set_aside_rejected(self, message: Any, detail: str) -> None:
         self._bury(message, Reason.REJECTED, detail)
+
+    def _superseded(self, envelope: Envelope) -> None:
+        if envelope.reply_to is not None:
+            fail_reply(envelope.reply_to, MailboxFull(f"superseded at {self.path}"))
 
     def _undeliverable(self, message: Any, error: SupervisionError) -> None:
         reason = Reason.STOPPED if isinstance(error, ActorStopped) else Reason.OVERFLOW
@@ -438,7 +401,3 @@ class Cell:
             detail=detail,
             traceback=trace,
         )
-
-    @staticmethod
-    def _fail_reply(envelope: Envelope, error: BaseException) -> None:
-        envelope.reply_to.set_exception((type(error), error, error.__traceback__))

@@ -53,7 +53,8 @@ class DeadLetters:
 
     def subscribe(self, listener: Callable[[DeadLetter], None]) -> None:
         """Tell `listener` of each new letter, in the thread where it arose; it must not block."""
-        self._listeners = (*self._listeners, listener)
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
 
     def add(
         self,

@@ -50,6 +50,10 @@ class ChildExists(SupervisionError):
     """A child of that name is supervised already."""
 
 
+class TooManyTimers(SupervisionError):
+    """An actor has as many pending timers as it may have."""
+
+
 class ProxyRefused(SupervisionError):
     """A Pykka proxy was used on a supervised actor; send a message instead."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
@@ -57,10 +58,12 @@ class EventLog:
     def __init__(self, keep: int = 1000) -> None:
         self._recent: deque[LifeEvent] = deque(maxlen=keep)
         self._listeners: tuple[Callable[[LifeEvent], None], ...] = ()
+        self._subscribing = threading.Lock()
         self.listener_failures = 0
 
     def subscribe(self, listener: Callable[[LifeEvent], None]) -> None:
-        self._listeners = (*self._listeners, listener)
+        with self._subscribing:
+            self._listeners = (*self._listeners, listener)
 
     def recent(self) -> list[LifeEvent]:
         return list(self._recent)

@@ -29,7 +29,7 @@ class Handle:
     @property
     def alive(self) -> bool:
         """False once the actor has ended for good; a new one at the path has a new handle."""
-        return not self._cell.ended
+        return not self._cell.over
 
     def tell_urgent(self, message: Any) -> None:
         """Like tell, overtaking all ordinary messages."""

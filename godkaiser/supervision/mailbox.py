@@ -19,7 +19,7 @@ from godkaiser.supervision.spec import MailboxSpec, Overflow
 URGENT_CAPACITY = 4096
 
 
-class Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct, eq=False):
     """A message on its way. `timer` is set for a message that a timer sent."""
 
     message: Any
@@ -29,6 +29,10 @@ class Envelope(msgspec.Struct):
     timer: Any = None
 
 
+def _no_reader_yet() -> None:
+    """Wake nobody: the first reader looks before it waits."""
+
+
 class Mailbox:
     """`wake` is called when a reader that found nothing may have something to do; it must tolerate
     being called for nothing.
@@ -36,9 +40,11 @@ class Mailbox:
 
     __slots__ = (
         "_blocked",
+        "_capacity",
         "_lock",
         "_open",
         "_queue",
+        "_reader",
         "_space",
         "_spec",
         "_urgent",
@@ -49,43 +55,55 @@ class Mailbox:
         "wake",
     )
 
-    def __init__(self, spec: MailboxSpec, wake: Callable[[], None]) -> None:
-        self._spec = spec
+    def __init__(self, spec: MailboxSpec) -> None:
         self._lock = threading.Lock()
-        self._space: threading.Condition | None = None
+        self._space = threading.Condition(self._lock)
         self._queue: deque[Envelope] = deque()
         self._urgent: deque[Envelope] = deque()
         self._waiting = False
         self._blocked = 0
         self._open = True
-        self.wake = wake
+        self._reader = 0
+        self.wake: Callable[[], None] = _no_reader_yet
         self.high_water = 0
         self.refused = 0
         self.superseded = 0
+        self.configure(spec)
+
+    def configure(self, spec: MailboxSpec) -> None:
+        """Take the bound and the policy of a new spec; what waits keeps waiting."""
+        self._spec = spec
+        self._capacity = spec.capacity
 
     @property
     def capacity(self) -> int:
-        return self._spec.capacity
+        return self._capacity
 
     def __len__(self) -> int:
         return len(self._queue) + len(self._urgent)
 
-    def oldest(self) -> Envelope | None:
-        """The message that waits longest; a glance from another thread."""
-        try:
-            return self._queue[0]
-        except IndexError:
-            return None
+    def waiting_since(self) -> float | None:
+        """When the message that waits longest was sent; a glance from another thread."""
+        since = None
+        for lane in (self._urgent, self._queue):
+            try:
+                sent = lane[0].enqueued_at
+            except IndexError:
+                continue
+            since = sent if since is None else min(since, sent)
+        return since
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """A new reader takes over; it has not looked yet, so nobody need wake it."""
+        """A new reader, of this thread, takes over; it has not looked yet, so nobody wakes it."""
+        self._reader = threading.get_ident()
         self.wake = wake
         self._waiting = False
 
-    def post(self, envelope: Envelope) -> Envelope | None:
+    def post(self, envelope: Envelope, patience_s: float | None = None) -> Envelope | None:
         """Append. Returns a message that had to make room for it, if any.
 
-        Senders that come at the same instant may pass the bound by one each.
+        `patience_s` shortens the wait under `BLOCK`. Senders that come at the same instant may pass
+        the bound by one each.
 
         Raises:
             MailboxFull: at the bound, under `REFUSE`, or under `BLOCK` after its timeout.
@@ -95,7 +113,7 @@ class Mailbox:
             raise ActorStopped
         queue = self._queue
         depth = len(queue)
-        displaced = self._make_room() if depth >= self._spec.capacity else None
+        displaced = self._make_room(patience_s) if depth >= self._capacity else None
         queue.append(envelope)
         if depth >= self.high_water:
             self.high_water = depth + 1
@@ -119,12 +137,17 @@ class Mailbox:
         self._append(self._urgent, envelope)
 
     def post_beyond_bound(self, envelope: Envelope) -> None:
-        """Append whatever the depth: for an actor's own timers, whose number is bounded itself."""
+        """Append whatever the depth: for an actor's own timers, whose number is bounded itself, and
+        for the news of ends, which restart intensity bounds.
+        """
         self._append(self._queue, envelope)
 
     def put_back(self, envelope: Envelope) -> None:
         """Return the message in hand to the head, to be tried again by the successor."""
         self._queue.appendleft(envelope)
+        if self._waiting:
+            self._waiting = False
+            self.wake()
 
     def take(self) -> Envelope | None:
         """The next message; None when there is none (the next post will then call `wake`).
@@ -144,18 +167,23 @@ class Mailbox:
                 self._waiting = False
                 continue
             if self._blocked:
-                self._admit_blocked()
+                with self._lock:
+                    self._space.notify()
             return envelope
 
     def close(self) -> list[Envelope]:
-        """Accept nothing more; returns what was still waiting."""
+        """Accept nothing more; returns what was still waiting.
+
+        One by one, and not as a copy: what a sender appends meanwhile is either found here, or by
+        the sender, who looks after it has appended.
+        """
+        left: list[Envelope] = []
         with self._lock:
             self._open = False
-            left = [*self._urgent, *self._queue]
-            self._urgent.clear()
-            self._queue.clear()
-            if self._space is not None:
-                self._space.notify_all()
+            for lane in (self._urgent, self._queue):
+                while lane:
+                    left.append(lane.popleft())
+            self._space.notify_all()
         return left
 
     def _append(self, lane: deque[Envelope], envelope: Envelope) -> None:
@@ -175,41 +203,43 @@ class Mailbox:
             ActorStopped: it will not be handled, and `close` has not accounted for it.
         """
         with self._lock:
-            for index, waiting in enumerate(lane):
-                if waiting is envelope:
-                    del lane[index]
-                    raise ActorStopped
+            try:
+                lane.remove(envelope)
+            except ValueError:
+                return
+        raise ActorStopped
 
-    def _admit_blocked(self) -> None:
-        with self._lock:
-            if self._space is not None:
-                self._space.notify()
-
-    def _make_room(self) -> Envelope | None:
+    def _make_room(self, patience_s: float | None) -> Envelope | None:
         """Apply the overflow policy at the bound."""
         match self._spec.overflow:
             case Overflow.KEEP_NEWEST:
-                self.superseded += 1
                 try:
-                    return self._queue.popleft()
+                    displaced = self._queue.popleft()
                 except IndexError:
                     return None
+                self.superseded += 1
+                return displaced
             case Overflow.BLOCK:
-                if self._wait_for_space():
+                limit_s = self._spec.block_timeout_s
+                if patience_s is not None:
+                    limit_s = min(limit_s, patience_s)
+                if self._wait_for_space(limit_s):
                     return None
             case Overflow.REFUSE:
                 pass
         self.refused += 1
-        msg = f"the mailbox holds {self._spec.capacity} messages already"
+        msg = f"the mailbox holds {self._capacity} messages already"
         raise MailboxFull(msg)
 
-    def _wait_for_space(self) -> bool:
+    def _wait_for_space(self, limit_s: float) -> bool:
+        """The simulation replaces this by turning its scheduler."""
+        if threading.get_ident() == self._reader:
+            # Who waits for himself waits in vain.
+            return False
         with self._lock:
-            if self._space is None:
-                self._space = threading.Condition(self._lock)
             self._blocked += 1
             try:
-                has_space = self._await_space(self._space, self._spec.block_timeout_s)
+                has_space = self._space.wait_for(self._has_space, limit_s)
             finally:
                 self._blocked -= 1
         if not self._open:
@@ -217,8 +247,4 @@ class Mailbox:
         return has_space
 
     def _has_space(self) -> bool:
-        return not self._open or len(self._queue) < self._spec.capacity
-
-    def _await_space(self, space: threading.Condition, timeout_s: float) -> bool:
-        """Wait with the lock given up; the simulation replaces this by turning its scheduler."""
-        return space.wait_for(self._has_space, timeout_s)
+        return not self._open or len(self._queue) < self._capacity

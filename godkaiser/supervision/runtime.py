@@ -16,16 +16,17 @@ import pykka
 
 from godkaiser.supervision.events import Step
 from godkaiser.supervision.mailbox import Mailbox
+from godkaiser.supervision.reply import Reply
 from godkaiser.supervision.timers import Timer, TimerThread
 
 if TYPE_CHECKING:
-    from godkaiser.supervision.cell import Cell
+    from godkaiser.supervision.incarnation import Incarnation
     from godkaiser.supervision.spec import MailboxSpec
     from godkaiser.supervision.system import ActorSystem
 
 
 class Runtime(Protocol):
-    """What an actor system needs of the world."""
+    """What an actor system needs of the world. `random` is in [0, 1), times are in seconds."""
 
     def bind(self, system: ActorSystem) -> None: ...
     def start(self) -> None: ...
@@ -34,11 +35,12 @@ class Runtime(Protocol):
     def monotonic(self) -> float: ...
     def random(self) -> float: ...
     def pause(self, seconds: float) -> None: ...
-    def new_mailbox(self, spec: MailboxSpec, cell: Cell) -> Mailbox: ...
-    def new_future(self) -> pykka.Future[Any]: ...
-    def spawn(self, cell: Cell, incarnation: int) -> None: ...
+    def await_event(self, event: threading.Event, timeout_s: float) -> bool: ...
+    def new_mailbox(self, spec: MailboxSpec) -> Mailbox: ...
+    def new_reply(self) -> pykka.Future[Any]: ...
+    def spawn(self, life: Incarnation) -> None: ...
     def add_timer(self, timer: Timer) -> None: ...
-    def stack_of(self, cell: Cell) -> str: ...
+    def stack_of(self, life: Incarnation) -> str: ...
 
 
 def _tolerant(signal: threading.Lock) -> Callable[[], None]:
@@ -54,10 +56,6 @@ def _tolerant(signal: threading.Lock) -> Callable[[], None]:
     return wake
 
 
-def _no_reader_yet() -> None:
-    """Wake nobody: the first reader looks before it waits."""
-
-
 class ThreadedRuntime:
     """One daemon thread an actor, as Pykka's ThreadingActor has it.
 
@@ -69,7 +67,6 @@ class ThreadedRuntime:
         self._random = random.Random(seed)
         self._timers = TimerThread(time.monotonic)
         self._stall_check_s = stall_check_s
-        self._stalled: dict[str, float] = {}
         self._system: ActorSystem | None = None
         self.now = time.time
         self.monotonic = time.monotonic
@@ -86,64 +83,71 @@ class ThreadedRuntime:
     def stop(self) -> None:
         self._timers.stop()
 
-    def new_mailbox(self, spec: MailboxSpec, cell: Cell) -> Mailbox:
-        return Mailbox(spec, _no_reader_yet)
+    def await_event(self, event: threading.Event, timeout_s: float) -> bool:
+        return event.wait(timeout_s)
 
-    def new_future(self) -> pykka.Future[Any]:
-        return pykka.ThreadingFuture()
+    def new_mailbox(self, spec: MailboxSpec) -> Mailbox:
+        return Mailbox(spec)
+
+    def new_reply(self) -> pykka.Future[Any]:
+        return Reply()
 
     def add_timer(self, timer: Timer) -> None:
         self._timers.add(timer)
 
-    def spawn(self, cell: Cell, incarnation: int) -> None:
-        thread = threading.Thread(
-            target=self._run, args=(cell, incarnation), name=cell.path, daemon=True
-        )
+    def spawn(self, life: Incarnation) -> None:
+        """Raises RuntimeError when the machine has no thread to give."""
+        thread = threading.Thread(target=_run, args=(life,), name=life.cell.path, daemon=True)
         thread.start()
 
-    def _run(self, cell: Cell, incarnation: int) -> None:
-        signal = threading.Lock()
-        signal.acquire()
-        mailbox = cell.mailbox
-        mailbox.attach(_tolerant(signal))
-        cell.thread_id = threading.get_ident()
-        cell.system.asking.enter(cell)
-        actor = cell.begin(incarnation)
-        if actor is None:
-            return
-        take = mailbox.take
-        handle = cell.handle_envelope
-        wait = signal.acquire
-        while True:
-            envelope = take()
-            if envelope is None:
-                wait()
-            elif not handle(actor, incarnation, envelope):
-                return
-
-    def stack_of(self, cell: Cell) -> str:
+    def stack_of(self, life: Incarnation) -> str:
         """The stack of the thread that runs the actor now; "" when it runs none."""
-        frame = sys._current_frames().get(cell.thread_id or 0)
+        frame = sys._current_frames().get(life.thread_id or 0)
         return "" if frame is None else "".join(traceback.format_stack(frame))
 
     # ---- the stall detector
 
     def _schedule_stall_check(self) -> None:
         due = self.monotonic() + self._stall_check_s
-        self._timers.add(Timer(due, 0, None, self._check_for_stalls))
+        self._timers.add(Timer(due, None, self._check_for_stalls))
 
     def _check_for_stalls(self, _timer: Timer) -> None:
+        self._schedule_stall_check()
         if self._system is None:
             return
         now = self.monotonic()
         for cell in self._system.cells():
-            envelope = cell.current
-            since = cell.current_since
+            life = cell.life
+            if life is None:
+                continue
+            envelope, since = life.current, life.current_since
             if envelope is None or now - since < cell.spec.stall_after_s:
                 continue
-            if self._stalled.get(cell.path) == since:
+            if life.stalled_since == since:
                 continue
-            self._stalled[cell.path] = since
+            life.stalled_since = since
             detail = f"has held {type(envelope.message).__name__} for {now - since:.1f} s"
-            cell.emit(Step.STALLED, detail=detail, trace=self.stack_of(cell))
-        self._schedule_stall_check()
+            cell.emit(Step.STALLED, detail=detail, trace=self.stack_of(life))
+
+
+def _run(life: Incarnation) -> None:
+    signal = threading.Lock()
+    signal.acquire()
+    cell = life.cell
+    if not cell.attach(life, _tolerant(signal)):
+        return
+    cell.system.asking.enter(cell)
+    if not life.begin():
+        return
+    take = cell.mailbox.take
+    handle = life.handle
+    wait = signal.acquire
+    while True:
+        envelope = take()
+        if envelope is not None:
+            if not handle(envelope):
+                return
+        else:
+            wait()
+            if cell.life is not life:
+                return

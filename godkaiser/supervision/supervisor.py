@@ -7,12 +7,14 @@ It never waits: each step (child ready, child gone, delay over) is a message, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from godkaiser.supervision.actor import Actor
-from godkaiser.supervision.cell import ActorState, Cell
+from godkaiser.supervision.cell import Cell
+from godkaiser.supervision.children import Child, Children
 from godkaiser.supervision.errors import (
+    ActorStopped,
     ChildExists,
     RestartIntensityExceeded,
     StartTimeout,
@@ -28,17 +30,19 @@ from godkaiser.supervision.strategy import (
     wants_restart,
 )
 from godkaiser.supervision.system_messages import (
+    BackoffOver,
     ChildExited,
     ChildReady,
-    Reconcile,
     RestartChild,
     StartChild,
     StartOverdue,
     StopChild,
     StopOverdue,
+    SystemMessage,
 )
 
 if TYPE_CHECKING:
+    from godkaiser.supervision.handle import Handle
     from godkaiser.supervision.system import ActorSystem
 
 NEVER = float("inf")
@@ -67,42 +71,10 @@ def supervisor(
     )
 
 
-class _Child:
-    """What the supervisor knows and wants of one child."""
-
-    __slots__ = (
-        "attempt",
-        "cell",
-        "must_stop",
-        "not_before",
-        "spec",
-        "stop_sent",
-        "wanted",
-        "was_ready",
-    )
-
-    def __init__(self, spec: ChildSpec, cell: Cell) -> None:
-        self.spec = spec
-        self.cell = cell
-        self.wanted = True
-        self.must_stop = False
-        self.stop_sent = False
-        self.was_ready = False
-        self.attempt = 0
-        self.not_before = 0.0
-
-    @property
-    def up(self) -> bool:
-        return self.cell.live != 0
-
-    @property
-    def running(self) -> bool:
-        return self.cell.state is ActorState.RUNNING
-
-
 class Supervisor(Actor):
     """Children given at creation start in order, each when the one before is ready. Children added
-    later (`StartChild`) do not wait for each other, so thousands start at once.
+    later (`StartChild`) do not wait for each other, so thousands start at once; they are known to
+    the successor of a supervisor that crashed.
     """
 
     refusals = (SupervisionError,)
@@ -120,24 +92,19 @@ class Supervisor(Actor):
         self._strategy = strategy
         self._intensity = intensity
         self._backoff = backoff
-        self._children: dict[str, _Child] = {}
-        self._static = frozenset(spec.name for spec in children)
+        self._children = Children()
         self._restarts: tuple[float, ...] = ()
         self._terminating = False
         self._failure: BaseException | None = None
         self._announced = False
 
     def on_start(self) -> None:
-        me = self._own_cell()
+        static = {spec.name for spec in self._specs}
         for spec in self._specs:
-            self._adopt(spec)
-        for cell in self._system.children_of(me):
-            if cell.name not in self._children:
-                # A dynamic child of the supervisor that crashed before this one.
-                self._children[cell.name] = _Child(cell.spec, cell)
-        for child in self._children.values():
-            # Children of a crashed supervisor are stopped before they start afresh under this one.
-            child.must_stop = child.up
+            self._take_in(spec, static=True)
+        for cell in self._system.children_of(self._own_cell()):
+            if cell.name not in static:
+                self._inherit(cell)
         self._reconcile()
 
     def on_receive(self, message: Any) -> Any:
@@ -147,6 +114,8 @@ class Supervisor(Actor):
                 self._child_ready(name, incarnation)
             case ChildExited(name, incarnation, error):
                 self._child_exited(name, incarnation, error)
+            case BackoffOver(name):
+                self._backoff_over(name)
             case StartOverdue(name, incarnation):
                 self._start_overdue(name, incarnation)
             case StopOverdue(name, incarnation):
@@ -157,8 +126,6 @@ class Supervisor(Actor):
                 reply = self._stop_child(name)
             case RestartChild(name, spec):
                 reply = self._restart_child(name, spec)
-            case Reconcile():
-                pass
             case _:
                 return self.context.unhandled(message)
         self._reconcile()
@@ -173,33 +140,47 @@ class Supervisor(Actor):
 
     def _child_ready(self, name: str, incarnation: int) -> None:
         child = self._children.get(name)
-        if child is None or child.cell.live != incarnation:
+        if child is None or not child.up or child.incarnation != incarnation:
             return
-        child.was_ready = True
+        child.ready = child.was_ready = True
         self.context.cancel(("start", name))
 
     def _child_exited(self, name: str, incarnation: int, error: BaseException | None) -> None:
         child = self._children.get(name)
-        if child is None or child.cell.incarnation != incarnation or child.up:
+        if child is None or not child.up or child.incarnation != incarnation:
             return
         self._exited(child, error)
 
-    def _exited(self, child: _Child, error: BaseException | None) -> None:
-        name = child.spec.name
-        self.context.cancel(("start", name))
-        self.context.cancel(("stop", name))
-        child.stop_sent = False
-        if child.must_stop:
-            child.must_stop = False
-            return
+    def _exited(self, child: Child, error: BaseException | None) -> None:
+        self.context.cancel(("start", child.name))
+        self.context.cancel(("stop", child.name))
+        was_told_to = child.must_stop
+        was_ready = child.ready
+        self._children.ended(child)
         if self._terminating:
             return
-        if not wants_restart(child.spec.restart, crashed=error is not None):
-            child.wanted = False
-            return
-        self._plan_restart(child, error)
+        if was_told_to:
+            if child.wanted:
+                self._children.mark_start(child)
+            else:
+                self._drop(child)
+        elif wants_restart(child.spec.restart, crashed=error is not None):
+            self._plan_restart(child, error, was_ready=was_ready)
+        else:
+            self._finish(child)
 
-    def _plan_restart(self, child: _Child, error: BaseException | None) -> None:
+    def _finish(self, child: Child) -> None:
+        """It ended and needs no restart. One of a group stays known: the group may restart."""
+        temporary = child.spec.restart is Restart.TEMPORARY
+        child.wanted = False
+        if temporary or not child.static or self._strategy is Strategy.ONE_FOR_ONE:
+            self._drop(child)
+
+    def _drop(self, child: Child) -> None:
+        self._children.remove(child)
+        child.cell.forget()
+
+    def _plan_restart(self, child: Child, error: BaseException | None, *, was_ready: bool) -> None:
         now = self.context.monotonic()
         admitted = admit_restart(self._restarts, now, self._intensity)
         if isinstance(admitted, Escalate):
@@ -213,67 +194,78 @@ class Supervisor(Actor):
             self._terminate(failure)
             return
         self._restarts = admitted
-        ran_s = self._system.runtime.now() - (child.cell.started_at or 0.0)
-        if child.was_ready and ran_s >= self._backoff.healthy_after_s:
+        if was_ready and now - child.up_since >= self._backoff.healthy_after_s:
             child.attempt = 0
         child.attempt += 1
         delay_s = backoff_delay(self._backoff, child.attempt, self.context.random())
-        child.not_before = now + delay_s
         child.cell.emit(Step.RESTARTING, delay_s=delay_s, detail=f"in {delay_s:.3f} s")
         if delay_s > 0:
-            self.context.schedule(delay_s, Reconcile(), key=("backoff", child.spec.name))
-        for sibling in affected(self._strategy, tuple(self._children), child.spec.name):
-            other = self._children[sibling]
-            if other is not child and other.up:
-                other.must_stop = True
+            child.not_before = now + delay_s
+            self._later(delay_s, BackoffOver(child.name), ("backoff", child.name))
+        else:
+            self._children.mark_start(child)
+        self._take_siblings_down(child)
+
+    def _take_siblings_down(self, failed: Child) -> None:
+        for name in affected(self._strategy, self._children.names, failed.name):
+            sibling = self._children.get(name)
+            if sibling is None or sibling is failed:
+                continue
+            if sibling.spec.restart is Restart.TEMPORARY:
+                sibling.unwant()
+            elif not sibling.up and not sibling.wanted:
+                sibling.want()
+            self._children.mark_stop(sibling)
+
+    def _backoff_over(self, name: str) -> None:
+        child = self._children.get(name)
+        if child is not None and not child.up:
+            child.not_before = 0.0
+            self._children.mark_start(child)
 
     def _start_overdue(self, name: str, incarnation: int) -> None:
         child = self._children.get(name)
-        if child is None or child.cell.live != incarnation or child.running:
+        if child is None or not child.up or child.incarnation != incarnation or child.ready:
             return
-        limit_s = child.spec.start_timeout_s
-        detail = f"not ready after {limit_s} s; its thread is given up"
-        child.cell.emit(Step.STUCK, detail=detail, trace=self._stack_of(child))
-        if child.cell.abandon(incarnation):
-            self._exited(child, StartTimeout(f"{child.cell.path}: {detail}"))
+        why = f"was not ready {child.spec.start_timeout_s} s after its start"
+        if child.cell.abandon(incarnation, why):
+            self._exited(child, StartTimeout(f"{child.cell.path} {why}"))
 
     def _stop_overdue(self, name: str, incarnation: int) -> None:
         child = self._children.get(name)
-        if child is None or child.cell.live != incarnation:
+        if child is None or not child.up or child.incarnation != incarnation:
             return
-        detail = (
-            f"did not stop within {child.spec.shutdown_timeout_s} s; its thread is given up and"
-            " ends when the call that holds it returns"
-        )
-        child.cell.emit(Step.STUCK, detail=detail, trace=self._stack_of(child))
-        if child.cell.abandon(incarnation):
+        why = f"did not stop within {child.spec.shutdown_timeout_s} s"
+        if child.cell.abandon(incarnation, why):
             self._exited(child, None)
-
-    def _stack_of(self, child: _Child) -> str:
-        return self._system.runtime.stack_of(child.cell)
 
     # ---- what somebody wants
 
-    def _start_child(self, spec: ChildSpec) -> Any:
-        present = self._children.get(spec.name)
+    def _start_child(self, spec: ChildSpec) -> Handle:
         if self._terminating:
             msg = f"{self.context.path} is stopping and starts nothing more"
+            raise ActorStopped(msg)
+        child = self._children.get(spec.name)
+        if child is None:
+            return self._take_in(spec, static=False).cell.handle
+        if child.wanted:
+            msg = f"{child.cell.path} is supervised already"
             raise ChildExists(msg)
-        if present is not None and present.wanted:
-            msg = f"{present.cell.path} is supervised already"
-            raise ChildExists(msg)
-        if present is not None and (present.up or present.must_stop):
-            present.wanted = True
-            present.spec = present.cell.spec = spec
-            return present.cell.handle
-        return self._adopt(spec).cell.handle
+        child.respec(spec)
+        child.want()
+        self._children.mark_start(child)
+        return child.cell.handle
 
     def _stop_child(self, name: str) -> bool:
         child = self._children.get(name)
         if child is None:
             return False
-        child.wanted = False
-        child.must_stop = child.up
+        child.unwant()
+        self.context.cancel(("backoff", name))
+        if child.up:
+            self._children.mark_stop(child)
+        else:
+            self._drop(child)
         return True
 
     def _restart_child(self, name: str, spec: ChildSpec | None) -> bool:
@@ -281,116 +273,99 @@ class Supervisor(Actor):
         if child is None:
             return False
         if spec is not None:
-            child.spec = child.cell.spec = spec
-        child.wanted = True
-        child.must_stop = child.up
-        child.attempt = 0
-        child.not_before = 0.0
+            child.respec(spec)
+        self.context.cancel(("backoff", name))
+        child.want()
+        self._children.mark_stop(child)
+        self._children.mark_start(child)
         return True
 
-    def _adopt(self, spec: ChildSpec) -> _Child:
-        cell = self._system.cell_for(self._own_cell(), spec)
-        child = _Child(spec, cell)
-        self._children[spec.name] = child
+    def _terminate(self, failure: BaseException | None) -> None:
+        if self._terminating:
+            return
+        self._terminating = True
+        self._failure = failure
+        for child in self._children:
+            self._children.mark_stop(child)
+
+    # ---- whom it knows
+
+    def _take_in(self, spec: ChildSpec, *, static: bool) -> Child:
+        child = Child(spec, self._system.cell_for(self._own_cell(), spec), static=static)
+        child.want()
+        self._children.add(child)
+        # What a crashed predecessor left running is stopped, to start afresh under this one.
+        self._children.mark_stop(child)
+        self._children.mark_start(child)
         return child
 
-    def _terminate(self, failure: BaseException | None) -> None:
-        if not self._terminating:
-            self._terminating = True
-            self._failure = failure
-        for child in self._children.values():
-            child.must_stop = child.up
+    def _inherit(self, cell: Cell) -> None:
+        """A dynamic child of the supervisor that crashed before this one."""
+        needless = cell.spec.restart is Restart.TEMPORARY or (
+            cell.completed and not wants_restart(cell.spec.restart, crashed=False)
+        )
+        if cell.wanted and not needless:
+            self._take_in(cell.spec, static=False)
+            return
+        child = Child(cell.spec, cell, static=False)
+        child.unwant()
+        self._children.add(child)
+        if child.up:
+            self._children.mark_stop(child)
+        else:
+            self._drop(child)
 
     # ---- bringing the children to what is wanted
 
     def _reconcile(self) -> None:
-        self._stop_what_must()
-        self._forget_unwanted()
+        in_groups = self._terminating or self._strategy is not Strategy.ONE_FOR_ONE
+        for child in self._children.next_to_stop(in_groups=in_groups):
+            self._send_stop(child)
         if self._terminating:
-            if not any(child.up for child in self._children.values()):
-                for child in tuple(self._children.values()):
-                    child.cell.end_for_good()
-                self._children.clear()
+            if self._children.up == 0:
+                for child in self._children:
+                    self._drop(child)
                 self.context.exit(self._failure)
             return
-        self._start_what_may()
+        if not (in_groups and self._children.stopping):
+            independent = self._strategy is Strategy.ONE_FOR_ONE
+            now = self.context.monotonic()
+            for child in self._children.next_to_start(now, independent=independent):
+                self._start(child)
         if not self._announced and self._all_settled():
             self._announced = True
             self.context.declare_ready()
 
-    def _stop_what_must(self) -> None:
-        """In reverse start order, each when those after it are gone; dynamic ones all at once."""
-        for child in reversed(tuple(self._children.values())):
-            if not child.must_stop:
-                continue
-            if not child.up:
-                # It ended by itself; its last word is still on the way and changes nothing.
-                child.must_stop = False
-                continue
-            if not child.stop_sent:
-                child.stop_sent = True
-                self._send_stop(child)
-            if child.spec.name in self._static:
-                return
-
-    def _send_stop(self, child: _Child) -> None:
+    def _send_stop(self, child: Child) -> None:
+        child.stop_sent = True
         child.cell.emit(Step.STOPPING)
-        self.context.cancel(("start", child.spec.name))
-        self.context.cancel(("backoff", child.spec.name))
-        self.context.schedule(
-            child.spec.shutdown_timeout_s,
-            StopOverdue(child.spec.name, child.cell.live),
-            key=("stop", child.spec.name),
-        )
-        self._system.send_stop(child.cell)
+        self.context.cancel(("start", child.name))
+        overdue = StopOverdue(child.name, child.incarnation)
+        self._later(child.spec.shutdown_timeout_s, overdue, ("stop", child.name))
+        child.cell.send_stop()
 
-    def _forget_unwanted(self) -> None:
-        gone = [c for c in self._children.values() if not c.wanted and not c.up]
-        for child in gone:
-            if self._strategy is Strategy.ONE_FOR_ONE or child.spec.name not in self._static:
-                del self._children[child.spec.name]
-                child.cell.end_for_good()
-
-    def _start_what_may(self) -> None:
-        if any(child.must_stop for child in self._children.values()) and (
-            self._strategy is not Strategy.ONE_FOR_ONE
-        ):
-            return
-        now = self.context.monotonic()
-        blocked = False
-        for child in self._children.values():
-            in_order = child.spec.name in self._static
-            if (
-                child.wanted
-                and not child.up
-                and not child.must_stop
-                and child.not_before <= now
-                and not (blocked and in_order)
-            ):
-                self._start(child)
-            if in_order and child.wanted and not self._lets_successors_start(child):
-                blocked = True
-
-    def _lets_successors_start(self, child: _Child) -> bool:
-        if child.running:
-            return True
-        return child.was_ready and self._strategy is Strategy.ONE_FOR_ONE
-
-    def _start(self, child: _Child) -> None:
-        incarnation = child.cell.prepare_incarnation()
+    def _start(self, child: Child) -> None:
+        life = child.cell.next_life()
+        child.incarnation = life.number
+        child.up_since = self.context.monotonic()
+        self._children.started(child)
         limit_s = child.spec.start_timeout_s
         if limit_s != NEVER:
-            self.context.schedule(
-                limit_s, StartOverdue(child.spec.name, incarnation), key=("start", child.spec.name)
-            )
-        self._system.runtime.spawn(child.cell, incarnation)
+            self._later(limit_s, StartOverdue(child.name, life.number), ("start", child.name))
+        try:
+            self._system.runtime.spawn(life)
+        except RuntimeError as error:
+            # The machine has no thread to give: like a crash at the start, with backoff.
+            life.crash(error)
 
     def _all_settled(self) -> bool:
-        return all(
-            child.running or not child.wanted
-            for name, child in self._children.items()
-            if name in self._static
-        )
+        return all(child.ready or not child.wanted for child in self._children.static)
+
+    def _later(self, delay_s: float, message: SystemMessage, key: Hashable) -> None:
+        # Not bounded as the timers of other actors are: each child has at most three.
+        life = self._own_cell().life
+        if life is not None:
+            life.schedule(delay_s, message, key, bounded=False)
 
     @property
     def _system(self) -> ActorSystem:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from godkaiser.supervision.asking import Asking
-from godkaiser.supervision.cell import ActorState, Cell
+from godkaiser.supervision.cell import Cell
 from godkaiser.supervision.dead_letters import DeadLetters
-from godkaiser.supervision.errors import RestartIntensityExceeded, UnknownPath
+from godkaiser.supervision.errors import UnknownPath
 from godkaiser.supervision.events import EventLog, Step
 from godkaiser.supervision.groups import Groups
-from godkaiser.supervision.system_messages import Crash, Stop
 
 if TYPE_CHECKING:
     from godkaiser.supervision.handle import Handle
@@ -67,20 +66,18 @@ class ActorSystem:
         """Start the tree; `ready` is set when every static child is ready."""
         self.runtime.start()
         self.events.subscribe(self._watch_root)
-        incarnation = self._root.prepare_incarnation()
-        self.runtime.spawn(self._root, incarnation)
+        self.runtime.spawn(self._root.next_life())
 
     def request_stop(self) -> None:
         """Begin the ordered stop; `terminated` is set when it is done."""
-        if self._root.live:
-            self.send_stop(self._root)
-        else:
-            self.terminated.set()
+        if self._root.life is None and not self.terminated.is_set():
+            self._root.forget()
+        self._root.send_stop()
 
     def stop(self, timeout_s: float = 60.0) -> bool:
         """Stop in order and wait; False when it took longer than `timeout_s`."""
         self.request_stop()
-        done = self.terminated.wait(timeout_s)
+        done = self.runtime.await_event(self.terminated, timeout_s)
         self.runtime.stop()
         return done
 
@@ -133,7 +130,7 @@ class ActorSystem:
         """The paths of the children of `path`, in the order of their first start."""
         return [cell.path for cell in self._children.get(path, {}).copy().values()]
 
-    def watch(self, path: str, watcher: Handle) -> None:
+    def watch(self, path: str, watcher: Cell) -> None:
         cell = self._cells.get(path)
         if cell is None:
             raise UnknownPath(path)
@@ -160,7 +157,9 @@ class ActorSystem:
 
     def _info(self, cell: Cell) -> ActorInfo:
         now = self.runtime.monotonic()
-        oldest = cell.mailbox.oldest()
+        waiting_since = cell.mailbox.waiting_since()
+        life = cell.life
+        busy = life is not None and life.current is not None
         return ActorInfo(
             path=cell.path,
             kind=cell.kind,
@@ -172,8 +171,8 @@ class ActorSystem:
             mailbox_high_water=cell.mailbox.high_water,
             mailbox_capacity=cell.mailbox.capacity,
             mailbox_refused=cell.mailbox.refused,
-            oldest_age_s=0.0 if oldest is None else max(now - oldest.enqueued_at, 0.0),
-            busy_s=max(now - cell.current_since, 0.0) if cell.current is not None else 0.0,
+            oldest_age_s=0.0 if waiting_since is None else max(now - waiting_since, 0.0),
+            busy_s=max(now - life.current_since, 0.0) if life is not None and busy else 0.0,
             started_at=cell.started_at,
             last_error=cell.last_error,
             last_error_at=cell.last_error_at,
@@ -183,14 +182,14 @@ class ActorSystem:
         """Whether the root supervisor is up and nothing has waited long for it (a watchdog)."""
         info = self._info(self._root)
         waited_s = max(info.oldest_age_s, info.busy_s)
-        return bool(self._root.live) and waited_s < within_s
+        return self._root.life is not None and waited_s < within_s
 
     def crash(self, path: str, detail: str = "crash on request") -> None:
         """Make the actor at `path` crash, so that its supervisor restarts it."""
         cell = self._cells.get(path)
         if cell is None:
             raise UnknownPath(path)
-        cell.tell_system(Crash(detail))
+        cell.send_crash(detail)
 
     def resend(self, letter_id: int) -> None:
         """Send a dead letter again to where it was meant for.
@@ -226,7 +225,7 @@ class ActorSystem:
         path = f"{'' if parent.path == '/' else parent.path}/{spec.name}"
         with self._registry:
             cell = self._cells.get(path)
-            if cell is not None and cell.state is not ActorState.STOPPED:
+            if cell is not None and cell.parent is parent and not cell.over:
                 cell.spec = spec
                 return cell
             cell = Cell(self, path, spec, parent)
@@ -242,18 +241,16 @@ class ActorSystem:
                 if cell.parent is not None:
                     self._children.get(cell.parent.path, {}).pop(cell.name, None)
                 self._children.pop(cell.path, None)
+            nobody_left = not self._cells
+        if nobody_left:
+            self.terminated.set()
 
-    def send_stop(self, cell: Cell) -> None:
-        cell.tell_system(Stop())
-
-    def incarnation_ended(self, cell: Cell, incarnation: int, error: BaseException | None) -> None:
+    def incarnation_ended(self, cell: Cell, error: BaseException | None) -> None:
         """Called once for each end of an incarnation, in its thread."""
-        if error is not None and not isinstance(error, RestartIntensityExceeded):
-            # Children are linked to their supervisor: a crashed one takes them down.
-            for child in self.children_of(cell):
-                if child.live:
-                    self.send_stop(child)
         if cell is self._root:
             self.failure = error
-            self._root.end_for_good()
-            self.terminated.set()
+            cell.forget()
+        elif error is not None:
+            # Children are linked to their supervisor: a crashed one takes them down.
+            for child in self.children_of(cell):
+                child.send_stop()

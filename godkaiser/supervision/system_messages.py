@@ -14,12 +14,15 @@ class SystemMessage(msgspec.Struct, frozen=True):
 
 
 class Stop(SystemMessage, frozen=True):
-    """To any actor: finish, after the message in hand."""
+    """To one incarnation, and not to its successor: finish, after the message in hand."""
+
+    incarnation: int
 
 
 class Crash(SystemMessage, frozen=True):
-    """To any actor: fail, as if the message in hand had raised (tests, administrators)."""
+    """To one incarnation: fail, as if the message in hand had raised (tests, administrators)."""
 
+    incarnation: int
     detail: str = "crash on request"
 
 
@@ -36,8 +39,10 @@ class ChildExited(SystemMessage, frozen=True):
     error: Any = None
 
 
-class Reconcile(SystemMessage, frozen=True):
-    """A supervisor's word to itself: a backoff or a deadline is over."""
+class BackoffOver(SystemMessage, frozen=True):
+    """A supervisor's word to itself: the child may be started."""
+
+    name: str
 
 
 class StartOverdue(SystemMessage, frozen=True):
@@ -51,13 +56,19 @@ class StopOverdue(SystemMessage, frozen=True):
 
 
 class StartChild(SystemMessage, frozen=True):
-    """Ask a supervisor. Reply: the Handle, valid at once. Refusal: ChildExists."""
+    """Ask a supervisor. Reply: the Handle, valid at once. Refusals: ChildExists; ActorStopped when
+    the supervisor itself is stopping.
+
+    A child of that name that was to stop and has not stopped yet gets a successor by this spec.
+    """
 
     spec: ChildSpec
 
 
 class StopChild(SystemMessage, frozen=True):
-    """Ask a supervisor: end a child for good and forget it. Reply: whether there was one."""
+    """Ask a supervisor: end a child for good and forget it. Reply, before it has ended: whether there
+    was one.
+    """
 
     name: str
 

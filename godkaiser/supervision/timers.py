@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Hashable
 
+logger = logging.getLogger("godkaiser.supervision")
+
+SWEEP_FROM = 1024
+"""Timers in the queue before cancelled ones are looked for."""
+
 
 class Timer:
-    """One pending message; `cancelled` also stops one that is in the mailbox already."""
+    """One pending message; `cancelled` also stops one that is in the mailbox already.
 
-    __slots__ = ("cancelled", "due", "fire", "incarnation", "key")
+    `due` is in monotonic seconds.
+    """
 
-    def __init__(
-        self,
-        due: float,
-        incarnation: int,
-        key: Hashable | None,
-        fire: Callable[[Timer], None],
-    ) -> None:
+    __slots__ = ("cancelled", "due", "fire", "key")
+
+    def __init__(self, due: float, key: Hashable | None, fire: Callable[[Timer], object]) -> None:
         self.due = due
-        self.incarnation = incarnation
         self.key = key
         self.fire = fire
         self.cancelled = False
@@ -33,12 +35,21 @@ class TimerQueue:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
+        self._sweep_at = SWEEP_FROM
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def add(self, timer: Timer) -> None:
+        if len(self._heap) >= self._sweep_at:
+            self._sweep()
         heapq.heappush(self._heap, (timer.due, next(self._order), timer))
+
+    def _sweep(self) -> None:
+        """Drop the cancelled ones: a timeout that each message renews would fill the memory."""
+        self._heap = [entry for entry in self._heap if not entry[2].cancelled]
+        heapq.heapify(self._heap)
+        self._sweep_at = max(SWEEP_FROM, 2 * len(self._heap))
 
     def next_due(self) -> float | None:
         while self._heap and self._heap[0][2].cancelled:
@@ -100,4 +111,8 @@ class TimerThread:
                     continue
                 due = self._queue.pop_due(self._clock())
             for timer in due:
-                timer.fire(timer)
+                try:
+                    timer.fire(timer)
+                except Exception:
+                    # One timer must not end all others.
+                    logger.exception("a timer failed")
