@@ -22,6 +22,7 @@ from godkaiser.supervision.errors import (
 from godkaiser.supervision.events import EventLog, LifeEvent, Step
 from godkaiser.supervision.handle import Handle
 from godkaiser.supervision.runtime import Runtime, ThreadedRuntime
+from godkaiser.supervision.simulation import Chances, SimulatedCrash, SimulatedRuntime
 from godkaiser.supervision.spec import (
     Backoff,
     ChildSpec,
@@ -46,6 +47,7 @@ __all__ = [
     "AskCycle",
     "AskTimeout",
     "Backoff",
+    "Chances",
     "ChildExists",
     "ChildSpec",
     "DeadLetter",
@@ -64,6 +66,8 @@ __all__ = [
     "RestartChild",
     "RestartIntensityExceeded",
     "Runtime",
+    "SimulatedCrash",
+    "SimulatedRuntime",
     "StartChild",
     "Step",
     "StopChild",

@@ -115,7 +115,8 @@ class Incarnation:
                 self._stop(message)
             elif kind is Crash:
                 if message.incarnation == self.number:
-                    raise InjectedCrash(message.detail)
+                    self.crash(InjectedCrash(message.detail))
+                    return False
             else:
                 reply = self.receive(message)
                 if envelope.reply_to is not None:

@@ -4,12 +4,14 @@ virtual clock in `simulation.py`. Everything above this module is the same code 
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
@@ -68,6 +70,7 @@ class ThreadedRuntime:
         self._timers = TimerThread(time.monotonic)
         self._stall_check_s = stall_check_s
         self._system: ActorSystem | None = None
+        self._looking = threading.Lock()
         self.now = time.time
         self.monotonic = time.monotonic
         self.random = self._random.random
@@ -102,8 +105,21 @@ class ThreadedRuntime:
 
     def stack_of(self, life: Incarnation) -> str:
         """The stack of the thread that runs the actor now; "" when it runs none."""
-        frame = sys._current_frames().get(life.thread_id or 0)
+        frame = self._frames().get(life.thread_id or 0)
         return "" if frame is None else "".join(traceback.format_stack(frame))
+
+    def _frames(self) -> dict[int, FrameType]:
+        """CPython gh-106883: a garbage collection that begins within this call locks the
+        interpreter for good in the versions before it was fixed, so none may begin.
+        """
+        with self._looking:
+            collects = gc.isenabled()
+            gc.disable()
+            try:
+                return sys._current_frames()
+            finally:
+                if collects:
+                    gc.enable()
 
     # ---- the stall detector
 

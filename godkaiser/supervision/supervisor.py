@@ -73,8 +73,8 @@ def supervisor(
 
 class Supervisor(Actor):
     """Children given at creation start in order, each when the one before is ready. Children added
-    later (`StartChild`) do not wait for each other, so thousands start at once; they are known to
-    the successor of a supervisor that crashed.
+    later (`StartChild`) do not wait for each other, so thousands start at once. A successor of this
+    supervisor starts all of them again, and their handles and mailboxes last.
     """
 
     refusals = (SupervisionError,)
@@ -315,6 +315,15 @@ class Supervisor(Actor):
         else:
             self._drop(child)
 
+    def _leave(self) -> None:
+        """Exit. The children's mailboxes stay: a successor starts them again, and who forgets this
+        supervisor forgets them with it.
+        """
+        for child in self._children:
+            if not child.wanted:
+                self._drop(child)
+        self.context.exit(self._failure)
+
     # ---- bringing the children to what is wanted
 
     def _reconcile(self) -> None:
@@ -323,9 +332,7 @@ class Supervisor(Actor):
             self._send_stop(child)
         if self._terminating:
             if self._children.up == 0:
-                for child in self._children:
-                    self._drop(child)
-                self.context.exit(self._failure)
+                self._leave()
             return
         if not (in_groups and self._children.stopping):
             independent = self._strategy is Strategy.ONE_FOR_ONE
