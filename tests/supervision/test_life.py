@@ -191,7 +191,7 @@ def test_a_cancelled_timer_counts_for_nothing_also_when_its_message_waits_alread
 
 
 def test_the_number_of_timers_is_bounded():
-    system, runtime = simulated(root(diary("a"), **LENIENT))
+    system, _ = simulated(root(diary("a"), **LENIENT))
 
     def plan(actor: Diary) -> None:
         for n in range(TIMERS_PER_ACTOR):
