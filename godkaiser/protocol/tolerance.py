@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from godkaiser.protocol.inbound import SensorData
 from godkaiser.protocol.topics import Tail
 
 Fields = dict[str, Any]
@@ -41,6 +42,17 @@ def normalise(tail: Tail, fields: Fields) -> Fields:
         special(tidy)
     # A null is what a missing field looks like from tools.
     return {name: value for name, value in tidy.items() if value is not None}
+
+
+def is_tidy(message: SensorData) -> bool:
+    """Whether `normalise` would change nothing in it."""
+    kind, rom = message.sensor_type, message.onewire_address
+    return (
+        message.quality in _QUALITIES
+        and "Â" not in message.unit
+        and kind == kind.strip().lower()
+        and (not rom or (rom == rom.upper() and "-" not in rom and not rom.startswith("AUTO_")))
+    )
 
 
 def _number(text: str) -> int | float | str:
