@@ -11,6 +11,7 @@ not release either: the lease of the actuator bounds what a silent sensor can co
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time
 from enum import StrEnum
@@ -157,7 +158,7 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`actions` to take now; `released` are the OFFs among them that end an earlier firing."""
+    """`actions` to take now when it `fired`; `released` are the OFFs that end an earlier firing."""
 
     fired: bool
     actions: tuple[ActuatorAction, ...]
@@ -396,9 +397,9 @@ def evaluate(
     return Evaluation(combine(definition.logic_operator, truths), hysteresis, tuple(findings))
 
 
-def combine(operator: str, truths: list[Truth]) -> Truth:
+def combine(connective: str, truths: list[Truth]) -> Truth:
     """Kleene's three-valued logic; NOT is true when none of its conditions is."""
-    match operator:
+    match connective:
         case "AND":
             if Truth.FALSE in truths:
                 return Truth.FALSE
@@ -451,12 +452,12 @@ def _threshold(
 
 
 _COMPARE = {
-    ">": float.__gt__,
-    ">=": float.__ge__,
-    "<": float.__lt__,
-    "<=": float.__le__,
-    "==": float.__eq__,
-    "!=": float.__ne__,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
 }
 
 

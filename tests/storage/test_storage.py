@@ -1,0 +1,287 @@
+"""The store, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from godkaiser.domain.entities import (
+    ActuatorConfig,
+    ActuatorKey,
+    ActuatorType,
+    Approval,
+    DeviceRecord,
+    Quality,
+    Reading,
+    SensorConfig,
+    SensorKey,
+)
+from godkaiser.domain.rules import RuleDefinition, RuleMemory, Truth
+from godkaiser.errors import DatabaseUnavailable, StartupFailed
+from godkaiser.storage import accounts, audit, history, migrations, registry
+from godkaiser.storage.database import open_database
+from godkaiser.storage.readings import ReadingQuery, ReadingWriter, find_readings
+
+NOW = 1_767_096_000.0
+_numbers = itertools.count()
+KEY = SensorKey("ESP_A00001", 4, "ds18b20", "28FF641E8D3C0C79")
+
+
+def reading(n=0, *, key=KEY, at=None, content=None, **how):
+    return Reading(
+        key=key,
+        at=NOW + n if at is None else at,
+        received_at=NOW + n + 0.5,
+        raw=float(n),
+        value=n / 2,
+        unit="°C",
+        quality=Quality.GOOD,
+        content_key=n if content is None else content,
+        **how,
+    )
+
+
+# ---- readings
+
+
+def test_readings_come_back_newest_first_with_all_their_fields(database):
+    writer = ReadingWriter(database)
+    assert writer.write([reading(n) for n in range(10)]).stored == 10
+    found = find_readings(database, ReadingQuery(limit=3))
+    assert [r.timestamp for r in found] == [NOW + 9, NOW + 8, NOW + 7]
+    assert (found[0].esp_id, found[0].gpio, found[0].sensor_type) == ("ESP_A00001", 4, "ds18b20")
+    assert (found[0].raw, found[0].value, found[0].unit, found[0].quality) == (9, 4.5, "°C", "good")
+
+
+def test_a_redelivered_reading_makes_no_second_row_also_after_a_restart(database):
+    batch = [reading(n) for n in range(5)]
+    assert ReadingWriter(database).write(batch).stored == 5
+    again = ReadingWriter(database).write([*batch, reading(5), reading(5)])
+    assert (again.stored, again.duplicates) == (1, 6)
+    assert len(find_readings(database, ReadingQuery(limit=100))) == 6
+
+
+def test_equal_values_at_different_times_are_different_readings(database):
+    rows = [reading(0, at=NOW + n, content=n) for n in range(4)]
+    assert ReadingWriter(database).write(rows).stored == 4
+
+
+def test_without_clock_and_number_a_redelivery_is_told_by_its_flag(database):
+    writer = ReadingWriter(database)
+    first = reading(0, repeatable=True)
+    later = reading(0, at=NOW + 30, content=0, repeatable=True)
+    assert writer.write([first, later]).stored == 2, "the same words twice may be two measurements"
+    redelivered = reading(0, at=NOW + 60, content=0, repeatable=True, redelivered=True)
+    assert writer.write([redelivered]).stored == 0
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+@given(batches=st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6))
+def test_however_it_is_delivered_each_reading_is_stored_once(database, batches):
+    key = SensorKey(f"ESP_C{next(_numbers):05X}", 4, "ph")
+    writer = ReadingWriter(database)
+    for batch in batches:
+        writer.write([reading(n, key=key) for n in batch])
+    found = find_readings(database, ReadingQuery(esp_id=key.esp_id, limit=1000))
+    assert sorted(r.raw for r in found) == sorted({n for batch in batches for n in batch})
+
+
+def test_queries_choose_by_sensor_and_time(database):
+    other = SensorKey("ESP_A00002", 0, "sht31_temp", "68")
+    writer = ReadingWriter(database)
+    writer.write([reading(n) for n in range(10)] + [reading(n, key=other) for n in range(10)])
+    by_device = find_readings(database, ReadingQuery(esp_id="ESP_A00002", limit=100))
+    assert {r.sensor_type for r in by_device} == {"sht31_temp"} and len(by_device) == 10
+    window = ReadingQuery(esp_id="ESP_A00001", gpio=4, start=NOW + 3, end=NOW + 6, limit=100)
+    assert [r.timestamp - NOW for r in find_readings(database, window)] == [5, 4, 3]
+    assert find_readings(database, ReadingQuery(sensor_type="co2", limit=100)) == []
+
+
+def test_many_threads_may_use_the_database(database):
+    wrong = []
+
+    def work(who):
+        try:
+            key = SensorKey(f"ESP_B0000{who}", 4, "ph")
+            for n in range(10):
+                ReadingWriter(database).write([reading(n, key=key)])
+        except BaseException as error:
+            wrong.append(error)
+        finally:
+            database.close_thread()
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not wrong
+    assert len(find_readings(database, ReadingQuery(limit=1000))) == 60
+
+
+# ---- what is configured
+
+
+def test_what_is_configured_is_read_back_and_replaced(database):
+    device = DeviceRecord(device_id="ESP_A00001", name="Bench", approval=Approval.APPROVED)
+    registry.save_device(database, device)
+    registry.save_device(database, DeviceRecord(device_id="ESP_A00001", name="Bench one"))
+    assert [d.name for d in registry.load_devices(database)] == ["Bench one"]
+    sensor = SensorConfig(esp_id="ESP_A00001", gpio=4, sensor_type="ph", name="Tank")
+    registry.save_sensor(database, sensor)
+    registry.save_sensor(database, SensorConfig(esp_id="ESP_A00001", gpio=4, sensor_type="ph"))
+    assert [s.name for s in registry.load_sensors(database)] == [""]
+    actuator = ActuatorConfig(esp_id="ESP_A00001", gpio=25, actuator_type=ActuatorType.PUMP)
+    registry.save_actuator(database, actuator)
+    assert registry.load_actuators(database) == [actuator]
+
+
+def test_a_rule_and_its_memory(database):
+    definition = RuleDefinition(name="Vent", conditions=(), actions=())
+    stored = registry.insert_rule(database, definition, "user:admin", NOW)
+    assert registry.load_rules(database) == [stored]
+    changed = RuleDefinition(name="Vent more", conditions=(), actions=())
+    assert registry.update_rule(database, stored.rule_id, changed, "user:admin", NOW)
+    assert registry.load_rules(database)[0].version == 2
+    memory = RuleMemory(truth=Truth.TRUE, firing=True, last_fired=NOW, fired_count=3)
+    with database.transaction():
+        history.record_rule_memory(database, stored.rule_id, memory)
+        history.record_rule_memory(database, stored.rule_id, memory)
+    assert registry.load_rule_memories(database) == {stored.rule_id: memory}
+    assert registry.delete_rule(database, stored.rule_id)
+    assert not registry.delete_rule(database, stored.rule_id)
+    assert registry.load_rule_memories(database) == {}
+    assert not registry.update_rule(database, 999, changed, "user:admin", NOW)
+
+
+def test_the_runtime_of_an_actuator_outlives_the_gateway(database):
+    runtime = registry.Runtime(ActuatorKey("ESP_A00001", 25), 1.0, NOW, NOW + 60, "rule:4")
+    with database.transaction():
+        history.record_runtime(database, runtime)
+        history.record_runtime(database, runtime)
+    assert registry.load_runtimes(database) == {runtime.key: runtime}
+
+
+# ---- people
+
+
+def test_only_the_first_user_is_made_without_a_user(database):
+    assert accounts.add_first_user(database, "admin", "hash", "admin", NOW)
+    assert not accounts.add_first_user(database, "second", "hash", "admin", NOW)
+    assert accounts.find_user(database, "second") is None
+    assert accounts.find_user(database, "admin").role == "admin"
+    assert accounts.find_user(database, "' OR 1=1 --") is None
+
+
+def test_of_two_first_users_at_once_one_is_made(database):
+    made = []
+
+    def make(name):
+        made.append(accounts.add_first_user(database, name, "hash", "admin", NOW))
+        database.close_thread()
+
+    threads = [threading.Thread(target=make, args=(f"u{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(made) == [False, False, False, True]
+    assert accounts.count_users(database) == 1
+
+
+def test_a_refresh_token_is_used_once_and_a_second_use_voids_the_login(database):
+    accounts.start_family(database, "f", "admin", "one", NOW + 60)
+    assert accounts.rotate_family(database, "f", "one", "two", NOW + 60)
+    assert not accounts.rotate_family(database, "f", "one", "three", NOW + 60)
+    assert not accounts.rotate_family(database, "f", "two", "three", NOW + 60)
+
+
+def test_black_listed_tokens_are_kept_until_they_expire(database):
+    accounts.blacklist(database, "a", NOW + 60)
+    accounts.blacklist(database, "a", NOW + 60)
+    accounts.blacklist(database, "b", NOW - 60)
+    assert accounts.blacklisted_tokens(database, NOW) == {"a"}
+    assert accounts.purge_expired(database, NOW) == 1
+
+
+# ---- the audit trail
+
+
+def entry(n):
+    return audit.AuditEntry(at=NOW + n, who="user:admin", what=f"did {n}", details='{"n": 1.5}')
+
+
+def test_the_audit_chain_holds_and_shows_what_was_changed_or_taken_out(database):
+    audit.append_entries(database, [entry(n) for n in range(5)])
+    audit.append_entries(database, [entry(n) for n in range(5, 10)])
+    assert audit.verify(database) is None
+    assert [e.what for e in audit.newest(database, 2)] == ["did 9", "did 8"]
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE audit_log SET who = 'user:mallory' WHERE seq = 4")
+    assert audit.verify(database) == 4
+    with database.transaction() as cursor:
+        cursor.execute("DELETE FROM audit_log WHERE seq = 4")
+    assert audit.verify(database) == 5
+
+
+# ---- the schema and the link
+
+
+def test_migrations_run_once(database):
+    assert migrations.pending(database) == []
+    assert migrations.migrate(database) == []
+    assert migrations.version_of(database) == migrations.NEWEST
+
+
+def test_a_schema_from_the_future_is_refused_with_advice(database):
+    with database.transaction() as cursor:
+        cursor.execute("INSERT INTO schema_version (version, name) VALUES (999, 'later')")
+    with pytest.raises(StartupFailed, match="newer program"):
+        migrations.migrate(database)
+
+
+def test_a_failed_transaction_leaves_nothing(database):
+    writer = ReadingWriter(database)
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        writer.write([reading(1)])
+        raise ZeroDivisionError
+    assert find_readings(database, ReadingQuery(limit=10)) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_start(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("not a folder")
+    with pytest.raises(StartupFailed, match=str(blocker)):
+        open_database(f"sqlite:///{blocker}/x.db")
+
+
+def test_a_file_that_is_no_database_is_told_at_start(tmp_path):
+    wrong = tmp_path / "x.db"
+    wrong.write_bytes(b"this is not a database, but it is long enough to look like one" * 30)
+    with pytest.raises((StartupFailed, DatabaseUnavailable), match="not a database"):
+        migrations.migrate(open_database(f"sqlite:///{wrong}"))
+
+
+def test_a_server_that_is_away_is_one_error_and_comes_back(postgres_url, postgres):
+    database = open_database(postgres_url)
+    migrations.migrate(database)
+    with database.transaction() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    killer = open_database(postgres_url)
+    killer.fetch("SELECT pg_terminate_backend(?)", (pid,))
+    killer.close_all()
+    with pytest.raises(DatabaseUnavailable):
+        database.fetch("SELECT 1")
+    assert database.fetch("SELECT 1") == [(1,)]
+    database.close_all()
+
+
+def test_an_address_without_a_server_names_it_and_hides_the_password():
+    with pytest.raises((StartupFailed, DatabaseUnavailable)) as caught:
+        migrations.migrate(open_database("postgresql://u:secret@127.0.0.1:1/db"))
+    assert "127.0.0.1:1" in str(caught.value) and "secret" not in str(caught.value)
