@@ -67,11 +67,6 @@ class UnknownVerb(GatewayError):
     template = "'{command}' is not an actuator command. Use ON, OFF, PWM or TOGGLE."
 
 
-class UnknownSensorType(GatewayError):
-    code, status = "UNKNOWN_SENSOR_TYPE", 400
-    template = "'{sensor_type}' is not a known sensor type. Known types: {known}."
-
-
 class UnknownActuatorType(GatewayError):
     code, status = "UNKNOWN_ACTUATOR_TYPE", 400
     template = "'{actuator_type}' is not an actuator type. Use pump, relay, pwm or valve."

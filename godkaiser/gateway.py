@@ -296,7 +296,8 @@ def _registrar(config: Config, database: Database, ports: Ports) -> RegistrarAct
             mailbox=MailboxSpec(capacity=5000, overflow=Overflow.KEEP_NEWEST),
         )
 
-    return RegistrarActor(database, device, rule, approve_unknown=config.devices.approval == "auto")
+    approve_unknown = config.devices.approval == "auto"
+    return RegistrarActor(database, device, rule, ports.acks, approve_unknown=approve_unknown)
 
 
 def _open_storage(config: Config) -> Database:

@@ -49,6 +49,9 @@ from godkaiser.messages import (
     RuleView,
     SaveRule,
 )
+from godkaiser.mqtt.ports import AckPort
+from godkaiser.protocol import codec
+from godkaiser.protocol.errors import PayloadError
 from godkaiser.storage import registry
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database
@@ -82,6 +85,7 @@ class RegistrarActor(Actor):
         database: Database,
         device_factory: DeviceFactory,
         rule_factory: RuleFactory,
+        acks: AckPort,
         *,
         approve_unknown: bool,
     ) -> None:
@@ -89,6 +93,7 @@ class RegistrarActor(Actor):
         self._database = database
         self._device_factory = device_factory
         self._rule_factory = rule_factory
+        self._acks = acks
         self._approve_unknown = approve_unknown
         self._devices: dict[str, DeviceRecord] = {}
         self._sensors: dict[str, dict[Any, SensorConfig]] = {}
@@ -149,8 +154,12 @@ class RegistrarActor(Actor):
         if device_id not in self._devices:
             try:
                 devices.validate_device_id(device_id)
-            except InvalidDeviceId as error:
-                self.context.reject(message, error.message)
+                codec.decode(message.first.topic, message.first.inbound.payload)
+            except (InvalidDeviceId, PayloadError) as error:
+                # Only a heartbeat that can be read makes a device.
+                self.context.reject(message, f"no registration of {device_id}: {error}")
+                received = message.first.inbound
+                self._acks.acknowledge([(received.session, received.mid)])
                 return
             now = self.context.now()
             approved = self._approve_unknown

@@ -179,10 +179,6 @@ def canonical_type(name: str) -> str:
     return _CANONICAL.get(lowered, lowered)
 
 
-def is_known(name: str) -> bool:
-    return canonical_type(name) in SENSOR_TYPES
-
-
 def bus_of(sensor_type: str) -> Bus:
     """The firmware reads every type that it does not know as an analogue pin."""
     kind = SENSOR_TYPES.get(sensor_type)

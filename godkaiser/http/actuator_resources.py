@@ -12,7 +12,7 @@ import pykka
 from godkaiser import errors, paths
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Command, OnShutdown, Verb
 from godkaiser.domain.safety import Verdict
-from godkaiser.errors import GatewayError, UnknownVerb, ValidationFailed
+from godkaiser.errors import GatewayError, UnknownActuatorType, UnknownVerb, ValidationFailed
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -43,7 +43,7 @@ MAX_WAIT_S = 30.0
 
 
 class ActuatorBody(RequestBody, frozen=True, kw_only=True):
-    actuator_type: ActuatorType
+    actuator_type: str
     name: Text = ""
     aux_gpio: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
     subzone_id: Annotated[str, msgspec.Meta(max_length=32)] = ""
@@ -119,7 +119,12 @@ class ActuatorResources:
         if body.min_value > body.max_value:
             reason = f"min_value {body.min_value:g} is above max_value {body.max_value:g}."
             raise ValidationFailed(reason=reason)
-        config = ActuatorConfig(esp_id=esp_id, gpio=pin, **msgspec.structs.asdict(body))
+        try:
+            kind = ActuatorType(body.actuator_type)
+        except ValueError as error:
+            raise UnknownActuatorType(actuator_type=body.actuator_type) from error
+        given = {**msgspec.structs.asdict(body), "actuator_type": kind}
+        config = ActuatorConfig(esp_id=esp_id, gpio=pin, **given)
         message = ConfigureActuator(config=config, issuer=issuer_of(req))
         reply(resp, ask(self._services.system, paths.REGISTRAR, message), 201)
 

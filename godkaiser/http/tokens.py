@@ -117,6 +117,12 @@ class TokenService:
             self._database, username, hash_password(password, self._rounds), "admin", now
         )
 
+    def create_user(self, username: str, password: str, role: Role, now: float) -> bool:
+        """False when the name is taken. Raises WeakPassword."""
+        check_password(password)
+        hashed = hash_password(password, self._rounds)
+        return accounts.add_user(self._database, username, hashed, role.word, now)
+
     def authenticate(self, username: str, password: str) -> Role | None:
         """The role of a user whose password is right; None otherwise."""
         account = accounts.find_user(self._database, username)

@@ -49,6 +49,9 @@ class BufferedClient(mqtt.Client):
         driver = self._driver
         if driver is not None and driver is not threading.current_thread():
             driver.join(timeout_s)
+        if driver is None or not driver.is_alive():
+            # Paho leaves this to the garbage collector: each vain attempt would keep two sockets.
+            self._reset_sockets()
         self._wake_receiver.close()
         self._wake_sender.close()
 

@@ -120,6 +120,7 @@ class Connection:
         try:
             self._client.connect(self._address.host, self._address.port, self._address.keepalive_s)
         except (OSError, ValueError) as error:
+            self._client.stop_driving()
             raise NotConnected(_describe(error)) from error
         self._client.start_driving(f"mqtt-{self._client_id}")
         answered = self._connected.wait(CONNECT_TIMEOUT_S)

@@ -19,16 +19,16 @@ def count_users(database: Database) -> int:
     return int(database.fetch("SELECT count(*) FROM users")[0][0])
 
 
-def add_user(database: Database, username: str, password_hash: str, role: str, now: float) -> None:
-    database.run(
-        User.insert(
-            username=username,
-            password_hash=password_hash,
-            role=role,
-            disabled=False,
-            created_at=now,
-        )
+def add_user(database: Database, username: str, password_hash: str, role: str, now: float) -> bool:
+    """False when the name is taken."""
+    insert = User.insert(
+        username=username, password_hash=password_hash, role=role, disabled=False, created_at=now
     )
+    with database.transaction():
+        if database.rows(User.select().where(User.username == username)):
+            return False
+        database.run(insert)
+        return True
 
 
 def add_first_user(

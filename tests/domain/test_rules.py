@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 
 import msgspec
@@ -35,7 +36,12 @@ truths = st.lists(st.sampled_from(Truth), max_size=6)
 
 def threshold(operator=">", value=25.0, **how):
     return SensorCondition(
-        esp_id=SENSOR[0], gpio=SENSOR[1], sensor_type=SENSOR[2], operator=operator, value=value, **how
+        esp_id=SENSOR[0],
+        gpio=SENSOR[1],
+        sensor_type=SENSOR[2],
+        operator=operator,
+        value=value,
+        **how,
     )
 
 
@@ -93,9 +99,7 @@ def test_kleenes_logic(values):
         assert (disjunction is Truth.TRUE) == any(v is Truth.TRUE for v in values)
 
 
-@given(
-    st.sampled_from([">", ">=", "<", "<=", "==", "!="]), st.floats(-50, 50), st.floats(-50, 50)
-)
+@given(st.sampled_from([">", ">=", "<", "<=", "==", "!="]), st.floats(-50, 50), st.floats(-50, 50))
 def test_thresholds_mean_what_they_say(operator, limit, value):
     holds = {
         ">": value > limit, ">=": value >= limit, "<": value < limit,
@@ -192,7 +196,7 @@ def test_a_rule_never_commands_what_is_so_already_nor_faster_than_its_cooldown(v
             assert (verb == "ON") != (before == 1.0)
             if verb == "ON":
                 fired_at.append(site.now)
-    gaps = [b - a for a, b in zip(fired_at, fired_at[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(fired_at)]
     assert all(gap >= cooldown for gap in gaps)
 
 

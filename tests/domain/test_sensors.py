@@ -44,7 +44,12 @@ def test_examples_of_the_contract(kind, raw, value, unit, quality):
     assert found.value == (None if value is None else pytest.approx(value, abs=0.01))
 
 
-@given(types, st.floats(), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([*Quality]))
+@given(
+    types,
+    st.floats(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([*Quality]),
+)
 def test_a_value_is_finite_or_absent_whatever_comes(kind, raw, slope, device_quality):
     for calibration in (None, Calibration(slope=slope), Calibration(dry_raw=1, wet_raw=1)):
         found = convert(kind, raw, calibration, device_quality.value)

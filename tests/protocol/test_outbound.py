@@ -29,9 +29,15 @@ def test_a_heartbeat_ack_fits_256_bytes_and_has_an_epoch(status, epoch, now, rea
 
 
 @given(
-    st.sampled_from(["ON", "OFF", "PWM", "TOGGLE"]), st.floats(0, 1), st.floats(0, 31_536_000), ids, ids
+    st.sampled_from(["ON", "OFF", "PWM", "TOGGLE"]),
+    st.floats(0, 1),
+    st.floats(0, 31_536_000),
+    ids,
+    ids,
 )
-def test_a_command_is_flat_short_plain_and_begins_with_the_verb(verb, value, duration, correlation, by):
+def test_a_command_is_flat_short_plain_and_begins_with_the_verb(
+    verb, value, duration, correlation, by
+):
     payload = outbound.actuator_command(verb, value, duration, correlation, by)
     assert len(payload) <= budget.COMMAND_TEXT_BYTES
     assert payload.startswith(b'{"command":"' + verb.encode())
@@ -50,7 +56,9 @@ def test_a_stop_for_all_has_text_where_the_device_needs_text(reason, by, correla
     assert budget.parse_cost(fields) <= budget.BROADCAST_BUDGET_BYTES
 
 
-@given(st.sampled_from(["emergency_stop", "clear_emergency"]), ids, ids, st.text("abc-9", max_size=64))
+@given(
+    st.sampled_from(["emergency_stop", "clear_emergency"]), ids, ids, st.text("abc-9", max_size=64)
+)
 def test_an_emergency_message_to_one_device_fits_its_256_bytes(command, reason, correlation, token):
     fields = json.loads(outbound.device_emergency(command, reason, correlation, token))
     assert budget.parse_cost(fields) <= budget.PARSE_BUDGET_BYTES[Tail.ACTUATOR_EMERGENCY]

@@ -79,7 +79,9 @@ def test_without_clock_and_number_a_redelivery_is_told_by_its_flag(database):
     assert writer.write([redelivered]).stored == 0
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None
+)
 @given(batches=st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6))
 def test_however_it_is_delivered_each_reading_is_stored_once(database, batches):
     key = SensorKey(f"ESP_C{next(_numbers):05X}", 4, "ph")
