@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from godkaiser import __version__
+from godkaiser import __version__, console
 from godkaiser.config import Config, ConfigError, LogConfig, load, split_address
 from godkaiser.errors import GatewayError
 
@@ -217,6 +217,9 @@ def migrate(
     database.close_all()
     typer.echo(f"{'missing' if check else 'done'}: {', '.join(steps) or 'nothing'}")
     raise typer.Exit(1 if check and steps else 0)
+
+
+app.add_typer(console.app)
 
 
 def _stop_event() -> threading.Event:

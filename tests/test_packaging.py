@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import godkaiser
+from godkaiser.http.permissions import PERMISSIONS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "godkaiser"
@@ -173,3 +174,16 @@ def test_the_systemd_unit_has_no_mistake(tmp_path):
     )
     assert str(copy) not in checked.stderr, checked.stderr
     assert "godkaiser.service" not in checked.stderr, checked.stderr
+
+
+def test_the_page_of_the_api_names_every_endpoint_with_its_role():
+    page = (ROOT / "docs" / "api.md").read_text()
+    for (method, path), role in PERMISSIONS.items():
+        word = "open" if role is None else role.word
+        assert f"| `{method} {path}` | {word} |" in page
+
+
+def test_links_between_the_documents_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -336,7 +336,8 @@ class SafetyActor(Actor):
         if self._stops.is_own_broadcast(str(fields.get("correlation_id", ""))):
             return
         verb = fields.get("command", fields.get("action"))
-        if verb in {"stop_all", "emergency_stop"}:
+        # A verb that is not text makes devices stop, too (contract, 11.2).
+        if verb in ("stop_all", "emergency_stop") or not isinstance(verb, str | None):
             # The devices have heard it already; here it is latched and confirmed.
             self._stop_scope(
                 StopAll(

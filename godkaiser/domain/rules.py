@@ -528,7 +528,7 @@ def decide(
     )
     if fired:
         actions = definition.actions
-    if truth is Truth.TRUE and definition.enabled:
+        # Only what it has switched itself is its to release.
         firing = True
     return Decision(
         fired=fired,

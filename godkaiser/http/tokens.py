@@ -91,6 +91,27 @@ def load_secret(given: str, key_file: Path) -> str:
     return secret
 
 
+def local_token(secret: str, audience: str, username: str, now: float) -> str:
+    """An administrator's token for a minute, for who may read the key file on the gateway itself."""
+    claims = _claims(audience, username, Role.ADMIN, "local", "access", uuid.uuid4().hex, now + 60)
+    return jwt.encode(claims, secret, algorithm=ALGORITHM)
+
+
+def _claims(
+    audience: str, username: str, role: Role, family: str, kind: str, jti: str, expires_at: float
+) -> dict[str, object]:
+    return {
+        "iss": ISSUER,
+        "aud": audience,
+        "sub": username,
+        "role": role.word,
+        "type": kind,
+        "jti": jti,
+        "family": family,
+        "exp": int(expires_at),
+    }
+
+
 class TokenService:
     """Safe from any thread. Checking an access token touches no database."""
 
@@ -188,16 +209,7 @@ class TokenService:
     def _encode(
         self, username: str, role: Role, family: str, kind: str, jti: str, expires_at: float
     ) -> str:
-        claims = {
-            "iss": ISSUER,
-            "aud": self._audience,
-            "sub": username,
-            "role": role.word,
-            "type": kind,
-            "jti": jti,
-            "family": family,
-            "exp": int(expires_at),
-        }
+        claims = _claims(self._audience, username, role, family, kind, jti, expires_at)
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def _decode(self, token: str, kind: str, now: float) -> dict[str, object]:

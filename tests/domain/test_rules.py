@@ -178,6 +178,13 @@ def test_hysteresis_switches_at_its_two_thresholds_and_releases():
     assert did == [[], [], ["ON"], [], [], ["OFF"], []]
 
 
+def test_what_somebody_else_switched_on_is_not_released():
+    site = Site(rule(COOLING, cooldown_seconds=0))
+    site.level = 1.0
+    assert site.reads(30) == []
+    assert site.reads(20) == []
+
+
 def test_unknown_neither_fires_nor_releases():
     site = Site(rule(COOLING, cooldown_seconds=0))
     assert site.reads(30) == ["ON"]

@@ -97,7 +97,10 @@ class Site:
         self.gateway = Gateway(self.config)
         # Cheap hashes: the strength of bcrypt is not what these tests are about.
         self.gateway.tokens = TokenService(
-            self.gateway.database, "t" * 40, self.config.gateway.kaiser_id, bcrypt_rounds=4
+            self.gateway.database,
+            self.gateway._secret,
+            self.config.gateway.kaiser_id,
+            bcrypt_rounds=4,
         )
         now = self.gateway.system.runtime.now()
         self.gateway.tokens.create_first_user("admin", PASSWORD, now)
