@@ -40,6 +40,8 @@ MAX_GPIO = 39
 Body = TypeVar("Body")
 _encode = msgspec.json.Encoder().encode
 
+END_OF_TIME = 253_402_300_800.0  # the year 10000
+
 
 class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of request bodies: a field that is not known is an error, with its name."""
@@ -171,8 +173,9 @@ def query_float(req: falcon.Request, name: str) -> float | None:
         except ValueError as error:
             reason = f"Query parameter {name} '{text[:40]}': use unix seconds or ISO 8601."
             raise ValidationFailed(reason=reason) from error
-    if not math.isfinite(value):
-        raise ValidationFailed(reason=f"Query parameter {name} must be finite.")
+    if not abs(value) < END_OF_TIME:
+        reason = f"Query parameter {name} '{text[:40]}' is no time in unix seconds."
+        raise ValidationFailed(reason=reason)
     return value
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
+import re
 import subprocess
 import sys
+from urllib.parse import quote, urlencode
 
 import paho.mqtt.client as mqtt
 import pytest
 
-from godkaiser.http.permissions import ROLES
+from godkaiser.http.permissions import PERMISSIONS, ROLES
 from tests.provision.servers import free_port
 from tests.system.site import PASSWORD, Client, eventually
 
@@ -98,6 +101,47 @@ def test_requests_that_cannot_be_meant(site):
     assert [[a.get(k) for k in steady] for a in before] == [
         [a.get(k) for k in steady] for a in after
     ]
+    crashed = [i for i in site.client.get("/system/tree")["data"] if i["last_error"]]
+    assert not crashed
+
+
+ODD = [
+    None, True, -1, 0, 1, 40, 255, 1e308, -1e308, 2**63, "", "\x00", "\ud83d\ude00" * 50, "x" * 5000,
+    "../..", "%00", [], {}, [[]], {"": None}, {"type": "sensor"}, "ON", BENCH, "NaN",
+]  # fmt: skip
+NEVER = {"/actuators/emergency_stop", "/auth/logout", "/system/actors/crash"}
+
+
+def test_no_request_whatsoever_is_an_internal_error(site):
+    """Every endpoint, with odd values in every field that any of them has."""
+    dice = random.Random(1)
+    fields = [
+        "esp_id", "gpio", "command", "value", "duration", "device_id", "name", "board", "zone_id",
+        "sensor_type", "raw", "username", "password", "refresh_token", "actuator_type",
+        "max_runtime_s", "min_value", "conditions", "actions", "enabled", "priority",
+        "cooldown_seconds", "reason", "path", "calibration", "interval_s", "address",
+        "accept_unconfirmed",
+    ]  # fmt: skip
+    wrong = []
+    for method, path in PERMISSIONS:
+        if path in NEVER:
+            continue
+        for _ in range(25):
+            odd = [
+                quote(str(dice.choice(ODD))[:60].encode("utf-8", "replace"), safe="") for _ in "12"
+            ]
+            target = re.sub(r"{\w+}", lambda _m, odd=odd: odd.pop() or "x", path)
+            if method == "GET":
+                names = ("limit", "start", "end", "esp_id", "gpio", "sensor_type", "wait")
+                chosen = {n: str(dice.choice(ODD))[:50] for n in dice.sample(names, 3)}
+                target += "?" + urlencode(chosen, errors="replace")
+                body = None
+            else:
+                body = {n: dice.choice(ODD) for n in dice.sample(fields, dice.randrange(1, 9))}
+            status, answer = site.client.call(method, target, body)
+            if status >= 500 and status != 503:
+                wrong.append((method, target, body, answer))
+    assert not wrong, wrong[:3]
     crashed = [i for i in site.client.get("/system/tree")["data"] if i["last_error"]]
     assert not crashed
 
