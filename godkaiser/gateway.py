@@ -256,6 +256,7 @@ def _safety_actor(config: Config, database: Database, ports: Ports) -> SafetyAct
         return ChildSpec(
             name=f"{actuator.esp_id}:{actuator.gpio}",
             factory=lambda: ActuatorActor(actuator, runtime, ports.commands, guard, journal),
+            pooled=True,
             mailbox=MailboxSpec(capacity=1000),
         )
 
@@ -287,12 +288,14 @@ def _registrar(config: Config, database: Database, ports: Ports) -> RegistrarAct
                 config.devices.offline_after_s,
             ),
             mailbox=FLEET_MAILBOX,
+            pooled=True,
         )
 
     def rule(rule_id: int, definition: RuleDefinition, memory: RuleMemory | None) -> ChildSpec:
         return ChildSpec(
             name=str(rule_id),
             factory=lambda: RuleActor(rule_id, definition, memory),
+            pooled=True,
             mailbox=MailboxSpec(capacity=5000, overflow=Overflow.KEEP_NEWEST),
         )
 

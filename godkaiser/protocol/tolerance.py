@@ -76,7 +76,8 @@ def _sensor_data(fields: Fields) -> None:
     unit = fields.get("unit")
     if isinstance(unit, str):
         fields["unit"] = unit.replace("Â°", "°")
-    if fields.get("quality") not in _QUALITIES:
+    quality = fields.get("quality")
+    if not isinstance(quality, str) or quality not in _QUALITIES:
         fields["quality"] = "unknown"
     if isinstance(fields.get("sensor_type"), str):
         fields["sensor_type"] = fields["sensor_type"].strip().lower()

@@ -99,6 +99,10 @@ class Mailbox:
         self.wake = wake
         self._waiting = False
 
+    def read_here(self) -> None:
+        """The reader goes on in this thread."""
+        self._reader = threading.get_ident()
+
     def post(self, envelope: Envelope, patience_s: float | None = None) -> Envelope | None:
         """Append. Returns a message that had to make room for it, if any.
 

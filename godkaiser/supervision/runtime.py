@@ -18,6 +18,7 @@ import pykka
 
 from godkaiser.supervision.events import Step
 from godkaiser.supervision.mailbox import Mailbox
+from godkaiser.supervision.pool import Pool
 from godkaiser.supervision.reply import Reply
 from godkaiser.supervision.timers import Timer, TimerThread
 
@@ -59,7 +60,7 @@ def _tolerant(signal: threading.Lock) -> Callable[[], None]:
 
 
 class ThreadedRuntime:
-    """One daemon thread an actor, as Pykka's ThreadingActor has it.
+    """One daemon thread an actor, as Pykka's ThreadingActor has it; `pooled` ones share a few.
 
     A Python thread cannot be killed: one that never returns from a message is given up by its
     supervisor and, being a daemon, does not keep the process from ending.
@@ -71,6 +72,7 @@ class ThreadedRuntime:
         self._stall_check_s = stall_check_s
         self._system: ActorSystem | None = None
         self._looking = threading.Lock()
+        self._pool = Pool()
         self.now = time.time
         self.monotonic = time.monotonic
         self.random = self._random.random
@@ -100,6 +102,9 @@ class ThreadedRuntime:
 
     def spawn(self, life: Incarnation) -> None:
         """Raises RuntimeError when the machine has no thread to give."""
+        if life.cell.spec.pooled:
+            self._pool.spawn(life)
+            return
         thread = threading.Thread(target=_run, args=(life,), name=life.cell.path, daemon=True)
         thread.start()
 
@@ -129,6 +134,7 @@ class ThreadedRuntime:
 
     def _check_for_stalls(self, _timer: Timer) -> None:
         self._schedule_stall_check()
+        self._pool.relieve()
         if self._system is None:
             return
         now = self.monotonic()

@@ -69,6 +69,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `factory` makes a fresh actor for each incarnation, in the actor's own thread. `retry_budget` is
     how often the message in hand at a crash is tried again before it becomes a dead letter.
+    `pooled` actors share a few threads (see `pool.py`): only for those that never wait.
     `private` hides the subtree from `ActorSystem.handle`: only who is given a handle can send.
     """
 
@@ -80,6 +81,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: MailboxSpec = MailboxSpec()
     retry_budget: int = 0
     stall_after_s: float = 10.0
+    pooled: bool = False
     private: bool = False
 
     def __post_init__(self) -> None:

@@ -22,6 +22,8 @@ from godkaiser.supervision import (
 )
 
 PATIENCE_S = 10.0
+DEFAULTS: dict[str, Any] = {}
+"""How children are made unless a test says otherwise."""
 NO_FAULTS = Chances(interrupt=0.0, drowsy=0.0)
 
 
@@ -57,8 +59,12 @@ class Diary(Actor):
         self.pages.append(("stop", self.context.path, self.context.incarnation))
 
 
+def child(name: str, factory: Callable[[], Actor], **how: Any) -> ChildSpec:
+    return ChildSpec(name=name, factory=factory, **{**DEFAULTS, **how})
+
+
 def diary(name: str, pages: list[Any] | None = None, **how: Any) -> ChildSpec:
-    return ChildSpec(name=name, factory=lambda: Diary(pages), **how)
+    return child(name, lambda: Diary(pages), **how)
 
 
 def root(*children: ChildSpec, **how: Any) -> ChildSpec:

@@ -110,7 +110,8 @@ class Producer(Actor):
         self._choices = choices
 
     def on_receive(self, message: Go) -> None:
-        me, ledger = self.context.path, self._ledger
+        # One that was given up while it sent may go on beside its successor: two senders.
+        me, ledger = f"{self.context.path}#{self.context.incarnation}", self._ledger
         for _ in range(message.words):
             target = self._choices.choice(self._targets)
             handle = self.context.handle(target)

@@ -1,4 +1,4 @@
-"""Every trap of Pykka that the design lists, on real threads: what Pykka leaves silent or dead, ours
+"""Every trap of Pykka that the design lists, on real threads and in the pool: what Pykka leaves silent or dead, ours
 reports and heals.
 """
 
@@ -26,15 +26,23 @@ from godkaiser.supervision import (
 )
 from godkaiser.supervision.errors import ProxyRefused
 from tests.supervision.parts import (
+    DEFAULTS,
     PATIENCE_S,
     Diary,
     Poison,
     Refusal,
+    child,
     diary,
     eventually,
     root,
     threaded,
 )
+
+
+@pytest.fixture(autouse=True, params=["own thread", "pooled"])
+def kind_of_thread(request, monkeypatch):
+    monkeypatch.setitem(DEFAULTS, "pooled", request.param == "pooled")
+
 
 OFTEN = Intensity(1000, 60.0)
 AT_ONCE = Backoff(base_s=0.0)
@@ -68,7 +76,7 @@ def failing_times(times: int, where: str, error: BaseException) -> Any:
 
 @pytest.mark.parametrize("where", ["constructor", "on_start"])
 def test_a_start_that_raises_is_seen_and_tried_again(where):
-    spec = ChildSpec(name="a", factory=failing_times(3, where, Poison("not yet")))
+    spec = child("a", failing_times(3, where, Poison("not yet")))
     with threaded(lenient(spec)) as system:
         assert system.handle("/a").ask("hello", timeout_s=PATIENCE_S) == "hello"
         assert system.steps.of("/a").count(Step.CRASHED) == 3
@@ -82,7 +90,7 @@ def test_a_constructor_that_forgets_super_is_told_by_name():
             pass
 
     kinds = iter([Forgetful, Diary])
-    spec = ChildSpec(name="a", factory=lambda: next(kinds)())
+    spec = child("a", lambda: next(kinds)())
     with threaded(lenient(spec)) as system:
         detail = system.steps.await_("/a", Step.CRASHED).detail
         assert "Forgetful.__init__ did not call super().__init__()" in detail
@@ -97,7 +105,7 @@ def test_what_was_sent_before_the_start_waits_for_it():
 
     gate = threading.Event()
     with threaded(lenient()) as system:
-        spec = ChildSpec(name="a", factory=lambda: Slow(pages))
+        spec = child("a", lambda: Slow(pages))
         handle = system.handle("/").ask(StartChild(spec), timeout_s=PATIENCE_S)
         for n in range(10):
             handle.tell(n)
@@ -221,7 +229,7 @@ def test_a_start_that_never_returns_is_given_up_and_tried_again():
                 left[0] -= 1
                 release.wait(60.0)
 
-    spec = ChildSpec(name="a", factory=Hangs, start_timeout_s=0.05)
+    spec = child("a", Hangs, start_timeout_s=0.05)
     with threaded(lenient(spec)) as system:
         assert "was not ready" in system.steps.await_("/a", Step.STUCK).detail
         assert system.handle("/a").ask("hello", timeout_s=PATIENCE_S) == "hello"
@@ -234,7 +242,7 @@ def test_a_crash_in_on_stop_is_seen_and_the_stop_goes_on():
         def on_stop(self) -> None:
             raise Poison("while tidying up")
 
-    with threaded(lenient(diary("first"), ChildSpec(name="a", factory=Bad))) as system:
+    with threaded(lenient(diary("first"), child("a", Bad))) as system:
         assert system.stop(PATIENCE_S)
         assert "in on_stop" in system.steps.await_("/a", Step.CRASHED).detail
         assert system.steps.of("/first")[-1] is Step.STOPPED
@@ -246,7 +254,7 @@ def test_a_crash_in_on_failure_does_not_hide_the_first_one():
         def on_failure(self, *_error: Any) -> None:
             raise RuntimeError("on top of it")
 
-    with threaded(lenient(ChildSpec(name="a", factory=Worse))) as system:
+    with threaded(lenient(child("a", Worse))) as system:
         system.handle("/a").tell(Poison("first"))
         system.steps.await_("/a", Step.READY, times=2)
         details = [e.detail for e in system.steps.events if e.step is Step.CRASHED]
