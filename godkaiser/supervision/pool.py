@@ -53,13 +53,18 @@ class Pool:
         self._wanted = workers
         self._workers: list[_Worker] = []
         self._staffing = threading.Lock()
-        self._ready: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
 
     def spawn(self, life: Incarnation) -> None:
         """Raises RuntimeError when the machine has no thread to give."""
         if len(self._workers) < self._usual:
             self._hire()
         self._schedule(_Task(life))
+
+    def stop(self) -> None:
+        """Send all workers home, each after the turn that it is in."""
+        for _ in tuple(self._workers):
+            self._ready.put(None)
 
     def relieve(self) -> None:
         held_up = 0
@@ -79,8 +84,13 @@ class Pool:
             while len(self._workers) < self._wanted:
                 worker = _Worker()
                 name = f"actors-{len(self._workers) + 1}"
-                threading.Thread(target=self._work, args=(worker,), name=name, daemon=True).start()
+                thread = threading.Thread(target=self._work, args=(worker,), name=name, daemon=True)
                 self._workers.append(worker)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    self._workers.remove(worker)
+                    raise
 
     def _goes_home(self, worker: _Worker) -> bool:
         with self._staffing:
@@ -93,6 +103,8 @@ class Pool:
         take = self._ready.get
         while True:
             task = take()
+            if task is None:
+                return
             worker.turns += 1
             worker.busy = True
             self._turn(task)

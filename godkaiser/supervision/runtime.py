@@ -87,6 +87,7 @@ class ThreadedRuntime:
 
     def stop(self) -> None:
         self._timers.stop()
+        self._pool.stop()
 
     def await_event(self, event: threading.Event, timeout_s: float) -> bool:
         return event.wait(timeout_s)
