@@ -286,7 +286,9 @@ class ActuatorActor(Actor):
         self.context.cancel("lease")
         until = self._view.lease_until
         if until is not None and self._view.desired_value > 0.0:
-            self.context.schedule(until - self.context.now(), LeaseOver(), key="lease")
+            # Never longer than it may run at all: the clock may have been set back meanwhile.
+            left_s = min(until - self.context.now(), float(self._config.max_runtime_s))
+            self.context.schedule(left_s, LeaseOver(), key="lease")
 
     def _keep_runtime(self) -> None:
         view = self._view

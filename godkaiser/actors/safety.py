@@ -59,6 +59,7 @@ from godkaiser.supervision.strategy import backoff_delay
 
 REPEAT = Backoff(base_s=2.0, factor=2.0, max_s=60.0, jitter=0.1)
 HOUR_S = 3600.0
+CLOCK_JUMP_S = 1.0
 CLEAR_GRACE_S = 10.0
 """Statuses built before a clear still say `active` for a moment; they are not a new stop."""
 STOP_PROOFS = frozenset({"EMERGENCY_STOP_TRIGGERED", "BROADCAST_EMERGENCY_STOP_TRIGGERED"})
@@ -119,6 +120,15 @@ class _Actuator:
                 since = None
         return total
 
+    def shift(self, seconds: float) -> None:
+        """The clock was set by so much."""
+        self.reported_at += seconds
+        if self.on_since is not None:
+            self.on_since += seconds
+        if self.off_since is not None:
+            self.off_since += seconds
+        self.switches = deque(((at + seconds, on) for at, on in self.switches), maxlen=1000)
+
     def set_level(self, level: float, now: float) -> None:
         """It is on or off since now, as far as is known."""
         if level > 0.0 and self.on_since is None:
@@ -155,6 +165,7 @@ class SafetyActor(Actor):
         self._repeats = 0
         self._shutting_down = False
         self._link_up = False
+        self._clock_offset = 0.0
         self._stops = Stops(stop_port, permits, latch_file, kaiser_id, self._stops_changed)
         self._journal: Handle
 
@@ -162,16 +173,22 @@ class SafetyActor(Actor):
         self._journal = self.context.handle(paths.JOURNAL)
         self._link_up = is_up(self.context.look(paths.BROKER, "view"))
         self._recall_devices()
+        self._clock_offset = self.context.now() - self.context.monotonic()
         self._stops.restore(self.context.now(), mirror_exists=self._mirror_exists)
         for config in self._configured:
             self._install(config)
         self.context.join(LINK_GROUP)
+        unfinished = self.context.recall("stopping")
+        if unfinished is not None:
+            # A crash in the midst of a stop: its successor carries it out.
+            self._stop_scope(unfinished)
         if self.context.incarnation > 1 and self._stops.state.records:
             # A stop may have come between the crash and now; saying it again moves nothing.
             self._permits.revoke_all()
             self._repeat()
 
     def on_receive(self, message: object) -> Any:
+        self._mind_the_clock()
         match message:
             case RequestCommand():
                 return self._request(message)
@@ -204,6 +221,21 @@ class SafetyActor(Actor):
             case _:
                 self.context.unhandled(message)
         return None
+
+    def _mind_the_clock(self) -> None:
+        """Times are kept as people read them. When the clock is set, what was 3 s ago stays 3 s ago:
+        or a clock set back would keep a stop from being cleared, and hide that a runtime is over.
+        """
+        offset = self.context.now() - self.context.monotonic()
+        jumped_s = offset - self._clock_offset
+        if abs(jumped_s) < CLOCK_JUMP_S:
+            return
+        self._clock_offset = offset
+        self._stops.shift(jumped_s)
+        self._cleared_at = {device: at + jumped_s for device, at in self._cleared_at.items()}
+        for actuator in self._actuators.values():
+            actuator.shift(jumped_s)
+        self._audit("system:clock", f"the clock was set by {jumped_s:+.1f} s", "")
 
     # ---- commands
 
@@ -284,6 +316,7 @@ class SafetyActor(Actor):
         scope = _scope(message.esp_id, message.zone_id)
         if scope.kind is ScopeKind.DEVICE and scope.name not in self._devices:
             raise UnknownDevice(device_id=scope.name)
+        self.context.publish("stopping", message)
         self._stops.stop(scope, message.issuer, message.reason, now, self._covered(scope))
         for key, actuator in self._actuators.items():
             if self._is_covered(scope, key.esp_id):
@@ -291,6 +324,7 @@ class SafetyActor(Actor):
                 if actuator.reported != 0.0:
                     actuator.handle.tell_urgent(ReleaseNow(reason="emergency_stop"))
         self._schedule_repeat(first=True)
+        self.context.withdraw("stopping")
         self._audit(str(message.issuer), f"emergency_stop {scope}", message.reason)
         return self._stops.view()
 

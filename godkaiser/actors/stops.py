@@ -55,7 +55,11 @@ class Stops:
             if mirror_exists:
                 state = latch.stopped_in_doubt("the latch file is gone", now)
             self._write_or_alarm(state)
-        self._set(state)
+        self._set(safety_state.not_in_the_future(state, now))
+
+    def shift(self, seconds: float) -> None:
+        """The wall clock was set by so much."""
+        self._set(safety_state.shifted(self.state, seconds))
 
     # ---- stopping
 
@@ -94,11 +98,11 @@ class Stops:
                 anybody = True
                 if record.scope.kind is ScopeKind.GLOBAL and not record.stopped:
                     self._broadcast(record.reason, Issuer("system", "repeat"), now)
-                for device_id in record.stopping:
+                for device_id in sorted(record.stopping):
                     self._stop_device(device_id, record.reason)
             elif record.state is StopState.CLEARING and record.clearing:
                 anybody = True
-                for device_id in record.clearing:
+                for device_id in sorted(record.clearing):
                     self._clear_device(device_id, "repeated")
         return anybody
 

@@ -320,6 +320,40 @@ def resume_automation(state: SafetyState, scope: Scope) -> SafetyState:
     return SafetyState(state.records, left)
 
 
+def shifted(state: SafetyState, seconds: float) -> SafetyState:
+    """The same stops after the wall clock was set: every time in them moves with it."""
+
+    def moved(at: float | None) -> float | None:
+        return None if at is None else at + seconds
+
+    records = tuple(
+        msgspec.structs.replace(
+            record,
+            since=record.since + seconds,
+            last_stop=record.last_stop + seconds,
+            cleared_at=moved(record.cleared_at),
+            told_at={device: at + seconds for device, at in record.told_at.items()},
+            confirmed_at={device: at + seconds for device, at in record.confirmed_at.items()},
+            accepted_at=moved(record.accepted_at),
+            resumed_at=moved(record.resumed_at),
+        )
+        for record in state.records
+    )
+    return SafetyState(records, state.held)
+
+
+def not_in_the_future(state: SafetyState, now: float) -> SafetyState:
+    """The clock was set back while nobody looked: the newest event counts as of now."""
+    times = [
+        at
+        for record in state.records
+        for at in (record.last_stop, record.cleared_at, record.resumed_at)
+        if at is not None
+    ]
+    newest = max(times, default=now)
+    return shifted(state, now - newest) if newest > now else state
+
+
 def _settle_clearing(state: SafetyState) -> SafetyState:
     records = tuple(
         msgspec.structs.replace(record, state=StopState.RESUMING)

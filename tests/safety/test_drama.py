@@ -1,0 +1,55 @@
+"""The real safety actors in hundreds of dramas; `make soak` plays ten thousand."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+
+from godkaiser.domain.safety_state import StopState
+from tests.safety.drama import play
+from tests.safety.world import World
+
+SEEDS = 240
+SHARE = 20
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    """Thousands of announced crashes."""
+    caplog.set_level("CRITICAL", logger="godkaiser.supervision")
+    before = structlog.get_config()
+    structlog.configure(processors=[_drop])
+    yield
+    structlog.configure(**before)
+
+
+def _drop(_logger, _name, _event):
+    raise structlog.DropEvent
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
+def test_nothing_energises_under_a_stop_and_the_site_comes_back(first):
+    wrong = {seed: found for seed in range(first, first + SHARE) if (found := play(seed).wrong)}
+    assert not wrong
+
+
+def test_dramas_are_dramatic():
+    """The test of the test: things are energised, stopped, cleared, killed and crashed."""
+    worlds = [play(seed) for seed in range(40)]
+    for what, least in (("energised", 200), ("stops", 60), ("clears", 60), ("kills", 10)):
+        assert sum(world.counts[what] for world in worlds) > least, what
+    assert sum(world.runtime.crashes for world in worlds) > 50
+
+
+def test_the_check_would_see_an_energising_command_under_a_stop():
+    world = World(1)
+    world.latch.record = None
+    for device in world.firmware.values():
+        device.on_connect(world.device_time, reconnect=False)
+    world.pass_time(5.0)
+    assert world.stop()
+    assert world.latch.state.strictest is StopState.ACTIVE
+    permit = world.ports.permits.issue("ESP_A00001", 25)
+    payload = b'{"command":"ON","value":1.0,"issued_by":"nobody"}'
+    world.ports.commands.energise("ESP_A00001", 25, payload, permit)
+    assert "while global is active" in world.wrong[0]
