@@ -7,10 +7,12 @@ starts it again.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from apscheduler.triggers.interval import IntervalTrigger
 
 from godkaiser import __version__, paths
@@ -27,7 +29,14 @@ from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
 from godkaiser.config import Config
-from godkaiser.domain.entities import ActuatorConfig, DeviceRecord, OnShutdown, SensorConfig
+from godkaiser.domain.entities import (
+    ActuatorConfig,
+    ActuatorKey,
+    DeviceRecord,
+    OnShutdown,
+    SensorConfig,
+)
+from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.errors import StartupFailed
 from godkaiser.http.app import create_app
@@ -205,7 +214,7 @@ def _tree(
                     supervisor("actuators", private=True, intensity=FLEET_INTENSITY),
                     ChildSpec(
                         name="guard",
-                        factory=lambda: _safety_actor(config, database, ports),
+                        factory=_safety_factory(config, database, ports),
                         mailbox=FLEET_MAILBOX,
                     ),
                 ],
@@ -245,14 +254,33 @@ def _jobs() -> tuple[Job, ...]:
     )
 
 
-def _safety_actor(config: Config, database: Database, ports: Ports) -> SafetyActor:
-    runtimes = registry.load_runtimes(database)
-    mirror_exists = registry.has_safety_mirror(database)
-    configs = registry.load_actuators(database)
-    database.close_thread()
+class _SafetyRecord(msgspec.Struct, frozen=True):
+    """What the database has for the safety actor."""
+
+    runtimes: dict[ActuatorKey, registry.Runtime]
+    mirror_exists: bool
+    actuators: list[ActuatorConfig]
+    interlocks: tuple[Interlock, ...]
+
+
+def _safety_factory(config: Config, database: Database, ports: Ports) -> Callable[[], SafetyActor]:
+    """Reads the database once, for the first incarnation: a safety actor must be able to start again
+    while that is away. What changes later, it remembers over a crash itself.
+    """
+
+    @functools.cache
+    def record() -> _SafetyRecord:
+        found = _SafetyRecord(
+            registry.load_runtimes(database),
+            registry.has_safety_mirror(database),
+            registry.load_actuators(database),
+            registry.load_interlocks(database),
+        )
+        database.close_thread()
+        return found
 
     def actuator(actuator: ActuatorConfig, guard: Handle, journal: Handle) -> ChildSpec:
-        runtime = runtimes.get(actuator.key)
+        runtime = record().runtimes.get(actuator.key)
         return ChildSpec(
             name=f"{actuator.esp_id}:{actuator.gpio}",
             factory=lambda: ActuatorActor(actuator, runtime, ports.commands, guard, journal),
@@ -260,14 +288,15 @@ def _safety_actor(config: Config, database: Database, ports: Ports) -> SafetyAct
             mailbox=MailboxSpec(capacity=1000),
         )
 
-    return SafetyActor(
-        configs,
+    return lambda: SafetyActor(
+        record().actuators,
         actuator,
         ports.stops,
         ports.permits,
         LatchFile(config.data_dir / "safety.latch"),
         kaiser_id=config.gateway.kaiser_id,
-        mirror_exists=mirror_exists,
+        mirror_exists=record().mirror_exists,
+        interlocks=record().interlocks,
     )
 
 

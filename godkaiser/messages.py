@@ -111,6 +111,44 @@ class RequestCommand(Message, frozen=True, kw_only=True):
     outcome_to: Any = None
 
 
+class ExplainCommand(Message, frozen=True, kw_only=True):
+    """What would be the verdict on this command now? Reply: Verdict; nothing else happens."""
+
+    command: Command
+
+
+class HoldActuator(Message, frozen=True, kw_only=True):
+    """A person takes an actuator: rules do not energise it for `seconds`, None: until released.
+
+    `seconds` 0 releases it. Reply: HoldView. Refusals: UnknownActuator.
+    """
+
+    key: ActuatorKey
+    seconds: float | None
+    issuer: Issuer
+
+
+class HoldView(Message, frozen=True, kw_only=True):
+    """`until` in unix seconds, None: until it is released; `held` False: nobody holds it."""
+
+    esp_id: str
+    gpio: int
+    held: bool
+    by: str = ""
+    until: float | None = None
+
+
+class SaveInterlocks(Message, frozen=True, kw_only=True):
+    """To /registrar: replace all interlocks. Reply: the interlocks.
+
+    `interlocks` are `godkaiser.domain.interlocks.Interlock`. Refusals: ValidationFailed, naming
+    every one that is wrong; DatabaseUnavailable.
+    """
+
+    interlocks: tuple[Any, ...]
+    issuer: Issuer
+
+
 class CommandOutcome(Message, frozen=True, kw_only=True):
     """How a command ended: confirmed, failed, timed_out, superseded or refused."""
 
@@ -124,12 +162,14 @@ class StopAll(Message, frozen=True, kw_only=True):
     """Emergency stop of everything (`esp_id` and `zone_id` None), of a zone or of one device.
 
     Reply: SafetyView, after the stop is on the wire and latched on disk. Never refused.
+    With `dry_run`, the SafetyView that it would lead to, here and below.
     """
 
     issuer: Issuer
     reason: str
     esp_id: str | None = None
     zone_id: str | None = None
+    dry_run: bool = False
 
 
 class ClearStop(Message, frozen=True, kw_only=True):
@@ -144,6 +184,7 @@ class ClearStop(Message, frozen=True, kw_only=True):
     esp_id: str | None = None
     zone_id: str | None = None
     accept_unconfirmed: bool = False
+    dry_run: bool = False
 
 
 class ResumeAutomation(Message, frozen=True, kw_only=True):
@@ -152,6 +193,7 @@ class ResumeAutomation(Message, frozen=True, kw_only=True):
     issuer: Issuer
     esp_id: str | None = None
     zone_id: str | None = None
+    dry_run: bool = False
 
 
 class PrepareShutdown(Message, frozen=True, kw_only=True):
@@ -215,6 +257,7 @@ class SafetyView(Message, frozen=True, kw_only=True):
     stops: tuple[StopView, ...] = ()
     alarm: str = ""
     automation_held: tuple[str, ...] = ()
+    dry_run: bool = False
 
 
 class RuleView(Message, frozen=True, kw_only=True):

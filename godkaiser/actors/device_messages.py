@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, DeviceRecord, SensorConfig
+from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.safety import Verdict
 from godkaiser.messages import CommandOutcome, Message
 
@@ -31,6 +32,12 @@ class InstallActuator(Message, frozen=True, kw_only=True):
     """From /registrar to the safety actor: there is such an actuator, or it has changed."""
 
     config: ActuatorConfig
+
+
+class InstallInterlocks(Message, frozen=True, kw_only=True):
+    """From /registrar to the safety actor: all interlocks there are."""
+
+    interlocks: tuple[Interlock, ...]
 
 
 class DeviceReport(Message, frozen=True, kw_only=True):

@@ -14,13 +14,14 @@ import msgspec
 from godkaiser import paths
 from godkaiser.actors.device_messages import (
     InstallActuator,
+    InstallInterlocks,
     UpdateActuators,
     UpdateDevice,
     UpdateSensors,
 )
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.actors.router import UnknownDeviceSeen
-from godkaiser.domain import devices, gpio, rules, sensors
+from godkaiser.domain import devices, gpio, interlocks, rules, sensors
 from godkaiser.domain.entities import (
     ActuatorConfig,
     Approval,
@@ -47,6 +48,7 @@ from godkaiser.messages import (
     Message,
     RegisterDevice,
     RuleView,
+    SaveInterlocks,
     SaveRule,
 )
 from godkaiser.mqtt.ports import AckPort
@@ -131,6 +133,8 @@ class RegistrarActor(Actor):
                 return self._configure_sensor(config, issuer)
             case ConfigureActuator(config=config, issuer=issuer):
                 return self._configure_actuator(config, issuer)
+            case SaveInterlocks():
+                return self._save_interlocks(message)
             case SaveRule():
                 return self._save_rule(message)
             case DeleteRule():
@@ -288,6 +292,14 @@ class RegistrarActor(Actor):
         self._tell_device(config.esp_id, UpdateActuators(actuators=tuple(mine.values())))
         self._audit(issuer, f"actuator {config.esp_id}/{config.gpio} {config.actuator_type.value}")
         return config
+
+    def _save_interlocks(self, message: SaveInterlocks) -> tuple[interlocks.Interlock, ...]:
+        known = {a.key: a for mine in self._actuators.values() for a in mine.values()}
+        interlocks.validate(message.interlocks, known)
+        registry.save_interlocks(self._database, message.interlocks)
+        self._safety.tell(InstallInterlocks(interlocks=message.interlocks))
+        self._audit(message.issuer, f"{len(message.interlocks)} interlocks")
+        return message.interlocks
 
     def _pin_users(self, esp_id: str, *, without: object) -> dict[int, str]:
         """Who uses which pin of a device, without the one that is about to be changed."""

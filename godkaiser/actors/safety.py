@@ -7,7 +7,7 @@ held here, so that two commands in one breath are judged one after the other.
 from __future__ import annotations
 
 import json
-from collections import deque
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,28 +21,36 @@ from godkaiser.actors.device_messages import (
     DevicePresence,
     DeviceReport,
     InstallActuator,
+    InstallInterlocks,
     ReleaseNow,
     ResponseReported,
     StatusReported,
 )
+from godkaiser.actors.guarded_actuator import GuardedActuator
 from godkaiser.actors.journal import RecordAudit, RecordSafety, RecordVerdict
 from godkaiser.actors.router import BroadcastSeen
 from godkaiser.actors.stops import Stops
+from godkaiser.domain import safety_state
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
     Approval,
+    Command,
     Issuer,
     OnShutdown,
 )
-from godkaiser.domain.safety import ActuatorFacts, CommandFacts, DeviceFacts, Verdict, judge
+from godkaiser.domain.interlocks import Interlock, OtherActuator, to_release
+from godkaiser.domain.safety import CommandFacts, DeviceFacts, Hold, Verdict, judge
 from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind, held_by_another
-from godkaiser.errors import GatewayError, UnknownDevice
+from godkaiser.errors import GatewayError, UnknownActuator, UnknownDevice
 from godkaiser.messages import (
     ActuatorStateChanged,
     ActuatorView,
     ClearStop,
     DeviceView,
+    ExplainCommand,
+    HoldActuator,
+    HoldView,
     Message,
     PrepareShutdown,
     RequestCommand,
@@ -58,7 +66,6 @@ from godkaiser.supervision import Actor, Backoff, ChildSpec, Handle, StartChild
 from godkaiser.supervision.strategy import backoff_delay
 
 REPEAT = Backoff(base_s=2.0, factor=2.0, max_s=60.0, jitter=0.1)
-HOUR_S = 3600.0
 CLOCK_JUMP_S = 1.0
 CLEAR_GRACE_S = 10.0
 """Statuses built before a clear still say `active` for a moment; they are not a new stop."""
@@ -68,76 +75,6 @@ ASK_TIMEOUT_S = 2.0
 
 class Repeat(Message, frozen=True, kw_only=True):
     """To oneself: who has not confirmed is told again."""
-
-
-class _Actuator:
-    """What the safety actor knows of one actuator."""
-
-    __slots__ = ("config", "desired", "handle", "off_since", "on_since", "owner", "priority",
-                 "reported", "reported_at", "switches")  # fmt: skip
-
-    def __init__(self, config: ActuatorConfig, handle: Handle) -> None:
-        self.config = config
-        self.handle = handle
-        self.desired = 0.0
-        self.reported: float | None = None
-        self.reported_at = 0.0
-        self.on_since: float | None = None
-        self.off_since: float | None = None
-        self.owner = Issuer("system", "start")
-        self.switches: deque[tuple[float, bool]] = deque(maxlen=1000)
-
-    def facts(self, now: float) -> ActuatorFacts:
-        # Counting costs more than the whole verdict, so it is done for those that have a limit.
-        limit_s, limit_switches = self.config.max_on_s_per_hour, self.config.max_switches_per_hour
-        if limit_s or limit_switches:
-            while self.switches and now - self.switches[0][0] > HOUR_S:
-                self.switches.popleft()
-        return ActuatorFacts(
-            config=self.config,
-            desired=self.desired,
-            reported=self.reported,
-            on_since=self.on_since,
-            off_since=self.off_since,
-            on_seconds_last_hour=self._on_seconds(now) if limit_s else 0.0,
-            switches_last_hour=sum(1 for _, on in self.switches if on) if limit_switches else 0,
-            owner_kind=self.owner.kind,
-            owner_name=self.owner.name,
-            owner_priority=self.owner.priority,
-        )
-
-    def _on_seconds(self, now: float) -> float:
-        total = 0.0
-        began = None if self.on_since is None else max(self.on_since, now - HOUR_S)
-        if began is not None:
-            total = now - began
-        since: float | None = None
-        for at, on in self.switches:
-            if on:
-                since = at
-            elif since is not None:
-                total += at - since
-                since = None
-        return total
-
-    def shift(self, seconds: float) -> None:
-        """The clock was set by so much."""
-        self.reported_at += seconds
-        if self.on_since is not None:
-            self.on_since += seconds
-        if self.off_since is not None:
-            self.off_since += seconds
-        self.switches = deque(((at + seconds, on) for at, on in self.switches), maxlen=1000)
-
-    def set_level(self, level: float, now: float) -> None:
-        """It is on or off since now, as far as is known."""
-        if level > 0.0 and self.on_since is None:
-            self.on_since = now
-            self.switches.append((now, True))
-        elif level == 0.0 and self.on_since is not None:
-            self.on_since = None
-            self.off_since = now
-            self.switches.append((now, False))
 
 
 class SafetyActor(Actor):
@@ -153,13 +90,16 @@ class SafetyActor(Actor):
         *,
         kaiser_id: str,
         mirror_exists: bool,
+        interlocks: Iterable[Interlock] = (),
     ) -> None:
         super().__init__()
         self._configured = tuple(actuators)
+        self._interlocks: dict[ActuatorKey, tuple[Interlock, ...]] = {}
+        self._declared = tuple(interlocks)
         self._actuator_factory = actuator_factory
         self._permits = permits
         self._mirror_exists = mirror_exists
-        self._actuators: dict[ActuatorKey, _Actuator] = {}
+        self._actuators: dict[ActuatorKey, GuardedActuator] = {}
         self._devices: dict[str, DevicePresence] = {}
         self._cleared_at: dict[str, float] = {}
         self._repeats = 0
@@ -175,8 +115,12 @@ class SafetyActor(Actor):
         self._recall_devices()
         self._clock_offset = self.context.now() - self.context.monotonic()
         self._stops.restore(self.context.now(), mirror_exists=self._mirror_exists)
-        for config in self._configured:
+        self._set_interlocks(self.context.recall("interlocks") or self._declared)
+        for config in self.context.recall("actuators") or self._configured:
             self._install(config)
+        for key, hold in (self.context.recall("holds") or {}).items():
+            if key in self._actuators:
+                self._actuators[key].hold = hold
         self.context.join(LINK_GROUP)
         unfinished = self.context.recall("stopping")
         if unfinished is not None:
@@ -216,6 +160,13 @@ class SafetyActor(Actor):
                 self._broadcast_seen(message)
             case InstallActuator(config=config):
                 self._install(config)
+                self.context.publish("actuators", tuple(a.config for a in self._actuators.values()))
+            case InstallInterlocks(interlocks=interlocks):
+                self._set_interlocks(interlocks)
+            case ExplainCommand(command=command):
+                return judge(command, self._facts(command, self.context.now()), self.context.now())
+            case HoldActuator():
+                return self._hold(message)
             case PrepareShutdown():
                 return self._prepare_shutdown()
             case _:
@@ -243,22 +194,7 @@ class SafetyActor(Actor):
         command = message.command
         now = self.context.now()
         actuator = self._actuators.get(command.key)
-        presence = self._devices.get(command.esp_id)
-        zone_id = "" if presence is None else presence.zone_id
-        facts = CommandFacts(
-            stop=self._stops.state.covering(command.esp_id, zone_id),
-            device=None
-            if presence is None
-            else DeviceFacts(
-                approval=Approval.APPROVED if presence.approved else Approval.PENDING,
-                online=presence.online,
-                zone_id=zone_id,
-            ),
-            actuator=None if actuator is None else actuator.facts(now),
-            link_up=self._link_up and not self._shutting_down,
-            automation_held=self._stops.state.holds_automation(command.esp_id, zone_id),
-        )
-        verdict = judge(command, facts, now)
+        verdict = judge(command, self._facts(command, now), now)
         if verdict.allowed and actuator is not None:
             permit = (
                 self._permits.issue(command.esp_id, command.gpio) if verdict.energising else None
@@ -276,8 +212,84 @@ class SafetyActor(Actor):
             actuator.desired = verdict.value
             actuator.owner = command.issuer
             actuator.set_level(verdict.value, now)
+            if not verdict.energising:
+                self._release_dependents(now)
         self._journal.tell(RecordVerdict(command=command, verdict=verdict))
         return verdict
+
+    def _facts(self, command: Command, now: float) -> CommandFacts:
+        actuator = self._actuators.get(command.key)
+        presence = self._devices.get(command.esp_id)
+        zone_id = "" if presence is None else presence.zone_id
+        interlocks = self._interlocks.get(command.key, ())
+        return CommandFacts(
+            stop=self._stops.state.covering(command.esp_id, zone_id),
+            device=None
+            if presence is None
+            else DeviceFacts(
+                approval=Approval.APPROVED if presence.approved else Approval.PENDING,
+                online=presence.online,
+                zone_id=zone_id,
+            ),
+            actuator=None if actuator is None else actuator.facts(now),
+            link_up=self._link_up and not self._shutting_down,
+            automation_held=self._stops.state.holds_automation(command.esp_id, zone_id),
+            interlocks=interlocks,
+            others=self._others(interlocks) if interlocks else {},
+        )
+
+    # ---- interlocks and holds
+
+    def _set_interlocks(self, interlocks: tuple[Interlock, ...]) -> None:
+        by_actuator: dict[ActuatorKey, list[Interlock]] = {}
+        for interlock in interlocks:
+            for key in (interlock.actuator, interlock.other):
+                by_actuator.setdefault(key, []).append(interlock)
+        self._declared = interlocks
+        self._interlocks = {key: tuple(entries) for key, entries in by_actuator.items()}
+        self.context.publish("interlocks", interlocks)
+
+    def _others(self, interlocks: Iterable[Interlock]) -> dict[ActuatorKey, OtherActuator]:
+        """What is known of the actuators that these name."""
+        found = {}
+        for interlock in interlocks:
+            for key in (interlock.actuator, interlock.other):
+                actuator = self._actuators.get(key)
+                presence = self._devices.get(key.esp_id)
+                if actuator is not None:
+                    found[key] = actuator.as_other(online=presence is not None and presence.online)
+        return found
+
+    def _release_dependents(self, now: float) -> None:
+        """Something went off: what may not run without it, goes off with it."""
+        if not self._declared:
+            return
+        for key in to_release(self._declared, self._others(self._declared)):
+            actuator = self._actuators.get(key)
+            if actuator is not None:
+                actuator.desired = 0.0
+                actuator.set_level(0.0, now)
+                actuator.handle.tell_urgent(ReleaseNow(reason="interlock"))
+                self._audit("system:interlock", f"released {key.esp_id}/{key.gpio}", "")
+
+    def _hold(self, message: HoldActuator) -> HoldView:
+        actuator = self._actuators.get(message.key)
+        if actuator is None:
+            raise UnknownActuator(esp_id=message.key.esp_id, gpio=message.key.gpio)
+        now = self.context.now()
+        until = math.inf if message.seconds is None else now + message.seconds
+        actuator.hold = None if message.seconds == 0 else Hold(by=str(message.issuer), until=until)
+        holds = {key: a.hold for key, a in self._actuators.items() if a.hold is not None}
+        self.context.publish("holds", holds)
+        verb = "released" if actuator.hold is None else "took"
+        self._audit(str(message.issuer), f"{verb} {message.key.esp_id}/{message.key.gpio}", "")
+        return HoldView(
+            esp_id=message.key.esp_id,
+            gpio=message.key.gpio,
+            held=actuator.hold is not None,
+            by="" if actuator.hold is None else actuator.hold.by,
+            until=None if math.isinf(until) or actuator.hold is None else until,
+        )
 
     def _actuator_outcome(self, message: ActuatorOutcome) -> None:
         actuator = self._actuators.get(message.key)
@@ -301,7 +313,7 @@ class SafetyActor(Actor):
             handle = self.context.handle(paths.ACTUATORS).ask(
                 StartChild(spec), timeout_s=ASK_TIMEOUT_S
             )
-        actuator = _Actuator(config, handle)
+        actuator = GuardedActuator(config, handle)
         view = self.context.look(path, "view")
         if isinstance(view, ActuatorView):
             actuator.desired = view.desired_value
@@ -316,6 +328,13 @@ class SafetyActor(Actor):
         scope = _scope(message.esp_id, message.zone_id)
         if scope.kind is ScopeKind.DEVICE and scope.name not in self._devices:
             raise UnknownDevice(device_id=scope.name)
+        if message.dry_run:
+            return self._stops.preview(
+                safety_state.stop(
+                    self._stops.state, scope, by=str(message.issuer), reason=message.reason,
+                    now=now, devices=self._covered(scope),
+                )
+            )  # fmt: skip
         self.context.publish("stopping", message)
         self._stops.stop(scope, message.issuer, message.reason, now, self._covered(scope))
         for key, actuator in self._actuators.items():
@@ -331,18 +350,12 @@ class SafetyActor(Actor):
     def _clear_scope(self, message: ClearStop) -> SafetyView:
         scope = _scope(message.esp_id, message.zone_id)
         now = self.context.now()
+        if message.dry_run:
+            return self._preview_clear(message, scope, now)
         if message.accept_unconfirmed:
             self._stops.accept_unconfirmed(scope, message.issuer, now)
         else:
-            reachable = [
-                device_id
-                for device_id in self._covered(scope)
-                if self._devices[device_id].online
-                # One clear on the wire ends every stop of a device.
-                and not held_by_another(
-                    self._stops.state, scope, device_id, self._devices[device_id].zone_id
-                )
-            ]
+            reachable = self._to_be_cleared(scope)
             self._stops.begin_clear(scope, message.issuer, message.reason, now, reachable)
             for device_id in reachable:
                 self._cleared_at[device_id] = now
@@ -351,8 +364,32 @@ class SafetyActor(Actor):
         self._finish_resumed()
         return self._stops.view()
 
+    def _to_be_cleared(self, scope: Scope) -> list[str]:
+        return [
+            device_id
+            for device_id in self._covered(scope)
+            if self._devices[device_id].online
+            # One clear on the wire ends every stop of a device.
+            and not held_by_another(
+                self._stops.state, scope, device_id, self._devices[device_id].zone_id
+            )
+        ]
+
+    def _preview_clear(self, message: ClearStop, scope: Scope, now: float) -> SafetyView:
+        by, state = str(message.issuer), self._stops.state
+        if message.accept_unconfirmed:
+            return self._stops.preview(
+                safety_state.accept_unconfirmed(state, scope, by=by, now=now)
+            )
+        reachable = self._to_be_cleared(scope)
+        return self._stops.preview(
+            safety_state.begin_clear(state, scope, by=by, now=now, reachable=reachable)
+        )
+
     def _resume_automation(self, message: ResumeAutomation) -> SafetyView:
         scope = _scope(message.esp_id, message.zone_id)
+        if message.dry_run:
+            return self._stops.preview(safety_state.resume_automation(self._stops.state, scope))
         self._stops.resume_automation(scope)
         self._audit(str(message.issuer), f"resume automation {scope}", "")
         return self._stops.view()
@@ -451,7 +488,7 @@ class SafetyActor(Actor):
     def _status(
         self,
         device_id: str,
-        actuator: _Actuator | None,
+        actuator: GuardedActuator | None,
         status: inbound.ActuatorStatus,
         at: float,
     ) -> None:
@@ -472,6 +509,8 @@ class SafetyActor(Actor):
                 event = ActuatorStateChanged(key=actuator.config.key, value=status.level, at=at)
                 for member in self.context.members(("actuator", actuator.config.key)):
                     member.tell(event)
+                if status.level == 0.0:
+                    self._release_dependents(at)
         if status.emergency == "active":
             if status.level == 0.0:
                 self._reports_stop(device_id, at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable
 
+import msgspec
 import structlog
 
 from godkaiser.domain import latch, safety_state
@@ -161,10 +162,17 @@ class Stops:
     # ---- showing
 
     def view(self) -> SafetyView:
+        return self._view(self.state)
+
+    def preview(self, state: SafetyState) -> SafetyView:
+        """What would be shown in `state`, which is not entered."""
+        return msgspec.structs.replace(self._view(state), dry_run=True)
+
+    def _view(self, state: SafetyState) -> SafetyView:
         return SafetyView(
-            state=self.state.strictest.value,
+            state=state.strictest.value,
             alarm=self._alarm,
-            automation_held=tuple(str(scope) for scope in self.state.held),
+            automation_held=tuple(str(scope) for scope in state.held),
             stops=tuple(
                 StopView(
                     scope=str(record.scope),
@@ -176,7 +184,7 @@ class Stops:
                     unconfirmed=tuple(sorted(record.stopping)),
                     clearing=tuple(sorted(record.clearing)),
                 )
-                for record in self.state.records
+                for record in state.records
             ),
         )
 

@@ -10,7 +10,15 @@ import msgspec
 import pykka
 
 from godkaiser import errors, paths
-from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Command, OnShutdown, Verb
+from godkaiser.domain.entities import (
+    ActuatorConfig,
+    ActuatorKey,
+    ActuatorType,
+    Command,
+    OnShutdown,
+    Verb,
+)
+from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.safety import Verdict
 from godkaiser.errors import GatewayError, UnknownActuatorType, UnknownVerb, ValidationFailed
 from godkaiser.http.exchange import (
@@ -29,9 +37,12 @@ from godkaiser.messages import (
     ActuatorView,
     ClearStop,
     ConfigureActuator,
+    ExplainCommand,
+    HoldActuator,
     RequestCommand,
     ResumeAutomation,
     SafetyView,
+    SaveInterlocks,
     StopAll,
 )
 from godkaiser.storage import history
@@ -72,6 +83,16 @@ class AddressedOrder(Order, frozen=True, kw_only=True):
     gpio: int
 
 
+class HoldBody(RequestBody, frozen=True, kw_only=True):
+    """`seconds` None: until it is released."""
+
+    seconds: Seconds | None = None
+
+
+class InterlocksBody(RequestBody, frozen=True, kw_only=True):
+    interlocks: Annotated[tuple[Interlock, ...], msgspec.Meta(max_length=1000)]
+
+
 class StopBody(RequestBody, frozen=True, kw_only=True):
     reason: Text = "operator"
     esp_id: str | None = None
@@ -95,6 +116,11 @@ _ERRORS_BY_CODE: dict[str, type[GatewayError]] = {
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, GatewayError)
 }
+
+
+def is_dry_run(req: falcon.Request) -> bool:
+    """`?dry_run=1`: say what it would do, and do nothing."""
+    return req.get_param_as_bool("dry_run", default=False) or False
 
 
 class ActuatorResources:
@@ -137,6 +163,38 @@ class ActuatorResources:
     ) -> None:
         self._command(req, resp, esp_id, check_gpio(gpio), read_body(req, Order))
 
+    def on_get_explain(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
+    ) -> None:
+        """The verdict that a command would get now, every check with its reason; nothing is sent."""
+        order = Order(
+            command=req.get_param("command") or "ON",
+            value=query_float(req, "value"),
+            duration=query_float(req, "duration"),
+        )
+        command = self._command_of(req, esp_id, check_gpio(gpio), order)
+        verdict = ask(self._services.system, paths.SAFETY, ExplainCommand(command=command))
+        view = self._services.system.published_value(paths.actuator(esp_id, command.gpio), "view")
+        actuator = _actuator(view) if isinstance(view, ActuatorView) else None
+        reply(resp, {"verdict": _verdict(verdict), "actuator": actuator})
+
+    def on_post_hold(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
+    ) -> None:
+        body = read_body(req, HoldBody)
+        self._hold(req, resp, ActuatorKey(esp_id, check_gpio(gpio)), body.seconds)
+
+    def on_delete_hold(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
+    ) -> None:
+        self._hold(req, resp, ActuatorKey(esp_id, check_gpio(gpio)), 0.0)
+
+    def _hold(
+        self, req: falcon.Request, resp: falcon.Response, key: ActuatorKey, seconds: float | None
+    ) -> None:
+        message = HoldActuator(key=key, seconds=seconds, issuer=issuer_of(req))
+        reply(resp, ask(self._services.system, paths.SAFETY, message))
+
     def on_get_commands(self, req: falcon.Request, resp: falcon.Response) -> None:
         limit = query_int(req, "limit", 100, 1, 1000) or 100
         rows = history.newest_commands(self._services.database, limit)
@@ -147,24 +205,11 @@ class ActuatorResources:
     ) -> None:
         system = self._services.system
         device_view(system, esp_id)
-        try:
-            verb = Verb(order.command.upper())
-        except ValueError as error:
-            raise UnknownVerb(command=order.command[:40]) from error
         wait_s = query_float(req, "wait") or 0.0
         if not 0.0 <= wait_s <= MAX_WAIT_S:
             reason = f"Query parameter wait: use 0 to {MAX_WAIT_S:g} seconds."
             raise ValidationFailed(reason=reason)
-        command = Command(
-            esp_id=esp_id,
-            gpio=gpio,
-            verb=verb,
-            value=order.value,
-            duration_s=order.duration or 0.0,
-            issuer=issuer_of(req),
-            correlation_id=str(uuid.uuid4()),
-            requested_at=self._services.clock(),
-        )
+        command = self._command_of(req, esp_id, gpio, order)
         outcome_to: Any = pykka.ThreadingFuture() if wait_s > 0 else None
         verdict: Verdict = ask(
             system, paths.SAFETY, RequestCommand(command=command, outcome_to=outcome_to)
@@ -184,6 +229,22 @@ class ActuatorResources:
         }
         reply(resp, body, 202)
 
+    def _command_of(self, req: falcon.Request, esp_id: str, gpio: int, order: Order) -> Command:
+        try:
+            verb = Verb(order.command.upper())
+        except ValueError as error:
+            raise UnknownVerb(command=order.command[:40]) from error
+        return Command(
+            esp_id=esp_id,
+            gpio=gpio,
+            verb=verb,
+            value=order.value,
+            duration_s=order.duration or 0.0,
+            issuer=issuer_of(req),
+            correlation_id=str(uuid.uuid4()),
+            requested_at=self._services.clock(),
+        )
+
 
 class SafetyResources:
     """The stop reads its token and asks the safety actor; no database, no other actor."""
@@ -194,7 +255,11 @@ class SafetyResources:
     def on_post_stop(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, StopBody)
         message = StopAll(
-            issuer=issuer_of(req), reason=body.reason, esp_id=body.esp_id, zone_id=body.zone_id
+            issuer=issuer_of(req),
+            reason=body.reason,
+            esp_id=body.esp_id,
+            zone_id=body.zone_id,
+            dry_run=is_dry_run(req),
         )
         reply(resp, ask(self._services.system, paths.SAFETY, message, urgent=True))
 
@@ -206,13 +271,30 @@ class SafetyResources:
             esp_id=body.esp_id,
             zone_id=body.zone_id,
             accept_unconfirmed=body.accept_unconfirmed,
+            dry_run=is_dry_run(req),
         )
         reply(resp, ask(self._services.system, paths.SAFETY, message))
 
     def on_post_resume(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, ResumeBody)
-        message = ResumeAutomation(issuer=issuer_of(req), esp_id=body.esp_id, zone_id=body.zone_id)
+        message = ResumeAutomation(
+            issuer=issuer_of(req),
+            esp_id=body.esp_id,
+            zone_id=body.zone_id,
+            dry_run=is_dry_run(req),
+        )
         reply(resp, ask(self._services.system, paths.SAFETY, message))
+
+    def on_get_interlocks(self, req: falcon.Request, resp: falcon.Response) -> None:
+        found = self._services.system.published_value(paths.SAFETY, "interlocks") or ()
+        reply(resp, {"data": found, "count": len(found)})
+
+    def on_put_interlocks(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """All of them at once, for they are right or wrong as a whole."""
+        body = read_body(req, InterlocksBody)
+        message = SaveInterlocks(interlocks=body.interlocks, issuer=issuer_of(req))
+        saved = ask(self._services.system, paths.REGISTRAR, message)
+        reply(resp, {"data": saved, "count": len(saved)})
 
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
         view = self._services.system.published_value(paths.SAFETY, "view")

@@ -140,7 +140,14 @@ CREATE TABLE audit_log (
 CREATE INDEX audit_log_by_time ON audit_log (at);
 """
 
-_STEPS: tuple[tuple[str, str], ...] = (("initial", _INITIAL),)
+_INTERLOCKS = """
+CREATE TABLE interlocks (
+    id {serial},
+    body TEXT NOT NULL
+);
+"""
+
+_STEPS: tuple[tuple[str, str], ...] = (("initial", _INITIAL), ("interlocks", _INTERLOCKS))
 NEWEST = len(_STEPS)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, DeviceRecord, SensorConfig
+from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.storage.database import Database
 from godkaiser.storage.models import (
@@ -66,6 +69,19 @@ def save_actuator(database: Database, config: ActuatorConfig) -> None:
             conflict_target=[Actuator.esp_id, Actuator.gpio], preserve=[Actuator.body]
         )
     )
+
+
+def load_interlocks(database: Database) -> tuple[Interlock, ...]:
+    rows = database.fetch("SELECT body FROM interlocks ORDER BY id")
+    return tuple(msgspec.json.decode(body, type=Interlock) for (body,) in rows)
+
+
+def save_interlocks(database: Database, interlocks: Sequence[Interlock]) -> None:
+    """Replace all."""
+    with database.transaction() as cursor:
+        cursor.execute("DELETE FROM interlocks")
+        for interlock in interlocks:
+            database.execute("INSERT INTO interlocks (body) VALUES (?)", (_text(interlock),))
 
 
 class StoredRule(msgspec.Struct, frozen=True):
