@@ -1,4 +1,6 @@
-"""Storms from many seeds, on all processors: `make soak`, `make soak ARGS="--seeds 1000000"`."""
+"""Seed after seed of the simulations, on all processors: storms over the supervision runtime, dramas
+over the safety actors. `make soak`, `make soak ARGS="--storms 1000000 --dramas 0"`.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +10,71 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Callable
 
+import structlog
+
+from tests.safety.drama import play
 from tests.supervision.storm import Storm
 
-CHUNK = 200
+CHUNK = 100
+Outcome = tuple[int, list[str]]
 
 
-def storms(first: int) -> tuple[int, dict[int, list[str]]]:
+def _storm(seed: int) -> Outcome:
+    storm = Storm(seed)
+    found = storm.run()
+    return storm.runtime.steps, found
+
+
+def _drama(seed: int) -> Outcome:
+    world = play(seed)
+    return world.runtime.steps, world.wrong
+
+
+def _chunk(work: tuple[Callable[[int], Outcome], int]) -> tuple[int, dict[int, list[str]]]:
     """Steps taken, and what went wrong by seed."""
+    one, first = work
     logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     steps = 0
     wrong = {}
     for seed in range(first, first + CHUNK):
-        storm = Storm(seed)
-        found = storm.run()
-        steps += storm.runtime.steps
+        took, found = one(seed)
+        steps += took
         if found:
             wrong[seed] = found
     return steps, wrong
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100_000)
-    parser.add_argument("--first", type=int, default=0)
-    arguments = parser.parse_args()
+def _soak(name: str, one: Callable[[int], Outcome], first: int, count: int) -> bool:
     began = time.monotonic()
     done = steps = 0
     wrong: dict[int, list[str]] = {}
-    firsts = range(arguments.first, arguments.first + arguments.seeds, CHUNK)
     with multiprocessing.Pool(os.cpu_count()) as pool:
-        for took, found in pool.imap_unordered(storms, firsts):
+        chunks = [(one, seed) for seed in range(first, first + count, CHUNK)]
+        for took, found in pool.imap_unordered(_chunk, chunks):
             done += CHUNK
             steps += took
             wrong.update(found)
-            if done % 10_000 == 0:
-                print(f"{done:,} seeds, {steps:,} steps, {len(wrong)} failed", flush=True)
-    print(f"{done:,} seeds, {steps:,} steps in {time.monotonic() - began:.0f} s")
+            if done % 1000 == 0:
+                print(f"{name}: {done:,} seeds, {steps:,} steps, {len(wrong)} failed", flush=True)
+    print(f"{name}: {done:,} seeds, {steps:,} steps in {time.monotonic() - began:.0f} s")
     for seed, found in sorted(wrong.items()):
         print(f"seed {seed}: {found}")
-    print("every invariant held" if not wrong else f"{len(wrong)} seeds FAILED")
-    return 1 if wrong else 0
+    print("every invariant held" if not wrong else f"{len(wrong)} seeds FAILED", flush=True)
+    return not wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--storms", type=int, default=100_000)
+    parser.add_argument("--dramas", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    arguments = parser.parse_args()
+    held = _soak("storms", _storm, arguments.first, arguments.storms)
+    held &= _soak("dramas", _drama, arguments.first, arguments.dramas)
+    return 0 if held else 1
 
 
 if __name__ == "__main__":
