@@ -21,7 +21,7 @@ from godkaiser.actors.api import ApiActor
 from godkaiser.actors.broker import BrokerActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.housekeeper import PURGE_JOB, HousekeeperActor
-from godkaiser.actors.journal import JournalActor
+from godkaiser.actors.journal import JournalActor, RecordAudit
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
 from godkaiser.actors.router import RouterActor
@@ -48,6 +48,7 @@ from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import Ports, open_ports
 from godkaiser.storage import registry
+from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database, open_database
 from godkaiser.storage.latch_file import LatchFile
 from godkaiser.storage.migrations import migrate
@@ -57,9 +58,11 @@ from godkaiser.supervision import (
     DeadLetter,
     Handle,
     Intensity,
+    LifeEvent,
     MailboxSpec,
     Overflow,
     Reason,
+    Step,
     Strategy,
     SupervisionError,
     ThreadedRuntime,
@@ -74,6 +77,7 @@ ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
 # fault that hits all of them must.
 FLEET_INTENSITY = Intensity(max_restarts=50, within_s=60.0)
 SHUTDOWN_GRACE_S = 2.0
+NOTEWORTHY = frozenset({Step.CRASHED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
 
 
 class Gateway:
@@ -102,6 +106,7 @@ class Gateway:
             ThreadedRuntime(),
         )
         self.system.dead_letters.subscribe(self._acknowledge_dead_letter)
+        self.system.events.subscribe(self._keep_life_event)
         self._started_at = self.system.runtime.now()
 
     def start(self, timeout_s: float = 30.0) -> None:
@@ -159,6 +164,19 @@ class Gateway:
             kaiser_id=self.config.gateway.kaiser_id,
         )
         return ApiServer(create_app(services), self._listener)
+
+    def _keep_life_event(self, event: LifeEvent) -> None:
+        """What goes wrong in the tree belongs into the audit trail, not only into the log."""
+        journal = self.system.find(paths.JOURNAL) if event.step in NOTEWORTHY else None
+        if journal is not None:
+            entry = AuditEntry(
+                at=event.at,
+                who="system:supervisor",
+                what=f"{event.path} {event.step.value}",
+                result="failed",
+                details=event.detail[:500],
+            )
+            journal.offer(RecordAudit(entry=entry))
 
     def _acknowledge_dead_letter(self, letter: DeadLetter) -> None:
         """A message that crashed its actor, or whose actor is gone, is not asked for again.

@@ -249,15 +249,17 @@ class SimulatedRuntime:
 
     # ---- what happens to an actor while it sends
 
-    def at_send(self) -> None:
-        """Raises SimulatedCrash in an actor whose time has come."""
+    def at_send(self, *, interruptible: bool = True) -> None:
+        """Others may run now, and the sender may die: raises SimulatedCrash in one whose time has
+        come. Not `interruptible` is for who holds a lock: with threads the others would wait.
+        """
         chances = self.chances
         if self._system is None:
             return
         sender = self._system.asking.current()
         if sender is None:
             return
-        if self._depth < chances.depth and self._strikes(chances.interrupt):
+        if interruptible and self._depth < chances.depth and self._strikes(chances.interrupt):
             for _ in range(self._schedule.randrange(1, 4)):
                 if self._ready:
                     self._turn(self._pick())

@@ -100,7 +100,8 @@ class Wire:
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> None:
         if not self.is_open:
             raise NotConnected
-        self._world.runtime.at_send()
+        # A permit is checked under a lock that spans the publication.
+        self._world.runtime.at_send(interruptible="/command" not in topic)
         self._world.published(topic, payload)
 
     def acknowledge(self, _mids: Any) -> None:

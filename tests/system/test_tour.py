@@ -141,6 +141,10 @@ def test_a_poisoned_device_actor_comes_back_while_the_others_go_on(site):
 
     actor = eventually(came_back)
     assert "poison" in actor["last_error"]
+    trail = eventually(
+        lambda: [e for e in site.client.get("/audit/log")["data"] if e["what"] == f"{path} crashed"]
+    )
+    assert trail[0]["who"] == "system:supervisor"
     after = {a["path"]: a for a in site.client.get("/system/tree")["data"]}
     for other in before.keys() - {path}:
         assert after[other]["restarts"] == before[other]["restarts"], other
