@@ -47,6 +47,7 @@ from godkaiser.http.tokens import TokenService, load_secret
 from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import Ports, open_ports
+from godkaiser.single_instance import DataFolderLock
 from godkaiser.storage import registry
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database, open_database
@@ -90,13 +91,19 @@ class Gateway:
             StartupFailed: the text says what to change.
         """
         self.config = config
-        self.database = _open_storage(config)
+        self._lock = _lock_data_folder(config)
+        try:
+            self.database = _open_storage(config)
+        except StartupFailed:
+            self._lock.release()
+            raise
         try:
             self._secret = load_secret(config.jwt_secret, config.data_dir / "jwt.key")
             self._listener = bind(config.http.host, config.http.port)
             address = broker_address(config)
         except StartupFailed:
             self.database.close_thread()
+            self._lock.release()
             raise
         self.ports = open_ports(config.gateway.kaiser_id)
         self.tokens = TokenService(self.database, self._secret, config.gateway.kaiser_id)
@@ -126,6 +133,7 @@ class Gateway:
         in_order = self.system.stop(timeout_s)
         self._listener.close()
         self.database.close_all()
+        self._lock.release()
         return in_order
 
     def _prepare_shutdown(self) -> None:
@@ -350,7 +358,7 @@ def _registrar(config: Config, database: Database, ports: Ports) -> RegistrarAct
     return RegistrarActor(database, device, rule, ports.acks, approve_unknown=approve_unknown)
 
 
-def _open_storage(config: Config) -> Database:
+def _lock_data_folder(config: Config) -> DataFolderLock:
     try:
         config.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -359,6 +367,10 @@ def _open_storage(config: Config) -> Database:
             " [gateway] data_dir, or make its parent writable."
         )
         raise StartupFailed(reason=reason) from error
+    return DataFolderLock(config.data_dir)
+
+
+def _open_storage(config: Config) -> Database:
     database = open_database(config.database_url)
     migrate(database)
     return database

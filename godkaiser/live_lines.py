@@ -45,7 +45,8 @@ class LiveLines:
         safety = self._system.published_value(paths.SAFETY, "view")
         if isinstance(safety, SafetyView) and safety.state != self._safety:
             if self._safety or safety.state != "normal":
-                yield f"safety    {safety.state.upper()}"
+                held = "  (rules are held until resume)" if safety.automation_held else ""
+                yield f"safety    {safety.state.upper()}{held}"
             self._safety = safety.state
         for path in self._system.children(paths.DEVICES):
             view = self._system.published_value(path, "view")

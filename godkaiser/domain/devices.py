@@ -50,22 +50,37 @@ HEARD_EVERY_S = 5.0
 """How often a device that talks all the time is noted as seen."""
 
 
+UPTIME_TOLERANCE_S = 15.0
+"""A heartbeat may have waited so long on its way, and devices count in whole seconds."""
+
+
 class Liveness(msgspec.Struct, frozen=True):
     """What is known of a device's presence. Times are receive times, unix seconds."""
 
     online: bool = False
     last_seen: float | None = None
     uptime_s: int | None = None
+    beat_at: float | None = None
     boots: int = 0
 
     def heartbeat(self, now: float, uptime_s: int) -> tuple[Liveness, bool]:
         """After a heartbeat, and whether the device has rebooted since the one before.
 
-        A boot shows as an uptime that fell; the boot labels of the firmware repeat.
+        A boot shows as an uptime that fell, or that grew by much less than the time since; the boot
+        labels of the firmware repeat.
         """
-        rebooted = self.uptime_s is not None and uptime_s < self.uptime_s
+        rebooted = False
+        if self.uptime_s is not None:
+            elapsed_s = 0.0 if self.beat_at is None else max(now - self.beat_at, 0.0)
+            # A clock that was set forward looks like a boot: telling a stop again costs nothing.
+            expected_s = self.uptime_s + elapsed_s - UPTIME_TOLERANCE_S
+            rebooted = uptime_s < max(expected_s, self.uptime_s)
         return Liveness(
-            online=True, last_seen=now, uptime_s=uptime_s, boots=self.boots + rebooted
+            online=True,
+            last_seen=now,
+            beat_at=now,
+            uptime_s=uptime_s,
+            boots=self.boots + rebooted,
         ), rebooted
 
     def heard(self, now: float) -> Liveness:

@@ -314,7 +314,7 @@ class Cell:
             crash = ActorCrashed(f"{self.path} crashed: {error!r}")
             crash.__cause__ = error
             fail_reply(envelope.reply_to, crash)
-        if not isinstance(envelope.message, Crash | Stop):
+        if not isinstance(envelope.message, Stop):
             self._bury(envelope.message, Reason.CRASHED, repr(error), trace)
 
     def retire(self, life: Incarnation) -> bool:

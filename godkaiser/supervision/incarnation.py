@@ -115,8 +115,12 @@ class Incarnation:
                 self._stop(message)
             elif kind is Crash:
                 if message.incarnation == self.number:
-                    self.crash(InjectedCrash(message.detail))
-                    return False
+                    # Raised here and past the refusals: nobody's refusals include this one.
+                    try:
+                        raise InjectedCrash(message.detail)
+                    except InjectedCrash as error:
+                        self.crash(error)
+                        return False
             else:
                 reply = self.receive(message)
                 if envelope.reply_to is not None:

@@ -87,6 +87,14 @@ def test_a_will_ends_it_at_once_and_a_retained_one_is_old_news() -> None:
     assert not Liveness().will(retained=True).online
 
 
+def test_an_uptime_that_grew_by_much_less_than_the_time_is_a_reboot() -> None:
+    alive, _ = Liveness().heartbeat(NOW, 2)
+    alive, rebooted = alive.heartbeat(NOW + 60, 60)
+    assert not rebooted
+    alive, rebooted = alive.heartbeat(NOW + 200, 62)
+    assert rebooted
+
+
 def test_an_uptime_that_fell_is_a_reboot() -> None:
     alive, _ = Liveness().heartbeat(NOW, 100)
     alive, rebooted = alive.heartbeat(NOW + 60, 160)

@@ -32,8 +32,10 @@ def play(seed: int) -> World:
 def _act(world: World) -> None:
     choices = world.choices
     what = choices.random()
-    if what < 0.2:
+    if what < 0.12:
         world.stop(**choices.choice(SCOPES))
+    elif what < 0.2:
+        world.race(choices.randrange(1, 7), choices.randrange(12))
     elif what < 0.35:
         world.clear(**choices.choice(SCOPES))
     elif what < 0.42:

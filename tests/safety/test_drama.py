@@ -41,6 +41,23 @@ def test_dramas_are_dramatic():
     assert sum(world.runtime.crashes for world in worlds) > 50
 
 
+def test_a_device_that_comes_back_during_a_stop_is_stopped_at_once():
+    world = World(2)
+    for device in world.firmware.values():
+        device.on_connect(world.device_time, reconnect=False)
+    world.runtime.calm()
+    world.pass_time(10.0)
+    assert world.stop()
+    world.pass_time(10.0)
+    device = world.firmware["ESP_A00001"]
+    device.on_disconnect(world.device_time)
+    device.restart(world.device_time)
+    assert not any(actuator.stopped for actuator in device.memory.actuators.values())
+    device.on_connect(world.device_time, reconnect=True)
+    world.pass_time(15.0)
+    assert all(actuator.stopped for actuator in device.memory.actuators.values())
+
+
 def test_the_check_would_see_an_energising_command_under_a_stop():
     world = World(1)
     world.latch.record = None

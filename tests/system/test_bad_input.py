@@ -251,6 +251,18 @@ def test_a_port_in_use_is_named(tmp_path, site):
     assert "Traceback" not in ended.stderr
 
 
+def test_a_second_gateway_on_the_same_data_is_refused(tmp_path, site):
+    """Each would undo the other's stop."""
+    text = (
+        f'[gateway]\ndata_dir = "{site.config.gateway.data_dir}"\n'
+        f'[http]\nlisten = "127.0.0.1:{free_port()}"\n'
+        f'[mqtt]\nhost = "127.0.0.1"\nport = {site.broker.port}\n'
+    )
+    ended = start(tmp_path, text)
+    assert ended.returncode == 78
+    assert f"another gateway (process {os.getpid()})" in ended.stderr
+
+
 def test_a_database_that_cannot_be_written_is_named(tmp_path):
     blocker = tmp_path / "blocker"
     blocker.write_text("a file where a folder is needed")

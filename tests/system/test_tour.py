@@ -141,6 +141,8 @@ def test_a_poisoned_device_actor_comes_back_while_the_others_go_on(site):
 
     actor = eventually(came_back)
     assert "poison" in actor["last_error"]
+    letters = site.client.get("/system/dead-letters")["data"]
+    assert letters[0]["path"] == path and "Traceback" in letters[0]["traceback"]
     trail = eventually(
         lambda: [e for e in site.client.get("/audit/log")["data"] if e["what"] == f"{path} crashed"]
     )
