@@ -136,7 +136,7 @@ def demo(
         typer.echo(f"  user       {ADMIN}")
         typer.echo(f"  password   {running.password}   (shown once, now)")
     else:
-        typer.echo(f"  user       {ADMIN}   (the password was shown on the first start)")
+        typer.echo(f"  user       {ADMIN}   (with the password of the first start)")
     typer.echo("  stop       Ctrl-C")
     typer.echo("")
     live = LiveLines(running.gateway.system)

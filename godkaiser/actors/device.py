@@ -353,6 +353,12 @@ class DeviceActor(Actor):
             given = message.value if message.raw is None else message.raw
             raise ValueOutOfRange(reason=f"{given} is not a {sensors.describe(key.sensor_type)}.")
         now = self.context.now()
+        if message.at is not None and not clock.EARLIEST <= message.at <= now + clock.AHEAD_S:
+            reason = (
+                f"timestamp {message.at:g} is no time of a measurement: unix seconds from 2020 up to"
+                " now are."
+            )
+            raise ValueOutOfRange(reason=reason)
         reading = Reading(
             key,
             now if message.at is None else message.at,

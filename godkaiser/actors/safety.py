@@ -42,7 +42,7 @@ from godkaiser.domain.entities import (
 from godkaiser.domain.interlocks import Interlock, OtherActuator, to_release
 from godkaiser.domain.safety import CommandFacts, DeviceFacts, Hold, Verdict, judge
 from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind, held_by_another
-from godkaiser.errors import GatewayError, UnknownActuator, UnknownDevice
+from godkaiser.errors import GatewayError, UnknownActuator, UnknownDevice, ValidationFailed
 from godkaiser.messages import (
     ActuatorStateChanged,
     ActuatorView,
@@ -328,6 +328,12 @@ class SafetyActor(Actor):
         scope = _scope(message.esp_id, message.zone_id)
         if scope.kind is ScopeKind.DEVICE and scope.name not in self._devices:
             raise UnknownDevice(device_id=scope.name)
+        if scope.kind is ScopeKind.ZONE and not self._covered(scope):
+            # A mistyped zone must not look like a stop that worked.
+            reason = (
+                f"No device is in zone '{scope.name}', so nothing was stopped. Stop everything?"
+            )
+            raise ValidationFailed(reason=reason)
         if message.dry_run:
             return self._stops.preview(
                 safety_state.stop(

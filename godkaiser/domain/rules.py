@@ -25,6 +25,8 @@ from godkaiser.domain.entities import Verb
 DEFAULT_MAX_AGE_S = 300.0
 MAX_DEPTH = 8
 MAX_CONDITIONS = 64
+MAX_ACTIONS = 64
+MAX_DURATION_S = 86_400.0
 NAME_LIMIT = 100
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LIMIT)]
@@ -216,6 +218,15 @@ def problems_of(
         error("conditions", "a rule needs at least one condition")
     if not definition.actions:
         error("actions", "a rule needs at least one action")
+    if len(definition.actions) > MAX_ACTIONS:
+        error("actions", f"{len(definition.actions)} actions; at most {MAX_ACTIONS} are allowed")
+        return found
+    wanted: dict[ActuatorRef, Verb] = {}
+    for index, action in enumerate(definition.actions):
+        first = wanted.setdefault((action.esp_id, action.gpio), action.command)
+        if first is not action.command:
+            text = f"{first.value} and {action.command.value} of the same actuator at once"
+            error(f"actions[{index}]", text)
     if _depth(definition.conditions) > MAX_DEPTH:
         error("conditions", f"groups may be nested {MAX_DEPTH} deep")
         return found
@@ -256,6 +267,11 @@ def _depth(conditions: tuple[Condition, ...]) -> int:
 
 
 def _condition_errors(condition: Condition) -> list[str]:
+    if isinstance(condition, SensorCondition | HysteresisCondition):
+        if not condition.sensor_type:
+            return ["sensor_type is empty"]
+        if not condition.max_age_seconds > 0:
+            return [f"max_age_seconds {condition.max_age_seconds:g} must be above 0"]
     match condition:
         case SensorCondition(operator="between"):
             low, high = condition.min, condition.max
@@ -300,16 +316,19 @@ def _window_errors(window: TimeWindow) -> list[str]:
     for name in ("start", "end"):
         text = getattr(window, name)
         try:
-            time.fromisoformat(text)
+            moment = time.fromisoformat(text)
         except ValueError:
             errors.append(f"{name} '{text}' is not a time of day; write HH:MM")
+        else:
+            if moment.tzinfo is not None:
+                errors.append(f"{name} '{text}' has an offset; write HH:MM and name the timezone")
     try:
         ZoneInfo(window.timezone)
     except (KeyError, ValueError, OSError):
         errors.append(f"time zone '{window.timezone}' is not known; use names like Europe/Berlin")
     if not window.weekdays:
         errors.append("weekdays is empty, so the window never opens")
-    elif not errors and window.start == window.end:
+    elif not errors and time.fromisoformat(window.start) == time.fromisoformat(window.end):
         errors.append("start and end are the same, so the window never opens")
     return errors
 
@@ -323,8 +342,10 @@ def _action_errors(action: ActuatorAction) -> list[str]:
         elif not 0.0 <= value <= 1.0:
             hint = f"; {value / 100:g} was meant?" if 1.0 < value <= 100.0 else ""  # noqa: PLR2004
             errors.append(f"value {value:g} is out of range 0.0 to 1.0{hint}")
-    if not math.isfinite(action.duration) or action.duration < 0:
-        errors.append(f"duration {action.duration:g} must be 0 or more seconds")
+    elif action.value is not None and not 0.0 <= action.value <= 1.0:
+        errors.append(f"value {action.value:g} is out of range 0.0 to 1.0")
+    if not 0 <= action.duration <= MAX_DURATION_S:
+        errors.append(f"duration {action.duration:g} must be 0 to {MAX_DURATION_S:g} seconds")
     return errors
 
 

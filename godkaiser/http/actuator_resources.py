@@ -29,6 +29,7 @@ from godkaiser.http.exchange import (
     issuer_of,
     query_float,
     query_int,
+    query_seconds,
     read_body,
     reply,
 )
@@ -118,6 +119,13 @@ _ERRORS_BY_CODE: dict[str, type[GatewayError]] = {
 }
 
 
+def check_scope(esp_id: str | None, zone_id: str | None) -> None:
+    """Raises ValidationFailed."""
+    if esp_id is not None and zone_id is not None:
+        reason = "Give esp_id for one device, zone_id for a zone, or neither for everything."
+        raise ValidationFailed(reason=reason)
+
+
 def is_dry_run(req: falcon.Request) -> bool:
     """`?dry_run=1`: say what it would do, and do nothing."""
     return req.get_param_as_bool("dry_run", default=False) or False
@@ -205,10 +213,7 @@ class ActuatorResources:
     ) -> None:
         system = self._services.system
         device_view(system, esp_id)
-        wait_s = query_float(req, "wait") or 0.0
-        if not 0.0 <= wait_s <= MAX_WAIT_S:
-            reason = f"Query parameter wait: use 0 to {MAX_WAIT_S:g} seconds."
-            raise ValidationFailed(reason=reason)
+        wait_s = query_seconds(req, "wait", MAX_WAIT_S)
         command = self._command_of(req, esp_id, gpio, order)
         outcome_to: Any = pykka.ThreadingFuture() if wait_s > 0 else None
         verdict: Verdict = ask(
@@ -218,10 +223,7 @@ class ActuatorResources:
             raise _refusal(verdict, command)
         outcome = None
         if outcome_to is not None:
-            try:
-                outcome = outcome_to.get(timeout=wait_s)
-            except pykka.Timeout:
-                outcome = {"state": "pending", "message": f"no answer within {wait_s:g} s"}
+            outcome = self._await_outcome(outcome_to, wait_s)
         body = {
             "correlation_id": command.correlation_id,
             "verdict": _verdict(verdict),
@@ -229,9 +231,21 @@ class ActuatorResources:
         }
         reply(resp, body, 202)
 
+    def _await_outcome(self, outcome_to: Any, wait_s: float) -> Any:
+        waiters = self._services.waiters
+        if not waiters.acquire(blocking=False):
+            text = "as many requests wait as may; see GET /api/v1/actuators/commands"
+            return {"state": "pending", "message": text}
+        try:
+            return outcome_to.get(timeout=wait_s)
+        except pykka.Timeout:
+            return {"state": "pending", "message": f"no answer within {wait_s:g} s"}
+        finally:
+            waiters.release()
+
     def _command_of(self, req: falcon.Request, esp_id: str, gpio: int, order: Order) -> Command:
         try:
-            verb = Verb(order.command.upper())
+            verb = Verb(order.command.upper() if order.command.isascii() else order.command)
         except ValueError as error:
             raise UnknownVerb(command=order.command[:40]) from error
         return Command(
@@ -254,6 +268,7 @@ class SafetyResources:
 
     def on_post_stop(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, StopBody)
+        check_scope(body.esp_id, body.zone_id)
         message = StopAll(
             issuer=issuer_of(req),
             reason=body.reason,
@@ -265,6 +280,7 @@ class SafetyResources:
 
     def on_post_clear(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, ClearBody)
+        check_scope(body.esp_id, body.zone_id)
         message = ClearStop(
             issuer=issuer_of(req),
             reason=body.reason,
@@ -277,6 +293,7 @@ class SafetyResources:
 
     def on_post_resume(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, ResumeBody)
+        check_scope(body.esp_id, body.zone_id)
         message = ResumeAutomation(
             issuer=issuer_of(req),
             esp_id=body.esp_id,

@@ -15,7 +15,7 @@ from godkaiser.http.permissions import Role
 from godkaiser.http.services import Services
 from godkaiser.storage.audit import AuditEntry
 
-Username = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.@-]+$")]
+Username = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.@-]+\Z")]
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 

@@ -11,7 +11,7 @@ from godkaiser import paths
 from godkaiser.domain.devices import validate_device_id
 from godkaiser.domain.entities import Calibration, OperatingMode, Reading, SensorConfig, SensorKey
 from godkaiser.domain.sensors import canonical_type
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors import InvalidTimeRange, ValidationFailed
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -167,6 +167,8 @@ class SensorResources:
             end=query_float(req, "end"),
             limit=query_int(req, "limit", 100, 1, MAX_ROWS) or 100,
         )
+        if query.start is not None and query.end is not None and query.start > query.end:
+            raise InvalidTimeRange(reason="start is after end: swap them.")
         rows: list[StoredReading] = find_readings(self._services.database, query)
         reply(resp, {"data": rows, "count": len(rows)})
 

@@ -61,6 +61,8 @@ def read_body(req: falcon.Request, kind: type[Body]) -> Body:
     data = req.bounded_stream.read(MAX_BODY_BYTES + 1)
     if len(data) > MAX_BODY_BYTES:
         raise BodyTooLarge(limit_bytes=MAX_BODY_BYTES)
+    if b"\\u0000" in data or b"\0" in data:
+        raise ValidationFailed(reason="The request body holds a NUL character; take it out.")
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except msgspec.ValidationError as error:
@@ -153,7 +155,7 @@ def device_view(system: ActorSystem, device_id: str) -> DeviceView:
 def check_gpio(value: str | int) -> int:
     """Raises InvalidGpio."""
     text = str(value)
-    if not text.isascii() or not text.isdecimal() or int(text[:6]) > MAX_GPIO:
+    if not text.isascii() or not text.isdecimal() or len(text) > 2 or int(text) > MAX_GPIO:  # noqa: PLR2004
         raise InvalidGpio(gpio=text[:20], reason="GPIOs are numbered from 0 to 39.")
     return int(text)
 
@@ -179,6 +181,19 @@ def query_float(req: falcon.Request, name: str) -> float | None:
     return value
 
 
+def query_seconds(req: falcon.Request, name: str, most: float) -> float:
+    """Raises ValidationFailed."""
+    text = req.get_param(name) or "0"
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= most:
+        reason = f"Query parameter {name} '{text[:40]}': use 0 to {most:g} seconds."
+        raise ValidationFailed(reason=reason)
+    return value
+
+
 def query_int(
     req: falcon.Request, name: str, default: int | None, low: int, high: int
 ) -> int | None:
@@ -186,7 +201,12 @@ def query_int(
     text = req.get_param(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdecimal() or not low <= int(text[:12]) <= high:
+    if (
+        not text.isascii()
+        or not text.isdecimal()
+        or len(text) > len(str(high))
+        or not low <= int(text) <= high
+    ):
         reason = f"Query parameter {name} '{text[:40]}': use a number from {low} to {high}."
         raise ValidationFailed(reason=reason)
     return int(text)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from godkaiser.http.lockout import Lockout
 from godkaiser.http.tokens import TokenService
 from godkaiser.storage.database import Database
 from godkaiser.supervision import ActorSystem
+
+MOST_WAITERS = 4
+
+
+def _waiters() -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(MOST_WAITERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +30,5 @@ class Services:
     started_at: float
     version: str
     kaiser_id: str
+    waiters: threading.BoundedSemaphore = field(default_factory=_waiters)
+    """Taken by each request that waits for a device: some threads are always left for a stop."""

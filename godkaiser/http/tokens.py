@@ -48,6 +48,8 @@ def check_password(password: str) -> None:
     if len(password) < MIN_PASSWORD:
         reason = f"it has {len(password)} characters, at least {MIN_PASSWORD} are needed."
         raise WeakPassword(reason=reason)
+    if "\0" in password:
+        raise WeakPassword(reason="it holds a NUL character, at which bcrypt would stop.")
     if len(password.encode()) > BCRYPT_BYTES:
         reason = f"it is longer than {BCRYPT_BYTES} bytes, which is all that bcrypt reads."
         raise WeakPassword(reason=reason)
@@ -232,5 +234,5 @@ class TokenService:
         if expired:
             raise InvalidToken(reason="it has expired")
         if claims["type"] != kind:
-            raise InvalidToken(reason=f"it is not an {kind} token")
+            raise InvalidToken(reason=f"it is no {kind} token")
         return claims

@@ -6,6 +6,7 @@ import msgspec
 
 MILLISECONDS_ABOVE = 1e10
 EARLIEST = 1_577_836_800.0  # 2020-01-01
+LATEST = 4_102_444_800.0  # 2100-01-01: beyond it a clock is broken, not set
 REPLAY_AGE_S = 24 * 3600.0
 STALE_AGE_S = 120.0
 AHEAD_S = 30.0
@@ -28,7 +29,7 @@ def normalise(ts: float | None, received_at: float, *, time_valid: bool | None) 
     if ts is None or time_valid is False:
         return DeviceTime(received_at, from_device=False, replayed=False, current=True)
     seconds = ts / 1000.0 if ts > MILLISECONDS_ABOVE else ts
-    if seconds < EARLIEST:
+    if not EARLIEST <= seconds < LATEST:
         return DeviceTime(received_at, from_device=False, replayed=False, current=True)
     age_s = received_at - seconds
     return DeviceTime(

@@ -9,6 +9,8 @@ import random
 import re
 import subprocess
 import sys
+import threading
+import time
 from urllib.parse import quote, urlencode
 
 import paho.mqtt.client as mqtt
@@ -67,6 +69,20 @@ def test_requests_that_cannot_be_meant(site):
         ("GET", "/logic/rules/999", None, 404, None, "999"),
         ("GET", "/sensors/data?limit=-1", None, 400, "VALIDATION_ERROR", "limit"),
         ("GET", "/sensors/data?start=yesterday", None, 400, "VALIDATION_ERROR", "start"),
+        ("GET", "/sensors/data?limit=0000000000010000000", None, 400, "VALIDATION_ERROR", "limit"),
+        ("GET", "/sensors/data?start=1e308", None, 400, "VALIDATION_ERROR", "start"),
+        ("GET", "/sensors/data?start=200&end=100", None, 400, "INVALID_TIME_RANGE", "start"),
+        ("POST", f"/actuators/{BENCH}/{'0' * 5000}25/command", {"command": "OFF"}, 400,
+         "INVALID_GPIO", ""),
+        ("POST", "/actuators/command?wait=abc", ON, 400, "VALIDATION_ERROR", "wait"),
+        ("POST", "/actuators/emergency_stop", {"zone_id": "NOPE"}, 400, "VALIDATION_ERROR", "NOPE"),
+        ("POST", "/actuators/emergency_stop", {"zone_id": "z", "esp_id": BENCH}, 400,
+         "VALIDATION_ERROR", "neither"),
+        ("POST", "/esp/register", {"device_id": "ESP_C00001", "name": "a\0b"}, 400,
+         "VALIDATION_ERROR", "NUL"),
+        ("POST", "/sensors/data", {"esp_id": BENCH, "gpio": 0, "sensor_type": "sht31_temp",
+                                   "address": "0x44", "raw": 27000, "timestamp": 1e18}, 400,
+         "VALUE_OUT_OF_RANGE", "timestamp"),
         ("GET", "/nothing/here", None, 404, "NOT_FOUND", ""),
         ("DELETE", "/health", None, 405, "METHOD_NOT_ALLOWED", ""),
         ("POST", "/system/actors/restart", {"path": "/nobody"}, 404, None, "/nobody"),
@@ -184,7 +200,7 @@ def test_what_devices_should_not_send(site):
     eventually(client.is_connected)
     data = f"kaiser/god/esp/{BENCH}/sensor/4/data"
     bad = [
-        (data, b""), (data, b"\x00\xff"), (data, b"[1]"), (data, b'{"raw":1}'),
+        (data, b""), (data, b"\x00\xff"), (data, b"[1]"), (data, b'{"raw":1}'), (data, b'{"sensor_type":"ds18b20","raw":1,"ts":1e300}'),
         (data, b'{"sensor_type":"ds18b20","raw":"warm","ts":1}'),
         (data, b'{"esp_id":"ESP_FFFFFF","sensor_type":"ds18b20","raw":1,"ts":1}'),
         ("kaiser/god/esp/ESP_FFFFFF/sensor/4/data", b'{"sensor_type":"ph","raw":1,"ts":1}'),
@@ -285,3 +301,27 @@ def test_a_broker_that_is_not_there_is_waited_for_and_told(make_site, own_mosqui
     assert status in {409, 503}, answer
     own_mosquitto.start()
     eventually(lambda: site.client.call("GET", "/health")[1]["status"] == "healthy", 40.0)
+
+
+def test_requests_that_wait_leave_room_for_a_stop(site):
+    """Eight waits for a device that does not answer, on eight threads of the server."""
+    site.fleet.stop()
+    site.fleet = None
+    off = {"esp_id": BENCH, "gpio": FAN, "command": "OFF"}
+    clients = [Client(site.gateway.http_port) for _ in range(8)]
+    for client in clients:
+        client.token = site.client.token
+    waits = [
+        threading.Thread(target=client.call, args=("POST", "/actuators/command?wait=8", off))
+        for client in clients
+    ]
+    for wait in waits:
+        wait.start()
+    eventually(lambda: site.gateway.system.info("/safety/guard").mailbox_depth == 0)
+    began = time.monotonic()
+    site.client.post("/actuators/emergency_stop", {}, 200)
+    assert time.monotonic() - began < 5.0
+    for wait in waits:
+        wait.join(20)
+    for client in clients:
+        client.close()
