@@ -103,6 +103,8 @@ class Wire:
         # A permit is checked under a lock that spans the publication.
         self._world.runtime.at_send(interruptible="/command" not in topic)
         self._world.published(topic, payload)
+        # It is on the wire; what was to follow may never come.
+        self._world.runtime.at_send(interruptible=False)
 
     def acknowledge(self, _mids: Any) -> None:
         """The broker of this world keeps no books: it sends again after a kill."""
@@ -301,7 +303,7 @@ class World:
         """The gateway has published: check, and carry it to the devices, late and perhaps twice."""
         if not payload:
             return
-        self.broadcasts += topic == topics.BROADCAST_EMERGENCY
+        self.broadcasts += topic == topics.BROADCAST_EMERGENCY or b"emergency_stop" in payload
         self._check_publication(topic, payload)
         for _ in range(2 if self.choices.random() < 0.05 else 1):
             self._carry("device", topic, payload)
