@@ -120,6 +120,7 @@ class RegistrarActor(Actor):
         for stored in registry.load_rules(self._database):
             self._rules[stored.rule_id] = stored.definition
             self._start_rule(stored.rule_id, stored.definition, memories.get(stored.rule_id))
+        self.context.publish("rules", dict(self._rules))
 
     def on_receive(self, message: object) -> Any:
         match message:
@@ -355,6 +356,7 @@ class RegistrarActor(Actor):
         else:
             raise UnknownRule(rule_id=rule_id)
         self._rules[rule_id] = definition
+        self.context.publish("rules", dict(self._rules))
         self._audit(message.issuer, f"saved rule {rule_id} {definition.name}")
         return RuleView(rule_id=rule_id, definition=definition)
 
@@ -362,6 +364,7 @@ class RegistrarActor(Actor):
         if not registry.delete_rule(self._database, message.rule_id):
             raise UnknownRule(rule_id=message.rule_id)
         self._rules.pop(message.rule_id, None)
+        self.context.publish("rules", dict(self._rules))
         self.context.handle(paths.RULES).ask(
             StopChild(str(message.rule_id)), timeout_s=ASK_TIMEOUT_S
         )

@@ -20,9 +20,7 @@ class RuleResources:
         self._services = services
 
     def on_get_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
-        system = self._services.system
-        views = (system.published_value(path, "view") for path in system.children(paths.RULES))
-        found = [_rule(view) for view in views if isinstance(view, RuleView)]
+        found = [_rule(self._view(number, rule)) for number, rule in self._known().items()]
         reply(resp, {"data": found, "count": len(found)})
 
     def on_post_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -32,10 +30,10 @@ class RuleResources:
 
     def on_get_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         number = _number(rule_id)
-        view = self._services.system.published_value(paths.rule(number), "view")
-        if not isinstance(view, RuleView):
+        definition = self._known().get(number)
+        if definition is None:
             raise UnknownRule(rule_id=number)
-        reply(resp, _rule(view))
+        reply(resp, _rule(self._view(number, definition)))
 
     def on_put_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         number = _number(rule_id)
@@ -47,6 +45,16 @@ class RuleResources:
         message = DeleteRule(rule_id=_number(rule_id), issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204
+
+    def _known(self) -> dict[int, RuleDefinition]:
+        """As the registrar has them: the actor of one may be on its way in or out."""
+        return self._services.system.published_value(paths.REGISTRAR, "rules") or {}
+
+    def _view(self, number: int, definition: RuleDefinition) -> RuleView:
+        view = self._services.system.published_value(paths.rule(number), "view")
+        if isinstance(view, RuleView):
+            return view
+        return RuleView(rule_id=number, definition=definition)
 
 
 def _number(rule_id: str) -> int:
