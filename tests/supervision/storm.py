@@ -145,11 +145,11 @@ class Storm:
         self.runtime = SimulatedRuntime(
             seed,
             Chances(interrupt=choices.choice([0.0, 0.1, 0.4]), crash=crash),
-            may_crash=lambda path: path.startswith(("/work", "/talk")),
+            may_crash=lambda path: path.startswith(("/crew", "/talk")),
         )
         self.workers: list[str] = []
         groups = [self._group(n) for n in range(choices.randrange(1, 4))]
-        work = supervisor("work", groups, intensity=ROBUST, backoff=Backoff(base_s=0.0))
+        work = supervisor("crew", groups, intensity=ROBUST, backoff=Backoff(base_s=0.0))
         producers = [
             ChildSpec(
                 name=f"p{n}",
@@ -167,7 +167,7 @@ class Storm:
 
     def _group(self, number: int) -> ChildSpec:
         choices = self.choices
-        children = [self._worker(f"/work/g{number}", n) for n in range(choices.randrange(1, 5))]
+        children = [self._worker(f"/crew/g{number}", n) for n in range(choices.randrange(1, 5))]
         return supervisor(
             f"g{number}",
             children,
@@ -205,11 +205,11 @@ class Storm:
 
     def _disturb(self) -> None:
         what = self.choices.random()
-        group = f"/work/g{self.choices.randrange(4)}"
+        group = f"/crew/g{self.choices.randrange(4)}"
         if self.system.find(group) is None:
             return
         if what < 0.2:
-            self.system.crash(self.choices.choice([group, "/work", "/talk"]))
+            self.system.crash(self.choices.choice([group, "/crew", "/talk"]))
         elif what < 0.35:
             name = self.choices.choice(self.workers).rpartition("/")[2]
             self.system.handle(group).tell(RestartChild(name))
