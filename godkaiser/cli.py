@@ -12,7 +12,9 @@ import typer
 
 from godkaiser import __version__, console
 from godkaiser.config import Config, ConfigError, LogConfig, load, split_address
+from godkaiser.domain.declared import Declared
 from godkaiser.errors import GatewayError
+from godkaiser.site_files import FOLDER, read_site
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -42,9 +44,21 @@ def _load(path: Path | None) -> Config:
     try:
         return load(path, os.environ)
     except ConfigError as error:
-        for mistake in error.mistakes:
-            typer.echo(str(mistake), err=True)
-        raise typer.Exit(EXIT_CONFIG) from error
+        _tell_mistakes(error)
+
+
+def _load_site(path: Path | None) -> Declared:
+    """What is declared beside the configuration file."""
+    try:
+        return read_site(None if path is None else path.parent / FOLDER)
+    except ConfigError as error:
+        _tell_mistakes(error)
+
+
+def _tell_mistakes(error: ConfigError) -> NoReturn:
+    for mistake in error.mistakes:
+        typer.echo(str(mistake), err=True)
+    raise typer.Exit(EXIT_CONFIG) from error
 
 
 @app.command()
@@ -59,9 +73,15 @@ def check(
         "conf/godkaiser.toml"
     ),
 ) -> None:
-    """Check a configuration file and tell every mistake with its line."""
+    """Check a configuration file, and devices.d beside it; tell every mistake with its line."""
     _load(config)
+    site = _load_site(config)
     typer.echo(f"{config}: good")
+    typer.echo(
+        f"{config.parent / FOLDER}: {len(site.devices)} devices, {len(site.sensors)} sensors,"
+        f" {len(site.actuators)} actuators, {len(site.interlocks)} interlocks,"
+        f" {len(site.stop_inputs)} stop inputs"
+    )
 
 
 @app.command()
@@ -77,10 +97,11 @@ def run(
     from godkaiser.service_manager import ServiceManager
 
     settings = _load(config)
+    site = _load_site(config)
     logs.set_up(settings.log)
     manager = ServiceManager(dict(os.environ))
     try:
-        gateway = Gateway(settings)
+        gateway = Gateway(settings, site)
         gateway.start()
     except GatewayError as error:
         _fail(error.message)

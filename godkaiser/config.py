@@ -34,8 +34,10 @@ __all__ = [
     "LogConfig",
     "Mistake",
     "MqttConfig",
+    "SafetyConfig",
     "describe",
     "load",
+    "read_toml",
     "split_address",
 ]
 
@@ -88,6 +90,13 @@ class DevicesConfig(msgspec.Struct, frozen=True, kw_only=True):
     offline_after_s: int = 180
 
 
+class SafetyConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Files with the emergency tokens that are set on the devices; empty: none is set."""
+
+    device_token_file: str = ""
+    broadcast_token_file: str = ""
+
+
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     level: str = "info"
     format: str = "console"
@@ -99,6 +108,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mqtt: MqttConfig = MqttConfig()
     database: DatabaseConfig = DatabaseConfig()
     devices: DevicesConfig = DevicesConfig()
+    safety: SafetyConfig = SafetyConfig()
     log: LogConfig = LogConfig()
     jwt_secret: str = ""
     """From JWT_SECRET_KEY; "" means the key file in `data_dir`, made on the first start."""
@@ -172,22 +182,9 @@ class _Reading:
     def read_file(self, path: Path) -> None:
         file = str(path)
         try:
-            # Editors of Windows put a byte order mark, which TOML has no word for.
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            self._refuse(file, None, "", "a text in UTF-8", f"another byte at {error.start}")
-            return
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            self._refuse(file, None, "", "a file that can be read", f"none ({reason})")
-            return
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            self._refuse_syntax(file, text, str(error))
-            return
-        except RecursionError:
-            self._refuse(file, None, "", "valid TOML", "brackets nested too deep")
+            text, document = read_toml(path)
+        except ConfigError as error:
+            self.mistakes += error.mistakes
             return
         lines = lines_of_keys(text)
         for section, content in document.items():
@@ -227,7 +224,7 @@ class _Reading:
                     break
 
     def _read_section(
-        self, file: str, lines: Mapping[tuple[str, ...], int], section: str, content: Any
+        self, file: str, lines: Mapping[tuple[str | int, ...], int], section: str, content: Any
     ) -> None:
         line = lines.get((section,))
         known = KEYS.get(section)
@@ -264,15 +261,36 @@ class _Reading:
     def _refuse(self, file: str, line: int | None, key: str, expected: str, found: str) -> None:
         self.mistakes.append(Mistake(file=file, line=line, key=key, expected=expected, found=found))
 
-    def _refuse_syntax(self, file: str, text: str, reason: str) -> None:
-        place = re.search(r" \(at line (\d+), column (\d+)\)\Z", reason)
-        if place is None:
-            # "(at end of document)"
-            line, found = text.count("\n") + 1, reason
-        else:
-            line = int(place.group(1))
-            found = f"at column {place.group(2)}: {reason[: place.start()]}"
-        self._refuse(file, line, "", "valid TOML", found)
+
+def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a file and the tables in it. Raises ConfigError with the line of the mistake."""
+    file = str(path)
+    try:
+        # Editors of Windows put a byte order mark, which TOML has no word for.
+        text = path.read_text(encoding="utf-8-sig")
+        return text, tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise _refusal(file, None, "a text in UTF-8", f"another byte at {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_refusal(file, text, str(error)) from error
+    except RecursionError as error:
+        raise _refusal(file, None, "valid TOML", "brackets nested too deep") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _refusal(file, None, "a file that can be read", f"none ({reason})") from error
+
+
+def _refusal(file: str, line: int | None, expected: str, found: str) -> ConfigError:
+    return ConfigError([Mistake(file=file, line=line, key="", expected=expected, found=found)])
+
+
+def _syntax_refusal(file: str, text: str, reason: str) -> ConfigError:
+    place = re.search(r" \(at line (\d+), column (\d+)\)\Z", reason)
+    if place is None:
+        # "(at end of document)"
+        return _refusal(file, text.count("\n") + 1, "valid TOML", reason)
+    found = f"at column {place.group(2)}: {reason[: place.start()]}"
+    return _refusal(file, int(place.group(1)), "valid TOML", found)
 
 
 def _order(mistake: Mistake) -> tuple[bool, int]:

@@ -67,6 +67,7 @@ def weakness_of_secret(secret: str) -> str | None:
 
 _HIGHEST_PORT = 65535
 _LONGEST_SHOWN = 200
+_LONGEST_TOKEN = 64
 
 
 def _where(accept: Callable[[Any], bool]) -> Test:
@@ -126,6 +127,19 @@ def _password_file(value: Any) -> str | None:
     return None if filled else f"{shown(value)}, which is empty"
 
 
+def _token_file(value: Any) -> str | None:
+    """A token is a secret: only its length is ever shown."""
+    refused = _readable_file(value)
+    if refused is not None or value == "":
+        return refused
+    token = Path(value).read_bytes().strip()
+    if not token.isascii() or not token.decode("ascii").isprintable():
+        return f"{shown(value)}, which holds other than printable ASCII characters"
+    if 1 <= len(token) <= _LONGEST_TOKEN:
+        return None
+    return f"{shown(value)}, which holds {len(token)} characters"
+
+
 def _database_url(value: Any) -> str | None:
     """A URL may hold a password: only its scheme is ever shown."""
     if not isinstance(value, str):
@@ -178,6 +192,14 @@ KEYS: dict[str, dict[str, Key]] = {
     "devices": {
         "approval": Key('"manual" or "auto"', _one_of("manual", "auto")),
         "offline_after_s": Key("an integer from 10 to 86400 (seconds)", _number(10, 86400)),
+    },
+    "safety": {
+        "device_token_file": Key(
+            "the path of a file with a token of 1 to 64 characters", _token_file
+        ),
+        "broadcast_token_file": Key(
+            "the path of a file with a token of 1 to 64 characters", _token_file
+        ),
     },
     "log": {
         "level": Key(

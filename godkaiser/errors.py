@@ -182,6 +182,16 @@ class EmergencyStopActive(GatewayError):
     )
 
 
+class StopInputPressed(GatewayError):
+    code, status = "STOP_INPUT_PRESSED", 409
+    template = "{reason}. Release it (or mend it), then clear the stop."
+
+
+class DeclaredInFile(GatewayError):
+    code, status = "DECLARED_IN_FILE", 409
+    template = "{what} is declared in {where}. Change it there and restart the gateway."
+
+
 class CommandRefused(GatewayError):
     code, status = "COMMAND_REFUSED", 409
     template = "{reason}"

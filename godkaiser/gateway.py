@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 from apscheduler.triggers.interval import IntervalTrigger
 
 from godkaiser import __version__, paths
@@ -26,9 +25,11 @@ from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
-from godkaiser.actors.safety import SafetyActor
+from godkaiser.actors.safety import SafetyActor, SafetyRecord
+from godkaiser.actors.stops import StopTokens
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
 from godkaiser.config import Config
+from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -36,7 +37,6 @@ from godkaiser.domain.entities import (
     OnShutdown,
     SensorConfig,
 )
-from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.errors import StartupFailed
 from godkaiser.http.app import create_app
@@ -48,7 +48,7 @@ from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import Ports, open_ports
 from godkaiser.single_instance import DataFolderLock
-from godkaiser.storage import registry
+from godkaiser.storage import declaration, registry
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database, open_database
 from godkaiser.storage.latch_file import LatchFile
@@ -84,8 +84,8 @@ NOTEWORTHY = frozenset({Step.CRASHED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
 class Gateway:
     """One gateway in this process. `start` returns when it is ready, `stop` when all has ended."""
 
-    def __init__(self, config: Config) -> None:
-        """Open what can fail for reasons that an admin can mend.
+    def __init__(self, config: Config, declared: Declared = NOTHING) -> None:
+        """Open what can fail for reasons that an admin can mend. `declared` is from the site files.
 
         Raises:
             StartupFailed: the text says what to change.
@@ -93,7 +93,7 @@ class Gateway:
         self.config = config
         self._lock = _lock_data_folder(config)
         try:
-            self.database = _open_storage(config)
+            self.database = _open_storage(config, declared)
         except StartupFailed:
             self._lock.release()
             raise
@@ -109,7 +109,15 @@ class Gateway:
         self.tokens = TokenService(self.database, self._secret, config.gateway.kaiser_id)
         self.http_port: int = self._listener.getsockname()[1]
         self.system = ActorSystem(
-            _tree(config, self.database, self.ports, address, self._make_server),
+            _tree(
+                config,
+                declared,
+                self.database,
+                self.ports,
+                address,
+                _stop_tokens(config),
+                self._make_server,
+            ),
             ThreadedRuntime(),
         )
         self.system.dead_letters.subscribe(self._acknowledge_dead_letter)
@@ -208,9 +216,11 @@ def _is_to_be_released(view: object) -> bool:
 
 def _tree(
     config: Config,
+    declared: Declared,
     database: Database,
     ports: Ports,
     address: BrokerAddress,
+    tokens: StopTokens,
     make_server: Callable[[], ApiServer],
 ) -> ChildSpec:
     """The tree. Read it from top to bottom: that is the order of the start."""
@@ -240,7 +250,7 @@ def _tree(
                     supervisor("actuators", private=True, intensity=FLEET_INTENSITY),
                     ChildSpec(
                         name="guard",
-                        factory=_safety_factory(config, database, ports),
+                        factory=_safety_factory(config, declared, database, ports, tokens),
                         mailbox=FLEET_MAILBOX,
                     ),
                 ],
@@ -248,7 +258,9 @@ def _tree(
             ),
             supervisor("devices", intensity=FLEET_INTENSITY),
             supervisor("rules", intensity=FLEET_INTENSITY),
-            ChildSpec(name="registrar", factory=lambda: _registrar(config, database, ports)),
+            ChildSpec(
+                name="registrar", factory=lambda: _registrar(config, declared, database, ports)
+            ),
             supervisor(
                 "link",
                 [
@@ -280,33 +292,28 @@ def _jobs() -> tuple[Job, ...]:
     )
 
 
-class _SafetyRecord(msgspec.Struct, frozen=True):
-    """What the database has for the safety actor."""
-
-    runtimes: dict[ActuatorKey, registry.Runtime]
-    mirror_exists: bool
-    actuators: list[ActuatorConfig]
-    interlocks: tuple[Interlock, ...]
-
-
-def _safety_factory(config: Config, database: Database, ports: Ports) -> Callable[[], SafetyActor]:
+def _safety_factory(
+    config: Config, declared: Declared, database: Database, ports: Ports, tokens: StopTokens
+) -> Callable[[], SafetyActor]:
     """Reads the database once, for the first incarnation: a safety actor must be able to start again
     while that is away. What changes later, it remembers over a crash itself.
     """
 
     @functools.cache
-    def record() -> _SafetyRecord:
-        found = _SafetyRecord(
-            registry.load_runtimes(database),
-            registry.has_safety_mirror(database),
-            registry.load_actuators(database),
-            registry.load_interlocks(database),
+    def stored() -> tuple[SafetyRecord, dict[ActuatorKey, registry.Runtime]]:
+        found = SafetyRecord(
+            actuators=tuple(registry.load_actuators(database)),
+            interlocks=(*declared.interlocks, *registry.load_interlocks(database)),
+            stop_inputs=declared.stop_inputs,
+            holds=registry.load_holds(database),
+            mirror_exists=registry.has_safety_mirror(database),
         )
+        runtimes = registry.load_runtimes(database)
         database.close_thread()
-        return found
+        return found, runtimes
 
     def actuator(actuator: ActuatorConfig, guard: Handle, journal: Handle) -> ChildSpec:
-        runtime = record().runtimes.get(actuator.key)
+        runtime = stored()[1].get(actuator.key)
         return ChildSpec(
             name=f"{actuator.esp_id}:{actuator.gpio}",
             factory=lambda: ActuatorActor(actuator, runtime, ports.commands, guard, journal),
@@ -315,18 +322,19 @@ def _safety_factory(config: Config, database: Database, ports: Ports) -> Callabl
         )
 
     return lambda: SafetyActor(
-        record().actuators,
+        stored()[0],
         actuator,
         ports.stops,
         ports.permits,
         LatchFile(config.data_dir / "safety.latch"),
         kaiser_id=config.gateway.kaiser_id,
-        mirror_exists=record().mirror_exists,
-        interlocks=record().interlocks,
+        tokens=tokens,
     )
 
 
-def _registrar(config: Config, database: Database, ports: Ports) -> RegistrarActor:
+def _registrar(
+    config: Config, declared: Declared, database: Database, ports: Ports
+) -> RegistrarActor:
     def device(
         record: DeviceRecord,
         sensors: tuple[SensorConfig, ...],
@@ -355,7 +363,9 @@ def _registrar(config: Config, database: Database, ports: Ports) -> RegistrarAct
         )
 
     approve_unknown = config.devices.approval == "auto"
-    return RegistrarActor(database, device, rule, ports.acks, approve_unknown=approve_unknown)
+    return RegistrarActor(
+        database, device, rule, ports.acks, declared, approve_unknown=approve_unknown
+    )
 
 
 def _lock_data_folder(config: Config) -> DataFolderLock:
@@ -370,22 +380,39 @@ def _lock_data_folder(config: Config) -> DataFolderLock:
     return DataFolderLock(config.data_dir)
 
 
-def _open_storage(config: Config) -> Database:
+def _open_storage(config: Config, declared: Declared) -> Database:
     database = open_database(config.database_url)
     migrate(database)
+    try:
+        declaration.store(database, declared, ThreadedRuntime().now())
+    except StartupFailed:
+        database.close_thread()
+        raise
     return database
+
+
+def _stop_tokens(config: Config) -> StopTokens:
+    """Raises StartupFailed when a token file cannot be read."""
+    return StopTokens(
+        _secret(config.safety.device_token_file, "[safety] device_token_file"),
+        _secret(config.safety.broadcast_token_file, "[safety] broadcast_token_file"),
+    )
+
+
+def _secret(file: str, key: str) -> str:
+    if not file:
+        return ""
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        reason = f"{key} {file}: {error.strerror}."
+        raise StartupFailed(reason=reason) from error
 
 
 def broker_address(config: Config) -> BrokerAddress:
     """Raises StartupFailed when the password file cannot be read."""
     mqtt = config.mqtt
-    password = ""
-    if mqtt.password_file:
-        try:
-            password = Path(mqtt.password_file).read_text().strip()
-        except OSError as error:
-            reason = f"[mqtt] password_file {mqtt.password_file}: {error.strerror}."
-            raise StartupFailed(reason=reason) from error
+    password = _secret(mqtt.password_file, "[mqtt] password_file")
     return BrokerAddress(
         host=mqtt.host,
         port=mqtt.port,

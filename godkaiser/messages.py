@@ -7,6 +7,7 @@ come back as the errors of `godkaiser.errors`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -240,6 +241,8 @@ class ActuatorView(Message, frozen=True, kw_only=True):
 
 
 class StopView(Message, frozen=True, kw_only=True):
+    """`told_at` and `confirmed_at` (unix seconds) are of the stop while it is active, then of the clear."""
+
     scope: str
     state: str
     since: float
@@ -248,6 +251,18 @@ class StopView(Message, frozen=True, kw_only=True):
     confirmed: tuple[str, ...] = ()
     unconfirmed: tuple[str, ...] = ()
     clearing: tuple[str, ...] = ()
+    told_at: Mapping[str, float] = {}
+    confirmed_at: Mapping[str, float] = {}
+
+
+class StopInputView(Message, frozen=True, kw_only=True):
+    """`demand` is empty while the input is released; `raw` None while it has not been heard."""
+
+    input: str
+    stops: str
+    raw: float | None
+    demand: str
+    where: str
 
 
 class SafetyView(Message, frozen=True, kw_only=True):

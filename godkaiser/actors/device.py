@@ -278,6 +278,9 @@ class DeviceActor(Actor):
                 watched = self._watchers[key] = (key.esp_id, key.gpio, key.sensor_type)
             for rule in self.context.members(("sensor", watched)):
                 rule.tell(ReadingAccepted(reading=reading))
+        if reading.usable_by_rules:
+            for guard in self.context.members(("stop_input", key.esp_id)):
+                guard.tell_urgent(ReadingAccepted(reading=reading))
         self._recorder.tell(store)
         self.context.publish(key, reading)
 

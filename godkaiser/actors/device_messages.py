@@ -29,9 +29,13 @@ class UpdateActuators(Message, frozen=True, kw_only=True):
 
 
 class InstallActuator(Message, frozen=True, kw_only=True):
-    """From /registrar to the safety actor: there is such an actuator, or it has changed."""
+    """From /registrar to the safety actor: there is such an actuator, or it has changed.
+
+    `pin_user` is who else uses one of its pins: while there is one, it is not energised.
+    """
 
     config: ActuatorConfig
+    pin_user: str = ""
 
 
 class InstallInterlocks(Message, frozen=True, kw_only=True):

@@ -15,12 +15,13 @@ HOUR_S = 3600.0
 class GuardedActuator:
     """What the safety actor knows of one actuator."""
 
-    __slots__ = ("config", "desired", "handle", "hold", "off_since", "on_since", "owner", "priority",
+    __slots__ = ("config", "desired", "handle", "hold", "off_since", "on_since", "owner", "pin_user",
                  "reported", "reported_at", "switches")  # fmt: skip
 
-    def __init__(self, config: ActuatorConfig, handle: Handle) -> None:
+    def __init__(self, config: ActuatorConfig, handle: Handle, pin_user: str = "") -> None:
         self.config = config
         self.handle = handle
+        self.pin_user = pin_user
         self.desired = 0.0
         self.reported: float | None = None
         self.reported_at = 0.0
@@ -29,6 +30,9 @@ class GuardedActuator:
         self.owner = Issuer("system", "start")
         self.hold: Hold | None = None
         self.switches: deque[tuple[float, bool]] = deque(maxlen=1000)
+
+    def __str__(self) -> str:
+        return f"{self.config.esp_id}/{self.config.gpio}"
 
     def facts(self, now: float) -> ActuatorFacts:
         # Counting costs more than the whole verdict, so it is done for those that have a limit.

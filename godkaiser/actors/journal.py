@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from godkaiser.actors.group_commit import Flush, GroupCommit
-from godkaiser.domain.entities import Command
+from godkaiser.domain.entities import ActuatorKey, Command
 from godkaiser.domain.rules import Decision, Finding, RuleMemory
-from godkaiser.domain.safety import Verdict
+from godkaiser.domain.safety import Hold, Verdict
 from godkaiser.messages import CommandOutcome, Message
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.storage import audit, history
@@ -59,7 +59,26 @@ class RecordSafety(Message, frozen=True, kw_only=True):
     at: float
 
 
-Record = RecordAudit | RecordVerdict | RecordOutcome | RecordRuntime | RecordRule | RecordSafety
+class RecordHold(Message, frozen=True, kw_only=True):
+    """Who has taken an actuator; None: nobody (any more)."""
+
+    key: ActuatorKey
+    hold: Hold | None
+
+
+Record = (
+    RecordHold
+    | RecordAudit
+    | RecordVerdict
+    | RecordOutcome
+    | RecordRuntime
+    | RecordRule
+    | RecordSafety
+)
+
+
+class LastRecord(Message, frozen=True, kw_only=True):
+    """To oneself, behind everything that waits: now it may stop."""
 
 
 class JournalActor(Actor):
@@ -82,9 +101,15 @@ class JournalActor(Actor):
             self._records.add(message)
         elif isinstance(message, Flush):
             self._records.flush()
+        elif isinstance(message, LastRecord):
+            self.context.exit()
         else:
             self.context.unhandled(message)
         self.context.publish("last_error", self._records.last_error)
+
+    def on_stop_request(self) -> bool:
+        # A stop overtakes; what was told before it belongs on the disk.
+        return self.context.own.offer(LastRecord())
 
     def on_stop(self) -> None:
         self._records.flush()
@@ -124,6 +149,8 @@ class JournalActor(Actor):
                         history.record_execution(
                             self._database, rule_id, at, decision, record.findings
                         )
+                case RecordHold(key=key, hold=hold):
+                    history.record_hold(self._database, key, hold)
                 case RecordSafety(body=body, at=at):
                     history.record_safety(self._database, body, at)
                 case RecordAudit():

@@ -22,16 +22,21 @@ from godkaiser.actors.device_messages import (
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.actors.router import UnknownDeviceSeen
 from godkaiser.domain import devices, gpio, interlocks, rules, sensors
+from godkaiser.domain.declared import Declared
 from godkaiser.domain.entities import (
     ActuatorConfig,
+    ActuatorKey,
     Approval,
     DeviceRecord,
     Issuer,
     SensorConfig,
+    SensorKey,
 )
+from godkaiser.domain.pins import pin_users
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.errors import (
     DatabaseUnavailable,
+    DeclaredInFile,
     DuplicateDevice,
     GatewayError,
     InvalidDeviceId,
@@ -88,6 +93,7 @@ class RegistrarActor(Actor):
         device_factory: DeviceFactory,
         rule_factory: RuleFactory,
         acks: AckPort,
+        declared: Declared,
         *,
         approve_unknown: bool,
     ) -> None:
@@ -96,6 +102,7 @@ class RegistrarActor(Actor):
         self._device_factory = device_factory
         self._rule_factory = rule_factory
         self._acks = acks
+        self._declared = declared
         self._approve_unknown = approve_unknown
         self._devices: dict[str, DeviceRecord] = {}
         self._sensors: dict[str, dict[Any, SensorConfig]] = {}
@@ -114,6 +121,9 @@ class RegistrarActor(Actor):
             self._sensors.setdefault(sensor.esp_id, {})[sensor.key] = sensor
         for actuator in registry.load_actuators(self._database):
             self._actuators.setdefault(actuator.esp_id, {})[actuator.gpio] = actuator
+        for mine in self._actuators.values():
+            for actuator in mine.values():
+                self._tell_pin_conflict(actuator)
         memories = registry.load_rule_memories(self._database)
         for record in self._devices.values():
             self._start_device(record)
@@ -208,6 +218,7 @@ class RegistrarActor(Actor):
 
     def _decide(self, message: DecideApproval) -> DeviceRecord:
         record = self._known(message.device_id)
+        self._refuse_declared(message.device_id, message.device_id)
         approval = devices.decide_approval(record.approval, approved=message.approved)
         record = msgspec.structs.replace(
             record,
@@ -265,6 +276,7 @@ class RegistrarActor(Actor):
         config = msgspec.structs.replace(
             config, sensor_type=sensors.canonical_type(config.sensor_type)
         )
+        self._refuse_declared(config.key, f"{config.esp_id}/{config.gpio}")
         users = self._pin_users(config.esp_id, without=config.key)
         gpio.check_sensor(record.board, config, users)
         mine = self._sensors.setdefault(config.esp_id, {})
@@ -280,6 +292,7 @@ class RegistrarActor(Actor):
 
     def _configure_actuator(self, config: ActuatorConfig, issuer: Issuer) -> ActuatorConfig:
         record = self._known(config.esp_id)
+        self._refuse_declared(config.key, f"{config.esp_id}/{config.gpio}")
         users = self._pin_users(config.esp_id, without=config.key)
         gpio.check_actuator(record.board, config, users)
         mine = self._actuators.setdefault(config.esp_id, {})
@@ -295,30 +308,36 @@ class RegistrarActor(Actor):
         return config
 
     def _save_interlocks(self, message: SaveInterlocks) -> tuple[interlocks.Interlock, ...]:
+        declared = self._declared.interlocks
+        # Those of the files stay; who sends them back with his own has only read them.
+        own = tuple(entry for entry in message.interlocks if entry not in declared)
+        both = (*declared, *own)
         known = {a.key: a for mine in self._actuators.values() for a in mine.values()}
-        interlocks.validate(message.interlocks, known)
-        registry.save_interlocks(self._database, message.interlocks)
-        self._safety.tell(InstallInterlocks(interlocks=message.interlocks))
-        self._audit(message.issuer, f"{len(message.interlocks)} interlocks")
-        return message.interlocks
+        interlocks.validate(both, known)
+        registry.save_interlocks(self._database, own)
+        self._safety.tell(InstallInterlocks(interlocks=both))
+        self._audit(message.issuer, f"{len(both)} interlocks")
+        return both
 
     def _pin_users(self, esp_id: str, *, without: object) -> dict[int, str]:
         """Who uses which pin of a device, without the one that is about to be changed."""
-        users: dict[int, str] = {}
-        for sensor in self._sensors.get(esp_id, {}).values():
-            bus = sensors.bus_of(sensor.sensor_type)
-            if sensor.key == without or bus is sensors.Bus.I2C:
-                continue
-            users[sensor.gpio] = (
-                gpio.ONEWIRE_USER
-                if bus is sensors.Bus.ONEWIRE
-                else f"sensor {sensor.name or sensor.sensor_type}"
-            )
-        for actuator in self._actuators.get(esp_id, {}).values():
-            if actuator.key != without:
-                for pin in gpio.actuator_pins(actuator):
-                    users[pin] = f"{actuator.actuator_type.value} {actuator.name}".strip()
-        return users
+        return pin_users(
+            self._sensors.get(esp_id, {}).values(),
+            self._actuators.get(esp_id, {}).values(),
+            without=without,
+        )
+
+    def _tell_pin_conflict(self, actuator: ActuatorConfig) -> None:
+        """A declaration in a file may have taken a pin of what was set by REST before."""
+        users = self._pin_users(actuator.esp_id, without=actuator.key)
+        shared = [users[pin] for pin in gpio.actuator_pins(actuator) if pin in users]
+        if shared:
+            self._safety.tell(InstallActuator(config=actuator, pin_user=shared[0]))
+
+    def _refuse_declared(self, key: str | SensorKey | ActuatorKey, what: str) -> None:
+        where = self._declared.origins.get(key)
+        if where is not None:
+            raise DeclaredInFile(what=what, where=where)
 
     # ---- rules
 

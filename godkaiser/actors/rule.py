@@ -20,13 +20,21 @@ from godkaiser.domain.entities import (
     Reading,
     Verb,
 )
-from godkaiser.domain.rules import ActuatorAction, Fact, RuleDefinition, RuleMemory
+from godkaiser.domain.rules import (
+    ActuatorAction,
+    Fact,
+    RuleDefinition,
+    RuleMemory,
+    StopAction,
+)
+from godkaiser.domain.safety_state import Scope
 from godkaiser.domain.sensors import may_feed_rules
 from godkaiser.messages import (
     ActuatorView,
     ReadingAccepted,
     RequestCommand,
     RuleView,
+    StopAll,
 )
 from godkaiser.supervision import Actor, Handle
 
@@ -42,6 +50,7 @@ class RuleActor(Actor):
         self._facts: dict[rules.SensorRef, Fact] = {}
         self._evaluated_at: float | None = None
         self._result = ""
+        self._may_stop = any(isinstance(a, StopAction) for a in definition.actions)
         self._safety: Handle
         self._journal: Handle
 
@@ -70,7 +79,11 @@ class RuleActor(Actor):
     def _decide(self) -> None:
         now = self.context.now()
         evaluation = rules.evaluate(self._definition, self._facts, self._memory, now)
-        decision = rules.decide(self._definition, evaluation, self._memory, self._levels(), now)
+        decision = rules.decide(
+            self._definition, evaluation, self._memory, self._levels(), now, self._stopped()
+        )
+        for stop in decision.stops:
+            self._ask_for_stop(stop)
         for action in (*decision.released, *decision.actions):
             self._request(action, now)
         if decision.memory != self._memory:
@@ -89,6 +102,21 @@ class RuleActor(Actor):
         if decision.fired or decision.released:
             self._result = "fired" if decision.fired else "released"
         self._show()
+
+    def _ask_for_stop(self, action: StopAction) -> None:
+        self._safety.tell_urgent(
+            StopAll(
+                issuer=Issuer("rule", str(self._rule_id), self._definition.priority),
+                reason=action.reason or self._definition.name,
+                esp_id=action.esp_id,
+                zone_id=action.zone_id,
+            )
+        )
+
+    def _stopped(self) -> frozenset[Scope]:
+        if not self._may_stop:
+            return frozenset()
+        return self.context.look(paths.SAFETY, "stopped") or frozenset()
 
     def _request(self, action: ActuatorAction, now: float) -> None:
         command = Command(

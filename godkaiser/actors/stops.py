@@ -22,7 +22,17 @@ from godkaiser.mqtt.ports import PermitIssuer, StopPort
 from godkaiser.protocol import outbound
 from godkaiser.storage.latch_file import LatchFile
 
+UNCONFIRMED_ALARM_S = 30.0
+NAMED_IN_ALARM = 5
+
 log = structlog.get_logger("godkaiser.safety")
+
+
+class StopTokens(msgspec.Struct, frozen=True):
+    """What devices with an emergency token ask for (contract, 11.6); empty: none is set."""
+
+    device: str = ""
+    broadcast: str = ""
 
 
 class Stops:
@@ -33,16 +43,26 @@ class Stops:
         port: StopPort,
         permits: PermitIssuer,
         latch_file: LatchFile,
+        changed: Callable[[SafetyView, bool], None],
+        *,
         kaiser_id: str,
-        changed: Callable[[SafetyView], None],
+        tokens: StopTokens,
     ) -> None:
         self._port = port
         self._permits = permits
         self._latch = latch_file
         self._changed = changed
+        self._shown: object = None
+        self._tokens = tokens
         self._mark = f"{kaiser_id[:20]}:"
-        self._alarm = ""
+        self._disk_alarm = ""
+        self._silence_alarm = ""
         self.state = SafetyState()
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the latch on disk says what holds."""
+        return not self._disk_alarm
 
     def restore(self, now: float, *, mirror_exists: bool) -> None:
         """Read the latch. What cannot be read, or was there and is gone, is a stop."""
@@ -105,6 +125,7 @@ class Stops:
                 anybody = True
                 for device_id in sorted(record.clearing):
                     self._clear_device(device_id, "repeated")
+        self._raise_alarm(now)
         return anybody
 
     def confirm_stop(self, device_id: str, now: float) -> None:
@@ -143,7 +164,10 @@ class Stops:
     def confirm_clear(self, device_id: str, now: float) -> None:
         if any(device_id in record.clearing for record in self.state.records):
             state = safety_state.confirm_clear(self.state, device_id, now=now)
-            self._write(state)
+            # Who is told to clear twice does nothing the second time: only the last one is an event
+            # that the disk has to know.
+            if _outline(state) != _outline(self.state):
+                self._write(state)
             self._set(state)
 
     def resuming(self) -> list[StopRecord]:
@@ -171,7 +195,7 @@ class Stops:
     def _view(self, state: SafetyState) -> SafetyView:
         return SafetyView(
             state=state.strictest.value,
-            alarm=self._alarm,
+            alarm="; ".join(filter(None, (self._disk_alarm, self._silence_alarm))),
             automation_held=tuple(str(scope) for scope in state.held),
             stops=tuple(
                 StopView(
@@ -180,26 +204,58 @@ class Stops:
                     since=record.since,
                     by=record.by,
                     reason=record.reason,
-                    confirmed=tuple(sorted(record.stopped)),
+                    confirmed=tuple(
+                        sorted(
+                            record.stopped
+                            if record.state is StopState.ACTIVE
+                            else record.confirmed_at
+                        )
+                    ),
                     unconfirmed=tuple(sorted(record.stopping)),
                     clearing=tuple(sorted(record.clearing)),
+                    told_at=record.told_at,
+                    confirmed_at=record.confirmed_at,
                 )
                 for record in state.records
             ),
         )
 
     def _set(self, state: SafetyState) -> None:
+        is_event = _outline(state) != self._shown
         self.state = state
-        self._changed(self.view())
+        self._shown = _outline(state)
+        if self._silence_alarm and not _waiting(state):
+            self._silence_alarm = ""
+        self._changed(self.view(), is_event)
+
+    def _raise_alarm(self, now: float) -> None:
+        overdue = sorted(
+            device_id
+            for device_id, told_at in _waiting(self.state).items()
+            if now - told_at >= UNCONFIRMED_ALARM_S
+        )
+        before = self._silence_alarm
+        self._silence_alarm = ""
+        if overdue:
+            named = ", ".join(overdue[:NAMED_IN_ALARM])
+            more = len(overdue) - NAMED_IN_ALARM
+            self._silence_alarm = (
+                f"not confirmed for more than {UNCONFIRMED_ALARM_S:g} s by {named}"
+                f"{f' and {more} more' if more > 0 else ''}: look at the machines themselves"
+            )
+        if self._silence_alarm != before:
+            if overdue:
+                log.critical("not_confirmed", devices=overdue)
+            self._changed(self.view(), True)
 
     def _write(self, state: SafetyState) -> None:
         try:
             self._latch.write(state)
         except OSError as error:
-            self._alarm = f"the safety record cannot be written: {error}"
-            reason = f"{self._alarm}. The stop stays. Free the disk and try again."
+            self._disk_alarm = f"the safety record cannot be written: {error}"
+            reason = f"{self._disk_alarm}. The stop stays. Free the disk and try again."
             raise ServiceUnavailable(reason=reason) from error
-        self._alarm = ""
+        self._disk_alarm = ""
 
     def _write_or_alarm(self, state: SafetyState) -> None:
         try:
@@ -210,7 +266,11 @@ class Stops:
     def _broadcast(self, reason: str, issuer: Issuer, now: float) -> None:
         correlation_id = f"{self._mark}{uuid.uuid4()}"
         try:
-            self._port.broadcast(outbound.broadcast_stop(reason, str(issuer), correlation_id, now))
+            self._port.broadcast(
+                outbound.broadcast_stop(
+                    reason, str(issuer), correlation_id, now, self._tokens.broadcast
+                )
+            )
         except NotConnected:
             # Sent again when the link is back; without their server the devices stop themselves.
             log.error("stop_not_sent", scope="global", reason="the broker is not connected")
@@ -223,8 +283,23 @@ class Stops:
 
     def _emergency(self, device_id: str, command: str, reason: str) -> None:
         try:
-            self._port.to_device(
-                device_id, outbound.device_emergency(command, reason, str(uuid.uuid4()))
+            payload = outbound.device_emergency(
+                command, reason, str(uuid.uuid4()), self._tokens.device
             )
+            self._port.to_device(device_id, payload)
         except NotConnected:
             log.error(f"{command}_not_sent", device=device_id, reason="broker not connected")
+
+
+def _outline(state: SafetyState) -> object:
+    """What an operator would call an event: which stops there are, and how far each one is."""
+    return state.held, tuple((r.scope, r.state, r.last_stop, r.resumed_by) for r in state.records)
+
+
+def _waiting(state: SafetyState) -> dict[str, float]:
+    """Who has been told to stop or to clear, has not confirmed it, and since when."""
+    return {
+        device_id: record.told_at.get(device_id, record.last_stop)
+        for record in state.records
+        for device_id in (record.stopping if record.state is StopState.ACTIVE else record.clearing)
+    }

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from godkaiser.domain.entities import Verb
+from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind
 
 DEFAULT_MAX_AGE_S = 300.0
 MAX_DEPTH = 8
@@ -98,7 +99,24 @@ class ActuatorAction(Strict, frozen=True, kw_only=True, tag="actuator"):
     release: bool | None = None
 
 
-Action = ActuatorAction
+class StopAction(Strict, frozen=True, kw_only=True, tag="emergency_stop"):
+    """An emergency stop of a device, of a zone or, with neither, of everything.
+
+    It waits for no cooldown, it is not repeated while it holds, and only an operator ends it.
+    """
+
+    esp_id: EspId | None = None
+    zone_id: Annotated[str, msgspec.Meta(min_length=1, max_length=32)] | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=NAME_LIMIT)] = ""
+
+    @property
+    def scope(self) -> Scope:
+        if self.esp_id is not None:
+            return Scope(ScopeKind.DEVICE, self.esp_id)
+        return GLOBAL if self.zone_id is None else Scope(ScopeKind.ZONE, self.zone_id)
+
+
+Action = ActuatorAction | StopAction
 
 
 class RuleDefinition(Strict, frozen=True, kw_only=True):
@@ -160,12 +178,15 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`actions` to take now when it `fired`; `released` are the OFFs that end an earlier firing."""
+    """`stops` and `actions` to take now when it `fired`; `released` are the OFFs that end an earlier
+    firing.
+    """
 
     fired: bool
     actions: tuple[ActuatorAction, ...]
     released: tuple[ActuatorAction, ...]
     memory: RuleMemory
+    stops: tuple[StopAction, ...] = ()
 
 
 # ---- looking through a rule
@@ -193,7 +214,11 @@ def sensors_of(definition: RuleDefinition) -> frozenset[SensorRef]:
 
 
 def actuators_of(definition: RuleDefinition) -> frozenset[ActuatorRef]:
-    return frozenset((action.esp_id, action.gpio) for action in definition.actions)
+    return frozenset((action.esp_id, action.gpio) for action in _commands(definition))
+
+
+def _commands(definition: RuleDefinition) -> tuple[ActuatorAction, ...]:
+    return tuple(action for action in definition.actions if isinstance(action, ActuatorAction))
 
 
 def depends_on_time(definition: RuleDefinition) -> bool:
@@ -223,6 +248,8 @@ def problems_of(
         return found
     wanted: dict[ActuatorRef, Verb] = {}
     for index, action in enumerate(definition.actions):
+        if isinstance(action, StopAction):
+            continue
         first = wanted.setdefault((action.esp_id, action.gpio), action.command)
         if first is not action.command:
             text = f"{first.value} and {action.command.value} of the same actuator at once"
@@ -244,6 +271,10 @@ def problems_of(
                 found.append(Problem(path, "warning", text))
     for index, action in enumerate(definition.actions):
         path = f"actions[{index}]"
+        if isinstance(action, StopAction):
+            if action.esp_id is not None and action.zone_id is not None:
+                error(path, "give esp_id for one device, zone_id for a zone, or neither")
+            continue
         for message in _action_errors(action):
             error(path, message)
         if (action.esp_id, action.gpio) not in known_actuators:
@@ -531,24 +562,34 @@ def decide(
     memory: RuleMemory,
     levels: Mapping[ActuatorRef, float | None],
     now: float,
+    stopped: frozenset[Scope] = frozenset(),
 ) -> Decision:
-    """What to do now. `levels` are what the actuators are set to, None where unknown."""
+    """What to do now. `levels` are what the actuators are set to, None where unknown; `stopped` are
+    the scopes that are stopped already.
+    """
     truth = evaluation.truth
+    commands = _commands(definition)
     released: tuple[ActuatorAction, ...] = ()
     actions: tuple[ActuatorAction, ...] = ()
     firing = memory.firing
     if truth is Truth.FALSE and firing:
-        released = tuple(_release(action) for action in definition.actions if
+        released = tuple(_release(action) for action in commands if
                          releases(definition, action))  # fmt: skip
         firing = False
-    fired = (
-        truth is Truth.TRUE
-        and definition.enabled
-        and _cooled_down(definition, memory, now)
-        and any(_differs(action, levels) for action in definition.actions)
+    holds = truth is Truth.TRUE and definition.enabled
+    stops = tuple(
+        action
+        for action in definition.actions
+        if holds and isinstance(action, StopAction) and action.scope not in stopped
     )
-    if fired:
-        actions = definition.actions
+    commanded = (
+        holds
+        and _cooled_down(definition, memory, now)
+        and any(_differs(action, levels) for action in commands)
+    )
+    fired = commanded or bool(stops)
+    if commanded:
+        actions = commands
         # Only what it has switched itself is its to release.
         firing = True
     return Decision(
@@ -562,6 +603,7 @@ def decide(
             last_fired=now if fired else memory.last_fired,
             fired_count=memory.fired_count + fired,
         ),
+        stops=stops,
     )
 
 

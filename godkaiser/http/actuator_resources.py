@@ -314,8 +314,13 @@ class SafetyResources:
         reply(resp, {"data": saved, "count": len(saved)})
 
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
-        view = self._services.system.published_value(paths.SAFETY, "view")
-        reply(resp, view if isinstance(view, SafetyView) else {"state": "unknown"})
+        system = self._services.system
+        view = system.published_value(paths.SAFETY, "view")
+        body: dict[str, Any] = {"state": "unknown"}
+        if isinstance(view, SafetyView):
+            body = msgspec.to_builtins(view)
+        inputs = system.published_value(paths.SAFETY, "stop_inputs") or ()
+        reply(resp, {**body, "inputs": msgspec.to_builtins(inputs)})
 
 
 def _refusal(verdict: Verdict, command: Command) -> GatewayError:

@@ -80,19 +80,18 @@ def actuator_command(
     return payload
 
 
-def broadcast_stop(reason: str, issued_by: str, correlation_id: str, now: float) -> bytes:
+def broadcast_stop(
+    reason: str, issued_by: str, correlation_id: str, now: float, auth_token: str = ""
+) -> bytes:
     """Section 11.2; the timestamp must be text, a number would make the message invalid."""
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return _bytes(
-        {
-            "command": "stop_all",
-            "reason": wire_text(reason),
-            "issued_by": wire_text(issued_by),
-            "timestamp": stamp,
-            "correlation_id": wire_text(correlation_id),
-        },
-        budget.BROADCAST_BUDGET_BYTES,
-    )
+    fields = {"command": "stop_all"}
+    if auth_token:
+        fields["auth_token"] = auth_token
+    fields["reason"] = wire_text(reason)
+    fields["issued_by"] = wire_text(issued_by)
+    fields["timestamp"] = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    fields["correlation_id"] = wire_text(correlation_id)
+    return _bytes(fields, budget.BROADCAST_BUDGET_BYTES)
 
 
 def device_emergency(command: str, reason: str, correlation_id: str, auth_token: str = "") -> bytes:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from godkaiser.domain.entities import Command
+from godkaiser.domain.entities import ActuatorKey, Command
 from godkaiser.domain.rules import Decision, Finding, RuleMemory
-from godkaiser.domain.safety import Verdict
+from godkaiser.domain.safety import Hold, Verdict
 from godkaiser.storage.database import Database
 from godkaiser.storage.models import CommandRow
 from godkaiser.storage.registry import Runtime
@@ -34,6 +34,8 @@ _MEMORY = """
     INSERT INTO rule_memory (rule_id, body) VALUES (?,?)
     ON CONFLICT (rule_id) DO UPDATE SET body = excluded.body
 """
+_NO_HOLD = "DELETE FROM holds WHERE esp_id = ? AND gpio = ?"
+_HOLD = "INSERT INTO holds (esp_id, gpio, held_by, until) VALUES (?,?,?,?)"
 _SAFETY = """
     INSERT INTO safety_state (id, body, at) VALUES (1,?,?)
     ON CONFLICT (id) DO UPDATE SET body = excluded.body, at = excluded.at
@@ -89,7 +91,7 @@ def record_execution(
         {
             "fired": decision.fired,
             "findings": findings,
-            "actions": (*decision.released, *decision.actions),
+            "actions": (*decision.stops, *decision.released, *decision.actions),
         }
     )
     database.execute(_EXECUTION, (rule_id, at, body.decode()))
@@ -97,6 +99,13 @@ def record_execution(
 
 def record_rule_memory(database: Database, rule_id: int, memory: RuleMemory) -> None:
     database.execute(_MEMORY, (rule_id, msgspec.json.encode(memory).decode()))
+
+
+def record_hold(database: Database, key: ActuatorKey, hold: Hold | None) -> None:
+    database.execute(_NO_HOLD, (key.esp_id, key.gpio))
+    if hold is not None:
+        until = None if math.isinf(hold.until) else hold.until
+        database.execute(_HOLD, (key.esp_id, key.gpio, hold.by, until))
 
 
 def record_safety(database: Database, body: str, at: float) -> None:

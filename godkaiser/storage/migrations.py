@@ -147,7 +147,21 @@ CREATE TABLE interlocks (
 );
 """
 
-_STEPS: tuple[tuple[str, str], ...] = (("initial", _INITIAL), ("interlocks", _INTERLOCKS))
+_HOLDS = """
+CREATE TABLE holds (
+    esp_id TEXT NOT NULL,
+    gpio INTEGER NOT NULL,
+    held_by TEXT NOT NULL,
+    until {float},
+    PRIMARY KEY (esp_id, gpio)
+);
+"""
+
+_STEPS: tuple[tuple[str, str], ...] = (
+    ("initial", _INITIAL),
+    ("interlocks", _INTERLOCKS),
+    ("holds", _HOLDS),
+)
 NEWEST = len(_STEPS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, DeviceRecord, SensorConfig
 from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
+from godkaiser.domain.safety import Hold
 from godkaiser.storage.database import Database
 from godkaiser.storage.models import (
     Actuator,
@@ -160,6 +162,14 @@ def load_runtimes(database: Database) -> dict[ActuatorKey, Runtime]:
             row.owner,
         )
         for row in rows
+    }
+
+
+def load_holds(database: Database) -> dict[ActuatorKey, Hold]:
+    rows = database.fetch("SELECT esp_id, gpio, held_by, until FROM holds")
+    return {
+        ActuatorKey(esp_id, gpio): Hold(by=by, until=math.inf if until is None else until)
+        for esp_id, gpio, by, until in rows
     }
 
 

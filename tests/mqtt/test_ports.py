@@ -166,7 +166,9 @@ def test_only_the_actuator_actor_commands_and_only_the_safety_actor_permits():
     command = {("_port", "energise"), ("_port", "release"), ("commands", "energise")}
     assert _callers(command) == {"actors/actuator.py"}
     permit = {("_permits", "issue"), ("permits", "issue")}
-    assert _callers(permit) == {"actors/safety.py"}
+    assert _callers(permit) == {"actors/command_desk.py"}
+    makers = {name for name, source in _sources().items() if "CommandDesk(" in source}
+    assert makers == {"actors/safety.py"}
     revoke = {("_permits", "revoke_all"), ("_permits", "revoke")}
     assert _callers(revoke) == {"actors/safety.py", "actors/stops.py"}
     assert _callers({("_port", "broadcast"), ("stops", "broadcast")}) == {"actors/stops.py"}

@@ -25,7 +25,7 @@ def play(seed: int) -> World:
         world.pass_time(world.choices.choice([0.05, 0.3, 2.0, 6.0]))
         if world.wrong:
             return world
-    _peace(world)
+    peace(world)
     return world
 
 
@@ -51,7 +51,7 @@ def _act(world: World) -> None:
     elif what < 0.76:
         world.kill()
     elif what < 0.82:
-        _break_link(world)
+        break_link(world)
     elif what < 0.87:
         world.storage_away = not world.storage_away
     elif what < 0.93:
@@ -66,19 +66,19 @@ def _act(world: World) -> None:
         world.runtime.jump_clock(choices.choice([-3600.0, -2.0, 2.0, 3600.0]))
 
 
-def _break_link(world: World) -> None:
+def break_link(world: World) -> None:
     broker = world.system.find(paths.BROKER)
     if broker is not None:
         broker.tell("lost" if world.link_up else "back")
 
 
-def _peace(world: World) -> None:
+def peace(world: World) -> None:
     """No more faults: everything must come to rest in a good state, and be usable again."""
     world.runtime.calm()
     world.storage_away = False
     world.pass_time(5.0)
     if not world.link_up:
-        _break_link(world)
+        break_link(world)
     for device in world.firmware.values():
         if not device.connected:
             device.on_connect(world.device_time, reconnect=True)

@@ -22,7 +22,7 @@ from godkaiser.actors.broker import LINK_GROUP, LinkDown, LinkUp, LinkView
 from godkaiser.actors.device import DeviceActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RuleActor
-from godkaiser.actors.safety import SafetyActor
+from godkaiser.actors.safety import SafetyActor, SafetyRecord
 from godkaiser.domain import latch
 from godkaiser.domain.entities import (
     ActuatorConfig,
@@ -252,9 +252,12 @@ class World:
             )
 
         def guard() -> SafetyActor:
+            record = SafetyRecord(
+                actuators=tuple(actuators), mirror_exists=self.latch.record is not None
+            )
             return SafetyActor(
-                actuators, actuator, self.ports.stops, self.ports.permits, self.latch,  # type: ignore[arg-type]
-                kaiser_id="god", mirror_exists=self.latch.record is not None,
+                record, actuator, self.ports.stops, self.ports.permits, self.latch,  # type: ignore[arg-type]
+                kaiser_id="god",
             )  # fmt: skip
 
         def device(device_id: str) -> ChildSpec:

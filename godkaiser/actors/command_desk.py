@@ -1,0 +1,207 @@
+"""Where commands are judged and passed on to the actuators; used by the safety actor only.
+
+A command is judged on what is known here and on what was allowed before it, so that two commands in
+one breath are judged one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from godkaiser import paths
+from godkaiser.actors.device_messages import (
+    ActuatorOutcome,
+    ApplyCommand,
+    InstallActuator,
+    ReleaseNow,
+)
+from godkaiser.actors.guarded_actuator import GuardedActuator
+from godkaiser.actors.guarded_site import GuardedSite
+from godkaiser.actors.journal import RecordAudit, RecordHold, RecordVerdict
+from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Command
+from godkaiser.domain.interlocks import Interlock
+from godkaiser.domain.safety import Hold, Verdict, judge
+from godkaiser.domain.safety_state import SafetyState
+from godkaiser.errors import UnknownActuator
+from godkaiser.messages import ActuatorView, HoldActuator, HoldView, RequestCommand
+from godkaiser.mqtt.ports import PermitIssuer
+from godkaiser.storage.audit import AuditEntry
+from godkaiser.supervision import ActorContext, ChildSpec, Handle, StartChild
+
+ASK_TIMEOUT_S = 2.0
+
+ActuatorFactory = Callable[[ActuatorConfig, Handle, Handle], ChildSpec]
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for all commands: the stops, and what the gateway itself is able to do."""
+
+    stops: SafetyState
+    link_up: bool
+    record_ok: bool
+
+
+class CommandDesk:
+    def __init__(
+        self,
+        context: ActorContext,
+        site: GuardedSite,
+        permits: PermitIssuer,
+        journal: Handle,
+        actuator_factory: ActuatorFactory,
+    ) -> None:
+        self._context = context
+        self._site = site
+        self._permits = permits
+        self._journal = journal
+        self._actuator_factory = actuator_factory
+
+    def begin(
+        self,
+        actuators: Iterable[ActuatorConfig],
+        interlocks: tuple[Interlock, ...],
+        holds: Mapping[ActuatorKey, Hold],
+    ) -> None:
+        """Take up what was configured or, after a crash, what the predecessor had."""
+        known = self._context.recall("installed")
+        for message in known if known is not None else map(_as_installation, actuators):
+            self._take(message)
+        remembered = self._context.recall("interlocks")
+        self.set_interlocks(interlocks if remembered is None else remembered)
+        remembered = self._context.recall("holds")
+        for key, hold in (holds if remembered is None else remembered).items():
+            actuator = self._site.find(key)
+            if actuator is not None:
+                actuator.hold = hold
+
+    # ---- commands
+
+    def request(self, message: RequestCommand, conditions: Conditions) -> Verdict:
+        """Judge, and pass on what is allowed."""
+        command = message.command
+        now = self._context.now()
+        verdict = self.judge(command, conditions)
+        actuator = self._site.find(command.key)
+        if verdict.allowed and actuator is not None:
+            permit = (
+                self._permits.issue(command.esp_id, command.gpio) if verdict.energising else None
+            )
+            actuator.handle.tell(
+                ApplyCommand(
+                    correlation_id=command.correlation_id,
+                    issued_by=str(command.issuer),
+                    verdict=verdict,
+                    permit=permit,
+                    outcome_to=message.outcome_to,
+                    priority=command.issuer.priority,
+                )
+            )
+            actuator.desired = verdict.value
+            actuator.owner = command.issuer
+            actuator.set_level(verdict.value, now)
+            if not verdict.energising:
+                self.release_dependents(now)
+        self._journal.tell(RecordVerdict(command=command, verdict=verdict))
+        return verdict
+
+    def judge(self, command: Command, conditions: Conditions) -> Verdict:
+        """The verdict, and nothing else."""
+        now = self._context.now()
+        facts = self._site.facts(
+            command,
+            conditions.stops,
+            now,
+            link_up=conditions.link_up,
+            record_ok=conditions.record_ok,
+        )
+        return judge(command, facts, now)
+
+    def outcome(self, message: ActuatorOutcome) -> None:
+        """An actuator tells how a command ended."""
+        actuator = self._site.find(message.key)
+        if actuator is not None:
+            actuator.desired = message.desired
+            if message.desired == 0.0 and not actuator.reported:
+                actuator.set_level(0.0, message.outcome.at)
+
+    # ---- what there is
+
+    def install(self, message: InstallActuator) -> None:
+        """There is such an actuator, or it has changed."""
+        self._take(message)
+        self._context.publish(
+            "installed",
+            tuple(
+                InstallActuator(config=actuator.config, pin_user=actuator.pin_user)
+                for actuator in self._site.actuators()
+            ),
+        )
+
+    def _take(self, message: InstallActuator) -> None:
+        config = message.config
+        known = self._site.find(config.key)
+        if known is not None:
+            known.config = config
+            known.pin_user = message.pin_user
+            known.handle.tell(message)
+            return
+        path = paths.actuator(config.esp_id, config.gpio)
+        try:
+            handle = self._context.handle(path)
+        except KeyError:
+            spec = self._actuator_factory(config, self._context.own, self._journal)
+            # The supervisor of the actuators asks nobody, so this wait is short and has no circle.
+            handle = self._context.handle(paths.ACTUATORS).ask(
+                StartChild(spec), timeout_s=ASK_TIMEOUT_S
+            )
+        actuator = GuardedActuator(config, handle, message.pin_user)
+        view = self._context.look(path, "view")
+        if isinstance(view, ActuatorView):
+            actuator.desired = view.desired_value
+            actuator.reported = view.reported_value
+            actuator.on_since = view.on_since
+        self._site.add(actuator)
+
+    # ---- interlocks and holds
+
+    def set_interlocks(self, interlocks: tuple[Interlock, ...]) -> None:
+        self._site.set_interlocks(interlocks)
+        self._context.publish("interlocks", interlocks)
+
+    def release_dependents(self, now: float) -> None:
+        """Something went off: what may not run without it, goes off with it."""
+        for actuator in self._site.to_release():
+            actuator.desired = 0.0
+            actuator.set_level(0.0, now)
+            actuator.handle.tell_urgent(ReleaseNow(reason="interlock"))
+            self._audit("system:interlock", f"released {actuator}")
+
+    def hold(self, message: HoldActuator) -> HoldView:
+        """Raises UnknownActuator."""
+        actuator = self._site.find(message.key)
+        if actuator is None:
+            raise UnknownActuator(esp_id=message.key.esp_id, gpio=message.key.gpio)
+        until = math.inf if message.seconds is None else self._context.now() + message.seconds
+        hold = None if message.seconds == 0 else Hold(by=str(message.issuer), until=until)
+        actuator.hold = hold
+        self._context.publish("holds", self._site.holds())
+        self._journal.tell(RecordHold(key=message.key, hold=hold))
+        self._audit(str(message.issuer), f"{'released' if hold is None else 'took'} {actuator}")
+        return HoldView(
+            esp_id=message.key.esp_id,
+            gpio=message.key.gpio,
+            held=hold is not None,
+            by="" if hold is None else hold.by,
+            until=None if hold is None or math.isinf(until) else until,
+        )
+
+    def _audit(self, who: str, what: str) -> None:
+        entry = AuditEntry(at=self._context.now(), who=who, what=what)
+        self._journal.tell(RecordAudit(entry=entry))
+
+
+def _as_installation(config: ActuatorConfig) -> InstallActuator:
+    return InstallActuator(config=config)

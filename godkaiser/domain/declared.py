@@ -1,0 +1,34 @@
+"""What an admin has declared in files; it holds whatever the database says, and REST cannot change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, SensorConfig, SensorKey
+from godkaiser.domain.interlocks import Interlock
+from godkaiser.domain.stop_inputs import StopInput
+
+
+class DeclaredDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that is declared is approved: who may write the file, may do so."""
+
+    device_id: str
+    name: str
+    board: str
+    zone_id: str
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """`origins` has the place, such as `conf/devices.d/tank.toml:12`, of each thing by its key."""
+
+    devices: tuple[DeclaredDevice, ...] = ()
+    sensors: tuple[SensorConfig, ...] = ()
+    actuators: tuple[ActuatorConfig, ...] = ()
+    interlocks: tuple[Interlock, ...] = ()
+    stop_inputs: tuple[StopInput, ...] = ()
+    origins: Mapping[str | SensorKey | ActuatorKey, str] = {}
+
+
+NOTHING = Declared()

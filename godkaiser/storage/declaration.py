@@ -1,0 +1,47 @@
+"""Bringing the database in line with what an admin has declared in files."""
+
+from __future__ import annotations
+
+import msgspec
+
+from godkaiser.domain.declared import Declared
+from godkaiser.domain.entities import Approval, DeviceRecord
+from godkaiser.domain.interlocks import problems_of
+from godkaiser.errors import StartupFailed
+from godkaiser.storage import registry
+from godkaiser.storage.database import Database
+
+BY = "system:file"
+
+
+def store(database: Database, declared: Declared, now: float) -> None:
+    """Write what is declared over what is there; what is only in the database stays.
+
+    Raises:
+        StartupFailed: what is declared and what was set by REST cannot hold together.
+    """
+    known = {record.device_id: record for record in registry.load_devices(database)}
+    with database.transaction():
+        for device in declared.devices:
+            record = known.get(device.device_id) or DeviceRecord(
+                device_id=device.device_id, registered_by=BY, registered_at=now
+            )
+            if record.approval is not Approval.APPROVED:
+                record = msgspec.structs.replace(
+                    record, approval=Approval.APPROVED, decided_by=BY, decided_at=now, reason=""
+                )
+            wanted = msgspec.structs.replace(
+                record, name=device.name, board=device.board, zone_id=device.zone_id
+            )
+            registry.save_device(database, wanted)
+        for sensor in declared.sensors:
+            registry.save_sensor(database, sensor)
+        for actuator in declared.actuators:
+            registry.save_actuator(database, actuator)
+    interlocks = (*declared.interlocks, *registry.load_interlocks(database))
+    actuators = {config.key: config for config in registry.load_actuators(database)}
+    problems = problems_of(interlocks, actuators)
+    if problems:
+        found = "; ".join(str(problem) for problem in problems)
+        reason = f"the interlocks of the files and those set by REST contradict: {found}."
+        raise StartupFailed(reason=reason)
