@@ -38,7 +38,10 @@ SENSOR_CASES = [
     ({"gpio": 34, "sensor_type": "ph", "name": "x"}, (2011, "MISSING_FIELD")),
     ({**PH, "sensor_type": 5}, (2010, "TYPE_MISMATCH")),
     ("ph", (2010, "TYPE_MISMATCH")),
-    *(({**PH, "gpio": pin}, (1002, "GPIO_CONFLICT")) for pin in (0, 1, 2, 3, 12, 13, 6, 11, 21, 22)),
+    *(
+        ({**PH, "gpio": pin}, (1002, "GPIO_CONFLICT"))
+        for pin in (0, 1, 2, 3, 12, 13, 6, 11, 21, 22)
+    ),
     ({**PH, "gpio": 25}, (1002, "GPIO_CONFLICT")),
     ({**PH, "gpio": 256 + 34}, None),
     ({**PH, "gpio": 200}, (2010, "VALIDATION_FAILED")),

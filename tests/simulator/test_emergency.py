@@ -65,7 +65,9 @@ def test_11_2_an_unreadable_broadcast_is_error_3016():
     assert bench.last(Tail.ERROR)["error_code"] == 3016
 
 
-@pytest.mark.parametrize("verb", ["stop", "resume_operation", "stop_actuator", "emergency_clear", None])
+@pytest.mark.parametrize(
+    "verb", ["stop", "resume_operation", "stop_actuator", "emergency_clear", None]
+)
 def test_11_3_any_other_verb_is_rejected_and_nothing_happens(verb):
     bench = Bench().registered(actuators=[PUMP])
     bench.send("actuator/emergency", command=verb)

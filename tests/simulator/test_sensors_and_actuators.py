@@ -78,7 +78,13 @@ def test_8_1_the_preview_and_the_quality_are_the_devices_own(kind, raw, value, u
 
 @pytest.mark.parametrize(
     ("mode", "read"),
-    [("continuous", True), ("on_demand", False), ("paused", False), ("scheduled", False), ("?", True)],
+    [
+        ("continuous", True),
+        ("on_demand", False),
+        ("paused", False),
+        ("scheduled", False),
+        ("?", True),
+    ],
 )
 def test_8_1_only_continuous_sensors_are_driven_by_the_timer(mode, read):
     bench = Bench().registered(sensors=[{**PH, "operating_mode": mode}])
@@ -277,9 +283,7 @@ def test_10_2_a_rejected_command_is_answered_even_before_registration():
     bench.said.clear()
     assert tails(bench.command(25, "ON")) == [Tail.ACTUATOR_RESPONSE]
     response = bench.last(Tail.ACTUATOR_RESPONSE)
-    assert response["message"] == (
-        "Rejected before execution (reason_code=REGISTRATION_PENDING)"
-    )
+    assert response["message"] == ("Rejected before execution (reason_code=REGISTRATION_PENDING)")
 
 
 def test_10_2_no_actuator_on_the_pin_is_a_failed_response_and_error_1052():
