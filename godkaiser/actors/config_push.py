@@ -63,7 +63,9 @@ class ConfigPush:
 
     def answered(self, response: ConfigResponse) -> bool:
         """Take an answer in; True when the next part may go."""
-        if not self._parts or response.correlation_id != self._correlation_id:
+        # Old firmware sends no id, and a long list of failures leaves no room for it (12.6): one push
+        # is under way at a time, so the answer is to that.
+        if not self._parts or response.correlation_id not in {"", self._correlation_id}:
             return False
         scope, _ = self._parts[0]
         if response.status == "success" and response.type == RESPONSE_TYPE[scope]:
@@ -81,6 +83,15 @@ class ConfigPush:
             return False
         self._fail(_words(response))
         return False
+
+    def persisted(self, intent_id: str) -> bool:
+        """The outcome says that the part is stored, whatever became of the answer (12.7)."""
+        if not self._parts or intent_id != self._correlation_id:
+            return False
+        scope, _ = self._parts[0]
+        return self.answered(
+            ConfigResponse(status="success", type=RESPONSE_TYPE[scope], correlation_id=intent_id)
+        )
 
     def _fail(self, reason: str) -> None:
         self._parts = []

@@ -160,6 +160,10 @@ class DeviceActor(Actor):
                 self._report(message, body)
                 self._keep(message, body)
                 return
+            case inbound.IntentOutcome(flow="config", outcome="persisted", intent_id=intent_id):
+                if self._push.persisted(intent_id):
+                    self._next_part()
+                self._show()
             case (
                 inbound.EmergencyAck()
                 | inbound.EmergencyResponse()
@@ -415,12 +419,15 @@ class DeviceActor(Actor):
 
     def _config_answered(self, response: inbound.ConfigResponse) -> None:
         if self._push.answered(response):
-            self.context.cancel("config")
-            if self._push.is_busy:
-                self._send_config()
+            self._next_part()
         elif not self._push.is_busy:
             self.context.cancel("config")
         self._show()
+
+    def _next_part(self) -> None:
+        self.context.cancel("config")
+        if self._push.is_busy:
+            self._send_config()
 
     # ---- what it is, and whether it is there
 

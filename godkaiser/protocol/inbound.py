@@ -18,7 +18,7 @@ class DeviceMessageBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(DeviceMessageBody, frozen=True, kw_only=True):
-    ts: float
+    ts: float = 0.0
     uptime: int
     heap_free: int
     wifi_rssi: int
@@ -52,7 +52,7 @@ class Will(DeviceMessageBody, frozen=True, kw_only=True):
 class SensorData(DeviceMessageBody, frozen=True, kw_only=True):
     sensor_type: str
     raw: float
-    ts: float
+    ts: float = 0.0
     gpio: int = 0
     seq: int | None = None
     value: float | None = None

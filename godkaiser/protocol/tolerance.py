@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ _QUALITIES = frozenset(
 )
 _ON_WORDS = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}
 _FULL_PWM = 255
+_separators = re.compile(r"[-.: ]")
 
 
 def normalise(tail: Tail, fields: Fields) -> Fields:
@@ -48,10 +50,14 @@ def is_tidy(message: SensorData) -> bool:
     """Whether `normalise` would change nothing in it."""
     kind, rom = message.sensor_type, message.onewire_address
     return (
-        message.quality in _QUALITIES
+        message.ts != 0.0  # or it has another name
+        and message.quality in _QUALITIES
         and "Â" not in message.unit
         and kind == kind.strip().lower()
-        and (not rom or (rom == rom.upper() and "-" not in rom and not rom.startswith("AUTO_")))
+        and (
+            not rom
+            or (rom == rom.upper() and not _separators.search(rom) and not rom.startswith("AUTO_"))
+        )
     )
 
 
@@ -72,7 +78,7 @@ def _sensor_data(fields: Fields) -> None:
             fields["i2c_address"] = None
     rom = fields.get("onewire_address")
     if isinstance(rom, str):
-        fields["onewire_address"] = "".join(rom.upper().removeprefix("AUTO_").split("-"))
+        fields["onewire_address"] = _separators.sub("", rom.upper().removeprefix("AUTO_"))
     unit = fields.get("unit")
     if isinstance(unit, str):
         fields["unit"] = unit.replace("Â°", "°")

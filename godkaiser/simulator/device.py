@@ -1,4 +1,4 @@
-"""A simulated device on the network: firmware, greenhouse and one MQTT connection."""
+"""A simulated device on the network: firmware, greenhouse, one MQTT connection, and its faults."""
 
 from __future__ import annotations
 
@@ -6,20 +6,29 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from godkaiser.simulator.firmware import Actuator, Firmware, Memory, Publish, Sensor
+from godkaiser.simulator.faults import Faults, Line, Power
+from godkaiser.simulator.firmware import Firmware, Publish
+from godkaiser.simulator.flash import Flash
 from godkaiser.simulator.greenhouse import Greenhouse
+from godkaiser.simulator.personality import ESP_IDF, Personality
 
 KEEPALIVE_S = 60
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 10.0
+HEARTBEAT_NEEDS = 2
+"""The first heartbeat follows the SUBACK of acks and configuration (contract, section 3.6)."""
+FOLLOWING = (
+    "zone/assign", "subzone/assign", "subzone/remove", "sensor/+/command", "actuator/+/command",
+    "system/heartbeat/ack",
+)  # fmt: skip
+"""What is subscribed anew at once when the kaiser id changes; the rest at the next connect."""
 
 
 class SimulatedDevice:
-    """Driven by one thread of the fleet, which owns it."""
+    """Driven by one thread, which owns it (see `driver.py`)."""
 
     def __init__(
         self,
@@ -31,28 +40,54 @@ class SimulatedDevice:
         state_file: Path | None = None,
         interval_s: float | None = None,
         credentials: tuple[str, str] | None = None,
+        kaiser_id: str = "god",
+        personality: Personality = ESP_IDF,
     ) -> None:
         self.device_id = device_id
         self._address = address
         self._credentials = credentials
-        self._state_file = state_file
         self._interval_s = interval_s
+        self._flash = Flash(state_file)
         self.greenhouse = Greenhouse(seed)
-        memory = _load(state_file)
-        self.firmware = Firmware(device_id, now, self.greenhouse.raw, memory=memory)
+        self.firmware = Firmware(
+            device_id,
+            now,
+            self.greenhouse.raw,
+            memory=self._flash.load(),
+            kaiser_id=kaiser_id,
+            personality=personality,
+        )
+        self._faults = Faults()
+        self._outgoing: Line[Publish] = Line(seed)
+        self._incoming: Line[tuple[str, bytes]] = Line(seed + 1)
+        self._power = Power(seed + 2)
         self._client: mqtt.Client | None = None
         self._subscribing: list[tuple[str, int]] = []
+        self._subscribed_to: list[tuple[str, int]] = []
         self._ready = False
         self._was_connected = False
         self._inbox: list[tuple[str, bytes]] = []
         self._retry_at = now
         self._retry_s = FIRST_RETRY_S
         self._last_tick = now
-        self._saved = b""
         self.published = 0
         self.received = 0
 
-    # ---- the connection, as the fleet's selector drives it
+    # ---- faults
+
+    @property
+    def faults(self) -> Faults:
+        return self._faults
+
+    def set_faults(self, faults: Faults, now: float) -> None:
+        """From now on. `offline` ends the connection without a word, and the broker sends the will."""
+        self._faults = faults
+        self._outgoing.faults = self._incoming.faults = faults
+        self.firmware.clock_error_s = faults.clock_error_s
+        if faults.offline:
+            self._cut(now)
+
+    # ---- the connection, as the driver's selector drives it
 
     @property
     def sock(self) -> socket.socket | None:
@@ -68,7 +103,7 @@ class SimulatedDevice:
 
     def connect_if_due(self, now: float) -> bool:
         """Try to connect; True when there is a new socket."""
-        if self._client is not None or now < self._retry_at:
+        if self._client is not None or now < self._retry_at or self._faults.offline:
             return False
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
@@ -104,13 +139,24 @@ class SimulatedDevice:
             self._drop(now)
             return False
         inbox, self._inbox = self._inbox, []
-        for topic, payload in inbox:
-            self.received += 1
-            self._send(self.firmware.on_message(topic, payload, now))
-            self._apply_interval()
-        if inbox:
-            self._save()
+        self.received += len(inbox)
+        self._handle(self._incoming.put(inbox, now), now)
         return True
+
+    def _handle(self, messages: list[tuple[str, bytes]], now: float) -> None:
+        for topic, payload in messages:
+            publications = self.firmware.on_message(topic, payload, now)
+            if self._power.fails(self._faults.brown_out):
+                # The rest of what it had to say is lost with the power.
+                self._send(publications[: self._power.survivors(len(publications))])
+                self._flash.save(self.firmware.memory)
+                self.power_cycle(now, "BROWNOUT")
+                return
+            self._send(publications)
+            self._apply_interval()
+        if messages:
+            self._follow_kaiser_id()
+            self._flash.save(self.firmware.memory)
 
     def write(self) -> None:
         if self._client is not None:
@@ -123,26 +169,35 @@ class SimulatedDevice:
         if self._client is not None and self._client.loop_misc() != mqtt.MQTT_ERR_SUCCESS:
             self._drop(now)
             return False
-        if self._ready:
-            self._send(self.firmware.on_tick(now))
-        else:
-            self.firmware.on_tick(now)
+        self._handle(self._incoming.due(now), now)
+        publications = self.firmware.on_tick(now) if self._ready else self._wait(now)
+        if self._faults.skip_seq and publications and self._power.fails(self._faults.skip_seq):
+            self.firmware.skip_seq()
+        self._send(publications)
+        self._transmit(self._outgoing.due(now))
         return True
+
+    def _wait(self, now: float) -> list[Publish]:
+        """Between connections time passes all the same; before the SUBACKs nothing is said."""
+        return self.firmware.on_tick(now) if self._client is None else []
 
     def close(self) -> None:
         if self._client is not None:
             self._client.disconnect()
             self._client = None
-        self._save()
+        self._flash.save(self.firmware.memory)
 
-    def power_cycle(self, now: float) -> None:
+    def power_cycle(self, now: float, reset_reason: str = "POWERON") -> None:
         """Pull the plug: the broker sends the will; the memory stays."""
+        self._cut(now)
+        self.firmware.restart(now, reset_reason)
+        self._was_connected = False
+
+    def _cut(self, now: float) -> None:
         sock = self.sock
         if sock is not None:
             sock.shutdown(socket.SHUT_RDWR)
         self._drop(now)
-        self.firmware.restart(now)
-        self._was_connected = False
 
     def _drop(self, now: float) -> None:
         client, self._client = self._client, None
@@ -152,6 +207,8 @@ class SimulatedDevice:
                 sock.close()
         self._ready = False
         self._inbox.clear()
+        self._incoming.clear()
+        self._outgoing.clear()
         self.firmware.on_disconnect(now)
         self._retry_at = now + self._retry_s
 
@@ -161,15 +218,15 @@ class SimulatedDevice:
         if reason.is_failure:
             return
         self._retry_s = FIRST_RETRY_S
-        self._subscribing = self.firmware.subscriptions
+        self._subscribed_to = self.firmware.subscriptions
+        self._subscribing = list(self._subscribed_to)
         # One after the other, as the firmware stages them; the heartbeat follows the second.
         self._send(self.firmware.on_connect(self._last_tick, reconnect=self._was_connected))
         self._was_connected = True
         self._subscribe_next(client)
 
     def _subscribed(self, client: mqtt.Client, *_details: Any) -> None:
-        heartbeat_needs = 2
-        if len(self.firmware.subscriptions) - len(self._subscribing) >= heartbeat_needs:
+        if len(self._subscribed_to) - len(self._subscribing) >= HEARTBEAT_NEEDS:
             self._ready = True
         self._subscribe_next(client)
 
@@ -178,7 +235,24 @@ class SimulatedDevice:
             topic, qos = self._subscribing.pop(0)
             client.subscribe(topic, qos)
 
+    def _follow_kaiser_id(self) -> None:
+        """A new kaiser id re-subscribes only part of the topics, the ack at QoS 0 (section 14.1)."""
+        wanted = self.firmware.subscriptions
+        if not self._subscribed_to or wanted == self._subscribed_to or self._client is None:
+            return
+        for (old, _), (new, qos) in zip(self._subscribed_to, wanted, strict=True):
+            if old != new and new.endswith(FOLLOWING):
+                self._client.unsubscribe(old)
+                self._client.subscribe(new, 0 if new.endswith("/ack") else qos)
+            elif old.endswith("subzone/safe"):
+                self._client.unsubscribe(old)
+        self._subscribed_to = wanted
+
     def _send(self, publications: list[Publish]) -> None:
+        if publications:
+            self._transmit(self._outgoing.put(publications, self._last_tick))
+
+    def _transmit(self, publications: list[Publish]) -> None:
         client = self._client
         if client is None:
             return
@@ -191,77 +265,6 @@ class SimulatedDevice:
         if self._interval_s is not None:
             for sensor in self.firmware.memory.sensors.values():
                 sensor.interval_s = self._interval_s
-
-    def _save(self) -> None:
-        if self._state_file is None:
-            return
-        body = msgspec.json.encode(_as_document(self.firmware.memory))
-        if body != self._saved:
-            self._saved = body
-            self._state_file.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._state_file.with_suffix(".new")
-            draft.write_bytes(body)
-            draft.replace(self._state_file)
-
-
-class _Document(msgspec.Struct):
-    """The memory of a device, as a file."""
-
-    approved: bool
-    zone_id: str
-    master_zone_id: str
-    kaiser_id: str
-    sensors: list[Sensor]
-    actuators: list[dict[str, Any]]
-    offline_rules: list[dict[str, Any]]
-    generations: dict[str, int]
-    tokens: dict[str, str]
-
-
-def _as_document(memory: Memory) -> _Document:
-    return _Document(
-        memory.approved,
-        memory.zone_id,
-        memory.master_zone_id,
-        memory.kaiser_id,
-        list(memory.sensors.values()),
-        [
-            {
-                "gpio": a.gpio,
-                "kind": a.kind,
-                "max_runtime_s": a.max_runtime_s,
-                "default_on": a.default_on,
-                "critical": a.critical,
-            }
-            for a in memory.actuators.values()
-        ],
-        memory.offline_rules,
-        memory.generations,
-        memory.tokens,
-    )
-
-
-def _load(state_file: Path | None) -> Memory | None:
-    if state_file is None or not state_file.exists():
-        return None
-    try:
-        document = msgspec.json.decode(state_file.read_bytes(), type=_Document)
-    except msgspec.DecodeError:
-        # Flash that cannot be read is flash that is empty.
-        return None
-    for sensor in document.sensors:
-        sensor.next_due = 0.0
-    return Memory(
-        approved=document.approved,
-        zone_id=document.zone_id,
-        master_zone_id=document.master_zone_id,
-        kaiser_id=document.kaiser_id,
-        sensors={sensor.identity: sensor for sensor in document.sensors},
-        actuators={fields["gpio"]: Actuator(**fields) for fields in document.actuators},
-        offline_rules=document.offline_rules,
-        generations=document.generations,
-        tokens=document.tokens,
-    )
 
 
 def _without_nagle(_client: mqtt.Client, _userdata: object, sock: object) -> None:

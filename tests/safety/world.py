@@ -66,6 +66,7 @@ OPERATOR = Issuer("user", "operator")
 FAN, PUMP, SENSOR = 25, 26, 4
 DEVICES = ("ESP_A00001", "ESP_A00002", "ESP_A00003")
 ZONES = {"ESP_A00001": "north", "ESP_A00002": "north", "ESP_A00003": "south"}
+ROM = "28FF641E8D3C0C79"
 SLICE_S = 0.05
 TICK_S = 0.5
 
@@ -265,7 +266,7 @@ class World:
                 device_id=device_id, approval=Approval.APPROVED, zone_id=ZONES[device_id]
             )
             sensor = SensorConfig(
-                esp_id=device_id, gpio=SENSOR, sensor_type="ds18b20", interval_s=2
+                esp_id=device_id, gpio=SENSOR, sensor_type="ds18b20", address=ROM, interval_s=2
             )
             own = [a for a in actuators if a.esp_id == device_id]
             return ChildSpec(

@@ -179,7 +179,8 @@ def test_a_new_device_registers_waits_for_approval_and_is_configured(make_site):
     again = site.client.call("POST", f"/esp/devices/{BENCH_1}/approve", {})
     assert (again[0], again[1]["error"]["code"]) == (409, "INVALID_TRANSITION")
     eventually(lambda: site.firmware(BENCH_1).memory.approved)
-    site.client.post(f"/sensors/{BENCH_1}/4", {"sensor_type": "ds18b20", "name": "Tank"}, 201)
+    site.client.post(f"/sensors/{BENCH_1}/4", {"sensor_type": "ds18b20", "name": "Tank",
+                     "address": "28FF641E8D3C0C79"}, 201)  # fmt: skip
     site.client.post(f"/actuators/{BENCH_1}/{PUMP}", {"actuator_type": "pump"}, 201)
     eventually(lambda: PUMP in site.firmware(BENCH_1).memory.actuators)
     eventually(lambda: site.client.get(f"/sensors/data?esp_id={BENCH_1}&limit=1")["data"])

@@ -1,0 +1,49 @@
+"""Which firmware a simulated device runs: what differs between builds (contract, 3.3 and 25.14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from godkaiser.simulator.pins import ESP32_WROOM, XIAO_C3, Board
+
+
+@dataclass(frozen=True, slots=True)
+class Personality:
+    """`largest_packet` in bytes, None: only the limits that all have.
+
+    `traces_chains` publishes the diagnostic stages of section 16.4, which cost an outbound slot each.
+    """
+
+    name: str
+    board: Board = ESP32_WROOM
+    publishes_qos: bool = True
+    announces: bool = True
+    splits_metrics: bool = True
+    tells_queue_pressure: bool = True
+    offline_buffer: int = 0
+    largest_packet: int | None = None
+    needs_token: bool = False
+    traces_chains: bool = False
+    gated: bool = True
+    correlates: bool = True
+
+
+ESP_IDF = Personality("esp_idf")
+PRODUCTION = Personality("esp32_prod", needs_token=True)
+PUBSUB = Personality(
+    "pubsub",
+    board=XIAO_C3,
+    publishes_qos=False,
+    announces=False,
+    splits_metrics=False,
+    tells_queue_pressure=False,
+    offline_buffer=25,
+    largest_packet=1024,
+)
+D25 = Personality(
+    "d25", announces=False, splits_metrics=False, tells_queue_pressure=False, gated=False,
+    correlates=False,
+)  # fmt: skip
+"""December 2025: no ack needed, a heartbeat of ten fields, no correlation, no outcomes."""
+
+BY_NAME = {personality.name: personality for personality in (ESP_IDF, PRODUCTION, PUBSUB, D25)}
