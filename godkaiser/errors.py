@@ -90,6 +90,11 @@ class WeakPassword(GatewayError):
 # 401, 403: who are you, and may you
 
 
+class NotConfirmed(GatewayError):
+    code, status = "NOT_CONFIRMED", 400
+    template = '{what} cannot be undone from here. To go on, send "confirm": "{device_id}".'
+
+
 class NotAuthenticated(GatewayError):
     code, status = "NOT_AUTHENTICATED", 401
     template = "No access token was sent. Log in at /api/v1/auth/login and send it as a Bearer."
@@ -141,6 +146,11 @@ class UnknownActuator(GatewayError):
     )
 
 
+class UnknownSubzone(GatewayError):
+    code, status = "SUBZONE_NOT_FOUND", 404
+    template = "Device {device_id} has no subzone '{subzone_id}'."
+
+
 class UnknownRule(GatewayError):
     code, status = "RULE_NOT_FOUND", 404
     template = "There is no rule {rule_id}. GET /api/v1/logic/rules lists them."
@@ -180,6 +190,16 @@ class EmergencyStopActive(GatewayError):
         "{scope} is stopped since {since} ({reason}). Nothing is energised until an operator has"
         " cleared the stop and operation has resumed."
     )
+
+
+class DeviceBusy(GatewayError):
+    code, status = "DEVICE_BUSY", 409
+    template = "{reason}. Wait for it, or for its time-out of 15 s."
+
+
+class StillInUse(GatewayError):
+    code, status = "STILL_IN_USE", 409
+    template = "{what} is used by {user}. Change that first."
 
 
 class StopInputPressed(GatewayError):

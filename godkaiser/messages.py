@@ -21,6 +21,7 @@ from godkaiser.domain.entities import (
     Reading,
     SensorConfig,
     SensorKey,
+    Subzone,
 )
 
 
@@ -48,6 +49,54 @@ class DecideApproval(Message, frozen=True, kw_only=True):
     approved: bool
     issuer: Issuer
     reason: str = ""
+
+
+class ChangeDevice(Message, frozen=True, kw_only=True):
+    """None: as it is. Reply: DeviceRecord. Refusals: UnknownDevice, InvalidZone, GpioConflict."""
+
+    device_id: str
+    issuer: Issuer
+    name: str | None = None
+    board: str | None = None
+    zone_id: str | None = None
+    zone_name: str | None = None
+
+
+class SaveSubzone(Message, frozen=True, kw_only=True):
+    """Create or change. Reply: DeviceRecord. Refusals: UnknownDevice, ValidationFailed."""
+
+    device_id: str
+    subzone: Subzone
+    issuer: Issuer
+
+
+class RemoveSubzone(Message, frozen=True, kw_only=True):
+    """Reply: DeviceRecord. Refusals: UnknownDevice, UnknownSubzone."""
+
+    device_id: str
+    subzone_id: str
+    issuer: Issuer
+
+
+class RemoveSensor(Message, frozen=True, kw_only=True):
+    """Reply: None; its readings stay. Refusals: UnknownSensor, StillInUse, DeclaredInFile."""
+
+    key: SensorKey
+    issuer: Issuer
+
+
+class RemoveActuator(Message, frozen=True, kw_only=True):
+    """Reply: None. Refusals: UnknownActuator, StillInUse, DeclaredInFile, CommandRefused (it is on)."""
+
+    key: ActuatorKey
+    issuer: Issuer
+
+
+class RemoveDevice(Message, frozen=True, kw_only=True):
+    """Reply: None; its readings stay. Refusals: UnknownDevice, StillInUse, DeclaredInFile."""
+
+    device_id: str
+    issuer: Issuer
 
 
 class ConfigureSensor(Message, frozen=True, kw_only=True):
@@ -95,6 +144,38 @@ class SubmitReading(Message, frozen=True, kw_only=True):
     raw: float | None
     value: float | None
     at: float | None
+    issuer: Issuer
+
+
+class SendSystemCommand(Message, frozen=True, kw_only=True):
+    """Reply: the correlation id, when it is sent. With `outcome_to`, the answer is delivered there.
+
+    Refusals: DeviceOffline, DeviceNotApproved, DeviceBusy, BrokerUnavailable.
+    """
+
+    verb: str
+    parameters: dict[str, Any]
+    issuer: Issuer
+    outcome_to: Any = None
+
+
+class MeasureNow(Message, frozen=True, kw_only=True):
+    """Measure on demand. Reply and refusals: as of SendSystemCommand."""
+
+    gpio: int
+    issuer: Issuer
+    outcome_to: Any = None
+
+
+class SwitchSafeMode(Message, frozen=True, kw_only=True):
+    """Put the pins of a subzone into safe mode, or take them out. Reply: None: sent.
+
+    The device answers only when it fails; then the placement of the device shows it.
+    """
+
+    subzone_id: str
+    enable: bool
+    reason: str
     issuer: Issuer
 
 
@@ -222,6 +303,11 @@ class DeviceView(Message, frozen=True, kw_only=True):
     actuator_count: int | None = None
     config_sync: str = "unknown"
     config_error: str = ""
+    placement_sync: str = "unknown"
+    placement_error: str = ""
+    reported_zone: str | None = None
+    health: int = 0
+    health_reasons: tuple[str, ...] = ()
     sensors: tuple[SensorConfig, ...] = ()
 
 

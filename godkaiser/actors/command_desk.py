@@ -25,11 +25,11 @@ from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Command
 from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.safety import Hold, Verdict, judge
 from godkaiser.domain.safety_state import SafetyState
-from godkaiser.errors import UnknownActuator
+from godkaiser.errors import CommandRefused, UnknownActuator
 from godkaiser.messages import ActuatorView, HoldActuator, HoldView, RequestCommand
 from godkaiser.mqtt.ports import PermitIssuer
 from godkaiser.storage.audit import AuditEntry
-from godkaiser.supervision import ActorContext, ChildSpec, Handle, StartChild
+from godkaiser.supervision import ActorContext, ChildSpec, Handle, StartChild, StopChild
 
 ASK_TIMEOUT_S = 2.0
 
@@ -132,6 +132,9 @@ class CommandDesk:
     def install(self, message: InstallActuator) -> None:
         """There is such an actuator, or it has changed."""
         self._take(message)
+        self._show_installed()
+
+    def _show_installed(self) -> None:
         self._context.publish(
             "installed",
             tuple(
@@ -139,6 +142,18 @@ class CommandDesk:
                 for actuator in self._site.actuators()
             ),
         )
+
+    def uninstall(self, key: ActuatorKey) -> None:
+        """It is no more; its device is told OFF once more. Raises CommandRefused while it is on."""
+        actuator = self._site.find(key)
+        if actuator is None:
+            return
+        if actuator.desired > 0 or actuator.reported:
+            raise CommandRefused(reason=f"{actuator} is on. Switch it off first.")
+        actuator.handle.tell_urgent(ReleaseNow(reason="removed"))
+        self._context.handle(paths.ACTUATORS).tell(StopChild(f"{key.esp_id}:{key.gpio}"))
+        self._site.remove(key)
+        self._show_installed()
 
     def _take(self, message: InstallActuator) -> None:
         config = message.config

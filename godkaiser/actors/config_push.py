@@ -7,11 +7,8 @@ that is not answered is sent again a few times; then the device counts as failed
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from typing import Any
 
 from godkaiser.domain import device_config
-from godkaiser.domain.entities import ActuatorConfig, SensorConfig
 from godkaiser.protocol import outbound
 from godkaiser.protocol.inbound import ConfigResponse
 
@@ -28,14 +25,14 @@ class ConfigPush:
     def __init__(self) -> None:
         self.sync = "unknown"
         self.error = ""
-        self._parts: list[tuple[str, list[dict[str, Any]]]] = []
+        self._parts: list[device_config.Part] = []
         self._correlation_id = ""
         self._attempt = 0
         self._generation = 0
 
-    def begin(self, sensors: Sequence[SensorConfig], actuators: Sequence[ActuatorConfig]) -> None:
+    def begin(self, wanted: device_config.Wanted, reported_sensors: int | None) -> None:
         """Start over with this configuration."""
-        self._parts = device_config.parts(sensors, actuators)
+        self._parts = device_config.parts(wanted, reported_sensors)
         self._attempt = 0
         self._correlation_id = ""
         self.error = ""
@@ -53,13 +50,19 @@ class ConfigPush:
         if self._attempt > ATTEMPTS:
             self._fail(f"no answer after {ATTEMPTS} attempts")
             return None
-        scope, entries = self._parts[0]
+        part = self._parts[0]
         # Each attempt has an id of its own: the device remembers those that it has finished.
         self._correlation_id = str(uuid.uuid4())
         self._generation = min(max(self._generation + 1, int(now)), GENERATION_LIMIT)
-        if scope == "sensors":
-            return outbound.config_push(self._correlation_id, self._generation, sensors=entries)
-        return outbound.config_push(self._correlation_id, self._generation, actuators=entries)
+        return outbound.config_push(
+            self._correlation_id,
+            self._generation,
+            sensors=part.entries if part.scope == "sensors" else None,
+            actuators=part.entries if part.scope == "actuators" else None,
+            offline_rules=part.entries
+            if part.scope == "offline_rules"
+            else ([] if part.clears_rules else None),
+        )
 
     def answered(self, response: ConfigResponse) -> bool:
         """Take an answer in; True when the next part may go."""
@@ -67,12 +70,9 @@ class ConfigPush:
         # is under way at a time, so the answer is to that.
         if not self._parts or response.correlation_id not in {"", self._correlation_id}:
             return False
-        scope, _ = self._parts[0]
-        if response.status == "success" and response.type == RESPONSE_TYPE[scope]:
-            self._parts.pop(0)
-            self._attempt = 0
-            if not self._parts:
-                self.sync = "in_sync"
+        scope = self._parts[0].scope
+        if response.status == "success" and response.type == RESPONSE_TYPE.get(scope):
+            self._done()
             return True
         if response.error_code == "STALE_SCOPE" and self._attempt < ATTEMPTS:
             # The device has seen a later number: another gateway's clock, or a restart within the
@@ -88,10 +88,26 @@ class ConfigPush:
         """The outcome says that the part is stored, whatever became of the answer (12.7)."""
         if not self._parts or intent_id != self._correlation_id:
             return False
-        scope, _ = self._parts[0]
-        return self.answered(
-            ConfigResponse(status="success", type=RESPONSE_TYPE[scope], correlation_id=intent_id)
-        )
+        self._done()
+        return True
+
+    def failed_outcome(self, intent_id: str, code: str, reason: str) -> bool:
+        """Offline rules are answered by an outcome only; whether it was about them."""
+        is_ours = bool(self._parts) and intent_id == self._correlation_id
+        if not is_ours or self._parts[0].scope != "offline_rules":
+            return False
+        self._fail(f"offline rules: {code} {reason}".strip())
+        return True
+
+    def _done(self) -> None:
+        self._parts.pop(0)
+        self._attempt = 0
+        if not self._parts:
+            self.sync = "in_sync"
+
+    def give_up(self, reason: str) -> None:
+        """It cannot be sent at all."""
+        self._fail(reason)
 
     def _fail(self, reason: str) -> None:
         self._parts = []

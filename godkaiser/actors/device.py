@@ -6,9 +6,7 @@ safety actor; a reading goes to the recorder and to the rules that watch the sen
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from collections import Counter
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,30 +14,41 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.broker import LINK_GROUP, LinkDown, LinkUp
-from godkaiser.actors.config_push import ANSWER_TIMEOUT_S, ConfigPush
+from godkaiser.actors.device_log import DeviceLog
 from godkaiser.actors.device_messages import (
     DevicePresence,
     DeviceReport,
     UpdateActuators,
     UpdateDevice,
+    UpdateOfflineRules,
     UpdateSensors,
 )
+from godkaiser.actors.device_requests import DeviceRequests
+from godkaiser.actors.device_setup import DeviceSetup, PushConfig, PushPlacement
 from godkaiser.actors.journal import RecordAudit
-from godkaiser.actors.recorder import StoreReading
+from godkaiser.actors.reading_intake import ReadingIntake
 from godkaiser.actors.router import DeviceMessage
 from godkaiser.actors.timekeeper import Tick
-from godkaiser.domain import devices, sensors
+from godkaiser.domain import devices
+from godkaiser.domain.device_config import Wanted
 from godkaiser.domain.entities import (
     ActuatorConfig,
     Approval,
     DeviceRecord,
-    Quality,
-    Reading,
     SensorConfig,
-    SensorKey,
 )
-from godkaiser.errors import DeviceNotApproved, GatewayError, UnknownSensor, ValueOutOfRange
-from godkaiser.messages import DeviceView, Message, ReadingAccepted, SubmitReading
+from godkaiser.errors import (
+    DeviceNotApproved,
+    DeviceOffline,
+    GatewayError,
+)
+from godkaiser.messages import (
+    DeviceView,
+    MeasureNow,
+    SendSystemCommand,
+    SubmitReading,
+    SwitchSafeMode,
+)
 from godkaiser.mqtt.connection import Inbound, NotConnected
 from godkaiser.mqtt.ports import AckPort, DevicePort
 from godkaiser.protocol import clock, codec, inbound, outbound
@@ -49,13 +58,9 @@ from godkaiser.storage.audit import AuditEntry
 from godkaiser.supervision import Actor, Handle
 
 LIVENESS_JOB = "liveness"
-CONFIG_DELAY_S = 0.5
-CONFIG_COOL_DOWN_S = 45.0
+DAY_S = 86_400.0
+UNREMARKABLE = frozenset({Tail.HEARTBEAT, Tail.ACTUATOR_STATUS, Tail.SENSOR_DATA})
 MASK_63_BITS = (1 << 63) - 1
-
-
-class PushConfig(Message, frozen=True, kw_only=True):
-    """To oneself: send the next part of the configuration."""
 
 
 class DeviceActor(Actor):
@@ -80,19 +85,21 @@ class DeviceActor(Actor):
         self._liveness = devices.Liveness()
         self._announced_epoch = 0
         self._will_retained = False
-        self._push = ConfigPush()
-        self._pushed_at = 0.0
-        self._counts: Counter[str] = Counter()
+        self._rules: tuple[dict[str, Any], ...] = ()
+        self._boots: deque[float] = deque(maxlen=50)
         self._heartbeat: inbound.Heartbeat | None = None
-        self._watchers: dict[SensorKey, tuple[str, int, str]] = {}
         self._safety: Handle
-        self._recorder: Handle
         self._journal: Handle
 
     def on_start(self) -> None:
         self._safety = self.context.handle(paths.SAFETY)
-        self._recorder = self.context.handle(paths.RECORDER)
         self._journal = self.context.handle(paths.JOURNAL)
+        self._readings = ReadingIntake(
+            self.context, self.context.handle(paths.RECORDER), self._acks
+        )
+        self._setup = DeviceSetup(self.context, self._port)
+        self._requests = DeviceRequests(self.context, self._port)
+        self._log = DeviceLog(self.context.recall("diagnostics"))
         remembered = self.context.recall("memory")
         if remembered is not None:
             # A crash: what the registrar told since the first start, and what the device told.
@@ -103,6 +110,7 @@ class DeviceActor(Actor):
                 self._liveness,
                 self._announced_epoch,
                 self._heartbeat,
+                self._rules,
             ) = remembered
         self.context.join(LIVENESS_JOB)
         self.context.join(LINK_GROUP)
@@ -116,9 +124,24 @@ class DeviceActor(Actor):
             case DeviceMessage():
                 self._device_message(message)
             case Tick(at=at):
+                self._requests.expire(self.context.now())
                 self._set_liveness(self._liveness.tick(at, self._offline_after_s), rebooted=False)
             case PushConfig():
-                self._send_config()
+                self._setup.send_config()
+                self._show()
+            case PushPlacement():
+                self._setup.send_placement()
+                self._show()
+            case UpdateOfflineRules(entries=entries):
+                if entries != self._rules:
+                    self._rules = entries
+                    self._configuration_changed()
+            case SendSystemCommand():
+                return self._requests.ask_system(message, self._reachable())
+            case MeasureNow():
+                return self._requests.ask_measure(message, self._reachable())
+            case SwitchSafeMode():
+                self._requests.switch_safe_mode(message, self._reachable())
             case UpdateDevice(record=record):
                 self._update_record(record)
             case UpdateSensors(sensors=configs):
@@ -128,11 +151,12 @@ class DeviceActor(Actor):
                 self._actuators = actuators
                 self._configuration_changed()
             case SubmitReading():
-                self._submit(message)
+                self._readings.submit(message, self._record, self._sensors)
             case LinkUp() | LinkDown():
                 pass
             case _:
                 self.context.unhandled(message)
+        return None
 
     # ---- what the device says
 
@@ -141,49 +165,75 @@ class DeviceActor(Actor):
         try:
             body = codec.decode(message.topic, received.payload)
         except PayloadError as error:
-            self._counts[error.reason] += 1
-            self.context.publish("bad_payloads", dict(self._counts))
+            self._log.refuse(error.reason)
+            self.context.publish("diagnostics", self._log.shown())
             self.context.reject(message, f"{message.topic.tail.value}: {error}")
             self._acknowledge(received)
             return
+        self._log.count(message.topic.tail)
         match body:
             case inbound.SensorData():
-                self._sensor_data(body, message)
+                when = clock.normalise(body.ts, received.received_at, time_valid=body.time_valid)
+                if self._record.approval is Approval.APPROVED and not when.replayed:
+                    self._heard_now(when, received)
+                self._readings.take(body, message, when, self._record, self._sensors)
                 return
+            case inbound.ActuatorResponse() | inbound.ActuatorAlert():
+                self._report(message, body)
+                self._keep(message, body)
+                return
+            case inbound.EmergencyError() | inbound.ErrorEvent() | inbound.Lifecycle():
+                self._remark(message, body)
+                self._keep(message, body)
+                return
+            case _:
+                self._take_in(message, body)
+        if message.topic.tail not in UNREMARKABLE:
+            self._remark(message, body)
+        self._acknowledge(received)
+
+    def _take_in(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
+        """What changes what is known of the device, or answers something."""
+        received = message.inbound
+        match body:
             case inbound.Heartbeat():
                 self._heard(body, received)
             case inbound.ActuatorStatus():
                 when = clock.normalise(body.ts, received.received_at, time_valid=None)
                 self._heard_now(when, received)
                 self._report(message, body)
-            case inbound.ActuatorResponse() | inbound.ActuatorAlert() | inbound.EmergencyError():
+            case inbound.EmergencyAck() | inbound.EmergencyResponse() | inbound.RecoveryConfirm():
                 self._report(message, body)
-                self._keep(message, body)
-                return
-            case inbound.IntentOutcome(flow="config", outcome="persisted", intent_id=intent_id):
-                if self._push.persisted(intent_id):
-                    self._next_part()
-                self._show()
-            case (
-                inbound.EmergencyAck()
-                | inbound.EmergencyResponse()
-                | inbound.RecoveryConfirm()
-                | inbound.IntentOutcome()
-            ):
+            case inbound.IntentOutcome():
+                if self._log.keep_outcome(body, received.received_at):
+                    self._setup.outcome(body)
+                    self._show()
                 self._report(message, body)
             case inbound.ConfigResponse():
-                self._config_answered(body)
+                self._setup.answered(body)
+                self._show()
+            case inbound.PlacementAck():
+                self._setup.placed(body)
+                self._show()
+            case inbound.SensorResponse():
+                self._requests.measured(body, received.received_at)
             case inbound.Will():
                 self._will_retained = True
                 self._set_liveness(self._liveness.will(retained=received.retain), rebooted=False)
             case inbound.SessionAnnounce(handover_epoch=epoch):
                 self._announced_epoch = epoch
-            case inbound.ErrorEvent():
-                self._keep(message, body)
-                return
+            case inbound.Observed(fields=fields) if message.topic.tail is Tail.SYSTEM_RESPONSE:
+                self._requests.replied(fields, received.received_at)
             case _:
-                self.context.publish(("last", message.topic.tail.value), body)
-        self._acknowledge(received)
+                pass
+
+    def _remark(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
+        at = message.inbound.received_at
+        if isinstance(body, inbound.ErrorEvent):
+            self._log.keep_error(body, at)
+        else:
+            self._log.keep(message.topic.tail, body, at)
+        self.context.publish("diagnostics", self._log.shown())
 
     def _heard(self, beat: inbound.Heartbeat, received: Inbound) -> None:
         # The ack goes first: whatever is slow below, the device must not think us dead.
@@ -192,13 +242,17 @@ class DeviceActor(Actor):
         was_online = self._liveness.online
         self._heartbeat = beat
         liveness, rebooted = self._liveness.heartbeat(received.received_at, beat.uptime)
+        if rebooted:
+            self._boots.append(received.received_at)
         self._set_liveness(liveness, rebooted=rebooted)
         if self._will_retained:
             self._clear_will()
-        if self._record.approval is Approval.APPROVED and self._config_is_due(
-            beat, received.received_at, returned=rebooted or not was_online
-        ):
-            self._plan_config()
+        if self._record.approval is Approval.APPROVED:
+            returned = rebooted or not was_online
+            if (returned and not self._setup.is_busy) or self._setup.is_due(
+                self._record, self._wanted(), beat, received.received_at
+            ):
+                self._plan_config()
 
     def _heard_now(self, when: clock.DeviceTime, received: Inbound) -> None:
         """Only what the device has just made tells that it is there: the broker may have kept it."""
@@ -209,7 +263,7 @@ class DeviceActor(Actor):
             return
         returned = not self._liveness.online
         self._set_liveness(liveness, rebooted=False)
-        if returned and self._record.approval is Approval.APPROVED and not self._push.is_busy:
+        if returned and self._record.approval is Approval.APPROVED and not self._setup.is_busy:
             # Its answer tells the state of its actuators, too.
             self._plan_config()
 
@@ -235,77 +289,6 @@ class DeviceActor(Actor):
             return
         self._will_retained = False
 
-    def _sensor_data(self, data: inbound.SensorData, message: DeviceMessage) -> None:
-        received = message.inbound
-        if self._record.approval is not Approval.APPROVED:
-            self._refuse_reading(message, f"the device is {self._record.approval.value}")
-            return
-        when = clock.normalise(data.ts, received.received_at, time_valid=data.time_valid)
-        if when.replayed:
-            self._refuse_reading(message, "it is older than 24 hours")
-            return
-        self._heard_now(when, received)
-        gpio = data.gpio if message.topic.gpio is None else message.topic.gpio
-        key = self._series_of(data, gpio)
-        config = self._sensors.get(key)
-        converted = sensors.convert(
-            key.sensor_type, data.raw, None if config is None else config.calibration, data.quality
-        )
-        reading = Reading(
-            key,
-            when.at,
-            received.received_at,
-            data.raw,
-            converted.value,
-            converted.unit,
-            converted.quality,
-            data.zone_id,
-            _content_key(received),
-            not when.from_device or data.seq is None,
-            received.dup,
-            when.current,
-        )
-        if converted.quality is Quality.BAD:
-            # Kept, for it was measured; set aside too, for somebody should look at the sensor.
-            self.context.reject(
-                message, f"{data.raw:g} is not a {sensors.describe(key.sensor_type)}"
-            )
-        ack = (received.session, received.mid) if received.qos else None
-        self._accept(reading, StoreReading(reading=reading, ack=ack))
-
-    def _accept(self, reading: Reading, store: StoreReading) -> None:
-        # Rules first: acting must not wait for the disk.
-        key = reading.key
-        if reading.usable_by_rules and reading.value is not None:
-            watched = self._watchers.get(key)
-            if watched is None:
-                watched = self._watchers[key] = (key.esp_id, key.gpio, key.sensor_type)
-            for rule in self.context.members(("sensor", watched)):
-                rule.tell(ReadingAccepted(reading=reading))
-        if reading.usable_by_rules:
-            for guard in self.context.members(("stop_input", key.esp_id)):
-                guard.tell_urgent(ReadingAccepted(reading=reading))
-        self._recorder.tell(store)
-        self.context.publish(key, reading)
-
-    def _refuse_reading(self, message: DeviceMessage, reason: str) -> None:
-        self.context.reject(message, f"reading not stored: {reason}")
-        self._acknowledge(message.inbound)
-
-    def _series_of(self, data: inbound.SensorData, gpio: int) -> SensorKey:
-        """The configured series that the reading belongs to, or one of its own."""
-        sensor_type = sensors.canonical_type(data.sensor_type)
-        address = data.onewire_address
-        if not address and data.i2c_address is not None:
-            address = hex(data.i2c_address)
-        key = SensorKey(self._record.device_id, gpio, sensor_type, address)
-        if address and key not in self._sensors:
-            # Configured without an address: then there is only one of its kind on the pin.
-            plain = SensorKey(self._record.device_id, gpio, sensor_type)
-            if plain in self._sensors:
-                return plain
-        return key
-
     def _report(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
         self._safety.tell(
             DeviceReport(
@@ -324,6 +307,7 @@ class DeviceActor(Actor):
             Tail.ACTUATOR_ALERT: "actuator alert",
             Tail.EMERGENCY_ERROR: "emergency error",
             Tail.ERROR: "device error",
+            Tail.LIFECYCLE: "device lifecycle",
         }[message.topic.tail]
         gpio = "" if message.topic.gpio is None else f" GPIO {message.topic.gpio}"
         self._journal.tell(
@@ -343,56 +327,27 @@ class DeviceActor(Actor):
         if received.qos:
             self._acks.acknowledge([(received.session, received.mid)])
 
-    # ---- readings by REST
-
-    def _submit(self, message: SubmitReading) -> None:
-        key = message.key
-        config = self._sensors.get(key)
-        if config is None:
-            raise UnknownSensor(esp_id=key.esp_id, gpio=key.gpio, sensor_type=key.sensor_type)
-        if self._record.approval is not Approval.APPROVED:
-            raise DeviceNotApproved(esp_id=key.esp_id, approval=self._record.approval.value)
-        if message.raw is not None:
-            converted = sensors.convert(key.sensor_type, message.raw, config.calibration)
-        else:
-            converted = sensors.accept_value(key.sensor_type, message.value)
-        if converted.value is None or converted.quality is Quality.BAD:
-            given = message.value if message.raw is None else message.raw
-            raise ValueOutOfRange(reason=f"{given} is not a {sensors.describe(key.sensor_type)}.")
-        now = self.context.now()
-        if message.at is not None and not clock.EARLIEST <= message.at <= now + clock.AHEAD_S:
-            reason = (
-                f"timestamp {message.at:g} is no time of a measurement: unix seconds from 2020 up to"
-                " now are."
-            )
-            raise ValueOutOfRange(reason=reason)
-        reading = Reading(
-            key,
-            now if message.at is None else message.at,
-            now,
-            converted.value if message.raw is None else message.raw,
-            converted.value,
-            converted.unit,
-            converted.quality,
-            self._record.zone_id,
-            int.from_bytes(hashlib.blake2b(f"{key}{now}".encode(), digest_size=8).digest())
-            & MASK_63_BITS,
-        )
-        self._accept(reading, StoreReading(reading=reading, reply=self.context.take_reply()))
-
     # ---- what it is configured with
 
-    def _config_is_due(self, beat: inbound.Heartbeat, now: float, *, returned: bool) -> bool:
-        if self._push.is_busy:
-            return False
-        if returned:
-            return True
-        drifted = beat.runtime_state_degraded or (
-            beat.sensor_count is not None
-            and (beat.sensor_count, beat.actuator_count)
-            != (len(self._sensors), len(self._actuators))
+    def _reachable(self) -> DeviceRecord:
+        """The record of a device that can be asked. Raises DeviceNotApproved, DeviceOffline."""
+        record = self._record
+        if record.approval is not Approval.APPROVED:
+            raise DeviceNotApproved(esp_id=record.device_id, approval=record.approval.value)
+        if not self._liveness.online:
+            reason = f"Device {record.device_id} is not online, so it cannot be asked. Wait for it."
+            raise DeviceOffline(reason)
+        return record
+
+    def _wanted(self) -> Wanted:
+        return Wanted(
+            board=self._record.board,
+            sensors=tuple(self._sensors.values()),
+            actuators=self._actuators,
+            removed=self._record.removed,
+            rules=self._rules,
+            knows_rules=self._heartbeat is not None and bool(self._heartbeat.boot_sequence_id),
         )
-        return drifted and now - self._pushed_at > CONFIG_COOL_DOWN_S
 
     def _configuration_changed(self) -> None:
         if self._liveness.online and self._record.approval is Approval.APPROVED:
@@ -401,39 +356,14 @@ class DeviceActor(Actor):
         self._show()
 
     def _plan_config(self) -> None:
-        self._push.begin(tuple(self._sensors.values()), self._actuators)
-        # The device takes configuration only after it has taken the ack in.
-        self.context.schedule(CONFIG_DELAY_S, PushConfig(), key="config")
+        self._setup.plan(self._record, self._wanted(), self._heartbeat)
         self._show()
-
-    def _send_config(self) -> None:
-        now = self.context.now()
-        payload = self._push.next_payload(now)
-        self._pushed_at = now
-        if payload is not None:
-            # Without a link: sent again at the time-out, planned anew when the device returns.
-            with contextlib.suppress(NotConnected):
-                self._port.config(self._record.device_id, payload)
-            self.context.schedule(ANSWER_TIMEOUT_S, PushConfig(), key="config")
-        self._show()
-
-    def _config_answered(self, response: inbound.ConfigResponse) -> None:
-        if self._push.answered(response):
-            self._next_part()
-        elif not self._push.is_busy:
-            self.context.cancel("config")
-        self._show()
-
-    def _next_part(self) -> None:
-        self.context.cancel("config")
-        if self._push.is_busy:
-            self._send_config()
 
     # ---- what it is, and whether it is there
 
     def _update_record(self, record: DeviceRecord) -> None:
         decided = record.approval is not self._record.approval
-        self._record = record
+        before, self._record = self._record, record
         if decided and self._heartbeat is not None and self._liveness.online:
             # Unsolicited, so that the operator's decision is felt at once (contract, 6.7).
             epoch = devices.handover_epoch(
@@ -442,6 +372,8 @@ class DeviceActor(Actor):
             self._acknowledge_heartbeat(epoch)
             if record.approval is Approval.APPROVED:
                 self._plan_config()
+        elif _setup_of(record) != _setup_of(before):
+            self._configuration_changed()
         self._remember()
         self._show()
         self._tell_presence(rebooted=False)
@@ -476,11 +408,27 @@ class DeviceActor(Actor):
                 self._liveness,
                 self._announced_epoch,
                 self._heartbeat,
+                self._rules,
             ),
+        )
+
+    def _vitals(self) -> devices.Vitals:
+        beat = self._heartbeat
+        since = self.context.now() - DAY_S
+        return devices.Vitals(
+            online=self._liveness.online,
+            wifi_rssi=None if beat is None else beat.wifi_rssi,
+            heap_free=None if beat is None else beat.heap_free,
+            reboots_last_day=sum(at > since for at in self._boots),
+            degraded=beat is not None and beat.runtime_state_degraded,
+            persistence_degraded=beat is not None and beat.persistence_degraded,
         )
 
     def _show(self) -> None:
         beat = self._heartbeat
+        vitals = self._vitals()
+        config_sync, config_error = self._setup.config_state
+        placement_sync, placement_error = self._setup.placement_state
         self.context.publish(
             "view",
             DeviceView(
@@ -494,20 +442,23 @@ class DeviceActor(Actor):
                 firmware_state=None if beat is None else _firmware_state(beat),
                 sensor_count=None if beat is None else beat.sensor_count,
                 actuator_count=None if beat is None else beat.actuator_count,
-                config_sync=self._push.sync,
-                config_error=self._push.error,
+                config_sync=config_sync,
+                config_error=config_error,
+                placement_sync=placement_sync,
+                placement_error=placement_error,
+                reported_zone=None if beat is None else beat.zone_id,
+                health=devices.health_score(vitals),
+                health_reasons=devices.health_reasons(vitals),
                 sensors=tuple(self._sensors.values()),
             ),
         )
 
 
+def _setup_of(record: DeviceRecord) -> object:
+    """What the device itself has to know of its record; what it has forgotten needs no telling."""
+    return record.zone_id, record.zone_name, record.subzones, record.board
+
+
 def _firmware_state(beat: inbound.Heartbeat) -> int | None:
     state = beat.config_status.get("state")
     return state if isinstance(state, int) else None
-
-
-def _content_key(received: Inbound) -> int:
-    """A digest of what was on the wire: the same bytes on the same topic have the same key."""
-    digest = hashlib.blake2b(received.payload, digest_size=8)
-    digest.update(received.topic.encode())
-    return int.from_bytes(digest.digest(), "big") & MASK_63_BITS

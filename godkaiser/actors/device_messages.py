@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, DeviceRecord, SensorConfig
+from godkaiser.domain.entities import (
+    ActuatorConfig,
+    ActuatorKey,
+    DeviceRecord,
+    RemovedEntry,
+    SensorConfig,
+)
 from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.safety import Verdict
 from godkaiser.messages import CommandOutcome, Message
@@ -26,6 +32,41 @@ class UpdateActuators(Message, frozen=True, kw_only=True):
     """From /registrar to a device: all actuators that it is to have."""
 
     actuators: tuple[ActuatorConfig, ...]
+
+
+class UpdateOfflineRules(Message, frozen=True, kw_only=True):
+    """From /registrar to a device: the rules that it is to keep alone, as the contract's entries."""
+
+    entries: tuple[dict[str, Any], ...]
+
+
+class EntriesForgotten(Message, frozen=True, kw_only=True):
+    """From a device to /registrar: it has confirmed that these are gone."""
+
+    device_id: str
+    entries: tuple[RemovedEntry, ...]
+
+
+class SubzoneForgotten(Message, frozen=True, kw_only=True):
+    """From a device to /registrar: it has confirmed that this subzone is gone."""
+
+    device_id: str
+    subzone_id: str
+
+
+class DeviceRemoved(Message, frozen=True, kw_only=True):
+    """From /registrar to the safety actor: this device is no more."""
+
+    device_id: str
+
+
+class UninstallActuator(Message, frozen=True, kw_only=True):
+    """From /registrar to the safety actor: it is no more. Reply: None.
+
+    Refusals: CommandRefused while it is on.
+    """
+
+    key: ActuatorKey
 
 
 class InstallActuator(Message, frozen=True, kw_only=True):

@@ -35,6 +35,9 @@ class GuardedSite:
                 actuator.reported = None
         return presence.online and (known is None or not known.online or presence.rebooted)
 
+    def forget(self, device_id: str) -> None:
+        self._devices.pop(device_id, None)
+
     def device(self, device_id: str) -> DevicePresence | None:
         return self._devices.get(device_id)
 
@@ -58,6 +61,9 @@ class GuardedSite:
 
     def add(self, actuator: GuardedActuator) -> None:
         self._actuators[actuator.config.key] = actuator
+
+    def remove(self, key: ActuatorKey) -> None:
+        self._actuators.pop(key, None)
 
     def find(self, key: ActuatorKey) -> GuardedActuator | None:
         return self._actuators.get(key)

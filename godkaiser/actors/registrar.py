@@ -13,15 +13,28 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.device_messages import (
+    DeviceRemoved,
+    EntriesForgotten,
     InstallActuator,
     InstallInterlocks,
+    SubzoneForgotten,
+    UninstallActuator,
     UpdateActuators,
     UpdateDevice,
+    UpdateOfflineRules,
     UpdateSensors,
 )
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.actors.router import UnknownDeviceSeen
-from godkaiser.domain import devices, gpio, interlocks, rules, sensors
+from godkaiser.domain import (
+    devices,
+    gpio,
+    interlocks,
+    offline_rules,
+    placement,
+    rules,
+    sensors,
+)
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.entities import (
     ActuatorConfig,
@@ -29,6 +42,7 @@ from godkaiser.domain.entities import (
     Approval,
     DeviceRecord,
     Issuer,
+    RemovedEntry,
     SensorConfig,
     SensorKey,
 )
@@ -41,20 +55,30 @@ from godkaiser.errors import (
     GatewayError,
     InvalidDeviceId,
     InvalidRule,
+    StillInUse,
+    UnknownActuator,
     UnknownDevice,
     UnknownRule,
+    UnknownSensor,
+    UnknownSubzone,
     ValidationFailed,
 )
 from godkaiser.messages import (
+    ChangeDevice,
     ConfigureActuator,
     ConfigureSensor,
     DecideApproval,
     DeleteRule,
     Message,
     RegisterDevice,
+    RemoveActuator,
+    RemoveDevice,
+    RemoveSensor,
+    RemoveSubzone,
     RuleView,
     SaveInterlocks,
     SaveRule,
+    SaveSubzone,
 )
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.protocol import codec
@@ -109,6 +133,7 @@ class RegistrarActor(Actor):
         self._actuators: dict[str, dict[int, ActuatorConfig]] = {}
         self._rules: dict[int, RuleDefinition] = {}
         self._unsaved: set[str] = set()
+        self._keeps_rules: set[str] = set()
         self._journal: Handle
         self._safety: Handle
 
@@ -130,7 +155,7 @@ class RegistrarActor(Actor):
         for stored in registry.load_rules(self._database):
             self._rules[stored.rule_id] = stored.definition
             self._start_rule(stored.rule_id, stored.definition, memories.get(stored.rule_id))
-        self.context.publish("rules", dict(self._rules))
+        self._show_rules()
 
     def on_receive(self, message: object) -> Any:
         match message:
@@ -144,6 +169,22 @@ class RegistrarActor(Actor):
                 return self._configure_sensor(config, issuer)
             case ConfigureActuator(config=config, issuer=issuer):
                 return self._configure_actuator(config, issuer)
+            case ChangeDevice():
+                return self._change_device(message)
+            case RemoveDevice():
+                self._remove_device(message)
+            case SaveSubzone():
+                return self._save_subzone(message)
+            case RemoveSubzone():
+                return self._remove_subzone(message)
+            case SubzoneForgotten():
+                self._forgotten(message.device_id, subzone_id=message.subzone_id)
+            case EntriesForgotten():
+                self._forgotten(message.device_id, entries=message.entries)
+            case RemoveSensor():
+                self._remove_sensor(message)
+            case RemoveActuator():
+                self._remove_actuator(message)
             case SaveInterlocks():
                 return self._save_interlocks(message)
             case SaveRule():
@@ -169,7 +210,7 @@ class RegistrarActor(Actor):
         if device_id not in self._devices:
             try:
                 devices.validate_device_id(device_id)
-                codec.decode(message.first.topic, message.first.inbound.payload)
+                beat = codec.decode(message.first.topic, message.first.inbound.payload)
             except (InvalidDeviceId, PayloadError) as error:
                 # Only a heartbeat that can be read makes a device.
                 self.context.reject(message, f"no registration of {device_id}: {error}")
@@ -183,6 +224,8 @@ class RegistrarActor(Actor):
                 approval=Approval.APPROVED if approved else Approval.PENDING,
                 registered_by="heartbeat",
                 registered_at=now,
+                # A device from another server keeps the zone that it is in.
+                zone_id=devices.zone_or_none(getattr(beat, "zone_id", "")),
                 decided_by="system:auto_approve" if approved else "",
                 decided_at=now if approved else 0.0,
             )
@@ -207,6 +250,7 @@ class RegistrarActor(Actor):
             name=message.name,
             board=message.board,
             zone_id=message.zone_id,
+            zone_set_by=str(message.issuer) if message.zone_id else "",
             registered_by=str(message.issuer),
             registered_at=self.context.now(),
         )
@@ -232,6 +276,104 @@ class RegistrarActor(Actor):
         self._tell_device(record.device_id, UpdateDevice(record=record))
         self._audit(message.issuer, f"{approval.value} {record.device_id}", message.reason)
         return record
+
+    def _change_device(self, message: ChangeDevice) -> DeviceRecord:
+        record = self._known(message.device_id)
+        self._refuse_declared(message.device_id, message.device_id)
+        if message.zone_id is not None:
+            devices.validate_zone_id(message.zone_id)
+            record = msgspec.structs.replace(
+                record, zone_id=message.zone_id, zone_set_by=str(message.issuer)
+            )
+            if not message.zone_id:
+                # A device without a zone has no subzones: it forgets them by itself (14.1).
+                record = msgspec.structs.replace(record, subzones=(), removed_subzones=())
+        if message.zone_name is not None:
+            record = msgspec.structs.replace(record, zone_name=message.zone_name)
+        if message.name is not None:
+            record = msgspec.structs.replace(record, name=message.name)
+        if message.board is not None and message.board != record.board:
+            self._check_board(record, message.board)
+            record = msgspec.structs.replace(record, board=message.board)
+        return self._keep_record(record, message.issuer, "changed")
+
+    def _check_board(self, record: DeviceRecord, board: str) -> None:
+        """Raises InvalidGpio, GpioConflict: what is configured does not fit on that board."""
+        gpio.board(board)
+        for sensor in self._sensors.get(record.device_id, {}).values():
+            users = self._pin_users(record.device_id, without=sensor.key)
+            gpio.check_sensor(board, sensor, users)
+        for actuator in self._actuators.get(record.device_id, {}).values():
+            users = self._pin_users(record.device_id, without=actuator.key)
+            gpio.check_actuator(board, actuator, users)
+
+    def _save_subzone(self, message: SaveSubzone) -> DeviceRecord:
+        record = self._known(message.device_id)
+        placement.check_subzone(record, message.subzone)
+        others = tuple(s for s in record.subzones if s.subzone_id != message.subzone.subzone_id)
+        record = msgspec.structs.replace(
+            record,
+            subzones=(*others, message.subzone),
+            removed_subzones=tuple(
+                name for name in record.removed_subzones if name != message.subzone.subzone_id
+            ),
+        )
+        what = f"subzone {message.subzone.subzone_id} of"
+        return self._keep_record(record, message.issuer, what)
+
+    def _remove_subzone(self, message: RemoveSubzone) -> DeviceRecord:
+        record = self._known(message.device_id)
+        left = tuple(s for s in record.subzones if s.subzone_id != message.subzone_id)
+        if len(left) == len(record.subzones):
+            raise UnknownSubzone(device_id=record.device_id, subzone_id=message.subzone_id[:40])
+        record = msgspec.structs.replace(
+            record,
+            subzones=left,
+            removed_subzones=(*record.removed_subzones, message.subzone_id),
+        )
+        return self._keep_record(record, message.issuer, f"removed subzone {message.subzone_id} of")
+
+    def _keep_record(self, record: DeviceRecord, issuer: Issuer, what: str) -> DeviceRecord:
+        registry.save_device(self._database, record)
+        self._devices[record.device_id] = record
+        self._tell_device(record.device_id, UpdateDevice(record=record))
+        self._audit(issuer, f"{what} {record.device_id}")
+        return record
+
+    def _forgotten(
+        self, device_id: str, *, subzone_id: str = "", entries: tuple[RemovedEntry, ...] = ()
+    ) -> None:
+        """The device has confirmed that something is gone: it need not be told again."""
+        record = self._devices.get(device_id)
+        if record is None:
+            return
+        left = msgspec.structs.replace(
+            record,
+            removed=tuple(entry for entry in record.removed if entry not in entries),
+            removed_subzones=tuple(n for n in record.removed_subzones if n != subzone_id),
+        )
+        if left != record:
+            self._devices[device_id] = left
+            self._save_or_keep(left)
+            self._tell_device(device_id, UpdateDevice(record=left))
+
+    def _remove_device(self, message: RemoveDevice) -> None:
+        device_id = message.device_id
+        self._known(device_id)
+        self._refuse_declared(device_id, device_id)
+        for key in self._sensors.get(device_id, {}):
+            self._refuse_used((key.esp_id, key.gpio, key.sensor_type), f"sensor {key.gpio}")
+        for actuator in self._actuators.get(device_id, {}).values():
+            self._refuse_used((device_id, actuator.gpio), f"actuator {device_id}/{actuator.gpio}")
+        for actuator in self._actuators.get(device_id, {}).values():
+            self._safety.ask(UninstallActuator(key=actuator.key), timeout_s=ASK_TIMEOUT_S)
+        registry.delete_device(self._database, device_id)
+        self._devices.pop(device_id, None)
+        self._sensors.pop(device_id, None)
+        self._actuators.pop(device_id, None)
+        self.context.handle(paths.DEVICES).ask(StopChild(device_id), timeout_s=ASK_TIMEOUT_S)
+        self._safety.tell(DeviceRemoved(device_id=device_id))
+        self._audit(message.issuer, f"removed {device_id}")
 
     def _known(self, device_id: str) -> DeviceRecord:
         record = self._devices.get(device_id)
@@ -286,6 +428,9 @@ class RegistrarActor(Actor):
             raise ValidationFailed(reason=reason)
         registry.save_sensor(self._database, config)
         mine[config.key] = config
+        self._wanted_again(
+            config.esp_id, RemovedEntry(config.gpio, config.sensor_type, config.address)
+        )
         self._tell_device(config.esp_id, UpdateSensors(sensors=tuple(mine.values())))
         self._audit(issuer, f"sensor {config.esp_id}/{config.gpio} {config.sensor_type}")
         return config
@@ -302,10 +447,76 @@ class RegistrarActor(Actor):
             raise ValidationFailed(reason=reason)
         registry.save_actuator(self._database, config)
         mine[config.gpio] = config
+        self._wanted_again(config.esp_id, RemovedEntry(config.gpio))
         self._safety.tell(InstallActuator(config=config))
         self._tell_device(config.esp_id, UpdateActuators(actuators=tuple(mine.values())))
         self._audit(issuer, f"actuator {config.esp_id}/{config.gpio} {config.actuator_type.value}")
         return config
+
+    def _remove_sensor(self, message: RemoveSensor) -> None:
+        key = message.key
+        self._known(key.esp_id)
+        mine = self._sensors.get(key.esp_id, {})
+        if key not in mine:
+            # Without an address: then there is only one of its kind on the pin.
+            alike = [k for k in mine if (k.gpio, k.sensor_type) == (key.gpio, key.sensor_type)]
+            if key.address or len(alike) != 1:
+                raise UnknownSensor(esp_id=key.esp_id, gpio=key.gpio, sensor_type=key.sensor_type)
+            (key,) = alike
+        self._refuse_declared(key, f"{key.esp_id}/{key.gpio}")
+        self._refuse_used(
+            (key.esp_id, key.gpio, key.sensor_type), f"sensor {key.esp_id}/{key.gpio}"
+        )
+        registry.delete_sensor(self._database, key)
+        del mine[key]
+        gone = RemovedEntry(key.gpio, key.sensor_type, key.address)
+        self._to_be_forgotten(key.esp_id, gone)
+        self._tell_device(key.esp_id, UpdateSensors(sensors=tuple(mine.values())))
+        self._audit(message.issuer, f"removed sensor {key.esp_id}/{key.gpio} {key.sensor_type}")
+
+    def _remove_actuator(self, message: RemoveActuator) -> None:
+        key = message.key
+        self._known(key.esp_id)
+        mine = self._actuators.get(key.esp_id, {})
+        if key.gpio not in mine:
+            raise UnknownActuator(esp_id=key.esp_id, gpio=key.gpio)
+        self._refuse_declared(key, f"{key.esp_id}/{key.gpio}")
+        self._refuse_used((key.esp_id, key.gpio), f"actuator {key.esp_id}/{key.gpio}")
+        # Not on the path from a reading to an actuator; the safety actor asks nobody here.
+        self._safety.ask(UninstallActuator(key=key), timeout_s=ASK_TIMEOUT_S)
+        registry.delete_actuator(self._database, key)
+        del mine[key.gpio]
+        self._to_be_forgotten(key.esp_id, RemovedEntry(key.gpio))
+        self._tell_device(key.esp_id, UpdateActuators(actuators=tuple(mine.values())))
+        self._audit(message.issuer, f"removed actuator {key.esp_id}/{key.gpio}")
+
+    def _to_be_forgotten(self, device_id: str, entry: RemovedEntry) -> None:
+        """The device is told until it has confirmed, also after a restart of the gateway."""
+        record = self._devices[device_id]
+        record = msgspec.structs.replace(record, removed=tuple(sorted({*record.removed, entry})))
+        registry.save_device(self._database, record)
+        self._devices[device_id] = record
+        self._tell_device(device_id, UpdateDevice(record=record))
+
+    def _wanted_again(self, device_id: str, entry: RemovedEntry) -> None:
+        record = self._devices[device_id]
+        if entry in record.removed:
+            left = tuple(other for other in record.removed if other != entry)
+            record = msgspec.structs.replace(record, removed=left)
+            registry.save_device(self._database, record)
+            self._devices[device_id] = record
+            self._tell_device(device_id, UpdateDevice(record=record))
+
+    def _refuse_used(self, reference: tuple[Any, ...], what: str) -> None:
+        """Raises StillInUse: a rule or an interlock names it."""
+        for rule_id, definition in self._rules.items():
+            if reference in rules.sensors_of(definition) or reference in rules.actuators_of(
+                definition
+            ):
+                raise StillInUse(what=what, user=f"rule {rule_id} ({definition.name})")
+        for entry in self.context.look(paths.SAFETY, "interlocks") or ():
+            if reference in {_pair(entry.actuator), _pair(entry.other)}:
+                raise StillInUse(what=what, user=f"the interlock {entry}")
 
     def _save_interlocks(self, message: SaveInterlocks) -> tuple[interlocks.Interlock, ...]:
         declared = self._declared.interlocks
@@ -375,7 +586,7 @@ class RegistrarActor(Actor):
         else:
             raise UnknownRule(rule_id=rule_id)
         self._rules[rule_id] = definition
-        self.context.publish("rules", dict(self._rules))
+        self._show_rules()
         self._audit(message.issuer, f"saved rule {rule_id} {definition.name}")
         return RuleView(rule_id=rule_id, definition=definition)
 
@@ -383,11 +594,25 @@ class RegistrarActor(Actor):
         if not registry.delete_rule(self._database, message.rule_id):
             raise UnknownRule(rule_id=message.rule_id)
         self._rules.pop(message.rule_id, None)
-        self.context.publish("rules", dict(self._rules))
+        self._show_rules()
         self.context.handle(paths.RULES).ask(
             StopChild(str(message.rule_id)), timeout_s=ASK_TIMEOUT_S
         )
         self._audit(message.issuer, f"deleted rule {message.rule_id}")
+
+    def _show_rules(self) -> None:
+        """For whoever lists them, and for the devices that keep some of them alone."""
+        self.context.publish("rules", dict(self._rules))
+        compiled = tuple(
+            offline_rules.compile_rule(rule_id, definition)
+            for rule_id, definition in self._rules.items()
+        )
+        self.context.publish("offline_rules", compiled)
+        for device_id in self._devices:
+            entries = tuple(offline_rules.for_device(compiled, device_id))
+            if entries or device_id in self._keeps_rules:
+                self._keeps_rules.add(device_id)
+                self._tell_device(device_id, UpdateOfflineRules(entries=entries))
 
     def _start_rule(
         self, rule_id: int, definition: RuleDefinition, memory: RuleMemory | None
@@ -401,3 +626,7 @@ class RegistrarActor(Actor):
                 entry=AuditEntry(at=self.context.now(), who=str(issuer), what=what, details=details)
             )
         )
+
+
+def _pair(key: ActuatorKey) -> tuple[str, int]:
+    return key.esp_id, key.gpio

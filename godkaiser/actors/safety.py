@@ -18,12 +18,14 @@ from godkaiser.actors.command_desk import CommandDesk, Conditions
 from godkaiser.actors.device_messages import (
     ActuatorOutcome,
     DevicePresence,
+    DeviceRemoved,
     DeviceReport,
     InstallActuator,
     InstallInterlocks,
     ReleaseNow,
     ResponseReported,
     StatusReported,
+    UninstallActuator,
 )
 from godkaiser.actors.guarded_actuator import GuardedActuator
 from godkaiser.actors.guarded_site import GuardedSite
@@ -187,6 +189,10 @@ class SafetyActor(Actor):
                 self.context.schedule(INPUT_TICK_S, CheckInputs(), key="inputs")
             case InstallActuator():
                 self._desk.install(message)
+            case DeviceRemoved(device_id=device_id):
+                self._site.forget(device_id)
+            case UninstallActuator(key=key):
+                self._desk.uninstall(key)
             case InstallInterlocks(interlocks=interlocks):
                 self._desk.set_interlocks(interlocks)
             case ExplainCommand(command=command):
@@ -463,11 +469,29 @@ class SafetyActor(Actor):
             self._finish_resumed()
 
     def _device_presence(self, presence: DevicePresence) -> None:
-        if self._site.learn(presence):
+        before = self._site.device(presence.device_id)
+        moved = before is not None and before.zone_id != presence.zone_id
+        if moved and before is not None:
+            self._keep_stopped(before, presence)
+        if self._site.learn(presence) or (moved and presence.online):
             self._stops.stop_returned(presence.device_id, presence.zone_id, presence.at)
             self._schedule_repeat(first=True)
         if not presence.online:
             self._finish_resumed()
+
+    def _keep_stopped(self, before: DevicePresence, after: DevicePresence) -> None:
+        """A device that is moved out of a stopped zone takes the stop along: a move frees nothing."""
+        device_id = before.device_id
+        record = self._stops.state.covering(device_id, before.zone_id)
+        if record is None or record.scope.covers(device_id, after.zone_id):
+            return
+        self._carry_out(
+            StopAll(
+                issuer=Issuer("system", "moved"),
+                reason=f"moved out of {record.scope} while that was stopped: {record.reason}"[:100],
+                esp_id=device_id,
+            )
+        )
 
     # ---- small things
 

@@ -31,6 +31,11 @@ def validate_zone_id(zone_id: str) -> None:
         raise InvalidZone(zone_id=zone_id[:64])
 
 
+def zone_or_none(zone_id: str) -> str:
+    """The zone that a device says it is in, where that is one of ours; else none."""
+    return zone_id if _ZONE_ID.match(zone_id) else ""
+
+
 def decide_approval(present: Approval, *, approved: bool) -> Approval:
     """The new approval. Raises InvalidTransition where there is nothing to decide."""
     wanted = Approval.APPROVED if approved else Approval.REJECTED
@@ -136,14 +141,32 @@ def health_score(vitals: Vitals) -> int:
     """
     if not vitals.online:
         return 0
-    score = 100 - min(COST_OF_A_REBOOT * max(vitals.reboots_last_day, 0), MOST_FOR_REBOOTS)
-    score -= 30 if vitals.degraded else 0
-    score -= 10 if vitals.persistence_degraded else 0
+    return max(100 - sum(cost for cost, _ in _complaints(vitals)), 1)
+
+
+def health_reasons(vitals: Vitals) -> tuple[str, ...]:
+    """What the score is lowered for, in words."""
+    if not vitals.online:
+        return ("offline",)
+    return tuple(reason for _, reason in _complaints(vitals))
+
+
+def _complaints(vitals: Vitals) -> list[tuple[int, str]]:
+    found = []
+    if vitals.reboots_last_day > 0:
+        cost = min(COST_OF_A_REBOOT * vitals.reboots_last_day, MOST_FOR_REBOOTS)
+        found.append((cost, f"rebooted {vitals.reboots_last_day} times in the last day"))
+    if vitals.degraded:
+        found.append((30, "not operational: configuration or approval is missing"))
+    if vitals.persistence_degraded:
+        found.append((10, "its flash memory differs from what it works with"))
     if vitals.wifi_rssi:
-        score -= _step(vitals.wifi_rssi, WEAK_RSSI_DBM, POOR_RSSI_DBM)
+        cost = _step(vitals.wifi_rssi, WEAK_RSSI_DBM, POOR_RSSI_DBM)
+        found.append((cost, f"weak Wi-Fi ({vitals.wifi_rssi} dBm)"))
     if vitals.heap_free is not None:
-        score -= _step(vitals.heap_free, LOW_HEAP_BYTES, SCARCE_HEAP_BYTES)
-    return max(score, 1)
+        cost = _step(vitals.heap_free, LOW_HEAP_BYTES, SCARCE_HEAP_BYTES)
+        found.append((cost, f"little memory ({vitals.heap_free} bytes)"))
+    return [(cost, reason) for cost, reason in found if cost]
 
 
 def _step(value: int, low: int, very_low: int) -> int:

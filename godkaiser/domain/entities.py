@@ -69,7 +69,28 @@ class ActuatorKey(msgspec.Struct, frozen=True, order=True):
     gpio: int
 
 
+class Subzone(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a device's zone: some of its pins, that go into safe mode together."""
+
+    subzone_id: str
+    name: str = ""
+    gpios: tuple[int, ...] = ()
+
+
+class RemovedEntry(msgspec.Struct, frozen=True, order=True):
+    """A sensor or an actuator that the device may still have; `sensor_type` is empty for the latter."""
+
+    gpio: int
+    sensor_type: str = ""
+    address: str = ""
+
+
 class DeviceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted of a device. `zone_set_by` is empty while nobody here has decided on its zone.
+
+    `removed` and `removed_subzones` are what it has yet to be told to forget.
+    """
+
     device_id: str
     name: str = ""
     approval: Approval = Approval.PENDING
@@ -80,6 +101,11 @@ class DeviceRecord(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: str = ""
     decided_at: float = 0.0
     reason: str = ""
+    zone_name: str = ""
+    zone_set_by: str = ""
+    subzones: tuple[Subzone, ...] = ()
+    removed: tuple[RemovedEntry, ...] = ()
+    removed_subzones: tuple[str, ...] = ()
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,12 +120,16 @@ Action = ActuatorAction | StopAction
 
 
 class RuleDefinition(Strict, frozen=True, kw_only=True):
-    """As it stands in a request body, in a file and in the database."""
+    """As it stands in a request body, in a file and in the database.
+
+    With `keep_offline`, a device that can keeps the rule alone while the gateway is away.
+    """
 
     name: Name
     conditions: tuple[Condition, ...]
     actions: tuple[Action, ...]
     enabled: bool = True
+    keep_offline: bool = False
     priority: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
     logic_operator: Literal["AND", "OR"] = "AND"
     cooldown_seconds: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 60.0

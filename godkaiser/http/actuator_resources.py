@@ -40,6 +40,7 @@ from godkaiser.messages import (
     ConfigureActuator,
     ExplainCommand,
     HoldActuator,
+    RemoveActuator,
     RequestCommand,
     ResumeAutomation,
     SafetyView,
@@ -161,6 +162,14 @@ class ActuatorResources:
         config = ActuatorConfig(esp_id=esp_id, gpio=pin, **given)
         message = ConfigureActuator(config=config, issuer=issuer_of(req))
         reply(resp, ask(self._services.system, paths.REGISTRAR, message), 201)
+
+    def on_delete_actuator(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
+    ) -> None:
+        key = ActuatorKey(esp_id, check_gpio(gpio))
+        message = RemoveActuator(key=key, issuer=issuer_of(req))
+        ask(self._services.system, paths.REGISTRAR, message)
+        resp.status = 204
 
     def on_post_command(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, AddressedOrder)

@@ -21,10 +21,12 @@ from godkaiser.errors import (
 )
 from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
 from godkaiser.http.auth_resources import AuthResources
+from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import reply_error, request_id_of
 from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.permissions import API, PERMISSIONS
+from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.services import Services
 from godkaiser.http.system_resources import HealthResource, SystemResources
 
@@ -117,6 +119,8 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     safety = SafetyResources(services)
     rules = RuleResources(services)
     system = SystemResources(services)
+    placement = PlacementResources(services)
+    requests = DeviceRequestResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
         ("/auth/setup", auth, "setup"),
@@ -129,9 +133,19 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/esp/register", devices, "register"),
         ("/esp/devices/{device_id}/approve", devices, "approve"),
         ("/esp/devices/{device_id}/reject", devices, "reject"),
+        ("/esp/devices/{device_id}/diagnostics", requests, "diagnostics"),
+        ("/esp/devices/{device_id}/commands", requests, "commands"),
+        ("/esp/devices/{device_id}/commands/{correlation_id}", requests, "command"),
+        ("/esp/devices/{device_id}/onewire/scan", requests, "scan"),
+        ("/esp/devices/{device_id}/zone", placement, "zone"),
+        ("/esp/devices/{device_id}/subzones/{subzone_id}", placement, "subzone"),
+        ("/esp/devices/{device_id}/subzones/{subzone_id}/safe-mode", placement, "safe_mode"),
+        ("/zones", placement, "zones"),
         ("/sensors", sensors, "sensors"),
         ("/sensors/data", sensors, "data"),
         ("/sensors/{esp_id}/{gpio}", sensors, "sensor"),
+        ("/sensors/{esp_id}/{gpio}/measure", requests, "measure"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}", sensors, "series"),
         ("/actuators", actuators, "actuators"),
         ("/actuators/command", actuators, "command"),
         ("/actuators/commands", actuators, "commands"),

@@ -25,10 +25,13 @@ from godkaiser.http.exchange import (
 )
 from godkaiser.http.services import Services
 from godkaiser.messages import (
+    ChangeDevice,
     ConfigureSensor,
     DecideApproval,
     DeviceView,
     RegisterDevice,
+    RemoveDevice,
+    RemoveSensor,
     SubmitReading,
 )
 from godkaiser.storage.readings import ReadingQuery, StoredReading, find_readings
@@ -42,6 +45,13 @@ class RegisterBody(RequestBody, frozen=True, kw_only=True):
     name: Text = ""
     board: str = "esp32_wroom"
     zone_id: str = ""
+
+
+class DeviceBody(RequestBody, frozen=True, kw_only=True):
+    """What is not given stays as it is; for the zone there is an address of its own."""
+
+    name: Text | None = None
+    board: str | None = None
 
 
 class DecisionBody(RequestBody, frozen=True, kw_only=True):
@@ -91,6 +101,18 @@ class DeviceResources:
         body = _device(view)
         body["sensors"] = [_sensor(config, published.get(config.key)) for config in view.sensors]
         reply(resp, body)
+
+    def on_patch_device(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
+        body = read_body(req, DeviceBody)
+        message = ChangeDevice(
+            device_id=device_id, name=body.name, board=body.board, issuer=issuer_of(req)
+        )
+        reply(resp, ask(self._services.system, paths.REGISTRAR, message))
+
+    def on_delete_device(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
+        message = RemoveDevice(device_id=device_id, issuer=issuer_of(req))
+        ask(self._services.system, paths.REGISTRAR, message)
+        resp.status = 204
 
     def on_post_register(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, RegisterBody)
@@ -157,6 +179,20 @@ class SensorResources:
         )
         message = ConfigureSensor(config=config, issuer=issuer_of(req))
         reply(resp, ask(self._services.system, paths.REGISTRAR, message), 201)
+
+    def on_delete_series(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str
+    ) -> None:
+        """What is stored stays; `?address=` where several share a pin."""
+        key = SensorKey(
+            esp_id,
+            check_gpio(gpio),
+            canonical_type(sensor_type),
+            _address(req.get_param("address") or ""),
+        )
+        message = RemoveSensor(key=key, issuer=issuer_of(req))
+        ask(self._services.system, paths.REGISTRAR, message)
+        resp.status = 204
 
     def on_get_data(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = ReadingQuery(
@@ -228,6 +264,13 @@ def _device(view: DeviceView) -> dict[str, Any]:
         "actuator_count": view.actuator_count,
         "config_sync": view.config_sync,
         "config_error": view.config_error,
+        "zone_name": record.zone_name,
+        "reported_zone": view.reported_zone,
+        "subzones": msgspec.to_builtins(record.subzones),
+        "placement_sync": view.placement_sync,
+        "placement_error": view.placement_error,
+        "health": view.health,
+        "health_reasons": view.health_reasons,
         "registered_by": record.registered_by,
         "registered_at": record.registered_at,
         "decided_by": record.decided_by,

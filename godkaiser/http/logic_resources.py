@@ -13,6 +13,7 @@ from godkaiser.errors import UnknownRule
 from godkaiser.http.exchange import ask, issuer_of, read_body, reply
 from godkaiser.http.services import Services
 from godkaiser.messages import DeleteRule, RuleView, SaveRule
+from godkaiser.supervision import ActorSystem
 
 
 class RuleResources:
@@ -33,7 +34,9 @@ class RuleResources:
         definition = self._known().get(number)
         if definition is None:
             raise UnknownRule(rule_id=number)
-        reply(resp, _rule(self._view(number, definition)))
+        body = _rule(self._view(number, definition))
+        body["offline"] = _offline(self._services.system, number)
+        reply(resp, body)
 
     def on_put_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         number = _number(rule_id)
@@ -62,6 +65,15 @@ def _number(rule_id: str) -> int:
     if not rule_id.isascii() or not rule_id.isdecimal() or len(rule_id) > longest:
         raise UnknownRule(rule_id=rule_id[:40])
     return int(rule_id)
+
+
+def _offline(system: ActorSystem, rule_id: int) -> dict[str, Any]:
+    """Which device keeps the rule alone while the gateway is away, or why none does."""
+    for compiled in system.published_value(paths.REGISTRAR, "offline_rules") or ():
+        if compiled.rule_id == rule_id:
+            kept = compiled.entry is not None
+            return {"kept_by": compiled.device_id if kept else None, "reason": compiled.reason}
+    return {"kept_by": None, "reason": ""}
 
 
 def _rule(view: RuleView) -> dict[str, Any]:

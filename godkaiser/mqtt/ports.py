@@ -140,6 +140,10 @@ class DevicePort:
         self.__publish = publish
         self._kaiser_id = kaiser_id
 
+    @property
+    def kaiser_id(self) -> str:
+        return self._kaiser_id
+
     def heartbeat_ack(self, device_id: str, payload: bytes) -> None:
         self.__publish(topics.heartbeat_ack(self._kaiser_id, device_id), payload, 1, False)
 
@@ -148,6 +152,15 @@ class DevicePort:
 
     def zone_assign(self, device_id: str, payload: bytes) -> None:
         self.__publish(topics.zone_assign(self._kaiser_id, device_id), payload, 1, False)
+
+    def subzone_assign(self, device_id: str, payload: bytes) -> None:
+        self.__publish(topics.subzone_assign(self._kaiser_id, device_id), payload, 1, False)
+
+    def subzone_remove(self, device_id: str, payload: bytes) -> None:
+        self.__publish(topics.subzone_remove(self._kaiser_id, device_id), payload, 1, False)
+
+    def subzone_safe(self, device_id: str, payload: bytes) -> None:
+        self.__publish(topics.subzone_safe(self._kaiser_id, device_id), payload, 1, False)
 
     def measure(self, device_id: str, gpio: int, payload: bytes) -> None:
         topic = topics.sensor_command(self._kaiser_id, device_id, gpio)

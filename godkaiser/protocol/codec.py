@@ -21,7 +21,9 @@ from godkaiser.protocol.inbound import (
     ErrorEvent,
     Heartbeat,
     IntentOutcome,
+    Lifecycle,
     Observed,
+    PlacementAck,
     RecoveryConfirm,
     SensorData,
     SensorResponse,
@@ -30,6 +32,7 @@ from godkaiser.protocol.inbound import (
 )
 from godkaiser.protocol.topics import DeviceTopic, Tail
 
+LIFECYCLE_SCHEMA = "config_pending_lifecycle_v1"
 MAX_PAYLOAD_BYTES = 64 * 1024
 
 _TYPES: dict[Tail, type[DeviceMessageBody]] = {
@@ -46,6 +49,8 @@ _TYPES: dict[Tail, type[DeviceMessageBody]] = {
     Tail.EMERGENCY_ERROR: EmergencyError,
     Tail.RECOVERY_CONFIRM: RecoveryConfirm,
     Tail.CONFIG_RESPONSE: ConfigResponse,
+    Tail.ZONE_ACK: PlacementAck,
+    Tail.SUBZONE_ACK: PlacementAck,
     Tail.INTENT_OUTCOME: IntentOutcome,
     Tail.ERROR: ErrorEvent,
 }
@@ -102,6 +107,8 @@ def _decode_tolerantly(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
         reason = "NOT_OBJECT"
         raise PayloadError(reason, f"a JSON object is needed, this is {type(fields).__name__}")
     kind = _TYPES.get(topic.tail)
+    if topic.tail is Tail.LIFECYCLE and fields.get("schema") == LIFECYCLE_SCHEMA:
+        kind = Lifecycle
     if kind is None:
         esp_id = fields.get("esp_id", "")
         return Observed(esp_id=esp_id if isinstance(esp_id, str) else "", fields=fields)

@@ -143,6 +143,18 @@ class ConfigResponse(DeviceMessageBody, frozen=True, kw_only=True):
     correlation_id: str = ""
 
 
+class PlacementAck(DeviceMessageBody, frozen=True, kw_only=True):
+    """Of a zone or a subzone; `error_code` is a number here."""
+
+    status: str = ""
+    zone_id: str = ""
+    subzone_id: str = ""
+    message: str = ""
+    reason_code: str = ""
+    error_code: int = 0
+    correlation_id: str = ""
+
+
 class IntentOutcome(DeviceMessageBody, frozen=True, kw_only=True):
     outcome: str
     flow: str = "unknown"
@@ -159,6 +171,20 @@ class ErrorEvent(DeviceMessageBody, frozen=True, kw_only=True):
     category: str = "UNKNOWN"
     message: str = ""
     context: dict[str, Any] = {}
+    ts: float = 0.0
+
+
+class Lifecycle(DeviceMessageBody, frozen=True, kw_only=True):
+    """Into and out of CONFIG_PENDING; the other shape on this topic is `Observed`."""
+
+    schema: str
+    event_type: str
+    reason_code: str = ""
+    trigger_source: str = ""
+    state_before: str = ""
+    state_after: str = ""
+    readiness_decision: str = ""
+    boot_sequence_id: str = ""
     ts: float = 0.0
 
 

@@ -110,6 +110,7 @@ def config_push(
     *,
     sensors: Sequence[Mapping[str, Any]] | None = None,
     actuators: Sequence[Mapping[str, Any]] | None = None,
+    offline_rules: Sequence[Mapping[str, Any]] | None = None,
 ) -> bytes:
     """Section 12.1. Raises PayloadError TOO_LARGE from 4,352 bytes on."""
     fields: dict[str, Any] = {
@@ -121,6 +122,8 @@ def config_push(
         fields["sensors"] = sensors
     if actuators is not None:
         fields["actuators"] = actuators
+    if offline_rules is not None:
+        fields["offline_rules"] = offline_rules
     payload = _bytes(fields, budget.PARSE_BUDGET_BYTES[Tail.CONFIG])
     if len(payload) > budget.CONFIG_TEXT_BYTES:
         reason = "TOO_LARGE"
@@ -141,4 +144,63 @@ def zone_assign(
             "correlation_id": wire_text(correlation_id),
         },
         budget.PARSE_BUDGET_BYTES[Tail.ZONE_ASSIGN],
+    )
+
+
+def subzone_assign(
+    subzone_id: str, name: str, gpios: Sequence[int], correlation_id: str, *, safe_mode: bool
+) -> bytes:
+    """Section 14.3; an empty parent zone means the zone that the device is in."""
+    return _bytes(
+        {
+            "subzone_id": subzone_id,
+            "subzone_name": wire_text(name),
+            "parent_zone_id": "",
+            # 0 is the label of I2C sensors, no pin.
+            "assigned_gpios": [gpio for gpio in gpios if gpio],
+            "safe_mode_active": safe_mode,
+            "correlation_id": wire_text(correlation_id),
+        },
+        budget.PARSE_BUDGET_BYTES[Tail.SUBZONE_ASSIGN],
+    )
+
+
+def subzone_remove(subzone_id: str, correlation_id: str) -> bytes:
+    """Section 14.5."""
+    fields = {"subzone_id": subzone_id, "correlation_id": wire_text(correlation_id)}
+    return _bytes(fields, budget.PARSE_BUDGET_BYTES[Tail.SUBZONE_REMOVE])
+
+
+def subzone_safe(subzone_id: str, reason: str, correlation_id: str, *, enable: bool) -> bytes:
+    """Section 14.6: answered only when it fails."""
+    return _bytes(
+        {
+            "subzone_id": subzone_id,
+            "action": "enable" if enable else "disable",
+            "reason": wire_text(reason),
+            "correlation_id": wire_text(correlation_id),
+        },
+        budget.PARSE_BUDGET_BYTES[Tail.SUBZONE_SAFE],
+    )
+
+
+def system_command(verb: str, parameters: Mapping[str, Any], correlation_id: str) -> bytes:
+    """Section 15.1: lower case, parameters at top level."""
+    return _bytes(
+        {"command": verb, **parameters, "correlation_id": wire_text(correlation_id, 40)},
+        budget.PARSE_BUDGET_BYTES[Tail.SYSTEM_COMMAND],
+    )
+
+
+def measure(request_id: str, timeout_ms: int = 5000) -> bytes:
+    """Section 8.2: without a request id no answer is sent."""
+    request_id = wire_text(request_id, 40)
+    return _bytes(
+        {
+            "command": "measure",
+            "request_id": request_id,
+            "timeout_ms": timeout_ms,
+            "correlation_id": request_id,
+        },
+        budget.PARSE_BUDGET_BYTES[Tail.SENSOR_COMMAND],
     )

@@ -140,6 +140,18 @@ def zone_assign(kaiser_id: str, device_id: str) -> str:
     return device_topic(kaiser_id, device_id, Tail.ZONE_ASSIGN)
 
 
+def subzone_assign(kaiser_id: str, device_id: str) -> str:
+    return device_topic(kaiser_id, device_id, Tail.SUBZONE_ASSIGN)
+
+
+def subzone_remove(kaiser_id: str, device_id: str) -> str:
+    return device_topic(kaiser_id, device_id, Tail.SUBZONE_REMOVE)
+
+
+def subzone_safe(kaiser_id: str, device_id: str) -> str:
+    return device_topic(kaiser_id, device_id, Tail.SUBZONE_SAFE)
+
+
 def system_command(kaiser_id: str, device_id: str) -> str:
     return device_topic(kaiser_id, device_id, Tail.SYSTEM_COMMAND)
 

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, DeviceRecord, SensorConfig
+from godkaiser.domain.entities import (
+    ActuatorConfig,
+    ActuatorKey,
+    DeviceRecord,
+    SensorConfig,
+    SensorKey,
+)
 from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.domain.safety import Hold
@@ -38,6 +44,36 @@ def save_device(database: Database, record: DeviceRecord) -> None:
             conflict_target=[Device.device_id], preserve=[Device.body]
         )
     )
+
+
+def delete_device(database: Database, device_id: str) -> None:
+    """With what is configured on it; its readings stay."""
+    with database.transaction():
+        database.run(Sensor.delete().where(Sensor.esp_id == device_id))
+        database.run(Actuator.delete().where(Actuator.esp_id == device_id))
+        database.run(Device.delete().where(Device.device_id == device_id))
+
+
+def delete_sensor(database: Database, key: SensorKey) -> None:
+    database.run(
+        Sensor.delete().where(
+            Sensor.esp_id == key.esp_id,
+            Sensor.gpio == key.gpio,
+            Sensor.sensor_type == key.sensor_type,
+            Sensor.address == key.address,
+        )
+    )
+
+
+def delete_actuator(database: Database, key: ActuatorKey) -> None:
+    """With its runtime and its hold."""
+    where = (key.esp_id, key.gpio)
+    with database.transaction():
+        database.run(
+            Actuator.delete().where(Actuator.esp_id == key.esp_id, Actuator.gpio == key.gpio)
+        )
+        database.execute("DELETE FROM actuator_runtime WHERE esp_id = ? AND gpio = ?", where)
+        database.execute("DELETE FROM holds WHERE esp_id = ? AND gpio = ?", where)
 
 
 def load_sensors(database: Database) -> list[SensorConfig]:

@@ -186,6 +186,7 @@ class Incarnation:
         return True
 
     def _end(self, error: BaseException | None, trace: str) -> None:
+        self.cell.mailbox.leave()
         if not self.cell.retire(self):
             return
         self.close(error)

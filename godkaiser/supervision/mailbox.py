@@ -103,6 +103,15 @@ class Mailbox:
         """The reader goes on in this thread."""
         self._reader = threading.get_ident()
 
+    def leave(self) -> None:
+        """The reader does no longer read in this thread.
+
+        Thread identifiers are given again, and workers of a pool read other mailboxes: who sends
+        from here from now on may wait for space.
+        """
+        if self._reader == threading.get_ident():
+            self._reader = 0
+
     def post(self, envelope: Envelope, patience_s: float | None = None) -> Envelope | None:
         """Append. Returns a message that had to make room for it, if any.
 

@@ -128,6 +128,7 @@ class Pool:
                     return
             goes_on = self._handle_some(life)
         finally:
+            cell.mailbox.leave()
             asking.enter(None)
         if goes_on is None:
             return

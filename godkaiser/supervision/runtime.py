@@ -160,8 +160,15 @@ def _run(life: Incarnation) -> None:
     if not cell.attach(life, _tolerant(signal)):
         return
     cell.system.asking.enter(cell)
-    if not life.begin():
-        return
+    try:
+        if life.begin():
+            _read(life, signal)
+    finally:
+        cell.mailbox.leave()
+
+
+def _read(life: Incarnation, signal: threading.Lock) -> None:
+    cell = life.cell
     take = cell.mailbox.take
     handle = life.handle
     wait = signal.acquire

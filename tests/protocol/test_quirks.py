@@ -14,6 +14,7 @@ import pytest
 
 from godkaiser.actors.config_push import ConfigPush
 from godkaiser.domain import devices, gpio
+from godkaiser.domain.device_config import Wanted
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Approval, SensorConfig
 from godkaiser.errors import GatewayError
 from godkaiser.protocol import budget, clock, codec, inbound, outbound, topics
@@ -68,7 +69,7 @@ def refuses_pin(check, config):
 def pushes(count=1):
     """The bodies of so many attempts of one push."""
     push = ConfigPush()
-    push.begin([sensor()], [actuator()])
+    push.begin(Wanted(board="esp32_wroom", sensors=(sensor(),), actuators=(actuator(),)), 1)
     return [json.loads(push.next_payload(NOW)) for _ in range(count)]
 
 
@@ -215,7 +216,7 @@ QUIRKS = [
 
 def _answered_without_id():
     push = ConfigPush()
-    push.begin([sensor()], [])
+    push.begin(Wanted(board="esp32_wroom", sensors=(sensor(),), knows_rules=False), 1)
     push.next_payload(NOW)
     return push.answered(inbound.ConfigResponse(status="success", type="sensor")) and (
         push.sync == "in_sync"
@@ -224,7 +225,7 @@ def _answered_without_id():
 
 def _ended_by_outcome():
     push = ConfigPush()
-    push.begin([sensor()], [actuator()])
+    push.begin(Wanted(board="esp32_wroom", sensors=(sensor(),), actuators=(actuator(),)), 1)
     for _ in range(2):
         sent = json.loads(push.next_payload(NOW))
         assert not push.persisted("another")

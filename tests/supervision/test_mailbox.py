@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from godkaiser.supervision.errors import ActorStopped, MailboxFull
 from godkaiser.supervision.mailbox import URGENT_CAPACITY, Envelope, Mailbox
 from godkaiser.supervision.spec import MailboxSpec, Overflow
+from tests.supervision.parts import eventually
 
 
 def letters(mailbox: Mailbox) -> list:
@@ -200,3 +201,23 @@ def test_each_message_of_many_threads_is_taken_or_accounted_for_when_it_closes()
         for who in range(4):
             mine = [n for w, n in taken + left if w == who]
             assert mine == sorted(mine)
+
+
+def test_a_thread_that_no_longer_reads_waits_for_space_like_any_other():
+    """Thread identifiers are given again, and a pool's worker sends to those that it has read."""
+    mailbox = Mailbox(MailboxSpec(capacity=1, overflow=Overflow.BLOCK, block_timeout_s=30.0))
+    mailbox.attach(lambda: None)
+    mailbox.post(Envelope("first", None, 0.0))
+    with pytest.raises(MailboxFull):
+        mailbox.post(Envelope("to itself", None, 0.0))
+    mailbox.leave()
+    taker = threading.Thread(target=_take_when_blocked, args=(mailbox,))
+    taker.start()
+    mailbox.post(Envelope("second", None, 0.0))
+    taker.join(30)
+    assert mailbox.take().message == "second"
+
+
+def _take_when_blocked(mailbox):
+    eventually(lambda: mailbox._blocked)
+    assert mailbox.take().message == "first"

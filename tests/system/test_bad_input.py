@@ -144,7 +144,8 @@ def test_no_request_whatsoever_is_an_internal_error(site):
             continue
         for _ in range(25):
             odd = [
-                quote(str(dice.choice(ODD))[:60].encode("utf-8", "replace"), safe="") for _ in "12"
+                quote(str(dice.choice(ODD))[:60].encode("utf-8", "replace"), safe="")
+                for _ in "1234"
             ]
             target = re.sub(r"{\w+}", lambda _m, odd=odd: odd.pop() or "x", path)
             if method == "GET":

@@ -1,0 +1,164 @@
+"""From a measurement to a reading: converted, rated, told to the rules, handed to the recorder.
+
+Used by a device actor only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from godkaiser.actors.recorder import StoreReading
+from godkaiser.actors.router import DeviceMessage
+from godkaiser.domain import sensors
+from godkaiser.domain.entities import (
+    Approval,
+    DeviceRecord,
+    Quality,
+    Reading,
+    SensorConfig,
+    SensorKey,
+)
+from godkaiser.errors import DeviceNotApproved, UnknownSensor, ValueOutOfRange
+from godkaiser.messages import ReadingAccepted, SubmitReading
+from godkaiser.mqtt.connection import Inbound
+from godkaiser.mqtt.ports import AckPort
+from godkaiser.protocol import clock, inbound
+from godkaiser.supervision import ActorContext, Handle
+
+MASK_63_BITS = (1 << 63) - 1
+
+Sensors = Mapping[SensorKey, SensorConfig]
+
+
+class ReadingIntake:
+    def __init__(self, context: ActorContext, recorder: Handle, acks: AckPort) -> None:
+        self._context = context
+        self._recorder = recorder
+        self._acks = acks
+        self._watchers: dict[SensorKey, tuple[str, int, str]] = {}
+
+    def take(
+        self,
+        data: inbound.SensorData,
+        message: DeviceMessage,
+        when: clock.DeviceTime,
+        device: DeviceRecord,
+        configured: Sensors,
+    ) -> None:
+        """A measurement that came over MQTT at `when`."""
+        received = message.inbound
+        if device.approval is not Approval.APPROVED:
+            self._refuse(message, f"the device is {device.approval.value}")
+            return
+        if when.replayed:
+            self._refuse(message, "it is older than 24 hours")
+            return
+        gpio = data.gpio if message.topic.gpio is None else message.topic.gpio
+        key = _series_of(data, device.device_id, gpio, configured)
+        config = configured.get(key)
+        converted = sensors.convert(
+            key.sensor_type, data.raw, None if config is None else config.calibration, data.quality
+        )
+        reading = Reading(
+            key,
+            when.at,
+            received.received_at,
+            data.raw,
+            converted.value,
+            converted.unit,
+            converted.quality,
+            data.zone_id,
+            _content_key(received),
+            not when.from_device or data.seq is None,
+            received.dup,
+            when.current,
+        )
+        if converted.quality is Quality.BAD:
+            # Kept, for it was measured; set aside too, for somebody should look at the sensor.
+            self._context.reject(
+                message, f"{data.raw:g} is not a {sensors.describe(key.sensor_type)}"
+            )
+        ack = (received.session, received.mid) if received.qos else None
+        self._accept(reading, StoreReading(reading=reading, ack=ack))
+
+    def _accept(self, reading: Reading, store: StoreReading) -> None:
+        # Rules first: acting must not wait for the disk.
+        key = reading.key
+        if reading.usable_by_rules and reading.value is not None:
+            watched = self._watchers.get(key)
+            if watched is None:
+                watched = self._watchers[key] = (key.esp_id, key.gpio, key.sensor_type)
+            for rule in self._context.members(("sensor", watched)):
+                rule.tell(ReadingAccepted(reading=reading))
+        if reading.usable_by_rules:
+            for guard in self._context.members(("stop_input", key.esp_id)):
+                guard.tell_urgent(ReadingAccepted(reading=reading))
+        self._recorder.tell(store)
+        self._context.publish(key, reading)
+
+    def _refuse(self, message: DeviceMessage, reason: str) -> None:
+        self._context.reject(message, f"reading not stored: {reason}")
+        received = message.inbound
+        if received.qos:
+            self._acks.acknowledge([(received.session, received.mid)])
+
+    def submit(self, message: SubmitReading, device: DeviceRecord, configured: Sensors) -> None:
+        """A reading by REST. Raises UnknownSensor, DeviceNotApproved, ValueOutOfRange."""
+        key = message.key
+        config = configured.get(key)
+        if config is None:
+            raise UnknownSensor(esp_id=key.esp_id, gpio=key.gpio, sensor_type=key.sensor_type)
+        if device.approval is not Approval.APPROVED:
+            raise DeviceNotApproved(esp_id=key.esp_id, approval=device.approval.value)
+        if message.raw is not None:
+            converted = sensors.convert(key.sensor_type, message.raw, config.calibration)
+        else:
+            converted = sensors.accept_value(key.sensor_type, message.value)
+        if converted.value is None or converted.quality is Quality.BAD:
+            given = message.value if message.raw is None else message.raw
+            raise ValueOutOfRange(reason=f"{given} is not a {sensors.describe(key.sensor_type)}.")
+        now = self._context.now()
+        if message.at is not None and not clock.EARLIEST <= message.at <= now + clock.AHEAD_S:
+            reason = (
+                f"timestamp {message.at:g} is no time of a measurement: unix seconds from 2020 up to"
+                " now are."
+            )
+            raise ValueOutOfRange(reason=reason)
+        reading = Reading(
+            key,
+            now if message.at is None else message.at,
+            now,
+            converted.value if message.raw is None else message.raw,
+            converted.value,
+            converted.unit,
+            converted.quality,
+            device.zone_id,
+            int.from_bytes(hashlib.blake2b(f"{key}{now}".encode(), digest_size=8).digest())
+            & MASK_63_BITS,
+        )
+        self._accept(reading, StoreReading(reading=reading, reply=self._context.take_reply()))
+
+
+def _series_of(
+    data: inbound.SensorData, device_id: str, gpio: int, configured: Sensors
+) -> SensorKey:
+    """The configured series that the reading belongs to, or one of its own."""
+    sensor_type = sensors.canonical_type(data.sensor_type)
+    address = data.onewire_address
+    if not address and data.i2c_address is not None:
+        address = hex(data.i2c_address)
+    key = SensorKey(device_id, gpio, sensor_type, address)
+    if address and key not in configured:
+        # Configured without an address: then there is only one of its kind on the pin.
+        plain = SensorKey(device_id, gpio, sensor_type)
+        if plain in configured:
+            return plain
+    return key
+
+
+def _content_key(received: Inbound) -> int:
+    """A digest of what was on the wire: the same bytes on the same topic have the same key."""
+    digest = hashlib.blake2b(received.payload, digest_size=8)
+    digest.update(received.topic.encode())
+    return int.from_bytes(digest.digest(), "big") & MASK_63_BITS
