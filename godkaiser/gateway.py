@@ -22,6 +22,8 @@ from godkaiser.actors.broker import BrokerActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.housekeeper import PURGE_JOB, HousekeeperActor
 from godkaiser.actors.journal import JournalActor, RecordAudit
+from godkaiser.actors.mock import MockActor
+from godkaiser.actors.mock_keeper import ORPHANS_JOB, MockKeeperActor
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
 from godkaiser.actors.router import RouterActor
@@ -37,6 +39,7 @@ from godkaiser.domain.entities import (
     SensorConfig,
 )
 from godkaiser.domain.interlocks import Interlock
+from godkaiser.domain.mocks import MockRecord
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.errors import StartupFailed
 from godkaiser.http.app import create_app
@@ -77,6 +80,8 @@ ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
 # Many children of one kind: a few that crash for themselves must not bring down the others, a
 # fault that hits all of them must.
 FLEET_INTENSITY = Intensity(max_restarts=50, within_s=60.0)
+# Mocks are there to fail: they never bring down what is real.
+MOCK_INTENSITY = Intensity(max_restarts=10_000, within_s=60.0)
 SHUTDOWN_GRACE_S = 2.0
 NOTEWORTHY = frozenset({Step.CRASHED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
 
@@ -265,6 +270,8 @@ def _tree(
                 ],
                 strategy=Strategy.REST_FOR_ONE,
             ),
+            supervisor("mocks", intensity=MOCK_INTENSITY),
+            ChildSpec(name="mock_keeper", factory=lambda: _mock_keeper(config, database, address)),
             ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
@@ -277,6 +284,7 @@ def _jobs() -> tuple[Job, ...]:
         Job(LIVENESS_JOB, IntervalTrigger(seconds=5)),
         Job(RULES_JOB, IntervalTrigger(seconds=10)),
         Job(PURGE_JOB, IntervalTrigger(hours=1)),
+        Job(ORPHANS_JOB, IntervalTrigger(hours=1)),
     )
 
 
@@ -356,6 +364,21 @@ def _registrar(config: Config, database: Database, ports: Ports) -> RegistrarAct
 
     approve_unknown = config.devices.approval == "auto"
     return RegistrarActor(database, device, rule, ports.acks, approve_unknown=approve_unknown)
+
+
+def _mock_keeper(config: Config, database: Database, address: BrokerAddress) -> MockKeeperActor:
+    folder = config.data_dir / "mocks"
+
+    def mock(record: MockRecord) -> ChildSpec:
+        return ChildSpec(
+            name=record.mock_id,
+            factory=lambda: MockActor(
+                record, address, config.gateway.kaiser_id, folder / f"{record.mock_id}.json"
+            ),
+            mailbox=MailboxSpec(capacity=100),
+        )
+
+    return MockKeeperActor(database, mock, tls=address.tls)
 
 
 def _lock_data_folder(config: Config) -> DataFolderLock:

@@ -147,7 +147,18 @@ CREATE TABLE interlocks (
 );
 """
 
-_STEPS: tuple[tuple[str, str], ...] = (("initial", _INITIAL), ("interlocks", _INTERLOCKS))
+_MOCKS = """
+CREATE TABLE mock_devices (
+    mock_id TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+);
+"""
+
+_STEPS: tuple[tuple[str, str], ...] = (
+    ("initial", _INITIAL),
+    ("interlocks", _INTERLOCKS),
+    ("mock_devices", _MOCKS),
+)
 NEWEST = len(_STEPS)
 
 
