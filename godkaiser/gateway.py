@@ -22,7 +22,6 @@ from godkaiser.actors.broker import BrokerActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.housekeeper import PURGE_JOB, HousekeeperActor
 from godkaiser.actors.journal import JournalActor, RecordAudit
-from godkaiser.actors.mock import MockActor
 from godkaiser.actors.mock_keeper import ORPHANS_JOB, MockKeeperActor
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
@@ -39,7 +38,6 @@ from godkaiser.domain.entities import (
     SensorConfig,
 )
 from godkaiser.domain.interlocks import Interlock
-from godkaiser.domain.mocks import MockRecord
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.errors import StartupFailed
 from godkaiser.http.app import create_app
@@ -271,7 +269,12 @@ def _tree(
                 strategy=Strategy.REST_FOR_ONE,
             ),
             supervisor("mocks", intensity=MOCK_INTENSITY),
-            ChildSpec(name="mock_keeper", factory=lambda: _mock_keeper(config, database, address)),
+            ChildSpec(
+                name="mock_keeper",
+                factory=lambda: MockKeeperActor(
+                    database, address, kaiser_id, config.data_dir / "mocks"
+                ),
+            ),
             ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
@@ -364,21 +367,6 @@ def _registrar(config: Config, database: Database, ports: Ports) -> RegistrarAct
 
     approve_unknown = config.devices.approval == "auto"
     return RegistrarActor(database, device, rule, ports.acks, approve_unknown=approve_unknown)
-
-
-def _mock_keeper(config: Config, database: Database, address: BrokerAddress) -> MockKeeperActor:
-    folder = config.data_dir / "mocks"
-
-    def mock(record: MockRecord) -> ChildSpec:
-        return ChildSpec(
-            name=record.mock_id,
-            factory=lambda: MockActor(
-                record, address, config.gateway.kaiser_id, folder / f"{record.mock_id}.json"
-            ),
-            mailbox=MailboxSpec(capacity=100),
-        )
-
-    return MockKeeperActor(database, mock, tls=address.tls)
 
 
 def _lock_data_folder(config: Config) -> DataFolderLock:

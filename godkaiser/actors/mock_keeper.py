@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,17 +10,18 @@ import structlog
 
 from godkaiser import paths
 from godkaiser.actors.journal import RecordAudit
-from godkaiser.actors.mock import ChangeMock
+from godkaiser.actors.mock import ChangeMock, MockActor
 from godkaiser.actors.timekeeper import Tick
 from godkaiser.domain import mocks
 from godkaiser.domain.entities import Issuer
 from godkaiser.domain.mocks import DrivenValue, MockFaults, MockRecord
 from godkaiser.errors import DatabaseUnavailable, GatewayError, MocksNeedPlaintext, UnknownMock
 from godkaiser.messages import Message
+from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.storage import mocks as storage
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database
-from godkaiser.supervision import Actor, ChildSpec, StartChild, StopChild
+from godkaiser.supervision import Actor, ChildSpec, MailboxSpec, StartChild, StopChild
 
 ORPHANS_JOB = "mock_orphans"
 ASK_TIMEOUT_S = 5.0
@@ -69,6 +70,7 @@ class MockKeeperActor(Actor):
     """Publishes "mocks", the records by id, and "orphans", ids of devices whose mock is gone.
 
     Orphans are only told of, in the log and in the audit trail: what they measured may be wanted.
+    The mocks' flash memories are files in `folder`.
     """
 
     refusals = (GatewayError,)
@@ -76,14 +78,15 @@ class MockKeeperActor(Actor):
     def __init__(
         self,
         database: Database,
-        mock: Callable[[MockRecord], ChildSpec],
-        *,
-        tls: bool,
+        address: BrokerAddress,
+        kaiser_id: str,
+        folder: Path,
     ) -> None:
         super().__init__()
         self._database = database
-        self._mock = mock
-        self._tls = tls
+        self._address = address
+        self._kaiser_id = kaiser_id
+        self._folder = folder
         self._records: dict[str, MockRecord] = {}
         self._told: tuple[str, ...] = ()
 
@@ -123,13 +126,13 @@ class MockKeeperActor(Actor):
             self.context.schedule(LOAD_AGAIN_S, LoadMocks(), key="load")
             return
         self._records = {record.mock_id: record for record in records}
-        for record in () if self._tls else records:
+        for record in () if self._address.tls else records:
             self._start(record)
         self._show()
 
     def _create(self, message: CreateMock) -> MockRecord:
         mocks.check_new(message.mock_id, self._records)
-        if self._tls:
+        if self._address.tls:
             raise MocksNeedPlaintext
         record = MockRecord(
             mock_id=message.mock_id,
@@ -169,7 +172,12 @@ class MockKeeperActor(Actor):
 
     def _start(self, record: MockRecord) -> None:
         if self.context.find(paths.mock(record.mock_id)) is None:
-            spec = self._mock(record)
+            file = self._folder / f"{record.mock_id}.json"
+            spec = ChildSpec(
+                name=record.mock_id,
+                factory=lambda: MockActor(record, self._address, self._kaiser_id, file),
+                mailbox=MailboxSpec(capacity=100),
+            )
             self.context.handle(paths.MOCKS).ask(StartChild(spec), timeout_s=ASK_TIMEOUT_S)
 
     def _show(self) -> None:
