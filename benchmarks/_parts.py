@@ -37,7 +37,9 @@ def broker() -> Iterator[Mosquitto]:
 class GatewayProcess:
     """`godkaiser run` on a data folder; `started_s` is from its start to the first good health."""
 
-    def __init__(self, folder: Path, broker_port: int, database_url: str = "") -> None:
+    def __init__(
+        self, folder: Path, broker_port: int, database_url: str = "", more: str = ""
+    ) -> None:
         self.http_port = free_port()
         self.config = folder / "godkaiser.toml"
         self.config.write_text(
@@ -45,7 +47,7 @@ class GatewayProcess:
             f'[http]\nlisten = "127.0.0.1:{self.http_port}"\n'
             f'[mqtt]\nhost = "127.0.0.1"\nport = {broker_port}\n'
             f'[database]\nurl = "{database_url}"\n'
-            '[log]\nlevel = "error"\n'
+            f'[log]\nlevel = "error"\n{more}'
         )
         self.started_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None

@@ -39,6 +39,11 @@ class ValidationFailed(GatewayError):
     template = "{reason}"
 
 
+class InvalidMockId(GatewayError):
+    code, status = "INVALID_MOCK_ID", 400
+    template = "'{mock_id}' is no id of a mock: use MOCK_ and up to 26 of A-Z and 0-9."
+
+
 class InvalidDeviceId(GatewayError):
     code, status = "INVALID_DEVICE_ID", 400
     template = (
@@ -133,6 +138,11 @@ class UnknownDevice(GatewayError):
     template = "Device {device_id} is not registered. GET /api/v1/esp/devices lists those that are."
 
 
+class UnknownMock(GatewayError):
+    code, status = "MOCK_NOT_FOUND", 404
+    template = "There is no mock {mock_id}. GET /api/v1/debug/mock-esp lists them."
+
+
 class UnknownSensor(GatewayError):
     code, status = "SENSOR_NOT_FOUND", 404
     template = "Device {esp_id} has no sensor {sensor_type} on GPIO {gpio}."
@@ -177,6 +187,24 @@ class MethodNotAllowed(GatewayError):
 class DuplicateDevice(GatewayError):
     code, status = "DUPLICATE_ESP", 409
     template = "Device {device_id} is registered already. Approve it, or change it in place."
+
+
+class DuplicateMock(GatewayError):
+    code, status = "DUPLICATE_MOCK", 409
+    template = "There is a mock {mock_id} already. Delete it first, or choose another id."
+
+
+class TooManyMocks(GatewayError):
+    code, status = "TOO_MANY_MOCKS", 409
+    template = "There are {most} mocks, as many as one gateway keeps. Delete one first."
+
+
+class MocksNeedPlaintext(GatewayError):
+    code, status = "MOCKS_NEED_PLAINTEXT", 409
+    template = (
+        "Mocks speak plain MQTT, as the devices do, and [mqtt] tls is on."
+        " Run them at a gateway whose broker has a plain listener."
+    )
 
 
 class GpioConflict(GatewayError):

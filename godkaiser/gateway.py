@@ -21,6 +21,7 @@ from godkaiser.actors.broker import BrokerActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.housekeeper import PURGE_JOB, HousekeeperActor
 from godkaiser.actors.journal import JournalActor, RecordAudit
+from godkaiser.actors.mock_keeper import ORPHANS_JOB, MockKeeperActor
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
 from godkaiser.actors.router import RouterActor
@@ -77,6 +78,8 @@ ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
 # Many children of one kind: a few that crash for themselves must not bring down the others, a
 # fault that hits all of them must.
 FLEET_INTENSITY = Intensity(max_restarts=50, within_s=60.0)
+# Mocks are there to fail: they never bring down what is real.
+MOCK_INTENSITY = Intensity(max_restarts=10_000, within_s=60.0)
 SHUTDOWN_GRACE_S = 2.0
 NOTEWORTHY = frozenset({Step.CRASHED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
 
@@ -277,6 +280,13 @@ def _tree(
                 ],
                 strategy=Strategy.REST_FOR_ONE,
             ),
+            supervisor("mocks", intensity=MOCK_INTENSITY),
+            ChildSpec(
+                name="mock_keeper",
+                factory=lambda: MockKeeperActor(
+                    database, address, kaiser_id, config.data_dir / "mocks"
+                ),
+            ),
             ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
@@ -289,6 +299,7 @@ def _jobs() -> tuple[Job, ...]:
         Job(LIVENESS_JOB, IntervalTrigger(seconds=5)),
         Job(RULES_JOB, IntervalTrigger(seconds=10)),
         Job(PURGE_JOB, IntervalTrigger(hours=1)),
+        Job(ORPHANS_JOB, IntervalTrigger(hours=1)),
     )
 
 

@@ -11,6 +11,8 @@ BROKER = "/link/broker"
 ROUTER = "/link/router"
 TIMEKEEPER = "/timekeeper"
 API = "/api"
+MOCKS = "/mocks"
+MOCK_KEEPER = "/mock_keeper"
 
 
 def device(device_id: str) -> str:
@@ -23,3 +25,7 @@ def actuator(esp_id: str, gpio: int) -> str:
 
 def rule(rule_id: int) -> str:
     return f"{RULES}/{rule_id}"
+
+
+def mock(mock_id: str) -> str:
+    return f"{MOCKS}/{mock_id}"

@@ -69,6 +69,7 @@ from godkaiser.messages import (
     ConfigureSensor,
     DecideApproval,
     DeleteRule,
+    DeviceView,
     Message,
     RegisterDevice,
     RemoveActuator,
@@ -97,6 +98,7 @@ from godkaiser.supervision import (
 
 ASK_TIMEOUT_S = 5.0
 SAVE_AGAIN_S = 5.0
+SAVE_AFTER_S = 0.1
 
 DeviceFactory = Callable[
     [DeviceRecord, tuple[SensorConfig, ...], tuple[ActuatorConfig, ...]], ChildSpec
@@ -105,7 +107,7 @@ RuleFactory = Callable[[int, RuleDefinition, RuleMemory | None], ChildSpec]
 
 
 class SaveUnsaved(Message, frozen=True, kw_only=True):
-    """To oneself: devices that appeared while the database was away."""
+    """To oneself: devices that have appeared, and those of the time that the database was away."""
 
 
 class RegistrarActor(Actor):
@@ -152,6 +154,7 @@ class RegistrarActor(Actor):
         memories = registry.load_rule_memories(self._database)
         for record in self._devices.values():
             self._start_device(record)
+        self._adopt_unsaved()
         for stored in registry.load_rules(self._database):
             self._rules[stored.rule_id] = stored.definition
             self._start_rule(stored.rule_id, stored.definition, memories.get(stored.rule_id))
@@ -198,6 +201,8 @@ class RegistrarActor(Actor):
         return None
 
     def on_stop(self) -> None:
+        if self._unsaved:
+            self._save_unsaved()
         self._database.close_thread()
 
     def on_failure(self, *_exc_info: object) -> None:
@@ -231,9 +236,9 @@ class RegistrarActor(Actor):
             )
             self._devices[device_id] = record
             self._start_device(record)
-            # The device is answered before the database is asked: a slow disk must not make it
-            # believe that the gateway is dead.
-            self._save_or_keep(record)
+            # The device is answered before the database is asked, and so are those that wait behind
+            # it: a slow disk must not make them believe that the gateway is dead.
+            self._save_soon(device_id)
             self._audit(Issuer("device", device_id), f"registered {device_id} by heartbeat")
         handle = self.context.find(paths.device(device_id))
         if handle is not None:
@@ -399,17 +404,29 @@ class RegistrarActor(Actor):
         if handle is not None:
             handle.tell(message)
 
-    def _save_or_keep(self, record: DeviceRecord) -> None:
-        try:
-            registry.save_device(self._database, record)
-        except DatabaseUnavailable:
-            self._unsaved.add(record.device_id)
-            self.context.schedule(SAVE_AGAIN_S, SaveUnsaved(), key="save")
+    def _save_soon(self, device_id: str) -> None:
+        if not self._unsaved:
+            self.context.schedule(SAVE_AFTER_S, SaveUnsaved(), key="save")
+        self._unsaved.add(device_id)
 
     def _save_unsaved(self) -> None:
-        waiting, self._unsaved = self._unsaved, set()
-        for device_id in waiting:
-            self._save_or_keep(self._devices[device_id])
+        """All at once: a thousand devices that boot together are one commit."""
+        try:
+            with self._database.transaction():
+                for device_id in self._unsaved:
+                    registry.save_device(self._database, self._devices[device_id])
+        except DatabaseUnavailable:
+            self.context.schedule(SAVE_AGAIN_S, SaveUnsaved(), key="save")
+        else:
+            self._unsaved.clear()
+
+    def _adopt_unsaved(self) -> None:
+        """Devices that a crashed predecessor had registered and not yet saved."""
+        for path in self.context.children(paths.DEVICES):
+            view = self.context.look(path, "view")
+            if isinstance(view, DeviceView) and view.record.device_id not in self._devices:
+                self._devices[view.record.device_id] = view.record
+                self._save_soon(view.record.device_id)
 
     # ---- sensors and actuators
 

@@ -25,6 +25,7 @@ from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import reply_error, request_id_of
 from godkaiser.http.logic_resources import RuleResources
+from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.services import Services
@@ -121,6 +122,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     system = SystemResources(services)
     placement = PlacementResources(services)
     requests = DeviceRequestResources(services)
+    mocks = MockResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
         ("/auth/setup", auth, "setup"),
@@ -167,6 +169,10 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/system/dead-letters/{letter_id}/resend", system, "resend"),
         ("/system/actors/restart", system, "restart"),
         ("/system/actors/crash", system, "crash"),
+        ("/debug/mock-esp", mocks, "mocks"),
+        ("/debug/mock-esp/{mock_id}", mocks, "mock"),
+        ("/debug/mock-esp/{mock_id}/sensors/{gpio}", mocks, "value"),
+        ("/debug/mock-esp/{mock_id}/faults", mocks, "faults"),
     ):
         app.add_route(f"{API}{path}", resource, suffix=suffix)
 

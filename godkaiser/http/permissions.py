@@ -77,4 +77,10 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("POST", "/system/dead-letters/{letter_id}/resend"): Role.ADMIN,
     ("POST", "/system/actors/restart"): Role.ADMIN,
     ("POST", "/system/actors/crash"): Role.ADMIN,
+    ("GET", "/debug/mock-esp"): Role.ADMIN,
+    ("POST", "/debug/mock-esp"): Role.ADMIN,
+    ("GET", "/debug/mock-esp/{mock_id}"): Role.ADMIN,
+    ("DELETE", "/debug/mock-esp/{mock_id}"): Role.ADMIN,
+    ("POST", "/debug/mock-esp/{mock_id}/sensors/{gpio}"): Role.ADMIN,
+    ("POST", "/debug/mock-esp/{mock_id}/faults"): Role.ADMIN,
 }

@@ -85,7 +85,7 @@ class SimulatedDevice:
         self._outgoing.faults = self._incoming.faults = faults
         self.firmware.clock_error_s = faults.clock_error_s
         if faults.offline:
-            self._cut(now)
+            self.unplug(now)
 
     # ---- the connection, as the driver's selector drives it
 
@@ -189,11 +189,12 @@ class SimulatedDevice:
 
     def power_cycle(self, now: float, reset_reason: str = "POWERON") -> None:
         """Pull the plug: the broker sends the will; the memory stays."""
-        self._cut(now)
+        self.unplug(now)
         self.firmware.restart(now, reset_reason)
         self._was_connected = False
 
-    def _cut(self, now: float) -> None:
+    def unplug(self, now: float) -> None:
+        """Gone without a word: the broker sends the will."""
         sock = self.sock
         if sock is not None:
             sock.shutdown(socket.SHUT_RDWR)

@@ -16,7 +16,7 @@ CONNECTS_A_TICK = 20
 
 class Driver:
     """Runs until `stop`. `requests` are done between two ticks, in this thread; `changed` is told
-    whenever a device may have changed.
+    whenever a device may have changed. Without `goodbye` the devices go as if unplugged.
     """
 
     def __init__(
@@ -25,10 +25,12 @@ class Driver:
         changed: threading.Condition,
         *,
         tick_s: float = TICK_S,
+        goodbye: bool = True,
     ) -> None:
         self._devices = list(devices)
         self._changed = changed
         self._tick_s = tick_s
+        self._goodbye = goodbye
         self._stopping = threading.Event()
         self._requests: list[Callable[[], None]] = []
         self._selector = selectors.DefaultSelector()
@@ -42,7 +44,7 @@ class Driver:
         self._stopping.set()
 
     def run(self) -> None:
-        """Returns after `stop`, with every device disconnected in order."""
+        """Returns after `stop`, with every device disconnected."""
         next_tick = 0.0
         try:
             while not self._stopping.is_set():
@@ -62,6 +64,8 @@ class Driver:
                     self._notify()
         finally:
             for device in self._devices:
+                if not self._goodbye:
+                    device.unplug(time.time())
                 device.close()
             self._selector.close()
 

@@ -23,6 +23,7 @@ class Fleet:
         port: int,
         devices: int,
         *,
+        first: int = 0,
         seed: int = 1,
         interval_s: float | None = None,
         state_dir: Path | None = None,
@@ -40,7 +41,7 @@ class Fleet:
                 interval_s=interval_s,
                 credentials=credentials,
             )
-            for index in range(devices)
+            for index in range(first, first + devices)
         }
         self._changed = threading.Condition()
         shares = list(self.devices.values())

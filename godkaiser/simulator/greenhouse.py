@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from godkaiser.simulator.raw_values import raw_of
+
 DAY_S = 600.0
 """A simulated day."""
 
@@ -67,20 +69,19 @@ class Greenhouse:
         climate = self.climate
         match sensor_type:
             case "ds18b20":
-                return round((climate.temperature - 4.0 + self._noise(0.05)) / 0.0625)
+                return raw_of(sensor_type, climate.temperature - 4.0 + self._noise(0.05))
             case "sht31_temp":
-                return round((climate.temperature + self._noise(0.05) + 45.0) / 175.0 * 65535.0)
+                return raw_of(sensor_type, climate.temperature + self._noise(0.05))
             case "sht31_humidity":
-                return round((climate.humidity + self._noise(0.2)) / 100.0 * 65535.0)
+                return raw_of(sensor_type, climate.humidity + self._noise(0.2))
             case "ph":
-                volts = 1.5 + (7.0 - climate.ph - self._noise(0.01)) / 3.5
-                return _adc(volts / 3.3 * 4095.0)
+                return _unsuspicious(raw_of(sensor_type, climate.ph + self._noise(0.01)))
             case "ec":
-                return _adc((climate.ec + self._noise(5.0)) / 6060.0 / 3.3 * 4095.0)
+                return _unsuspicious(raw_of(sensor_type, climate.ec + self._noise(5.0)))
             case "moisture":
-                return _adc(3200.0 - (climate.moisture + self._noise(0.3)) / 100.0 * 1700.0)
+                return _unsuspicious(raw_of(sensor_type, climate.moisture + self._noise(0.3)))
             case _:
-                return _adc(2048.0 + self._noise(20.0))
+                return _unsuspicious(raw_of(sensor_type, 2048.0 + self._noise(20.0)))
 
     def _noise(self, sigma: float) -> float:
         return self._random.gauss(0.0, sigma)
@@ -90,8 +91,9 @@ def _part(seconds: float, time_constant_s: float) -> float:
     return 1.0 - math.exp(-seconds / time_constant_s)
 
 
-def _adc(value: float) -> int:
-    return min(max(round(value), 60), 4040)
+def _unsuspicious(raw: int) -> int:
+    """Away from the ends of the ADC, where the device would call it suspect."""
+    return min(max(raw, 60), 4040)
 
 
 def device_id(index: int) -> str:

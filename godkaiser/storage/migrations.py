@@ -157,10 +157,18 @@ CREATE TABLE holds (
 );
 """
 
+_MOCKS = """
+CREATE TABLE mock_devices (
+    mock_id TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+);
+"""
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
     ("holds", _HOLDS),
+    ("mock_devices", _MOCKS),
 )
 NEWEST = len(_STEPS)
 

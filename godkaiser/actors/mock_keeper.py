@@ -1,0 +1,200 @@
+"""The keeper of the mock ESPs: which there are, now and after a restart; and whom they left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from godkaiser import paths
+from godkaiser.actors.journal import RecordAudit
+from godkaiser.actors.mock import ChangeMock, MockActor
+from godkaiser.actors.timekeeper import Tick
+from godkaiser.domain import mocks
+from godkaiser.domain.entities import Issuer
+from godkaiser.domain.mocks import DrivenValue, MockFaults, MockRecord
+from godkaiser.errors import DatabaseUnavailable, GatewayError, MocksNeedPlaintext, UnknownMock
+from godkaiser.messages import Message
+from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.storage import mocks as storage
+from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.database import Database
+from godkaiser.supervision import Actor, ChildSpec, MailboxSpec, StartChild, StopChild
+
+ORPHANS_JOB = "mock_orphans"
+ASK_TIMEOUT_S = 5.0
+LOAD_AGAIN_S = 5.0
+log = structlog.get_logger("godkaiser.mocks")
+
+
+class CreateMock(Message, frozen=True, kw_only=True):
+    """Reply: MockRecord. Refusals: InvalidMockId, DuplicateMock, TooManyMocks, MocksNeedPlaintext,
+    DatabaseUnavailable.
+    """
+
+    mock_id: str
+    issuer: Issuer
+    faults: MockFaults = MockFaults()
+
+
+class DeleteMock(Message, frozen=True, kw_only=True):
+    """Reply: None. The device's record stays. Refusals: UnknownMock, DatabaseUnavailable."""
+
+    mock_id: str
+    issuer: Issuer
+
+
+class DriveMock(Message, frozen=True, kw_only=True):
+    """What one of its sensors measures. Reply: MockRecord. Refusals: as of DeleteMock."""
+
+    mock_id: str
+    value: DrivenValue
+    issuer: Issuer
+
+
+class FailMock(Message, frozen=True, kw_only=True):
+    """How it fails, in place of how it did. Reply: MockRecord. Refusals: as of DeleteMock."""
+
+    mock_id: str
+    faults: MockFaults
+    issuer: Issuer
+
+
+class LoadMocks(Message, frozen=True, kw_only=True):
+    """To oneself: start those that the database has."""
+
+
+class MockKeeperActor(Actor):
+    """Publishes "mocks", the records by id, and "orphans", ids of devices whose mock is gone.
+
+    Orphans are only told of, in the log and in the audit trail: what they measured may be wanted.
+    The mocks' flash memories are files in `folder`.
+    """
+
+    refusals = (GatewayError,)
+
+    def __init__(
+        self,
+        database: Database,
+        address: BrokerAddress,
+        kaiser_id: str,
+        folder: Path,
+    ) -> None:
+        super().__init__()
+        self._database = database
+        self._address = address
+        self._kaiser_id = kaiser_id
+        self._folder = folder
+        self._records: dict[str, MockRecord] = {}
+        self._told: tuple[str, ...] = ()
+
+    def on_start(self) -> None:
+        self._told = self.context.recall("orphans") or ()
+        self.context.join(ORPHANS_JOB)
+        self._load()
+
+    def on_receive(self, message: object) -> Any:
+        match message:
+            case CreateMock():
+                return self._create(message)
+            case DeleteMock():
+                return self._delete(message)
+            case DriveMock(mock_id=mock_id, value=value):
+                return self._change(self._known(mock_id).driven(value))
+            case FailMock(mock_id=mock_id, faults=faults, issuer=issuer):
+                record = msgspec.structs.replace(self._known(mock_id), faults=faults)
+                self._audit(str(issuer), f"faults of mock {mock_id}", str(faults))
+                return self._change(record)
+            case LoadMocks():
+                self._load()
+            case Tick(job=job) if job == ORPHANS_JOB:
+                self._look_for_orphans()
+            case _:
+                self.context.unhandled(message)
+        return None
+
+    def on_stop(self) -> None:
+        self._database.close_thread()
+
+    def _load(self) -> None:
+        try:
+            records = storage.load_mocks(self._database)
+        except DatabaseUnavailable:
+            # Mocks are not worth a restart of anything: without the database they wait for it.
+            self.context.schedule(LOAD_AGAIN_S, LoadMocks(), key="load")
+            return
+        self._records = {record.mock_id: record for record in records}
+        for record in () if self._address.tls else records:
+            self._start(record)
+        self._show()
+
+    def _create(self, message: CreateMock) -> MockRecord:
+        mocks.check_new(message.mock_id, self._records)
+        if self._address.tls:
+            raise MocksNeedPlaintext
+        record = MockRecord(
+            mock_id=message.mock_id,
+            created_by=str(message.issuer),
+            created_at=self.context.now(),
+            faults=message.faults,
+        )
+        storage.save_mock(self._database, record)
+        self._records[record.mock_id] = record
+        self._start(record)
+        self._show()
+        self._audit(str(message.issuer), f"created mock {record.mock_id}")
+        return record
+
+    def _delete(self, message: DeleteMock) -> None:
+        mock_id = self._known(message.mock_id).mock_id
+        storage.delete_mock(self._database, mock_id)
+        del self._records[mock_id]
+        self.context.handle(paths.MOCKS).ask(StopChild(mock_id), timeout_s=ASK_TIMEOUT_S)
+        self._show()
+        self._audit(str(message.issuer), f"deleted mock {mock_id}")
+
+    def _change(self, record: MockRecord) -> MockRecord:
+        storage.save_mock(self._database, record)
+        self._records[record.mock_id] = record
+        handle = self.context.find(paths.mock(record.mock_id))
+        if handle is not None:
+            handle.tell(ChangeMock(record=record))
+        self._show()
+        return record
+
+    def _known(self, mock_id: str) -> MockRecord:
+        record = self._records.get(mock_id)
+        if record is None:
+            raise UnknownMock(mock_id=mock_id[:64])
+        return record
+
+    def _start(self, record: MockRecord) -> None:
+        if self.context.find(paths.mock(record.mock_id)) is None:
+            file = self._folder / f"{record.mock_id}.json"
+            spec = ChildSpec(
+                name=record.mock_id,
+                factory=lambda: MockActor(record, self._address, self._kaiser_id, file),
+                mailbox=MailboxSpec(capacity=100),
+            )
+            self.context.handle(paths.MOCKS).ask(StartChild(spec), timeout_s=ASK_TIMEOUT_S)
+
+    def _show(self) -> None:
+        self.context.publish("mocks", dict(self._records))
+
+    def _look_for_orphans(self) -> None:
+        names = (path.rpartition("/")[2] for path in self.context.children(paths.DEVICES))
+        found = mocks.orphans(names, self._records)
+        if found != self._told:
+            self._told = found
+            self.context.publish("orphans", found)
+            if found:
+                log.warning("mock_orphans", devices=found)
+                self._audit(
+                    "system:mock_keeper", "devices of mocks that are gone", ", ".join(found)
+                )
+
+    def _audit(self, who: str, what: str, details: str = "") -> None:
+        entry = AuditEntry(at=self.context.now(), who=who, what=what, details=details)
+        self.context.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))
