@@ -359,7 +359,7 @@ class RegistrarActor(Actor):
         )
         if left != record:
             self._devices[device_id] = left
-            self._save_or_keep(left)
+            self._save_soon(device_id)
             self._tell_device(device_id, UpdateDevice(record=left))
 
     def _remove_device(self, message: RemoveDevice) -> None:
@@ -374,6 +374,7 @@ class RegistrarActor(Actor):
             self._safety.ask(UninstallActuator(key=actuator.key), timeout_s=ASK_TIMEOUT_S)
         registry.delete_device(self._database, device_id)
         self._devices.pop(device_id, None)
+        self._unsaved.discard(device_id)
         self._sensors.pop(device_id, None)
         self._actuators.pop(device_id, None)
         self.context.handle(paths.DEVICES).ask(StopChild(device_id), timeout_s=ASK_TIMEOUT_S)
