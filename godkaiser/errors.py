@@ -259,6 +259,11 @@ class DatabaseUnavailable(ServiceUnavailable):
     template = "The database does not answer: {reason}. Control goes on; try again."
 
 
+class SpoolUnavailable(ServiceUnavailable):
+    code = "SPOOL_UNAVAILABLE"
+    template = "The spool cannot keep it: {reason}; readings wait with the broker until then."
+
+
 class BrokerUnavailable(ServiceUnavailable):
     code = "BROKER_UNAVAILABLE"
     template = "The MQTT broker at {address} is not connected: {reason}."

@@ -147,7 +147,19 @@ CREATE TABLE interlocks (
 );
 """
 
-_STEPS: tuple[tuple[str, str], ...] = (("initial", _INITIAL), ("interlocks", _INTERLOCKS))
+_SPOOL_POSITION = """
+CREATE TABLE spool_position (
+    stream TEXT PRIMARY KEY,
+    epoch TEXT NOT NULL,
+    position BIGINT NOT NULL
+);
+"""
+
+_STEPS: tuple[tuple[str, str], ...] = (
+    ("initial", _INITIAL),
+    ("interlocks", _INTERLOCKS),
+    ("spool position", _SPOOL_POSITION),
+)
 NEWEST = len(_STEPS)
 
 
