@@ -34,6 +34,7 @@ __all__ = [
     "LogConfig",
     "Mistake",
     "MqttConfig",
+    "SpoolConfig",
     "describe",
     "load",
     "split_address",
@@ -81,6 +82,17 @@ class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
 
 
+class SpoolConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where readings go while the database is away: `data_dir`/spool, at most `max_bytes`.
+
+    `when_full` thin: the oldest readings of the busiest series go; hold: nothing more is taken.
+    """
+
+    max_bytes: int = 256 * 1024 * 1024
+    when_full: str = "thin"
+    replay_per_s: int = 2000
+
+
 class DevicesConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`approval` manual: a new device waits for an operator; auto: it is let in at once."""
 
@@ -98,6 +110,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     http: HttpConfig = HttpConfig()
     mqtt: MqttConfig = MqttConfig()
     database: DatabaseConfig = DatabaseConfig()
+    spool: SpoolConfig = SpoolConfig()
     devices: DevicesConfig = DevicesConfig()
     log: LogConfig = LogConfig()
     jwt_secret: str = ""
@@ -106,6 +119,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def data_dir(self) -> Path:
         return Path(self.gateway.data_dir)
+
+    @property
+    def spool_dir(self) -> Path:
+        return self.data_dir / "spool"
 
     @property
     def database_url(self) -> str:

@@ -175,6 +175,13 @@ KEYS: dict[str, dict[str, Key]] = {
     "database": {
         "url": Key("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url)
     },
+    "spool": {
+        "max_bytes": Key(
+            "an integer from 1048576 (1 MiB) to 1099511627776 (bytes)", _number(2**20, 2**40)
+        ),
+        "when_full": Key('"thin" or "hold"', _one_of("thin", "hold")),
+        "replay_per_s": Key("an integer from 100 to 100000 (readings)", _number(100, 100_000)),
+    },
     "devices": {
         "approval": Key('"manual" or "auto"', _one_of("manual", "auto")),
         "offline_after_s": Key("an integer from 10 to 86400 (seconds)", _number(10, 86400)),

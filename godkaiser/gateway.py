@@ -27,6 +27,7 @@ from godkaiser.actors.registrar import RegistrarActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor
+from godkaiser.actors.spool import SpoolActor
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
 from godkaiser.config import Config
 from godkaiser.domain.entities import (
@@ -50,9 +51,10 @@ from godkaiser.mqtt.ports import Ports, open_ports
 from godkaiser.single_instance import DataFolderLock
 from godkaiser.storage import registry
 from godkaiser.storage.audit import AuditEntry
-from godkaiser.storage.database import Database, open_database
+from godkaiser.storage.database import Database
 from godkaiser.storage.latch_file import LatchFile
-from godkaiser.storage.migrations import migrate
+from godkaiser.storage.spool import Spool
+from godkaiser.stores import open_stores
 from godkaiser.supervision import (
     ActorSystem,
     ChildSpec,
@@ -93,7 +95,7 @@ class Gateway:
         self.config = config
         self._lock = _lock_data_folder(config)
         try:
-            self.database = _open_storage(config)
+            self.database, self.spool = open_stores(config)
         except StartupFailed:
             self._lock.release()
             raise
@@ -102,6 +104,7 @@ class Gateway:
             self._listener = bind(config.http.host, config.http.port)
             address = broker_address(config)
         except StartupFailed:
+            self.spool.close()
             self.database.close_thread()
             self._lock.release()
             raise
@@ -109,7 +112,7 @@ class Gateway:
         self.tokens = TokenService(self.database, self._secret, config.gateway.kaiser_id)
         self.http_port: int = self._listener.getsockname()[1]
         self.system = ActorSystem(
-            _tree(config, self.database, self.ports, address, self._make_server),
+            _tree(config, self.database, self.spool, self.ports, address, self._make_server),
             ThreadedRuntime(),
         )
         self.system.dead_letters.subscribe(self._acknowledge_dead_letter)
@@ -132,6 +135,7 @@ class Gateway:
         self._prepare_shutdown()
         in_order = self.system.stop(timeout_s)
         self._listener.close()
+        self.spool.close()
         self.database.close_all()
         self._lock.release()
         return in_order
@@ -209,6 +213,7 @@ def _is_to_be_released(view: object) -> bool:
 def _tree(
     config: Config,
     database: Database,
+    spool: Spool,
     ports: Ports,
     address: BrokerAddress,
     make_server: Callable[[], ApiServer],
@@ -223,13 +228,19 @@ def _tree(
                 [
                     ChildSpec(
                         name="recorder",
-                        factory=lambda: RecorderActor(database, ports.acks),
+                        factory=lambda: RecorderActor(database, ports.acks, spool),
                         mailbox=FLEET_MAILBOX,
                     ),
                     ChildSpec(
                         name="journal",
-                        factory=lambda: JournalActor(database, ports.acks),
+                        factory=lambda: JournalActor(database, ports.acks, spool),
                         mailbox=FLEET_MAILBOX,
+                    ),
+                    ChildSpec(
+                        name="spool",
+                        factory=lambda: SpoolActor(
+                            database, spool, kaiser_id, config.spool.replay_per_s
+                        ),
                     ),
                 ],
                 strategy=Strategy.REST_FOR_ONE,
@@ -368,12 +379,6 @@ def _lock_data_folder(config: Config) -> DataFolderLock:
         )
         raise StartupFailed(reason=reason) from error
     return DataFolderLock(config.data_dir)
-
-
-def _open_storage(config: Config) -> Database:
-    database = open_database(config.database_url)
-    migrate(database)
-    return database
 
 
 def broker_address(config: Config) -> BrokerAddress:

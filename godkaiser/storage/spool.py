@@ -76,8 +76,10 @@ class Spool:
         self._counts: Counter[SensorKey] | None = None
         self._dropped: Counter[SensorKey] = Counter()
         self._refused = ""
+        self.found: dict[Stream, Opened] = {}
+        """What `open` came upon."""
 
-    def open(self) -> dict[Stream, Opened]:
+    def open(self) -> None:
         """Take up what an earlier process left.
 
         Raises:
@@ -88,7 +90,7 @@ class Spool:
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 for draft in self._folder.glob("*.new"):
                     draft.unlink()
-                return {stream: log.open() for stream, log in self._logs.items()}
+                self.found = {stream: log.open() for stream, log in self._logs.items()}
             except OSError as error:
                 raise self._unavailable(error) from error
 

@@ -118,7 +118,7 @@ def open_spool(tmp_path):
 
     def make(max_bytes=MEBIBYTE, **options):
         spool = Spool(tmp_path / "spool", max_bytes, **options)
-        spool.found = spool.open()
+        spool.open()
         opened.append(spool)
         return spool
 

@@ -1,0 +1,42 @@
+"""Opens where the gateway keeps things: the database, and the spool for when that is away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from godkaiser.config import Config
+from godkaiser.errors import SpoolUnavailable, StartupFailed
+from godkaiser.storage.database import Database, open_database
+from godkaiser.storage.migrations import migrate
+from godkaiser.storage.spool import Spool, WhenFull
+
+
+def open_stores(config: Config) -> tuple[Database, Spool]:
+    """The database with its schema up to date, and the spool with what was left in it.
+
+    Raises:
+        StartupFailed: the text says what to change.
+    """
+    database = open_database(config.database_url)
+    try:
+        migrate(database)
+        return database, _open_spool(config, database)
+    except BaseException:
+        database.close_all()
+        raise
+
+
+def _open_spool(config: Config, database: Database) -> Spool:
+    file = database.url.removeprefix("sqlite:///") if database.is_sqlite else ""
+    spool = Spool(
+        config.spool_dir,
+        config.spool.max_bytes,
+        when_full=WhenFull(config.spool.when_full),
+        same_disk_as=Path(file) if file else None,
+    )
+    try:
+        spool.open()
+    except SpoolUnavailable as error:
+        reason = f"{error.message} The folder must be writable for the user that runs the gateway."
+        raise StartupFailed(reason=reason) from error
+    return spool
