@@ -279,3 +279,7 @@ class StartupFailed(GatewayError):
 
     code = "STARTUP_FAILED"
     template = "{reason}"
+
+
+class DatabaseAway(StartupFailed):
+    """The database server cannot be reached: it may only be starting, so that a second try helps."""

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-import peewee
-
 from godkaiser.domain.entities import Reading
 from godkaiser.errors import GatewayError, SpoolUnavailable
-from godkaiser.storage.database import Database
+from godkaiser.storage.database import REFUSED, Database
 from godkaiser.storage.spool import Spool, Stream
 from godkaiser.storage.spool_frames import Frame
 from godkaiser.storage.spool_position import keep_position, position
-
-# What a single record's content can do to a statement. Anything else is the database's own trouble.
-POISON = (peewee.DataError, peewee.IntegrityError, ValueError, OverflowError)
 
 Record = TypeVar("Record")
 Store = Callable[[Sequence[Record], Callable[[], None]], object]
@@ -90,7 +85,7 @@ class StreamReplay(Generic[Record]):
         last = frames[-1].last
         try:
             self._store([record for _, record in numbered], lambda: self._keep(last))
-        except POISON:
+        except REFUSED:
             self._replay_singly(numbered)
         except GatewayError:
             raise
@@ -105,7 +100,7 @@ class StreamReplay(Generic[Record]):
         for sequence, record in numbered:
             try:
                 self._store([record], lambda at=sequence: self._keep(at))  # type: ignore[misc]
-            except POISON as error:
+            except REFUSED as error:
                 self._reject(record, f"the database refuses it: {error}")
             except GatewayError:
                 raise

@@ -26,6 +26,7 @@ from godkaiser.http.exchange import reply_error, request_id_of
 from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.services import Services
+from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
 
 log = structlog.get_logger("godkaiser.http")
@@ -117,6 +118,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     safety = SafetyResources(services)
     rules = RuleResources(services)
     system = SystemResources(services)
+    storage = StorageResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
         ("/auth/setup", auth, "setup"),
@@ -149,6 +151,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/audit/log", system, "audit"),
         ("/system/tree", system, "tree"),
         ("/system/events", system, "events"),
+        ("/system/spool", storage, "spool"),
         ("/system/dead-letters", system, "dead_letters"),
         ("/system/dead-letters/{letter_id}/resend", system, "resend"),
         ("/system/actors/restart", system, "restart"),

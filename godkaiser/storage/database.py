@@ -7,6 +7,7 @@ always the same error, `DatabaseUnavailable`.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import peewee
+import psycopg2
 from playhouse.pool import PooledPostgresqlDatabase
 
-from godkaiser.errors import DatabaseUnavailable, StartupFailed
+from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
 
 SQLITE_BUSY_S = 10.0
 POOL_SIZE = 10
@@ -24,6 +26,26 @@ POOL_OVERFLOW = 20
 POOL_WAIT_S = 30
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 30_000
+# Plain cursors raise the drivers' own errors, everything else Peewee's.
+AWAY = (
+    peewee.OperationalError,
+    peewee.InterfaceError,
+    sqlite3.OperationalError,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+)
+REFUSED = (
+    peewee.DataError,
+    peewee.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    psycopg2.DataError,
+    psycopg2.IntegrityError,
+    ValueError,
+    OverflowError,
+)
+"""What the content of a single record can do to a statement; another record does not have it."""
 
 
 class Database:
@@ -102,7 +124,7 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (peewee.OperationalError, peewee.InterfaceError) as error:
+        except AWAY as error:
             self._drop_connection()
             reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
             raise DatabaseUnavailable(reason=f"{self.shown}: {reason}") from error
@@ -203,5 +225,6 @@ def _open_postgresql(url: str) -> Database:
             f"{error.details['reason']}. Check that PostgreSQL runs there and that the user,"
             " password and database name in [database] url are right."
         )
-        raise StartupFailed(reason=reason) from error
+        database.close_all()
+        raise DatabaseAway(reason=reason) from error
     return database
