@@ -79,7 +79,12 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The circuit breaker: so many failures in a row, then left alone, then one try (seconds)."""
+
     url: str = ""
+    breaker_failures: int = 5
+    breaker_open_s: int = 60
+    breaker_half_open_s: int = 30
 
 
 class SpoolConfig(msgspec.Struct, frozen=True, kw_only=True):

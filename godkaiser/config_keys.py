@@ -173,7 +173,10 @@ KEYS: dict[str, dict[str, Key]] = {
         "keepalive_s": Key("an integer from 5 to 3600 (seconds)", _number(5, 3600)),
     },
     "database": {
-        "url": Key("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url)
+        "url": Key("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url),
+        "breaker_failures": Key("an integer from 1 to 1000", _number(1, 1000)),
+        "breaker_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
+        "breaker_half_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
     },
     "spool": {
         "max_bytes": Key(

@@ -228,7 +228,7 @@ def _tree(
                 [
                     ChildSpec(
                         name="recorder",
-                        factory=lambda: RecorderActor(database, ports.acks, spool),
+                        factory=lambda: RecorderActor(database.probing(), ports.acks, spool),
                         mailbox=FLEET_MAILBOX,
                     ),
                     ChildSpec(
@@ -239,7 +239,7 @@ def _tree(
                     ChildSpec(
                         name="spool",
                         factory=lambda: SpoolActor(
-                            database, spool, kaiser_id, config.spool.replay_per_s
+                            database.probing(), spool, kaiser_id, config.spool.replay_per_s
                         ),
                     ),
                 ],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from godkaiser.config import Config
+from godkaiser.domain.breaker import BreakerPolicy
 from godkaiser.errors import SpoolUnavailable, StartupFailed
 from godkaiser.storage.database import Database, open_database
+from godkaiser.storage.database_breaker import DatabaseBreaker
 from godkaiser.storage.migrations import migrate
 from godkaiser.storage.spool import Spool, WhenFull
 
@@ -20,10 +23,20 @@ def open_stores(config: Config) -> tuple[Database, Spool]:
     database = open_database(config.database_url)
     try:
         migrate(database)
-        return database, _open_spool(config, database)
+        return database.behind(_breaker(config)), _open_spool(config, database)
     except BaseException:
         database.close_all()
         raise
+
+
+def _breaker(config: Config) -> DatabaseBreaker:
+    chosen = config.database
+    policy = BreakerPolicy(
+        failures=chosen.breaker_failures,
+        open_s=float(chosen.breaker_open_s),
+        half_open_s=float(chosen.breaker_half_open_s),
+    )
+    return DatabaseBreaker(policy, time.monotonic)
 
 
 def _open_spool(config: Config, database: Database) -> Spool:

@@ -151,7 +151,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/audit/log", system, "audit"),
         ("/system/tree", system, "tree"),
         ("/system/events", system, "events"),
-        ("/system/spool", storage, "spool"),
+        ("/system/storage", storage, "storage"),
         ("/system/dead-letters", system, "dead_letters"),
         ("/system/dead-letters/{letter_id}/resend", system, "resend"),
         ("/system/actors/restart", system, "restart"),

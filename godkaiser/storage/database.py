@@ -19,6 +19,7 @@ import psycopg2
 from playhouse.pool import PooledPostgresqlDatabase
 
 from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
+from godkaiser.storage.database_breaker import DatabaseBreaker
 
 SQLITE_BUSY_S = 10.0
 POOL_SIZE = 10
@@ -51,10 +52,34 @@ REFUSED = (
 class Database:
     """Made by `open_database`."""
 
-    def __init__(self, url: str, engine: peewee.Database, *, is_sqlite: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        engine: peewee.Database,
+        *,
+        is_sqlite: bool,
+        breaker: DatabaseBreaker | None = None,
+        waits_for_breaker: bool = True,
+    ) -> None:
         self.url = url
         self.engine = engine
         self.is_sqlite = is_sqlite
+        self.breaker = breaker
+        self._waits_for_breaker = waits_for_breaker
+
+    def behind(self, breaker: DatabaseBreaker) -> Database:
+        """The same database; while the breaker is open, every use fails at once."""
+        return Database(self.url, self.engine, is_sqlite=self.is_sqlite, breaker=breaker)
+
+    def probing(self) -> Database:
+        """The same database for who must try, and tells the breaker how it went."""
+        return Database(
+            self.url,
+            self.engine,
+            is_sqlite=self.is_sqlite,
+            breaker=self.breaker,
+            waits_for_breaker=False,
+        )
 
     @property
     def shown(self) -> str:
@@ -122,17 +147,35 @@ class Database:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        breaker = self.breaker
+        # Within a transaction it was let through already, and its outcome is told as a whole.
+        is_outermost = breaker is not None and not self.engine.in_transaction()
+        if breaker is not None and is_outermost and self._waits_for_breaker:
+            breaker.admit()
         try:
             yield
         except AWAY as error:
             self._drop_connection()
             reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-            raise DatabaseUnavailable(reason=f"{self.shown}: {reason}") from error
-        except ValueError as error:
+            raise self._unavailable(reason) from error
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
             # The pool's word for "all connections are in use and none came back in time".
-            if "connection" not in str(error).lower():
-                raise
-            raise DatabaseUnavailable(reason=f"{self.shown}: {error}") from error
+            if isinstance(error, ValueError) and "connection" in str(error).lower():
+                raise self._unavailable(str(error)) from error
+            # It has answered; what is wrong is what it was asked.
+            if breaker is not None and is_outermost:
+                breaker.succeeded()
+            raise
+        if breaker is not None and is_outermost:
+            breaker.succeeded()
+
+    def _unavailable(self, reason: str) -> DatabaseUnavailable:
+        text = f"{self.shown}: {reason}"
+        if self.breaker is not None:
+            self.breaker.failed(text)
+        return DatabaseUnavailable(reason=text)
 
     def _drop_connection(self) -> None:
         """A broken connection must not be used again; closing it may fail for the same reason."""

@@ -107,7 +107,7 @@ class OutageSite:
         return outcome["state"] if outcome["state"] == "confirmed" else str(outcome)
 
     def spool(self) -> dict:
-        return self.gateway.client.get("/system/spool")
+        return self.gateway.client.get("/system/storage")["spool"]
 
     def hold_database_away(self, seconds: float) -> list[float]:
         """Stop PostgreSQL for so long and command meanwhile; how long each command took."""

@@ -45,3 +45,18 @@ def test_a_broker_that_restarts_while_the_database_is_away(outage_site):
     eventually(lambda: outage_site.gateway.client.get("/health")["broker"]["connected"], 30.0)
     outage_site.postgres.start()
     outage_site.check()
+
+
+def test_requests_that_need_the_database_are_told_when_to_come_back(outage_site):
+    client = outage_site.gateway.client
+    outage_site.postgres.stop()
+    for _ in range(6):
+        status, answer = client.call("GET", "/audit/log")
+        assert (status, answer["error"]["code"]) == (503, "DATABASE_UNAVAILABLE")
+    assert int(client.last_headers["Retry-After"]) >= 1
+    assert eventually(lambda: client.get("/health")["database"]["breaker"] == "open")
+    assert client.get("/system/storage")["breaker"]["retry_after_s"] > 0
+    client.post("/actuators/emergency_stop", {"reason": "also without a database"}, 200)
+    outage_site.postgres.start()
+    eventually(lambda: client.call("GET", "/audit/log")[0] == 200, 15.0)
+    outage_site.check()

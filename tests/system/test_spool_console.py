@@ -34,7 +34,7 @@ def killed(tmp_path, own_mosquitto, tmp_path_factory, postgres):
     publisher = Publisher(own_mosquitto.port)
     cluster.stop()
     publisher.send(300)
-    eventually(lambda: gateway.client.get("/system/spool")["readings"] == 300)
+    eventually(lambda: gateway.client.get("/system/storage")["spool"]["readings"] == 300)
     publisher.finish()
     gateway.kill()
     yield gateway
