@@ -282,7 +282,7 @@ class LinkView(Message, frozen=True, kw_only=True):
 
 
 class RecorderView(Message, frozen=True, kw_only=True):
-    """Published by /storage/recorder as "view"."""
+    """Published by /storage/recorder as "view"; `warning` is for an admin, and stays."""
 
     stored: int = 0
     spooled: int = 0
@@ -291,6 +291,7 @@ class RecorderView(Message, frozen=True, kw_only=True):
     waiting: int = 0
     last_commit_ms: float = 0.0
     last_error: str = ""
+    warning: str = ""
 
 
 class SpoolView(Message, frozen=True, kw_only=True):

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import structlog
 
 from godkaiser import paths
 from godkaiser.actors.group_commit import Flush, GroupCommit
+from godkaiser.domain.broker_window import WindowWatch, observe
 from godkaiser.domain.entities import Reading
 from godkaiser.errors import DatabaseUnavailable
 from godkaiser.messages import Message, RecorderView
@@ -23,6 +25,8 @@ from godkaiser.storage.database import Database
 from godkaiser.storage.readings import ReadingWriter
 from godkaiser.storage.spool import Spool, Stream
 from godkaiser.supervision import Actor
+
+log = structlog.get_logger("godkaiser.recorder")
 
 GROUP = 1000
 LINGER_S = 0.005
@@ -55,6 +59,8 @@ class RecorderActor(Actor):
         self._acks = acks
         self._spool = spool
         self._diverted = ""
+        self._window = WindowWatch()
+        self._acknowledged_at = 0.0
         self._writer = ReadingWriter(database)
         self._readings: GroupCommit[StoreReading]
         self._view = RecorderView()
@@ -90,6 +96,7 @@ class RecorderActor(Actor):
 
     def _write(self, group: Sequence[StoreReading]) -> None:
         readings = [item.reading for item in group]
+        self._watch_window(readings)
         if self._diverted or self._must_follow(readings):
             self._keep_aside(readings)
         else:
@@ -98,6 +105,7 @@ class RecorderActor(Actor):
             except DatabaseUnavailable as error:
                 self._divert(error.message)
                 self._keep_aside(readings)
+        self._acknowledged_at = self.context.now()
         self._acks.acknowledge([item.ack for item in group if item.ack is not None])
         for item in group:
             if item.reply is not None:
@@ -134,6 +142,22 @@ class RecorderActor(Actor):
         keeper = self.context.find(paths.SPOOL)
         if keeper is not None:
             keeper.tell(Diverted(reason=reason))
+
+    def _watch_window(self, readings: Sequence[Reading]) -> None:
+        self._window = observe(
+            self._window,
+            group=len(readings),
+            under_way=self._acks.under_way,
+            came_after_s=readings[0].received_at - self._acknowledged_at,
+        )
+        if self._window.throttling and not self._view.warning:
+            warning = (
+                f"The broker lets no more than {self._window.throttling} messages be under way, and"
+                " waits with the next for the disk. Raise max_inflight_messages of Mosquitto (see"
+                " conf/mosquitto.conf: 4000), or the like of another broker."
+            )
+            log.warning("broker_window_throttles", window=self._window.throttling, remedy=warning)
+            self._show(warning=warning)
 
     def _set_diverted(self, reason: str) -> None:
         self._diverted = reason

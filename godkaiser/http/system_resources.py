@@ -51,6 +51,9 @@ class HealthResource:
                 "error": link.last_error if isinstance(link, LinkView) else "starting",
             },
             "database": {"ok": not database_error, "error": database_error, **storage},
+            "warnings": [recorder.warning]
+            if isinstance(recorder, RecorderView) and recorder.warning
+            else [],
             "devices": {
                 "total": len(devices),
                 "online": sum(devices),
