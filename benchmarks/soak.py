@@ -1,5 +1,5 @@
 """Seed after seed of the simulations, on all processors: storms over the supervision runtime, dramas
-over the safety actors. `make soak`, `make soak ARGS="--storms 1000000 --dramas 0"`.
+over the safety actors; then real servers that go away. `make soak`, `make soak ARGS="--storms 1000000 --dramas 0"`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import structlog
 
+from benchmarks import outages
 from tests.safety.drama import play
 from tests.supervision.storm import Storm
 
@@ -71,9 +72,13 @@ def main() -> int:
     parser.add_argument("--storms", type=int, default=100_000)
     parser.add_argument("--dramas", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--outage", type=float, default=60.0, help="seconds without PostgreSQL")
+    parser.add_argument("--kills", type=int, default=20, help="kill -9 of the gateway")
     arguments = parser.parse_args()
     held = _soak("storms", _storm, arguments.first, arguments.storms)
     held &= _soak("dramas", _drama, arguments.first, arguments.dramas)
+    if arguments.outage or arguments.kills:
+        held &= outages.run(arguments.outage, arguments.kills, arguments.first)
     return 0 if held else 1
 
 

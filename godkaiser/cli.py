@@ -10,10 +10,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from godkaiser import __version__, console
+from godkaiser import __version__, console, spool_console
 from godkaiser.config import Config, ConfigError, LogConfig, load, split_address
 from godkaiser.domain.declared import Declared
-from godkaiser.errors import GatewayError
+from godkaiser.errors import DatabaseAway, GatewayError
 from godkaiser.site_files import FOLDER, read_site
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -21,6 +21,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 EXIT_CONFIG = 78
 """EX_CONFIG: what systemd must not try again by itself."""
 EXIT_STUCK = 70
+EXIT_AWAY = 75
+"""EX_TEMPFAIL: what systemd is to try again, until the database is there."""
 
 
 def main() -> None:
@@ -104,7 +106,7 @@ def run(
         gateway = Gateway(settings, site)
         gateway.start()
     except GatewayError as error:
-        _fail(error.message)
+        _fail(error.message, EXIT_AWAY if isinstance(error, DatabaseAway) else EXIT_CONFIG)
     manager.ready()
     typer.echo(
         f"God-Kaiser {__version__} listens on http://{settings.http.host}:{gateway.http_port}"
@@ -241,6 +243,7 @@ def migrate(
 
 
 app.add_typer(console.app)
+app.add_typer(spool_console.app)
 
 
 def _stop_event() -> threading.Event:

@@ -35,6 +35,7 @@ __all__ = [
     "Mistake",
     "MqttConfig",
     "SafetyConfig",
+    "SpoolConfig",
     "describe",
     "load",
     "read_toml",
@@ -80,7 +81,23 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The circuit breaker: so many failures in a row, then left alone, then one try (seconds)."""
+
     url: str = ""
+    breaker_failures: int = 5
+    breaker_open_s: int = 60
+    breaker_half_open_s: int = 30
+
+
+class SpoolConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where readings go while the database is away: `data_dir`/spool, at most `max_bytes`.
+
+    `when_full` thin: the oldest readings of the busiest series go; hold: nothing more is taken.
+    """
+
+    max_bytes: int = 256 * 1024 * 1024
+    when_full: str = "thin"
+    replay_per_s: int = 2000
 
 
 class DevicesConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +124,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     http: HttpConfig = HttpConfig()
     mqtt: MqttConfig = MqttConfig()
     database: DatabaseConfig = DatabaseConfig()
+    spool: SpoolConfig = SpoolConfig()
     devices: DevicesConfig = DevicesConfig()
     safety: SafetyConfig = SafetyConfig()
     log: LogConfig = LogConfig()
@@ -116,6 +134,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def data_dir(self) -> Path:
         return Path(self.gateway.data_dir)
+
+    @property
+    def spool_dir(self) -> Path:
+        return self.data_dir / "spool"
 
     @property
     def database_url(self) -> str:

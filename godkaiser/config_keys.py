@@ -187,7 +187,17 @@ KEYS: dict[str, dict[str, Key]] = {
         "keepalive_s": Key("an integer from 5 to 3600 (seconds)", _number(5, 3600)),
     },
     "database": {
-        "url": Key("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url)
+        "url": Key("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url),
+        "breaker_failures": Key("an integer from 1 to 1000", _number(1, 1000)),
+        "breaker_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
+        "breaker_half_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
+    },
+    "spool": {
+        "max_bytes": Key(
+            "an integer from 1048576 (1 MiB) to 1099511627776 (bytes)", _number(2**20, 2**40)
+        ),
+        "when_full": Key('"thin" or "hold"', _one_of("thin", "hold")),
+        "replay_per_s": Key("an integer from 100 to 100000 (readings)", _number(100, 100_000)),
     },
     "devices": {
         "approval": Key('"manual" or "auto"', _one_of("manual", "auto")),

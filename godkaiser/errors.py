@@ -317,6 +317,11 @@ class DatabaseUnavailable(ServiceUnavailable):
     template = "The database does not answer: {reason}. Control goes on; try again."
 
 
+class SpoolUnavailable(ServiceUnavailable):
+    code = "SPOOL_UNAVAILABLE"
+    template = "The spool cannot keep it: {reason}; readings wait with the broker until then."
+
+
 class BrokerUnavailable(ServiceUnavailable):
     code = "BROKER_UNAVAILABLE"
     template = "The MQTT broker at {address} is not connected: {reason}."
@@ -332,3 +337,7 @@ class StartupFailed(GatewayError):
 
     code = "STARTUP_FAILED"
     template = "{reason}"
+
+
+class DatabaseAway(StartupFailed):
+    """The database server cannot be reached: it may only be starting, so that a second try helps."""

@@ -27,6 +27,7 @@ from godkaiser.actors.registrar import RegistrarActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
+from godkaiser.actors.spool import SpoolActor
 from godkaiser.actors.stops import StopTokens
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
 from godkaiser.config import Config
@@ -49,11 +50,12 @@ from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import Ports, open_ports
 from godkaiser.single_instance import DataFolderLock
-from godkaiser.storage import declaration, registry
+from godkaiser.storage import registry
 from godkaiser.storage.audit import AuditEntry
-from godkaiser.storage.database import Database, open_database
+from godkaiser.storage.database import Database
 from godkaiser.storage.latch_file import LatchFile
-from godkaiser.storage.migrations import migrate
+from godkaiser.storage.spool import Spool
+from godkaiser.stores import open_stores
 from godkaiser.supervision import (
     ActorSystem,
     ChildSpec,
@@ -96,7 +98,7 @@ class Gateway:
         self.config = config
         self._lock = _lock_data_folder(config)
         try:
-            self.database = _open_storage(config, declared)
+            self.database, self.spool = open_stores(config, declared)
         except StartupFailed:
             self._lock.release()
             raise
@@ -105,6 +107,7 @@ class Gateway:
             self._listener = bind(config.http.host, config.http.port)
             address = broker_address(config)
         except StartupFailed:
+            self.spool.close()
             self.database.close_thread()
             self._lock.release()
             raise
@@ -116,6 +119,7 @@ class Gateway:
                 config,
                 declared,
                 self.database,
+                self.spool,
                 self.ports,
                 address,
                 _stop_tokens(config),
@@ -143,6 +147,7 @@ class Gateway:
         self._prepare_shutdown()
         in_order = self.system.stop(timeout_s)
         self._listener.close()
+        self.spool.close()
         self.database.close_all()
         self._lock.release()
         return in_order
@@ -221,6 +226,7 @@ def _tree(
     config: Config,
     declared: Declared,
     database: Database,
+    spool: Spool,
     ports: Ports,
     address: BrokerAddress,
     tokens: StopTokens,
@@ -236,13 +242,19 @@ def _tree(
                 [
                     ChildSpec(
                         name="recorder",
-                        factory=lambda: RecorderActor(database, ports.acks),
+                        factory=lambda: RecorderActor(database.probing(), ports.acks, spool),
                         mailbox=FLEET_MAILBOX,
                     ),
                     ChildSpec(
                         name="journal",
-                        factory=lambda: JournalActor(database, ports.acks),
+                        factory=lambda: JournalActor(database, ports.acks, spool),
                         mailbox=FLEET_MAILBOX,
+                    ),
+                    ChildSpec(
+                        name="spool",
+                        factory=lambda: SpoolActor(
+                            database.probing(), spool, kaiser_id, config.spool.replay_per_s
+                        ),
                     ),
                 ],
                 strategy=Strategy.REST_FOR_ONE,
@@ -389,17 +401,6 @@ def _lock_data_folder(config: Config) -> DataFolderLock:
         )
         raise StartupFailed(reason=reason) from error
     return DataFolderLock(config.data_dir)
-
-
-def _open_storage(config: Config, declared: Declared) -> Database:
-    database = open_database(config.database_url)
-    migrate(database)
-    try:
-        declaration.store(database, declared, ThreadedRuntime().now())
-    except StartupFailed:
-        database.close_thread()
-        raise
-    return database
 
 
 def _stop_tokens(config: Config) -> StopTokens:

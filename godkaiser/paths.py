@@ -1,6 +1,7 @@
 """Where the actors live. A path names an actor for life; `gateway.py` builds the tree."""
 
 RECORDER = "/storage/recorder"
+SPOOL = "/storage/spool"
 JOURNAL = "/storage/journal"
 REGISTRAR = "/registrar"
 ACTUATORS = "/safety/actuators"

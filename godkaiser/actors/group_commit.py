@@ -1,8 +1,8 @@
 """Group commit: many small things written in few transactions, none of them lost.
 
 Written when the group is full, or when nothing more waits after a pause of `linger_s`: what decides
-and acts has the processor first, and a flood goes in large groups. While the database is away the items wait and are tried again
-with backoff. What waits outlives a crash of its actor; the successor then writes one at a time, so
+and acts has the processor first, and a flood goes in large groups. While neither database nor spool takes them the items wait and are
+tried again with backoff. What waits outlives a crash of its actor; the successor then writes one at a time, so
 that an item which kills it is known, set aside, and does not kill it again.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from godkaiser.errors import DatabaseUnavailable
+from godkaiser.errors import ServiceUnavailable
 from godkaiser.messages import Message
 from godkaiser.supervision import ActorContext, Backoff
 from godkaiser.supervision.strategy import backoff_delay
@@ -71,7 +71,7 @@ class GroupCommit(Generic[Item]):
             self.flush()
 
     def flush(self) -> None:
-        """Write all that waits; when the database is away, later again."""
+        """Write all that waits; when there is no place for it now, later again."""
         self._has_lingered = False
         while self._waiting:
             group = self._waiting[: 1 if self._singly else self._group_size]
@@ -79,7 +79,7 @@ class GroupCommit(Generic[Item]):
                 self._context.publish("in_hand", group[0])
             try:
                 self._write(group)
-            except DatabaseUnavailable as error:
+            except ServiceUnavailable as error:
                 self._context.withdraw("in_hand")
                 self._try_later(error)
                 return
@@ -89,7 +89,7 @@ class GroupCommit(Generic[Item]):
         self._singly = False
         self._context.withdraw("in_hand")
 
-    def _try_later(self, error: DatabaseUnavailable) -> None:
+    def _try_later(self, error: ServiceUnavailable) -> None:
         self._attempt += 1
         delay_s = backoff_delay(RETRY, self._attempt + 1, self._context.random())
         self.last_error = f"{error.message} Next attempt in {delay_s:.1f} s."

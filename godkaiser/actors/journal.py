@@ -1,22 +1,30 @@
 """The journal: audit trail, command history and what must survive a restart, in groups.
 
-Nobody waits for it. While the database is away it keeps what it was told, up to a bound.
+Nobody waits for it. While the database is away, and until what was spooled meanwhile is in it, all
+goes to the spool, so that the order stays; when that fails too, it keeps what it was told, up to a
+bound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
+
+import msgspec
 
 from godkaiser.actors.group_commit import Flush, GroupCommit
+from godkaiser.actors.record_codec import RecordCodec
 from godkaiser.domain.entities import ActuatorKey, Command
 from godkaiser.domain.rules import Decision, Finding, RuleMemory
 from godkaiser.domain.safety import Hold, Verdict
+from godkaiser.errors import DatabaseUnavailable
 from godkaiser.messages import CommandOutcome, Message
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.storage import audit, history
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database
 from godkaiser.storage.registry import Runtime
+from godkaiser.storage.spool import Spool, Stream
 from godkaiser.supervision import Actor
 
 GROUP = 500
@@ -77,14 +85,18 @@ Record = (
 )
 
 
+CODEC: RecordCodec[Record] = RecordCodec(get_args(Record))
+
+
 class LastRecord(Message, frozen=True, kw_only=True):
     """To oneself, behind everything that waits: now it may stop."""
 
 
 class JournalActor(Actor):
-    def __init__(self, database: Database, acks: AckPort) -> None:
+    def __init__(self, database: Database, acks: AckPort, spool: Spool) -> None:
         super().__init__()
         self._database = database
+        self._spool = spool
         self._acks = acks
         self._records: GroupCommit[Record]
 
@@ -119,39 +131,51 @@ class JournalActor(Actor):
         self._database.close_thread()
 
     def _write(self, group: Sequence[Record]) -> None:
-        with self._database.transaction():
-            self._write_each(group)
+        if self._spool.holds(Stream.JOURNAL):
+            self._keep_aside(group)
+        else:
+            try:
+                with self._database.transaction():
+                    write_records(self._database, group)
+            except DatabaseUnavailable:
+                self._keep_aside(group)
         self._acks.acknowledge(
             [r.ack for r in group if isinstance(r, RecordAudit) and r.ack is not None]
         )
 
-    def _write_each(self, group: Sequence[Record]) -> None:
-        entries = [record.entry for record in group if isinstance(record, RecordAudit)]
-        if entries:
-            audit.append_entries(self._database, entries)
-        for record in group:
-            match record:
-                case RecordVerdict(command=command, verdict=verdict):
-                    history.record_verdict(self._database, command, verdict)
-                case RecordOutcome(outcome=outcome):
-                    history.record_outcome(
-                        self._database,
-                        outcome.correlation_id,
-                        outcome.state,
-                        outcome.message,
-                        outcome.at,
-                    )
-                case RecordRuntime(runtime=runtime):
-                    history.record_runtime(self._database, runtime)
-                case RecordRule(rule_id=rule_id, at=at, memory=memory, decision=decision):
-                    history.record_rule_memory(self._database, rule_id, memory)
-                    if decision is not None:
-                        history.record_execution(
-                            self._database, rule_id, at, decision, record.findings
-                        )
-                case RecordHold(key=key, hold=hold):
-                    history.record_hold(self._database, key, hold)
-                case RecordSafety(body=body, at=at):
-                    history.record_safety(self._database, body, at)
-                case RecordAudit():
-                    pass
+    def _keep_aside(self, group: Sequence[Record]) -> None:
+        # What a connection is to acknowledge is nothing to a later one.
+        bare = [
+            msgspec.structs.replace(record, ack=None)
+            if isinstance(record, RecordAudit) and record.ack is not None
+            else record
+            for record in group
+        ]
+        self._spool.append_journal(len(bare), CODEC.encode(bare))
+
+
+def write_records(database: Database, group: Sequence[Record]) -> None:
+    """Store them in order, within the caller's transaction."""
+    entries = [record.entry for record in group if isinstance(record, RecordAudit)]
+    if entries:
+        audit.append_entries(database, entries)
+    for record in group:
+        match record:
+            case RecordVerdict(command=command, verdict=verdict):
+                history.record_verdict(database, command, verdict)
+            case RecordOutcome(outcome=outcome):
+                history.record_outcome(
+                    database, outcome.correlation_id, outcome.state, outcome.message, outcome.at
+                )
+            case RecordRuntime(runtime=runtime):
+                history.record_runtime(database, runtime)
+            case RecordRule(rule_id=rule_id, at=at, memory=memory, decision=decision):
+                history.record_rule_memory(database, rule_id, memory)
+                if decision is not None:
+                    history.record_execution(database, rule_id, at, decision, record.findings)
+            case RecordHold(key=key, hold=hold):
+                history.record_hold(database, key, hold)
+            case RecordSafety(body=body, at=at):
+                history.record_safety(database, body, at)
+            case RecordAudit():
+                pass

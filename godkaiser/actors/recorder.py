@@ -1,7 +1,8 @@
 """The recorder: readings to disk in groups, and only then the acknowledgement to the broker.
 
-While the database is away nothing is acknowledged, so the broker sends no more than its window, and
-that bounds what waits here.
+While the database is away, or too slow, they go to the spool, which is a disk, too. When that takes
+nothing either, nothing is acknowledged: the broker sends no more than its window, and that bounds
+what waits here.
 """
 
 from __future__ import annotations
@@ -11,17 +12,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import structlog
 
+from godkaiser import paths
 from godkaiser.actors.group_commit import Flush, GroupCommit
+from godkaiser.domain.broker_window import WindowWatch, observe
 from godkaiser.domain.entities import Reading
+from godkaiser.errors import DatabaseUnavailable
 from godkaiser.messages import Message, RecorderView
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.storage.database import Database
 from godkaiser.storage.readings import ReadingWriter
+from godkaiser.storage.spool import Spool, Stream
 from godkaiser.supervision import Actor
+
+log = structlog.get_logger("godkaiser.recorder")
 
 GROUP = 1000
 LINGER_S = 0.005
+SLOW_COMMIT_S = 2.0
+"""A commit that takes longer would hold up the broker: what follows goes to the spool."""
 
 
 class StoreReading(Message, frozen=True, kw_only=True):
@@ -32,17 +42,32 @@ class StoreReading(Message, frozen=True, kw_only=True):
     reply: Any = None
 
 
+class Diverted(Message, frozen=True, kw_only=True):
+    """To /storage/spool: readings go to the spool now. Tell me when the database is back."""
+
+    reason: str
+
+
+class DatabaseBack(Message, frozen=True, kw_only=True):
+    """From /storage/spool: the database takes writes again."""
+
+
 class RecorderActor(Actor):
-    def __init__(self, database: Database, acks: AckPort) -> None:
+    def __init__(self, database: Database, acks: AckPort, spool: Spool) -> None:
         super().__init__()
         self._database = database
         self._acks = acks
+        self._spool = spool
+        self._diverted = ""
+        self._window = WindowWatch()
+        self._acknowledged_at = 0.0
         self._writer = ReadingWriter(database)
         self._readings: GroupCommit[StoreReading]
         self._view = RecorderView()
 
     def on_start(self) -> None:
         self._view = self.context.recall("view") or RecorderView()
+        self._diverted = self.context.recall("diverted") or ""
         self._readings = GroupCommit(
             self.context, group_size=GROUP, linger_s=LINGER_S, write=self._write
         )
@@ -53,10 +78,14 @@ class RecorderActor(Actor):
             self._readings.add(message)
         elif isinstance(message, Flush):
             self._readings.flush()
+        elif isinstance(message, DatabaseBack):
+            self._set_diverted("")
+            self._readings.flush()
         else:
             self.context.unhandled(message)
-        if self._readings.last_error != self._view.last_error:
-            self._show(last_error=self._readings.last_error)
+        error = self._readings.last_error or self._diverted
+        if error != self._view.last_error:
+            self._show(last_error=error)
 
     def on_stop(self) -> None:
         self._readings.flush()
@@ -66,19 +95,73 @@ class RecorderActor(Actor):
         self._database.close_thread()
 
     def _write(self, group: Sequence[StoreReading]) -> None:
-        began = time.perf_counter()
-        result = self._writer.write([item.reading for item in group])
-        commit_ms = (time.perf_counter() - began) * 1000.0
+        readings = [item.reading for item in group]
+        self._watch_window(readings)
+        if self._diverted or self._must_follow(readings):
+            self._keep_aside(readings)
+        else:
+            try:
+                self._store(readings)
+            except DatabaseUnavailable as error:
+                self._divert(error.message)
+                self._keep_aside(readings)
+        self._acknowledged_at = self.context.now()
         self._acks.acknowledge([item.ack for item in group if item.ack is not None])
         for item in group:
             if item.reply is not None:
                 item.reply.set(item.reading)
+
+    def _store(self, readings: Sequence[Reading]) -> None:
+        began = time.perf_counter()
+        result = self._writer.write(readings)
+        commit_s = time.perf_counter() - began
         self._show(
             stored=self._view.stored + result.stored,
             duplicates=self._view.duplicates + result.duplicates,
             batches=self._view.batches + 1,
-            last_commit_ms=commit_ms,
+            last_commit_ms=commit_s * 1000.0,
         )
+        if commit_s > SLOW_COMMIT_S:
+            self._divert(f"The database took {commit_s:.1f} s for {len(readings)} readings.")
+
+    def _keep_aside(self, readings: Sequence[Reading]) -> None:
+        self._spool.append_readings(readings)
+        self._show(spooled=self._view.spooled + len(readings))
+
+    def _must_follow(self, readings: Sequence[Reading]) -> bool:
+        """A redelivery that only its forerunner's row can tell from a second measurement must not
+        overtake it: while that may be in the spool, it goes there, too.
+        """
+        return self._spool.holds(Stream.READINGS) and any(
+            reading.repeatable and reading.redelivered for reading in readings
+        )
+
+    def _divert(self, reason: str) -> None:
+        self._set_diverted(f"{reason} Readings go to the spool.")
+        # While the branch stops there is nobody: the next start begins with the database anyway.
+        keeper = self.context.find(paths.SPOOL)
+        if keeper is not None:
+            keeper.tell(Diverted(reason=reason))
+
+    def _watch_window(self, readings: Sequence[Reading]) -> None:
+        self._window = observe(
+            self._window,
+            group=len(readings),
+            under_way=self._acks.under_way,
+            came_after_s=readings[0].received_at - self._acknowledged_at,
+        )
+        if self._window.throttling and not self._view.warning:
+            warning = (
+                f"The broker lets no more than {self._window.throttling} messages be under way, and"
+                " waits with the next for the disk. Raise max_inflight_messages of Mosquitto (see"
+                " conf/mosquitto.conf: 4000), or the like of another broker."
+            )
+            log.warning("broker_window_throttles", window=self._window.throttling, remedy=warning)
+            self._show(warning=warning)
+
+    def _set_diverted(self, reason: str) -> None:
+        self._diverted = reason
+        self.context.publish("diverted", reason)
 
     def _show(self, **changes: Any) -> None:
         self._view = msgspec.structs.replace(self._view, waiting=len(self._readings), **changes)

@@ -29,6 +29,7 @@ from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.services import Services
+from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
 
 log = structlog.get_logger("godkaiser.http")
@@ -123,6 +124,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     placement = PlacementResources(services)
     requests = DeviceRequestResources(services)
     mocks = MockResources(services)
+    storage = StorageResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
         ("/auth/setup", auth, "setup"),
@@ -165,6 +167,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/audit/log", system, "audit"),
         ("/system/tree", system, "tree"),
         ("/system/events", system, "events"),
+        ("/system/storage", storage, "storage"),
         ("/system/dead-letters", system, "dead_letters"),
         ("/system/dead-letters/{letter_id}/resend", system, "resend"),
         ("/system/actors/restart", system, "restart"),

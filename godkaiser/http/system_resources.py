@@ -10,6 +10,7 @@ from godkaiser import paths
 from godkaiser.errors import CommandRefused, UnknownActor, UnknownDeadLetter
 from godkaiser.http.exchange import RequestBody, ask, query_int, read_body, reply
 from godkaiser.http.services import Services
+from godkaiser.http.storage_resources import ALARMING, storage_health
 from godkaiser.messages import DeviceView, LinkView, RecorderView, SafetyView
 from godkaiser.storage import audit
 from godkaiser.supervision import RestartChild, UnknownPath
@@ -37,7 +38,8 @@ class HealthResource:
         ]
         connected = isinstance(link, LinkView) and link.connected
         database_error = recorder.last_error if isinstance(recorder, RecorderView) else "starting"
-        healthy = connected and not database_error
+        storage = storage_health(self._services)
+        healthy = connected and not database_error and storage["spool"]["alarm"] < ALARMING
         body = {
             "status": "healthy" if healthy else "degraded",
             "version": self._services.version,
@@ -48,7 +50,10 @@ class HealthResource:
                 "address": link.address if isinstance(link, LinkView) else "",
                 "error": link.last_error if isinstance(link, LinkView) else "starting",
             },
-            "database": {"ok": not database_error, "error": database_error},
+            "database": {"ok": not database_error, "error": database_error, **storage},
+            "warnings": [recorder.warning]
+            if isinstance(recorder, RecorderView) and recorder.warning
+            else [],
             "devices": {
                 "total": len(devices),
                 "online": sum(devices),

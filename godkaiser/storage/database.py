@@ -7,6 +7,7 @@ always the same error, `DatabaseUnavailable`.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import peewee
+import psycopg2
 from playhouse.pool import PooledPostgresqlDatabase
 
-from godkaiser.errors import DatabaseUnavailable, StartupFailed
+from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
+from godkaiser.storage.database_breaker import DatabaseBreaker
 
 SQLITE_BUSY_S = 10.0
 POOL_SIZE = 10
@@ -24,15 +27,59 @@ POOL_OVERFLOW = 20
 POOL_WAIT_S = 30
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 30_000
+# Plain cursors raise the drivers' own errors, everything else Peewee's.
+AWAY = (
+    peewee.OperationalError,
+    peewee.InterfaceError,
+    sqlite3.OperationalError,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+)
+REFUSED = (
+    peewee.DataError,
+    peewee.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    psycopg2.DataError,
+    psycopg2.IntegrityError,
+    ValueError,
+    OverflowError,
+)
+"""What the content of a single record can do to a statement; another record does not have it."""
 
 
 class Database:
     """Made by `open_database`."""
 
-    def __init__(self, url: str, engine: peewee.Database, *, is_sqlite: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        engine: peewee.Database,
+        *,
+        is_sqlite: bool,
+        breaker: DatabaseBreaker | None = None,
+        waits_for_breaker: bool = True,
+    ) -> None:
         self.url = url
         self.engine = engine
         self.is_sqlite = is_sqlite
+        self.breaker = breaker
+        self._waits_for_breaker = waits_for_breaker
+
+    def behind(self, breaker: DatabaseBreaker) -> Database:
+        """The same database; while the breaker is open, every use fails at once."""
+        return Database(self.url, self.engine, is_sqlite=self.is_sqlite, breaker=breaker)
+
+    def probing(self) -> Database:
+        """The same database for who must try, and tells the breaker how it went."""
+        return Database(
+            self.url,
+            self.engine,
+            is_sqlite=self.is_sqlite,
+            breaker=self.breaker,
+            waits_for_breaker=False,
+        )
 
     @property
     def shown(self) -> str:
@@ -100,17 +147,35 @@ class Database:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        breaker = self.breaker
+        # Within a transaction it was let through already, and its outcome is told as a whole.
+        is_outermost = breaker is not None and not self.engine.in_transaction()
+        if breaker is not None and is_outermost and self._waits_for_breaker:
+            breaker.admit()
         try:
             yield
-        except (peewee.OperationalError, peewee.InterfaceError) as error:
+        except AWAY as error:
             self._drop_connection()
             reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-            raise DatabaseUnavailable(reason=f"{self.shown}: {reason}") from error
-        except ValueError as error:
+            raise self._unavailable(reason) from error
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
             # The pool's word for "all connections are in use and none came back in time".
-            if "connection" not in str(error).lower():
-                raise
-            raise DatabaseUnavailable(reason=f"{self.shown}: {error}") from error
+            if isinstance(error, ValueError) and "connection" in str(error).lower():
+                raise self._unavailable(str(error)) from error
+            # It has answered; what is wrong is what it was asked.
+            if breaker is not None and is_outermost:
+                breaker.succeeded()
+            raise
+        if breaker is not None and is_outermost:
+            breaker.succeeded()
+
+    def _unavailable(self, reason: str) -> DatabaseUnavailable:
+        text = f"{self.shown}: {reason}"
+        if self.breaker is not None:
+            self.breaker.failed(text)
+        return DatabaseUnavailable(reason=text)
 
     def _drop_connection(self) -> None:
         """A broken connection must not be used again; closing it may fail for the same reason."""
@@ -203,5 +268,6 @@ def _open_postgresql(url: str) -> Database:
             f"{error.details['reason']}. Check that PostgreSQL runs there and that the user,"
             " password and database name in [database] url are right."
         )
-        raise StartupFailed(reason=reason) from error
+        database.close_all()
+        raise DatabaseAway(reason=reason) from error
     return database

@@ -164,11 +164,20 @@ CREATE TABLE mock_devices (
 );
 """
 
+_SPOOL_POSITION = """
+CREATE TABLE spool_position (
+    stream TEXT PRIMARY KEY,
+    epoch TEXT NOT NULL,
+    position BIGINT NOT NULL
+);
+"""
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
     ("holds", _HOLDS),
     ("mock_devices", _MOCKS),
+    ("spool position", _SPOOL_POSITION),
 )
 NEWEST = len(_STEPS)
 

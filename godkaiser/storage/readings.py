@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -51,8 +51,10 @@ class ReadingWriter:
         self._database = database
         self._series: dict[SensorKey, int] = {}
 
-    def write(self, readings: Sequence[Reading]) -> WriteResult:
-        """Store all in one transaction.
+    def write(
+        self, readings: Sequence[Reading], also: Callable[[], None] | None = None
+    ) -> WriteResult:
+        """Store all in one transaction, and do `also` within it.
 
         Raises:
             DatabaseUnavailable: nothing of it is stored.
@@ -61,6 +63,8 @@ class ReadingWriter:
             fresh = self._make_series(cursor, readings)
             rows = self._rows(cursor, readings, {**self._series, **fresh} if fresh else None)
             stored = self._insert(cursor, rows)
+            if also is not None:
+                also()
         # Only now: ids of a transaction that was rolled back do not exist.
         self._series.update(fresh)
         return WriteResult(stored, len(readings) - stored)

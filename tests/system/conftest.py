@@ -21,6 +21,21 @@ def make_site(tmp_path, own_mosquitto):
 
 
 @pytest.fixture
+def make_site_with(tmp_path):
+    """Builds sites on a broker that the test has chosen, and takes them down."""
+    sites = []
+
+    def make(broker, **options):
+        site = Site(tmp_path, broker, **options)
+        sites.append(site)
+        return site
+
+    yield make
+    for site in sites:
+        site.close()
+
+
+@pytest.fixture
 def site(make_site):
     """Two benches of the greenhouse, configured and measuring, with their rules switched off."""
     made = make_site(devices=2)

@@ -1,0 +1,29 @@
+"""A broker whose window is too small, told once with the remedy. Mosquitto 2.0.11 keeps to a window of
+one; larger ones it exceeds as soon as some messages are acknowledged, later versions do not.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.system.site import eventually
+from tests.system.test_hard_kill import Publisher, prepare
+
+
+@pytest.mark.parametrize(("window", "warns"), [(1, True), (4000, False)])
+def test_a_window_that_throttles_is_told_with_the_remedy(
+    tmp_path, mosquitto_factory, make_site_with, window, warns
+):
+    broker = mosquitto_factory(accounts=("allow_anonymous true", f"max_inflight_messages {window}"))
+    (tmp_path / "var").mkdir()
+    prepare(f"sqlite:///{tmp_path / 'var' / 'godkaiser.db'}").close_all()
+    site = make_site_with(broker)
+    publisher = Publisher(broker.port)
+    publisher.send(400)
+    publisher.finish()
+    eventually(lambda: site.client.get("/system/storage")["recorder"]["stored"] == 400)
+    warnings = site.client.get("/health")["warnings"]
+    assert len(warnings) == warns
+    if warns:
+        assert "no more than 1 messages" in warnings[0]
+        assert "max_inflight_messages" in warnings[0]
