@@ -100,8 +100,7 @@ def _ours(count: int, *, postgresql: bool) -> tuple[float, int]:
         cluster = None
         url = f"sqlite:///{folder / 'var' / 'godkaiser.db'}"
         if postgresql:
-            (folder / "pg").mkdir()
-            cluster = PostgreSQL(folder / "pg")
+            cluster = PostgreSQL()
             cluster.start()
             url = cluster.create_database()
         try:

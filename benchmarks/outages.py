@@ -15,13 +15,13 @@ def run(away_s: float, kills: int, seed: int) -> bool:
     """PostgreSQL away for `away_s`, then so many kill -9, some of them while it is away again."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
-        folders = [Path(name) / part for part in ("broker", "postgresql", "site")]
+        folders = [Path(name) / part for part in ("broker", "site")]
         for folder in folders:
             folder.mkdir()
-        broker, cluster = Mosquitto(folders[0]), PostgreSQL(folders[1], durable=True)
+        broker, cluster = Mosquitto(folders[0]), PostgreSQL(durable=True)
         broker.start()
         cluster.start()
-        site = OutageSite(folders[2], broker, cluster)
+        site = OutageSite(folders[1], broker, cluster)
         try:
             took = site.hold_database_away(away_s)
             print(f"outage: {away_s:.0f} s without PostgreSQL, {len(took)} commands meanwhile,"

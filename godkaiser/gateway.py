@@ -387,7 +387,7 @@ def _registrar(
 
     approve_unknown = config.devices.approval == "auto"
     return RegistrarActor(
-        database, device, rule, ports.acks, declared, approve_unknown=approve_unknown
+        database, device, rule, ports.devices, ports.acks, declared, approve_unknown=approve_unknown
     )
 
 

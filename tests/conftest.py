@@ -60,10 +60,10 @@ def own_mosquitto(mosquitto_factory):
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     _need("postgres")
     _need("initdb")
-    server = PostgreSQL(tmp_path_factory.mktemp("postgresql"))
+    server = PostgreSQL()
     server.start()
     yield server
     server.stop()

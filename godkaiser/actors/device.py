@@ -197,7 +197,7 @@ class DeviceActor(Actor):
         received = message.inbound
         match body:
             case inbound.Heartbeat():
-                self._heard(body, received)
+                self._heard(body, received, answered=message.answered)
             case inbound.ActuatorStatus():
                 when = clock.normalise(body.ts, received.received_at, time_valid=None)
                 self._heard_now(when, received)
@@ -235,10 +235,11 @@ class DeviceActor(Actor):
             self._log.keep(message.topic.tail, body, at)
         self.context.publish("diagnostics", self._log.shown())
 
-    def _heard(self, beat: inbound.Heartbeat, received: Inbound) -> None:
+    def _heard(self, beat: inbound.Heartbeat, received: Inbound, *, answered: bool) -> None:
         # The ack goes first: whatever is slow below, the device must not think us dead.
         epoch = devices.handover_epoch(beat.active_handover_epoch, self._announced_epoch)
-        self._acknowledge_heartbeat(epoch)
+        if not answered:
+            self._acknowledge_heartbeat(epoch)
         was_online = self._liveness.online
         self._heartbeat = beat
         liveness, rebooted = self._liveness.heartbeat(received.received_at, beat.uptime)

@@ -25,7 +25,7 @@ from godkaiser.actors.device_messages import (
     UpdateSensors,
 )
 from godkaiser.actors.journal import RecordAudit
-from godkaiser.actors.router import UnknownDeviceSeen
+from godkaiser.actors.router import DeviceMessage, UnknownDeviceSeen
 from godkaiser.domain import (
     devices,
     gpio,
@@ -81,8 +81,9 @@ from godkaiser.messages import (
     SaveRule,
     SaveSubzone,
 )
-from godkaiser.mqtt.ports import AckPort
-from godkaiser.protocol import codec
+from godkaiser.mqtt.connection import NotConnected
+from godkaiser.mqtt.ports import AckPort, DevicePort
+from godkaiser.protocol import codec, outbound
 from godkaiser.protocol.errors import PayloadError
 from godkaiser.storage import registry
 from godkaiser.storage.audit import AuditEntry
@@ -98,6 +99,7 @@ from godkaiser.supervision import (
 
 ASK_TIMEOUT_S = 5.0
 SAVE_AGAIN_S = 5.0
+STARTED_AT_ONCE = 10
 SAVE_AFTER_S = 0.1
 
 DeviceFactory = Callable[
@@ -110,6 +112,10 @@ class SaveUnsaved(Message, frozen=True, kw_only=True):
     """To oneself: devices that have appeared, and those of the time that the database was away."""
 
 
+class StartAppeared(Message, frozen=True, kw_only=True):
+    """To oneself: devices that were answered get their actors."""
+
+
 class RegistrarActor(Actor):
     refusals = (GatewayError,)
 
@@ -118,6 +124,7 @@ class RegistrarActor(Actor):
         database: Database,
         device_factory: DeviceFactory,
         rule_factory: RuleFactory,
+        port: DevicePort,
         acks: AckPort,
         declared: Declared,
         *,
@@ -127,6 +134,7 @@ class RegistrarActor(Actor):
         self._database = database
         self._device_factory = device_factory
         self._rule_factory = rule_factory
+        self._port = port
         self._acks = acks
         self._declared = declared
         self._approve_unknown = approve_unknown
@@ -135,6 +143,7 @@ class RegistrarActor(Actor):
         self._actuators: dict[str, dict[int, ActuatorConfig]] = {}
         self._rules: dict[int, RuleDefinition] = {}
         self._unsaved: set[str] = set()
+        self._appeared: list[DeviceMessage] = []
         self._keeps_rules: set[str] = set()
         self._journal: Handle
         self._safety: Handle
@@ -194,6 +203,8 @@ class RegistrarActor(Actor):
                 return self._save_rule(message)
             case DeleteRule():
                 return self._delete_rule(message)
+            case StartAppeared():
+                self._start_appeared()
             case SaveUnsaved():
                 self._save_unsaved()
             case _:
@@ -235,14 +246,45 @@ class RegistrarActor(Actor):
                 decided_at=now if approved else 0.0,
             )
             self._devices[device_id] = record
-            self._start_device(record)
-            # The device is answered before the database is asked, and so are those that wait behind
-            # it: a slow disk must not make them believe that the gateway is dead.
+            # The device is answered before the database or a supervisor is asked, and so are those
+            # that wait behind it: a thousand that boot together must not believe that the gateway
+            # is dead.
+            answered = self._answer(record, beat)
+            self._appeared.append(msgspec.structs.replace(message.first, answered=answered))
+            if len(self._appeared) == 1:
+                self.context.own.tell(StartAppeared())
             self._save_soon(device_id)
             self._audit(Issuer("device", device_id), f"registered {device_id} by heartbeat")
+            return
         handle = self.context.find(paths.device(device_id))
+        received = message.first.inbound
         if handle is not None:
             handle.tell(message.first)
+        elif received.qos:
+            # It is about to be started, with the heartbeat before this one.
+            self._acks.acknowledge([(received.session, received.mid)])
+
+    def _answer(self, record: DeviceRecord, beat: object) -> bool:
+        epoch = devices.handover_epoch(getattr(beat, "active_handover_epoch", 0), 0)
+        payload = outbound.heartbeat_ack(
+            devices.ACK_STATUS[record.approval], epoch, self.context.now()
+        )
+        try:
+            self._port.heartbeat_ack(record.device_id, payload)
+        except NotConnected:
+            return False
+        return True
+
+    def _start_appeared(self) -> None:
+        """A few of those that have appeared; more of them when what waits has had its turn."""
+        for first in self._appeared[:STARTED_AT_ONCE]:
+            record = self._devices.get(first.topic.device_id)
+            if record is not None:
+                self._start_device(record)
+                self._tell_device(record.device_id, first)
+        del self._appeared[:STARTED_AT_ONCE]
+        if self._appeared:
+            self.context.own.tell(StartAppeared())
 
     def _register(self, message: RegisterDevice) -> DeviceRecord:
         devices.validate_device_id(message.device_id)

@@ -18,10 +18,14 @@ REGISTERING = frozenset({Tail.HEARTBEAT})
 
 
 class DeviceMessage(Message, frozen=True, kw_only=True):
-    """To /devices/<id>: a message of its device, not yet decoded."""
+    """To /devices/<id>: a message of its device, not yet decoded.
+
+    `answered`: a heartbeat that has its acknowledgement already.
+    """
 
     topic: DeviceTopic
     inbound: Inbound
+    answered: bool = False
 
 
 class UnknownDeviceSeen(Message, frozen=True, kw_only=True):

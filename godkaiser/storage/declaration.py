@@ -34,8 +34,11 @@ def store(database: Database, declared: Declared, now: float) -> None:
                 record, name=device.name, board=device.board, zone_id=device.zone_id
             )
             registry.save_device(database, wanted)
+        calibrations = {s.key: s.calibration for s in registry.load_sensors(database)}
         for sensor in declared.sensors:
-            registry.save_sensor(database, sensor)
+            # How it is calibrated is measured and not declared.
+            kept = msgspec.structs.replace(sensor, calibration=calibrations.get(sensor.key))
+            registry.save_sensor(database, kept)
         for actuator in declared.actuators:
             registry.save_actuator(database, actuator)
     interlocks = (*declared.interlocks, *registry.load_interlocks(database))

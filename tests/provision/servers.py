@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,8 +103,12 @@ class Mosquitto:
 class PostgreSQL:
     """A cluster of its own; `create_database` gives a URL of an empty database."""
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         """Only a `durable` one outlives a power cut; the others are quicker."""
+        # Not below pytest's own folder: each run of pytest closes that to other users, and
+        # PostgreSQL is one.
+        folder = Path(tempfile.mkdtemp(prefix="godkaiser-postgresql-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._fsync = "on" if durable else "off"
         self.port = free_port()
         self._folder = folder
@@ -111,8 +118,6 @@ class PostgreSQL:
         if self._as_user is not None:
             account = pwd.getpwnam(self._as_user)
             os.chown(folder, account.pw_uid, account.pw_gid)
-            for parent in folder.parents[:2]:
-                parent.chmod(0o755)
         self._run(find("initdb"), "-D", str(folder / "data"), "-U", "test", "-A", "trust",
                   "--no-sync", "-E", "UTF8")  # fmt: skip
 

@@ -21,8 +21,8 @@ class Clock:
 
 
 @pytest.fixture
-def cluster(tmp_path_factory, postgres):
-    made = PostgreSQL(tmp_path_factory.mktemp("cluster"))
+def cluster(postgres):
+    made = PostgreSQL()
     made.start()
     yield made
     made.stop()

@@ -12,9 +12,9 @@ from tests.system.site import eventually
 
 
 @pytest.fixture
-def outage_site(tmp_path, own_mosquitto, tmp_path_factory, postgres):
+def outage_site(tmp_path, own_mosquitto, postgres):
     """`postgres` is asked for only to skip where there is none."""
-    cluster = PostgreSQL(tmp_path_factory.mktemp("cluster"))
+    cluster = PostgreSQL()
     cluster.start()
     site = OutageSite(tmp_path, own_mosquitto, cluster)
     yield site

@@ -22,9 +22,9 @@ def spool(folder, *arguments):
 
 
 @pytest.fixture
-def killed(tmp_path, own_mosquitto, tmp_path_factory, postgres):
+def killed(tmp_path, own_mosquitto, postgres):
     """A gateway that was killed with 300 readings in its spool; its database is still away."""
-    cluster = PostgreSQL(tmp_path_factory.mktemp("cluster"))
+    cluster = PostgreSQL()
     cluster.start()
     url = cluster.create_database()
     (tmp_path / "var").mkdir()
