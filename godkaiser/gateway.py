@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from godkaiser import __version__, paths
@@ -20,7 +21,7 @@ from godkaiser.actors.actuator import ActuatorActor
 from godkaiser.actors.api import ApiActor
 from godkaiser.actors.broker import BrokerActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
-from godkaiser.actors.housekeeper import PURGE_JOB, HousekeeperActor
+from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
 from godkaiser.actors.journal import JournalActor, RecordAudit
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
@@ -38,6 +39,7 @@ from godkaiser.domain.entities import (
     SensorConfig,
 )
 from godkaiser.domain.interlocks import Interlock
+from godkaiser.domain.retention import RetentionPolicy
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.errors import StartupFailed
 from godkaiser.http.app import create_app
@@ -220,6 +222,7 @@ def _tree(
 ) -> ChildSpec:
     """The tree. Read it from top to bottom: that is the order of the start."""
     kaiser_id = config.gateway.kaiser_id
+    retention = RetentionPolicy(**msgspec.structs.asdict(config.retention))
     return supervisor(
         "gateway",
         [
@@ -276,7 +279,7 @@ def _tree(
                 ],
                 strategy=Strategy.REST_FOR_ONE,
             ),
-            ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database)),
+            ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
         ],
@@ -288,6 +291,7 @@ def _jobs() -> tuple[Job, ...]:
         Job(LIVENESS_JOB, IntervalTrigger(seconds=5)),
         Job(RULES_JOB, IntervalTrigger(seconds=10)),
         Job(PURGE_JOB, IntervalTrigger(hours=1)),
+        Job(RETENTION_JOB, CronTrigger(hour=3, minute=10, timezone="UTC")),
     )
 
 

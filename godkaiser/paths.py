@@ -10,6 +10,7 @@ DEVICES = "/devices"
 RULES = "/rules"
 BROKER = "/link/broker"
 ROUTER = "/link/router"
+HOUSEKEEPER = "/housekeeper"
 TIMEKEEPER = "/timekeeper"
 API = "/api"
 

@@ -23,6 +23,7 @@ from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
 from godkaiser.http.auth_resources import AuthResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import reply_error, request_id_of
+from godkaiser.http.job_resources import JobResources
 from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.services import Services
@@ -119,6 +120,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     rules = RuleResources(services)
     system = SystemResources(services)
     storage = StorageResources(services)
+    jobs = JobResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
         ("/auth/setup", auth, "setup"),
@@ -149,6 +151,9 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/logic/rules", rules, "rules"),
         ("/logic/rules/{rule_id}", rules, "rule"),
         ("/audit/log", system, "audit"),
+        ("/audit/statistics", jobs, "statistics"),
+        ("/system/jobs", jobs, "jobs"),
+        ("/system/jobs/{job}/run", jobs, "run"),
         ("/system/tree", system, "tree"),
         ("/system/events", system, "events"),
         ("/system/storage", storage, "storage"),

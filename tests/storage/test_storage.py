@@ -22,7 +22,7 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.rules import RuleDefinition, RuleMemory, Truth
 from godkaiser.errors import DatabaseUnavailable, StartupFailed
-from godkaiser.storage import accounts, audit, history, migrations, registry
+from godkaiser.storage import accounts, history, migrations, registry
 from godkaiser.storage.database import open_database
 from godkaiser.storage.readings import ReadingQuery, ReadingWriter, find_readings
 
@@ -208,26 +208,6 @@ def test_black_listed_tokens_are_kept_until_they_expire(database):
     accounts.blacklist(database, "b", NOW - 60)
     assert accounts.blacklisted_tokens(database, NOW) == {"a"}
     assert accounts.purge_expired(database, NOW) == 1
-
-
-# ---- the audit trail
-
-
-def entry(n):
-    return audit.AuditEntry(at=NOW + n, who="user:admin", what=f"did {n}", details='{"n": 1.5}')
-
-
-def test_the_audit_chain_holds_and_shows_what_was_changed_or_taken_out(database):
-    audit.append_entries(database, [entry(n) for n in range(5)])
-    audit.append_entries(database, [entry(n) for n in range(5, 10)])
-    assert audit.verify(database) is None
-    assert [e.what for e in audit.newest(database, 2)] == ["did 9", "did 8"]
-    with database.transaction() as cursor:
-        cursor.execute("UPDATE audit_log SET who = 'user:mallory' WHERE seq = 4")
-    assert audit.verify(database) == 4
-    with database.transaction() as cursor:
-        cursor.execute("DELETE FROM audit_log WHERE seq = 4")
-    assert audit.verify(database) == 5
 
 
 # ---- the schema and the link
