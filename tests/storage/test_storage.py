@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -63,6 +64,17 @@ def test_a_redelivered_reading_makes_no_second_row_also_after_a_restart(database
     again = ReadingWriter(database).write([*batch, reading(5), reading(5)])
     assert (again.stored, again.duplicates) == (1, 6)
     assert len(find_readings(database, ReadingQuery(limit=100))) == 6
+
+
+@pytest.mark.parametrize(
+    "unit", ['"', "\\", "NULL", "", "{a,b}", "'", "°C, %", "\n\t", "\\N", "\U0001f321"]
+)
+@pytest.mark.parametrize(("raw", "value"), [(1e300, None), (-0.1, 5e-324), (2.0, float("inf"))])
+def test_any_text_and_number_comes_back_as_it_was(database, unit, raw, value):
+    odd = msgspec.structs.replace(reading(1), unit=unit, raw=raw, value=value)
+    assert ReadingWriter(database).write([odd, reading(2)]).stored == 2
+    found = find_readings(database, ReadingQuery(limit=10))[-1]
+    assert (found.unit, found.raw, found.value) == (unit, raw, value)
 
 
 def test_equal_values_at_different_times_are_different_readings(database):
