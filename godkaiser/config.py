@@ -34,6 +34,7 @@ __all__ = [
     "LogConfig",
     "Mistake",
     "MqttConfig",
+    "RetentionConfig",
     "SafetyConfig",
     "SpoolConfig",
     "describe",
@@ -100,6 +101,15 @@ class SpoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     replay_per_s: int = 2000
 
 
+class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Days that things are kept, 0: for ever. With `dry_run` it is only told what would go."""
+
+    readings_days: int = 0
+    history_days: int = 0
+    audit_days: int = 0
+    dry_run: bool = True
+
+
 class DevicesConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`approval` manual: a new device waits for an operator; auto: it is let in at once."""
 
@@ -125,6 +135,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mqtt: MqttConfig = MqttConfig()
     database: DatabaseConfig = DatabaseConfig()
     spool: SpoolConfig = SpoolConfig()
+    retention: RetentionConfig = RetentionConfig()
     devices: DevicesConfig = DevicesConfig()
     safety: SafetyConfig = SafetyConfig()
     log: LogConfig = LogConfig()

@@ -164,6 +164,7 @@ def _database_url(value: Any) -> str | None:
 
 
 _FILE = Key("the path of a file that can be read", _readable_file)
+_DAYS = Key("an integer from 0 to 36500 (days; 0: for ever)", _number(0, 36500))
 _PORT = Key("an integer from 1 to 65535", _number(1, _HIGHEST_PORT))
 
 KEYS: dict[str, dict[str, Key]] = {
@@ -198,6 +199,12 @@ KEYS: dict[str, dict[str, Key]] = {
         ),
         "when_full": Key('"thin" or "hold"', _one_of("thin", "hold")),
         "replay_per_s": Key("an integer from 100 to 100000 (readings)", _number(100, 100_000)),
+    },
+    "retention": {
+        "readings_days": _DAYS,
+        "history_days": _DAYS,
+        "audit_days": _DAYS,
+        "dry_run": Key("true or false", _where(lambda value: isinstance(value, bool))),
     },
     "devices": {
         "approval": Key('"manual" or "auto"', _one_of("manual", "auto")),

@@ -171,6 +171,11 @@ class UnknownActor(GatewayError):
     template = "There is no actor at {path}. GET /api/v1/system/tree lists them."
 
 
+class UnknownJob(GatewayError):
+    code, status = "JOB_NOT_FOUND", 404
+    template = "There is no job {job}. GET /api/v1/system/jobs lists them."
+
+
 class UnknownDeadLetter(GatewayError):
     code, status = "DEAD_LETTER_NOT_FOUND", 404
     template = "There is no dead letter {letter_id}; the oldest ones are dropped first."

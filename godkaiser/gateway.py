@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from godkaiser import __version__, paths
@@ -19,7 +21,7 @@ from godkaiser.actors.actuator import ActuatorActor
 from godkaiser.actors.api import ApiActor
 from godkaiser.actors.broker import BrokerActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
-from godkaiser.actors.housekeeper import PURGE_JOB, HousekeeperActor
+from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
 from godkaiser.actors.journal import JournalActor, RecordAudit
 from godkaiser.actors.mock_keeper import ORPHANS_JOB, MockKeeperActor
 from godkaiser.actors.recorder import RecorderActor
@@ -39,6 +41,7 @@ from godkaiser.domain.entities import (
     OnShutdown,
     SensorConfig,
 )
+from godkaiser.domain.retention import RetentionPolicy
 from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.errors import StartupFailed
 from godkaiser.http.app import create_app
@@ -234,6 +237,7 @@ def _tree(
 ) -> ChildSpec:
     """The tree. Read it from top to bottom: that is the order of the start."""
     kaiser_id = config.gateway.kaiser_id
+    retention = RetentionPolicy(**msgspec.structs.asdict(config.retention))
     return supervisor(
         "gateway",
         [
@@ -299,7 +303,7 @@ def _tree(
                     database, address, kaiser_id, config.data_dir / "mocks"
                 ),
             ),
-            ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database)),
+            ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
         ],
@@ -312,6 +316,7 @@ def _jobs() -> tuple[Job, ...]:
         Job(RULES_JOB, IntervalTrigger(seconds=10)),
         Job(PURGE_JOB, IntervalTrigger(hours=1)),
         Job(ORPHANS_JOB, IntervalTrigger(hours=1)),
+        Job(RETENTION_JOB, CronTrigger(hour=3, minute=10, timezone="UTC")),
     )
 
 

@@ -1,38 +1,162 @@
-"""The housekeeper: what is to be tidied from time to time, in the database."""
+"""The housekeeper: what is to be tidied from time to time, in the database, a batch at a time.
+
+Started by the timekeeper, or by an administrator. One run at a time; between two batches it handles
+what else is in its mailbox.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from godkaiser import paths
+from godkaiser.actors.journal import RecordAudit
 from godkaiser.actors.timekeeper import Tick
-from godkaiser.errors import DatabaseUnavailable
+from godkaiser.domain import retention
+from godkaiser.domain.retention import RetentionPolicy, RetentionRun
+from godkaiser.errors import DatabaseUnavailable, InvalidTransition
+from godkaiser.messages import Message
 from godkaiser.storage import accounts
+from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database
+from godkaiser.storage.retention import BATCH, Kind, count_before, delete_before
 from godkaiser.supervision import Actor
 
 PURGE_JOB = "purge_expired_tokens"
+RETENTION_JOB = "retention"
+JOBS = (PURGE_JOB, RETENTION_JOB)
+
+
+class RunJob(Message, frozen=True, kw_only=True):
+    """Run it now. Reply: RunView, of its beginning. Refusals: InvalidTransition while it runs."""
+
+    job: str
+    dry_run: bool
+    by: str
+
+
+class NextBatch(Message, frozen=True, kw_only=True):
+    """To oneself."""
+
+
+class RunView(Message, frozen=True, kw_only=True):
+    """Published under the job's name. `state`: never, running, done or failed."""
+
+    job: str
+    state: str = "never"
+    dry_run: bool = False
+    by: str = ""
+    started_at: float | None = None
+    ended_at: float | None = None
+    batches: int = 0
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    result: str = ""
 
 
 class HousekeeperActor(Actor):
-    def __init__(self, database: Database) -> None:
+    refusals = (InvalidTransition,)
+
+    def __init__(self, database: Database, policy: RetentionPolicy) -> None:
         super().__init__()
         self._database = database
+        self._policy = policy
+        self._run: RetentionRun | None = None
 
     def on_start(self) -> None:
-        self.context.join(PURGE_JOB)
+        for job in JOBS:
+            self.context.join(job)
+            view = self._view(job)
+            if view.state == "running":
+                # It ended with the incarnation before; what its batches did is done.
+                view = msgspec.structs.replace(view, state="failed", result="it crashed")
+            self.context.publish(job, view)
 
-    def on_receive(self, message: object) -> None:
+    def on_receive(self, message: object) -> Any:
         match message:
-            case Tick(job=job, at=at) if job == PURGE_JOB:
-                self._purge(at)
+            case Tick(job=job):
+                if self._view(job).state == "running":
+                    return None
+                return self._begin(job, self._policy.dry_run and job == RETENTION_JOB, "timekeeper")
+            case RunJob(job=job, dry_run=dry_run, by=by):
+                if self._view(job).state == "running":
+                    raise InvalidTransition(reason=f"{job} is running already; see its progress.")
+                return self._begin(job, dry_run, by)
+            case NextBatch():
+                self._next_batch()
             case _:
                 self.context.unhandled(message)
+        return None
 
     def on_stop(self) -> None:
         self._database.close_thread()
 
-    def _purge(self, now: float) -> None:
-        try:
-            purged = accounts.purge_expired(self._database, now)
-        except DatabaseUnavailable as error:
-            self.context.publish(PURGE_JOB, error.message)
+    def _begin(self, job: str, dry_run: bool, by: str) -> RunView:
+        now = self.context.now()
+        view = RunView(job=job, state="running", dry_run=dry_run, by=by, started_at=now)
+        self.context.publish(job, view)
+        if job == RETENTION_JOB:
+            self._run = retention.plan(self._policy, now, dry_run=dry_run)
+            self.context.own.tell(NextBatch())
+        else:
+            self._attempt(job, lambda: self._purge(now, dry_run))
+        return self._view(job)
+
+    def _purge(self, now: float, dry_run: bool) -> None:
+        if dry_run:
+            count = accounts.count_expired(self._database, now)
+        else:
+            count = accounts.purge_expired(self._database, now)
+        verb = "would be removed" if dry_run else "removed"
+        self._end(PURGE_JOB, "done", f"{count} tokens {verb}", counts={"tokens": count})
+
+    def _next_batch(self) -> None:
+        run = self._run
+        if run is None:
             return
-        self.context.publish(PURGE_JOB, f"{purged} removed")
+        if run.current is None:
+            self._run = None
+            self._end(RETENTION_JOB, "done", retention.summary(run))
+            return
+        self._attempt(RETENTION_JOB, lambda: self._forget(run))
+
+    def _forget(self, run: RetentionRun) -> None:
+        assert run.current is not None
+        kind, before = run.current
+        if run.dry_run:
+            count = count_before(self._database, Kind(kind), before)
+        else:
+            count = delete_before(self._database, Kind(kind), before)
+        self._run = run = retention.after_batch(run, count, BATCH)
+        view = self._view(RETENTION_JOB)
+        view = msgspec.structs.replace(view, batches=run.batches, counts=run.removed)
+        self.context.publish(RETENTION_JOB, view)
+        self.context.own.tell(NextBatch())
+
+    def _attempt(self, job: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except DatabaseUnavailable as error:
+            self._run = None
+            # Its last batch was rolled back; those before it stand.
+            self._end(job, "failed", error.message)
+
+    def _end(self, job: str, state: str, result: str, **changes: Any) -> None:
+        view = msgspec.structs.replace(
+            self._view(job), state=state, result=result, ended_at=self.context.now(), **changes
+        )
+        self.context.publish(job, view)
+        if any(view.counts.values()) and not view.dry_run and job == RETENTION_JOB:
+            entry = AuditEntry(
+                at=self.context.now(),
+                who=view.by if ":" in view.by else f"system:{view.by}",
+                what=f"{job} {state}",
+                result="ok" if state == "done" else "failed",
+                details=result[:500],
+            )
+            self.context.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))
+
+    def _view(self, job: str) -> RunView:
+        view = self.context.recall(job)
+        return view if isinstance(view, RunView) else RunView(job=job)

@@ -31,6 +31,7 @@ class JobView(Message, frozen=True, kw_only=True):
 
     job: str
     last_run: float | None = None
+    next_run: float | None = None
     runs: int = 0
     last_error: str = ""
 
@@ -71,9 +72,10 @@ class TimekeeperActor(Actor):
                 job.trigger,
                 id=job.name,
             )
-            self.context.publish(job.name, self._view(job.name))
         scheduler.start()
         self._scheduler = scheduler
+        for job in self._jobs:
+            self._show(self._view(job.name))
 
     def on_receive(self, message: object) -> None:
         match message:
@@ -81,7 +83,7 @@ class TimekeeperActor(Actor):
                 for member in self.context.members(job):
                     member.tell(message)
                 view = self._view(job)
-                self.context.publish(job, JobView(job=job, last_run=at, runs=view.runs + 1))
+                self._show(JobView(job=job, last_run=at, runs=view.runs + 1))
             case JobFailed(job=job, reason=reason):
                 view = self._view(job)
                 self.context.publish(job, msgspec.structs.replace(view, last_error=reason))
@@ -94,6 +96,11 @@ class TimekeeperActor(Actor):
 
     def on_failure(self, *_exc_info: object) -> None:
         self.on_stop()
+
+    def _show(self, view: JobView) -> None:
+        job = self._scheduler.get_job(view.job)
+        at = None if job is None or job.next_run_time is None else job.next_run_time.timestamp()
+        self.context.publish(view.job, msgspec.structs.replace(view, next_run=at))
 
     def _view(self, job: str) -> JobView:
         view = self.context.recall(job)

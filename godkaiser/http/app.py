@@ -24,6 +24,7 @@ from godkaiser.http.auth_resources import AuthResources
 from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import reply_error, request_id_of
+from godkaiser.http.job_resources import JobResources
 from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.permissions import API, PERMISSIONS
@@ -125,6 +126,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     requests = DeviceRequestResources(services)
     mocks = MockResources(services)
     storage = StorageResources(services)
+    jobs = JobResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
         ("/auth/setup", auth, "setup"),
@@ -165,6 +167,9 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/logic/rules", rules, "rules"),
         ("/logic/rules/{rule_id}", rules, "rule"),
         ("/audit/log", system, "audit"),
+        ("/audit/statistics", jobs, "statistics"),
+        ("/system/jobs", jobs, "jobs"),
+        ("/system/jobs/{job}/run", jobs, "run"),
         ("/system/tree", system, "tree"),
         ("/system/events", system, "events"),
         ("/system/storage", storage, "storage"),

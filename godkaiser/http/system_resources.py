@@ -8,7 +8,7 @@ import falcon
 
 from godkaiser import paths
 from godkaiser.errors import CommandRefused, UnknownActor, UnknownDeadLetter
-from godkaiser.http.exchange import RequestBody, ask, query_int, read_body, reply
+from godkaiser.http.exchange import RequestBody, ask, query_float, query_int, read_body, reply
 from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import ALARMING, storage_health
 from godkaiser.messages import DeviceView, LinkView, RecorderView, SafetyView
@@ -144,7 +144,9 @@ class SystemResources:
 
     def on_get_audit(self, req: falcon.Request, resp: falcon.Response) -> None:
         limit = query_int(req, "limit", 100, 1, 1000) or 100
-        entries = audit.newest(self._services.database, limit)
+        start, end = query_float(req, "start"), query_float(req, "end")
+        query = audit.AuditQuery(start=start, end=end, limit=limit)
+        entries = audit.newest(self._services.database, query)
         reply(resp, {"data": entries, "count": len(entries)})
 
     def _check(self, path: str) -> None:

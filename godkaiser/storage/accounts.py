@@ -70,6 +70,13 @@ def purge_expired(database: Database, now: float) -> int:
     return int(tokens) + int(families)
 
 
+def count_expired(database: Database, now: float) -> int:
+    """How many tokens `purge_expired` would forget."""
+    tokens = BlacklistedToken.select().where(BlacklistedToken.expires_at <= now)
+    families = RefreshFamily.select().where(RefreshFamily.expires_at <= now)
+    return len(database.rows(tokens)) + len(database.rows(families))
+
+
 def start_family(
     database: Database, family: str, username: str, jti: str, expires_at: float
 ) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from godkaiser.storage.database import Database
-from godkaiser.storage.models import AuditRow
 
 GENESIS = "0" * 64
 
@@ -36,10 +35,11 @@ def chain_hash(previous: str, entry: AuditEntry) -> str:
 
 def append_entries(database: Database, entries: Sequence[AuditEntry]) -> None:
     """Append in order; within the caller's transaction if there is one."""
+    # Several gateways may share a database: each waits for the one that has the end in hand.
+    lock = "" if database.is_sqlite else " FOR UPDATE"
     with database.transaction() as cursor:
-        cursor.execute("SELECT hash FROM audit_log ORDER BY seq DESC LIMIT 1")
-        last = cursor.fetchone()
-        previous = GENESIS if last is None else str(last[0])
+        cursor.execute(f"SELECT hash FROM audit_chain WHERE name = 'head'{lock}")
+        previous = str(cursor.fetchone()[0])
         rows: list[tuple[Any, ...]] = []
         for entry in entries:
             current = chain_hash(previous, entry)
@@ -64,38 +64,78 @@ def append_entries(database: Database, entries: Sequence[AuditEntry]) -> None:
             ),
             rows,
         )
-
-
-def verify(database: Database) -> int | None:
-    """The `seq` of the first entry that does not fit the chain; None when all do."""
-    previous = GENESIS
-    for row in database.rows(AuditRow.select().order_by(AuditRow.seq)):
-        entry = AuditEntry(
-            at=row.at,
-            who=row.who,
-            what=row.what,
-            source=row.source,
-            result=row.result,
-            correlation_id=row.correlation_id,
-            details=row.details,
+        cursor.execute(
+            database.sql("UPDATE audit_chain SET hash = ? WHERE name = 'head'"), (previous,)
         )
-        if row.previous_hash != previous or row.hash != chain_hash(previous, entry):
-            return int(row.seq)
-        previous = row.hash
-    return None
 
 
-def newest(database: Database, limit: int = 100) -> list[AuditEntry]:
-    rows = database.rows(AuditRow.select().order_by(AuditRow.seq.desc()).limit(limit))
+class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Each filter that is None matches all; `start` is included, `end` is not (unix seconds)."""
+
+    start: float | None = None
+    end: float | None = None
+    limit: int = 100
+
+
+def newest(database: Database, query: AuditQuery) -> list[AuditEntry]:
+    where, values = _where(query.start, query.end)
+    rows = database.fetch(
+        "SELECT at, who, what, source, result, correlation_id, details FROM audit_log"
+        f"{where} ORDER BY seq DESC LIMIT ?",
+        (*values, query.limit),
+    )
     return [
         AuditEntry(
-            at=row.at,
-            who=row.who,
-            what=row.what,
-            source=row.source,
-            result=row.result,
-            correlation_id=row.correlation_id,
-            details=row.details,
+            at=at,
+            who=who,
+            what=what,
+            source=source,
+            result=result,
+            correlation_id=correlation_id,
+            details=details,
         )
-        for row in rows
+        for at, who, what, source, result, correlation_id, details in rows
     ]
+
+
+class AuditStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of entries; `by_who` and `by_what` hold the most frequent."""
+
+    entries: int
+    oldest: float | None
+    newest: float | None
+    by_result: dict[str, int]
+    by_who: dict[str, int]
+    by_what: dict[str, int]
+
+
+def statistics(
+    database: Database, start: float | None, end: float | None, most: int = 20
+) -> AuditStatistics:
+    where, values = _where(start, end)
+
+    def by(column: str) -> dict[str, int]:
+        rows = database.fetch(
+            f"SELECT {column}, count(*) FROM audit_log{where} GROUP BY {column}"
+            f" ORDER BY count(*) DESC, {column} LIMIT ?",
+            (*values, most),
+        )
+        return {str(name): int(count) for name, count in rows}
+
+    ((entries, oldest, newest_at),) = database.fetch(
+        f"SELECT count(*), min(at), max(at) FROM audit_log{where}", tuple(values)
+    )
+    return AuditStatistics(
+        entries=int(entries),
+        oldest=oldest,
+        newest=newest_at,
+        by_result=by("result"),
+        by_who=by("who"),
+        by_what=by("what"),
+    )
+
+
+def _where(start: float | None, end: float | None) -> tuple[str, list[float]]:
+    bounds = [(f"at {sign} ?", at) for sign, at in ((">=", start), ("<", end)) if at is not None]
+    text = " AND ".join(condition for condition, _ in bounds)
+    return (f" WHERE {text}" if text else ""), [at for _, at in bounds]

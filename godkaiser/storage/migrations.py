@@ -172,12 +172,24 @@ CREATE TABLE spool_position (
 );
 """
 
+_AUDIT_CHAIN = f"""
+CREATE TABLE audit_chain (
+    name TEXT PRIMARY KEY,
+    hash TEXT NOT NULL
+);
+INSERT INTO audit_chain (name, hash)
+    SELECT 'head', COALESCE((SELECT hash FROM audit_log ORDER BY seq DESC LIMIT 1), '{"0" * 64}');
+CREATE INDEX command_history_by_time ON command_history (requested_at);
+CREATE INDEX rule_executions_by_age ON rule_executions (at);
+"""
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
     ("holds", _HOLDS),
     ("mock_devices", _MOCKS),
     ("spool position", _SPOOL_POSITION),
+    ("audit chain", _AUDIT_CHAIN),
 )
 NEWEST = len(_STEPS)
 

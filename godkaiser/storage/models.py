@@ -141,19 +141,3 @@ class SafetyMirror(peewee.Model):
 
     class Meta:
         table_name = "safety_state"
-
-
-class AuditRow(peewee.Model):
-    seq = peewee.AutoField()
-    at = peewee.DoubleField()
-    who = peewee.TextField()
-    what = peewee.TextField()
-    source = peewee.TextField()
-    result = peewee.TextField()
-    correlation_id = peewee.TextField()
-    details = peewee.TextField()
-    previous_hash = peewee.TextField()
-    hash = peewee.TextField()
-
-    class Meta:
-        table_name = "audit_log"

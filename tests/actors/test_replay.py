@@ -10,7 +10,8 @@ from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.domain.rules import RuleMemory
 from godkaiser.errors import DatabaseUnavailable, SpoolUnavailable
 from godkaiser.storage import audit
-from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.audit import AuditEntry, AuditQuery
+from godkaiser.storage.audit_chain import examine
 from godkaiser.storage.readings import ReadingWriter
 from godkaiser.storage.spool import MEBIBYTE, Spool, Stream
 from godkaiser.storage.spool_records import decode_readings
@@ -60,7 +61,7 @@ class Bench:
         self.spool.append_journal(len(records), CODEC.encode(records))
 
     def entries(self):
-        return [e.what for e in reversed(audit.newest(self.database, 1000))]
+        return [e.what for e in reversed(audit.newest(self.database, AuditQuery(limit=1000)))]
 
     def stored(self):
         return [
@@ -85,7 +86,7 @@ def test_a_replay_stores_in_order_and_empties_the_spool(bench):
         bench.readings.batch(7)
     assert bench.entries() == [f"entry {n}" for n in range(100)]
     assert bench.stored() == list(range(50))
-    assert audit.verify(bench.database) is None
+    assert not examine(bench.database).problem
     assert bench.spool.status().bytes == 0
 
 

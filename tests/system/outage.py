@@ -12,7 +12,8 @@ import paho.mqtt.client as mqtt
 from godkaiser.demo import seed
 from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
 from godkaiser.simulator.fleet import Fleet
-from godkaiser.storage import audit, migrations, registry
+from godkaiser.storage import migrations, registry
+from godkaiser.storage.audit_chain import examine
 from godkaiser.storage.database import open_database
 from tests.system.process import GatewayProcess
 from tests.system.site import eventually
@@ -152,7 +153,7 @@ class OutageSite:
         }
         for correlation_id in self.commands:
             assert kept[correlation_id] == "confirmed"
-        assert audit.verify(self.database) is None
+        assert not examine(self.database).problem
         tree = self.gateway.client.get("/system/tree")["data"]
         assert [(a["path"], a["last_error"]) for a in tree if a["restarts"]] == []
 

@@ -1,0 +1,75 @@
+"""How long things are kept, and how a run of forgetting goes on; pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+DAY_S = 86_400.0
+MAX_BATCHES = 100
+"""Of one run: what is left is the next run's, so that it never has the database for itself."""
+
+
+class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Days; 0 keeps for ever. `history_days` is for commands and executions of rules."""
+
+    readings_days: int = 0
+    history_days: int = 0
+    audit_days: int = 0
+    dry_run: bool = True
+
+
+class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
+    """`bounds` are what is to be forgotten and from before when (unix seconds), in their order;
+    `removed` counts what went, or in a dry run would go.
+    """
+
+    dry_run: bool
+    bounds: tuple[tuple[str, float], ...]
+    removed: dict[str, int] = {}
+    batches: int = 0
+
+    @property
+    def current(self) -> tuple[str, float] | None:
+        """What is next; None at the end."""
+        return self.bounds[0] if self.bounds and self.batches < MAX_BATCHES else None
+
+    @property
+    def is_cut_short(self) -> bool:
+        return bool(self.bounds) and self.batches >= MAX_BATCHES
+
+
+def plan(policy: RetentionPolicy, now: float, *, dry_run: bool) -> RetentionRun:
+    days = (
+        ("readings", policy.readings_days),
+        ("commands", policy.history_days),
+        ("executions", policy.history_days),
+        ("audit", policy.audit_days),
+    )
+    bounds = tuple((kind, now - DAY_S * kept) for kind, kept in days if kept > 0)
+    return RetentionRun(dry_run=dry_run, bounds=bounds)
+
+
+def after_batch(run: RetentionRun, count: int, batch_size: int) -> RetentionRun:
+    """The run after a batch of the current kind removed `count`; a short batch was its last."""
+    assert run.bounds
+    kind = run.bounds[0][0]
+    is_last = run.dry_run or count < batch_size
+    return msgspec.structs.replace(
+        run,
+        removed={**run.removed, kind: run.removed.get(kind, 0) + count},
+        batches=run.batches + 1,
+        bounds=run.bounds[1:] if is_last else run.bounds,
+    )
+
+
+def summary(run: RetentionRun) -> str:
+    if not run.bounds and not run.removed:
+        return "nothing is to be forgotten: every period in [retention] is 0"
+    counts = ", ".join(f"{count} {kind}" for kind, count in run.removed.items())
+    verb = "would be removed" if run.dry_run else "removed"
+    more = (
+        f"; {MAX_BATCHES} batches are enough for one run, the next goes on"
+        if run.is_cut_short
+        else ""
+    )
+    return f"{counts} {verb}{more}"

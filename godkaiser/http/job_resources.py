@@ -1,0 +1,63 @@
+"""/system/jobs and /audit/statistics: what the gateway tidies by itself, and what it has to tidy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from godkaiser import paths
+from godkaiser.actors.housekeeper import JOBS, RunJob, RunView
+from godkaiser.actors.timekeeper import JobView
+from godkaiser.errors import InvalidTransition, UnknownJob
+from godkaiser.http.exchange import RequestBody, ask, issuer_of, query_float, read_body, reply
+from godkaiser.http.services import Services
+from godkaiser.storage import audit
+
+
+class RunBody(RequestBody, frozen=True, kw_only=True):
+    dry_run: bool = True
+
+
+class JobResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_jobs(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """From what timekeeper and housekeeper have published."""
+        data = [self._job(name) for name in self._names()]
+        reply(resp, {"data": data, "count": len(data)})
+
+    def on_post_run(self, req: falcon.Request, resp: falcon.Response, job: str) -> None:
+        """A dry run, unless the body says otherwise; 202, and its progress is in the list."""
+        if job not in self._names():
+            raise UnknownJob(job=job[:64])
+        if job not in JOBS:
+            reason = (
+                f"{job} runs by itself every few seconds; only {' and '.join(JOBS)} can be run."
+            )
+            raise InvalidTransition(reason=reason)
+        dry_run = read_body(req, RunBody).dry_run
+        message = RunJob(job=job, dry_run=dry_run, by=str(issuer_of(req)))
+        reply(resp, ask(self._services.system, paths.HOUSEKEEPER, message), 202)
+
+    def on_get_statistics(self, req: falcon.Request, resp: falcon.Response) -> None:
+        start, end = query_float(req, "start"), query_float(req, "end")
+        reply(resp, audit.statistics(self._services.database, start, end))
+
+    def _names(self) -> list[str]:
+        published = self._services.system.published(paths.TIMEKEEPER)
+        return sorted(view.job for view in published.values() if isinstance(view, JobView))
+
+    def _job(self, name: str) -> dict[str, Any]:
+        system = self._services.system
+        due = system.published_value(paths.TIMEKEEPER, name)
+        run = system.published_value(paths.HOUSEKEEPER, name)
+        return {
+            "name": name,
+            "last_run": due.last_run if isinstance(due, JobView) else None,
+            "next_run": due.next_run if isinstance(due, JobView) else None,
+            "runs": due.runs if isinstance(due, JobView) else 0,
+            "last_error": due.last_error if isinstance(due, JobView) else "",
+            "result": run if isinstance(run, RunView) else None,
+        }

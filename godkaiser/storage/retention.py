@@ -1,0 +1,89 @@
+"""Forgetting what is old, a batch and a transaction at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from godkaiser.storage import audit_chain
+from godkaiser.storage.database import Database
+
+BATCH = 1000
+
+
+class Kind(StrEnum):
+    READINGS = "readings"
+    COMMANDS = "commands"
+    EXECUTIONS = "executions"
+    AUDIT = "audit"
+
+
+_COUNT: Mapping[Kind, str] = {
+    Kind.READINGS: "SELECT count(*) FROM sensor_data WHERE at_ms < ?",
+    Kind.COMMANDS: "SELECT count(*) FROM command_history WHERE requested_at < ?",
+    Kind.EXECUTIONS: "SELECT count(*) FROM rule_executions WHERE at < ?",
+    Kind.AUDIT: "SELECT count(*) FROM audit_log WHERE at < ?",
+}
+
+
+def count_before(database: Database, kind: Kind, at: float) -> int:
+    """How many rows are from before `at` (unix seconds)."""
+    bound = int(at * 1000.0) if kind is Kind.READINGS else at
+    return int(database.fetch(_COUNT[kind], (bound,))[0][0])
+
+
+def delete_before(database: Database, kind: Kind, at: float, limit: int = BATCH) -> int:
+    """Delete at most `limit` rows from before `at`; how many went. All of them or, on an error, none.
+
+    Raises:
+        DatabaseUnavailable
+    """
+    return _DELETE[kind](database, at, limit)
+
+
+def _delete_readings(database: Database, at: float, limit: int) -> int:
+    # By series: the rows are clustered by series and time, and there is no index over time alone.
+    bound = int(at * 1000.0)
+    left = limit
+    with database.transaction() as cursor:
+        for (series_id,) in database.fetch("SELECT id FROM series ORDER BY id"):
+            cursor.execute(
+                database.sql(
+                    "DELETE FROM sensor_data WHERE (series_id, at_ms, content_key) IN"
+                    " (SELECT series_id, at_ms, content_key FROM sensor_data"
+                    " WHERE series_id = ? AND at_ms < ? ORDER BY at_ms LIMIT ?)"
+                ),
+                (series_id, bound, left),
+            )
+            left -= int(cursor.rowcount)
+            if left <= 0:
+                break
+    return limit - left
+
+
+def _delete_commands(database: Database, at: float, limit: int) -> int:
+    return _delete_rows(database, "command_history", "correlation_id", "requested_at", at, limit)
+
+
+def _delete_executions(database: Database, at: float, limit: int) -> int:
+    return _delete_rows(database, "rule_executions", "id", "at", at, limit)
+
+
+def _delete_rows(database: Database, table: str, key: str, time: str, at: float, limit: int) -> int:
+    with database.transaction() as cursor:
+        cursor.execute(
+            database.sql(
+                f"DELETE FROM {table} WHERE {key} IN"
+                f" (SELECT {key} FROM {table} WHERE {time} < ? ORDER BY {time} LIMIT ?)"
+            ),
+            (at, limit),
+        )
+        return int(cursor.rowcount)
+
+
+_DELETE: Mapping[Kind, Callable[[Database, float, int], int]] = {
+    Kind.READINGS: _delete_readings,
+    Kind.COMMANDS: _delete_commands,
+    Kind.EXECUTIONS: _delete_executions,
+    Kind.AUDIT: audit_chain.forget_before,
+}
