@@ -82,6 +82,19 @@ class InvalidRule(GatewayError):
     template = "{path}: {reason}"
 
 
+class ImplausibleCalibration(GatewayError):
+    code, status = "IMPLAUSIBLE_CALIBRATION", 400
+    template = "{reason}"
+
+
+class NoFreshReading(GatewayError):
+    code, status = "NO_FRESH_READING", 409
+    template = (
+        "The sensor has told no raw value within the last {age_s:g} s. Wait for its next reading,"
+        " ask for one with POST /api/v1/sensors/{esp_id}/{gpio}/measure, or send raw."
+    )
+
+
 class InvalidTimeRange(GatewayError):
     code, status = "INVALID_TIME_RANGE", 400
     template = "{reason}"
@@ -146,6 +159,19 @@ class UnknownMock(GatewayError):
 class UnknownSensor(GatewayError):
     code, status = "SENSOR_NOT_FOUND", 404
     template = "Device {esp_id} has no sensor {sensor_type} on GPIO {gpio}."
+
+
+class UnknownCalibration(GatewayError):
+    code, status = "CALIBRATION_NOT_FOUND", 404
+    template = (
+        "This sensor has no calibration session {session_id}."
+        " GET .../calibration of the sensor lists them."
+    )
+
+
+class NoRecalculation(GatewayError):
+    code, status = "NO_RECALCULATION", 404
+    template = "The past of this sensor is not being recalculated."
 
 
 class UnknownActuator(GatewayError):

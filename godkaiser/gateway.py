@@ -24,6 +24,7 @@ from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
 from godkaiser.actors.journal import JournalActor, RecordAudit
 from godkaiser.actors.mock_keeper import ORPHANS_JOB, MockKeeperActor
+from godkaiser.actors.recalculator import RecalculatorActor
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
 from godkaiser.actors.router import RouterActor
@@ -304,6 +305,7 @@ def _tree(
                 ),
             ),
             ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
+            ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
         ],

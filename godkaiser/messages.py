@@ -15,6 +15,7 @@ import msgspec
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
+    Calibration,
     Command,
     DeviceRecord,
     Issuer,
@@ -104,6 +105,68 @@ class ConfigureSensor(Message, frozen=True, kw_only=True):
 
     config: SensorConfig
     issuer: Issuer
+
+
+class StartCalibration(Message, frozen=True, kw_only=True):
+    """Reply: CalibrationSession. Refusals: UnknownSensor, ImplausibleCalibration, InvalidTransition."""
+
+    key: SensorKey
+    method: str
+    issuer: Issuer
+
+
+class AddCalibrationPoint(Message, frozen=True, kw_only=True):
+    """Reply: CalibrationSession. Refusals: UnknownCalibration, InvalidTransition."""
+
+    key: SensorKey
+    session_id: int
+    raw: float
+    reference: float
+    issuer: Issuer
+    temperature_c: float | None = None
+
+
+class ApplyCalibration(Message, frozen=True, kw_only=True):
+    """`medium_c` in degrees Celsius. Reply: CalibrationPreview. Refusals: UnknownCalibration,
+    InvalidTransition, ImplausibleCalibration.
+    """
+
+    key: SensorKey
+    session_id: int
+    issuer: Issuer
+    medium_c: float | None = None
+    valid_days: float | None = None
+    dry_run: bool = False
+
+
+class CalibrationPreview(Message, frozen=True, kw_only=True):
+    """`readings`: of each point its reference, what it read before, and what it reads with this."""
+
+    session_id: int
+    calibration: Calibration
+    dry_run: bool
+    readings: tuple[tuple[float, float | None, float | None], ...]
+
+
+class AbortCalibration(Message, frozen=True, kw_only=True):
+    """Reply: CalibrationSession. Refusals: UnknownCalibration, InvalidTransition."""
+
+    key: SensorKey
+    session_id: int
+    issuer: Issuer
+
+
+class UndoCalibration(Message, frozen=True, kw_only=True):
+    """The calibration of before holds again. Reply: CalibrationSession. Refusals: InvalidTransition."""
+
+    key: SensorKey
+    issuer: Issuer
+
+
+class ListCalibrations(Message, frozen=True, kw_only=True):
+    """Reply: list[CalibrationSession], newest first. Refusals: UnknownSensor."""
+
+    key: SensorKey
 
 
 class ConfigureActuator(Message, frozen=True, kw_only=True):

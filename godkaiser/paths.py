@@ -2,6 +2,7 @@
 
 RECORDER = "/storage/recorder"
 SPOOL = "/storage/spool"
+RECALCULATOR = "/recalculator"
 JOURNAL = "/storage/journal"
 REGISTRAR = "/registrar"
 ACTUATORS = "/safety/actuators"

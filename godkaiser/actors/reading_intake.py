@@ -58,7 +58,11 @@ class ReadingIntake:
         key = _series_of(data, device.device_id, gpio, configured)
         config = configured.get(key)
         converted = sensors.convert(
-            key.sensor_type, data.raw, None if config is None else config.calibration, data.quality
+            key.sensor_type,
+            data.raw,
+            None if config is None else config.calibration,
+            data.quality,
+            when.at,
         )
         reading = Reading(
             key,
@@ -125,6 +129,10 @@ class ReadingIntake:
                 " now are."
             )
             raise ValueOutOfRange(reason=reason)
+        content_key = (
+            int.from_bytes(hashlib.blake2b(f"{key}{now}".encode(), digest_size=8).digest())
+            & MASK_63_BITS
+        )
         reading = Reading(
             key,
             now if message.at is None else message.at,
@@ -134,8 +142,7 @@ class ReadingIntake:
             converted.unit,
             converted.quality,
             device.zone_id,
-            int.from_bytes(hashlib.blake2b(f"{key}{now}".encode(), digest_size=8).digest())
-            & MASK_63_BITS,
+            -1 - content_key if message.raw is None else content_key,
         )
         self._accept(reading, StoreReading(reading=reading, reply=self._context.take_reply()))
 

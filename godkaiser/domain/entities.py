@@ -108,8 +108,21 @@ class DeviceRecord(msgspec.Struct, frozen=True, kw_only=True):
     removed_subzones: tuple[str, ...] = ()
 
 
+class CalibrationPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """`reference` in the unit of the sensor type; the temperature of the medium in degrees Celsius."""
+
+    raw: float
+    reference: float
+    temperature_c: float | None = None
+    at: float = 0.0
+
+
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """Processed value = slope * x + offset, with x as the sensor type's table says."""
+    """Processed value = slope * x + offset, with x as the sensor type's table says.
+
+    `medium_c` is the temperature of the medium that is measured, for what is compensated to 25 degrees
+    Celsius. After `valid_until` a reading is rated no better than fair.
+    """
 
     slope: float | None = None
     offset: float = 0.0
@@ -117,6 +130,10 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     wet_raw: float | None = None
     calibrated_at: float = 0.0
     calibrated_by: str = ""
+    method: str = ""
+    points: tuple[CalibrationPoint, ...] = ()
+    medium_c: float | None = None
+    valid_until: float | None = None
 
 
 class SensorConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +180,8 @@ class ActuatorConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Reading(msgspec.Struct, frozen=True):
     """One measurement, converted. `content_key` is a digest of what arrived on the wire: it tells
     a redelivery from a second measurement. `repeatable` is true when the device sent neither a
-    clock nor a sequence number, so that equal contents do not prove equal measurements.
+    clock nor a sequence number, so that equal contents do not prove equal measurements. A final value
+    that came by REST was not converted from a raw one; its `content_key` is negative.
     """
 
     key: SensorKey
@@ -178,6 +196,10 @@ class Reading(msgspec.Struct, frozen=True):
     repeatable: bool = False
     redelivered: bool = False
     usable_by_rules: bool = True
+
+    @property
+    def has_raw(self) -> bool:
+        return self.content_key >= 0
 
 
 class Issuer(msgspec.Struct, frozen=True):

@@ -17,6 +17,9 @@ ADC_FULL = 4095.0
 ADC_VOLTS = 3.3
 EXTERNAL_ADC_FULL = 32767.0
 EXTERNAL_ADC_VOLTS = 5.0
+ROOM_C = 25.0
+PH_NEUTRAL = 7.0
+PH_PER_DEGREE = 0.003
 DS18B20_DISCONNECTED = -2032.0
 MOISTURE_DRY = 3200.0
 MOISTURE_WET = 1500.0
@@ -72,17 +75,29 @@ def _sht31_humidity(raw: float, calibration: Calibration) -> float:
     return 100.0 * raw / 65535.0 + calibration.offset
 
 
+def ph_at_25(ph: float, medium_c: float) -> float:
+    """Section 9.2: what the probe would read at 25 degrees Celsius; 7 stays 7."""
+    return ph + (medium_c - ROOM_C) * PH_PER_DEGREE * (PH_NEUTRAL - ph)
+
+
+def ec_at_25(ec: float, medium_c: float) -> float:
+    """Section 9.2: conductivity grows by 2 % a degree."""
+    return ec / (1.0 + 0.02 * (medium_c - ROOM_C))
+
+
 def _ph(raw: float, calibration: Calibration) -> float:
     v = raw / ADC_FULL * ADC_VOLTS
     if calibration.slope is None:
-        return 7.0 - 3.5 * (v - 1.5)
-    return calibration.slope * v + calibration.offset
+        ph = 7.0 - 3.5 * (v - 1.5)
+    else:
+        ph = calibration.slope * v + calibration.offset
+    return ph if calibration.medium_c is None else ph_at_25(ph, calibration.medium_c)
 
 
 def _ec(raw: float, calibration: Calibration) -> float:
-    if calibration.slope is None:
-        return 6060.0 * volts(raw)
-    return calibration.slope * volts(raw) + calibration.offset
+    slope = 6060.0 if calibration.slope is None else calibration.slope
+    ec = slope * volts(raw) + calibration.offset
+    return ec if calibration.medium_c is None else ec_at_25(ec, calibration.medium_c)
 
 
 def _moisture(raw: float, calibration: Calibration) -> float:
@@ -186,9 +201,13 @@ def bus_of(sensor_type: str) -> Bus:
 
 
 def convert(
-    sensor_type: str, raw: float, calibration: Calibration | None, device_quality: str = "good"
+    sensor_type: str,
+    raw: float,
+    calibration: Calibration | None,
+    device_quality: str = "good",
+    at: float | None = None,
 ) -> Converted:
-    """The value of a raw number, its unit, and how far it can be trusted."""
+    """The value of a raw number, its unit, and how far it can be trusted; measured `at`."""
     kind = SENSOR_TYPES.get(sensor_type)
     if kind is None or kind.convert is None:
         return Converted(None, "raw", Quality.UNKNOWN)
@@ -200,6 +219,9 @@ def convert(
     quality = _rate(kind, value, calibrated=calibration is not None)
     if kind.clamp:
         value = min(max(value, kind.low), kind.high)
+    if calibration is not None and calibration.valid_until is not None:
+        is_over = at is not None and at > calibration.valid_until
+        quality = max(quality, Quality.FAIR, key=_RANK.__getitem__) if is_over else quality
     if device_quality in {"suspect", "poor", "bad", "error", "stale"}:
         quality = max(quality, Quality.SUSPECT, key=_RANK.__getitem__)
     return Converted(value, kind.unit, quality)
@@ -240,11 +262,5 @@ def may_feed_rules(quality: Quality) -> bool:
     return _RANK[quality] <= _RANK[Quality.SUSPECT]
 
 
-def two_point(raw_1: float, reference_1: float, raw_2: float, reference_2: float) -> Calibration:
-    """Slope and offset over volts (contract, 9.2). Raises ValueError for equal raw values."""
-    v1, v2 = volts(raw_1), volts(raw_2)
-    if v1 == v2:
-        msg = f"both calibration points have the raw value {raw_1}: measure in two solutions"
-        raise ValueError(msg)
-    slope = (reference_2 - reference_1) / (v2 - v1)
-    return Calibration(slope=slope, offset=reference_1 - slope * v1)
+def is_worse(quality: Quality, other: Quality) -> bool:
+    return _RANK[quality] > _RANK[other]

@@ -26,6 +26,7 @@ from godkaiser.http.exchange import (
     ask,
     check_gpio,
     device_view,
+    is_dry_run,
     issuer_of,
     query_float,
     query_int,
@@ -125,11 +126,6 @@ def check_scope(esp_id: str | None, zone_id: str | None) -> None:
     if esp_id is not None and zone_id is not None:
         reason = "Give esp_id for one device, zone_id for a zone, or neither for everything."
         raise ValidationFailed(reason=reason)
-
-
-def is_dry_run(req: falcon.Request) -> bool:
-    """`?dry_run=1`: say what it would do, and do nothing."""
-    return req.get_param_as_bool("dry_run", default=False) or False
 
 
 class ActuatorResources:

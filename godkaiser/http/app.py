@@ -21,6 +21,7 @@ from godkaiser.errors import (
 )
 from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
 from godkaiser.http.auth_resources import AuthResources
+from godkaiser.http.calibration_resources import CalibrationResources
 from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import reply_error, request_id_of
@@ -127,6 +128,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     mocks = MockResources(services)
     storage = StorageResources(services)
     jobs = JobResources(services)
+    calibration = CalibrationResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
         ("/auth/setup", auth, "setup"),
@@ -152,6 +154,24 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/sensors/{esp_id}/{gpio}", sensors, "sensor"),
         ("/sensors/{esp_id}/{gpio}/measure", requests, "measure"),
         ("/sensors/{esp_id}/{gpio}/{sensor_type}", sensors, "series"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/calibration", calibration, "sessions"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/undo", calibration, "undo"),
+        (
+            "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/{session_id}",
+            calibration,
+            "session",
+        ),
+        (
+            "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/{session_id}/points",
+            calibration,
+            "points",
+        ),
+        (
+            "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/{session_id}/apply",
+            calibration,
+            "apply",
+        ),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/recalculation", calibration, "recalculation"),
         ("/actuators", actuators, "actuators"),
         ("/actuators/command", actuators, "command"),
         ("/actuators/commands", actuators, "commands"),

@@ -184,12 +184,7 @@ class SensorResources:
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str
     ) -> None:
         """What is stored stays; `?address=` where several share a pin."""
-        key = SensorKey(
-            esp_id,
-            check_gpio(gpio),
-            canonical_type(sensor_type),
-            _address(req.get_param("address") or ""),
-        )
+        key = series_key(req, esp_id, gpio, sensor_type)
         message = RemoveSensor(key=key, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204
@@ -226,6 +221,12 @@ class SensorResources:
         )
         stored = ask(self._services.system, paths.device(body.esp_id), message)
         reply(resp, _reading(stored), 201)
+
+
+def series_key(req: falcon.Request, esp_id: str, gpio: str, sensor_type: str) -> SensorKey:
+    """The series of a path, with `?address=` where several share a pin. Raises ValidationFailed."""
+    address = _address(req.get_param("address") or "")
+    return SensorKey(esp_id, check_gpio(gpio), canonical_type(sensor_type), address)
 
 
 def _type_or_none(name: str | None) -> str | None:

@@ -160,6 +160,11 @@ def check_gpio(value: str | int) -> int:
     return int(text)
 
 
+def is_dry_run(req: falcon.Request) -> bool:
+    """`?dry_run=1`: say what it would do, and do nothing."""
+    return req.get_param_as_bool("dry_run", default=False) or False
+
+
 def query_float(req: falcon.Request, name: str) -> float | None:
     """A time in unix seconds or ISO 8601. Raises ValidationFailed."""
     text = req.get_param(name)

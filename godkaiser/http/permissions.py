@@ -47,6 +47,19 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("GET", "/sensors"): Role.VIEWER,
     ("POST", "/sensors/{esp_id}/{gpio}/measure"): Role.OPERATOR,
     ("DELETE", "/sensors/{esp_id}/{gpio}/{sensor_type}"): Role.OPERATOR,
+    ("GET", "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration"): Role.VIEWER,
+    ("POST", "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration"): Role.OPERATOR,
+    ("POST", "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/undo"): Role.OPERATOR,
+    ("DELETE", "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/{session_id}"): Role.OPERATOR,
+    ("POST", "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/{session_id}/points"): (
+        Role.OPERATOR
+    ),
+    ("POST", "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/{session_id}/apply"): (
+        Role.OPERATOR
+    ),
+    ("GET", "/sensors/{esp_id}/{gpio}/{sensor_type}/recalculation"): Role.VIEWER,
+    ("POST", "/sensors/{esp_id}/{gpio}/{sensor_type}/recalculation"): Role.OPERATOR,
+    ("DELETE", "/sensors/{esp_id}/{gpio}/{sensor_type}/recalculation"): Role.OPERATOR,
     ("DELETE", "/actuators/{esp_id}/{gpio}"): Role.OPERATOR,
     ("POST", "/sensors/{esp_id}/{gpio}"): Role.OPERATOR,
     ("GET", "/sensors/data"): Role.VIEWER,

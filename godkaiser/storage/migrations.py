@@ -183,6 +183,27 @@ CREATE INDEX command_history_by_time ON command_history (requested_at);
 CREATE INDEX rule_executions_by_age ON rule_executions (at);
 """
 
+_CALIBRATIONS = """
+CREATE TABLE calibration_sessions (
+    session_id BIGINT PRIMARY KEY,
+    esp_id TEXT NOT NULL,
+    gpio INTEGER NOT NULL,
+    sensor_type TEXT NOT NULL,
+    address TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX calibration_sessions_by_sensor
+    ON calibration_sessions (esp_id, gpio, sensor_type, address);
+CREATE TABLE recalculations (
+    esp_id TEXT NOT NULL,
+    gpio INTEGER NOT NULL,
+    sensor_type TEXT NOT NULL,
+    address TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (esp_id, gpio, sensor_type, address)
+);
+"""
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
@@ -190,6 +211,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ("mock_devices", _MOCKS),
     ("spool position", _SPOOL_POSITION),
     ("audit chain", _AUDIT_CHAIN),
+    ("calibrations", _CALIBRATIONS),
 )
 NEWEST = len(_STEPS)
 

@@ -15,8 +15,6 @@ from godkaiser.domain.sensors import (
     canonical_type,
     convert,
     may_feed_rules,
-    two_point,
-    volts,
 )
 
 types = st.sampled_from([*SENSOR_TYPES, "something_new"])
@@ -68,15 +66,6 @@ def test_a_final_value_is_rated_and_never_changed(kind, value):
 def test_the_devices_own_doubt_is_never_talked_away(kind, raw):
     doubtful = convert(kind, raw, None, "suspect")
     assert doubtful.quality not in {Quality.EXCELLENT, Quality.GOOD, Quality.FAIR}
-
-
-@given(st.integers(1, 4000), st.integers(1, 90), st.floats(0, 14), st.floats(0.5, 14))
-def test_two_points_of_calibration_are_met(raw, apart, reference, change):
-    calibration = two_point(raw, reference, raw + apart, reference + change)
-    met = calibration.slope * volts(raw) + calibration.offset
-    assert met == pytest.approx(reference, abs=1e-6)
-    with pytest.raises(ValueError, match="two solutions"):
-        two_point(raw, 1.0, raw, 2.0)
 
 
 def test_the_names_of_older_configurations_are_known():
