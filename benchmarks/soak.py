@@ -1,5 +1,5 @@
 """Seed after seed of the simulations, on all processors: storms over the supervision runtime, dramas
-over the safety actors; then real servers that go away. `make soak`, `make soak ARGS="--storms 1000000 --dramas 0"`.
+over the safety actors; then real servers that go away, and hostile messages. `make soak`, `make soak ARGS="--storms 1000000 --dramas 0"`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import structlog
 
-from benchmarks import outages
+from benchmarks import outages, siege
 from tests.safety.drama import play
 from tests.supervision.storm import Storm
 
@@ -74,11 +74,14 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds without PostgreSQL")
     parser.add_argument("--kills", type=int, default=20, help="kill -9 of the gateway")
+    parser.add_argument("--hostile", type=int, default=100_000, help="hostile messages")
     arguments = parser.parse_args()
     held = _soak("storms", _storm, arguments.first, arguments.storms)
     held &= _soak("dramas", _drama, arguments.first, arguments.dramas)
     if arguments.outage or arguments.kills:
         held &= outages.run(arguments.outage, arguments.kills, arguments.first)
+    if arguments.hostile:
+        held &= siege.run(arguments.hostile, arguments.first)
     return 0 if held else 1
 
 

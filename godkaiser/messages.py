@@ -210,6 +210,14 @@ class SubmitReading(Message, frozen=True, kw_only=True):
     issuer: Issuer
 
 
+class SubmitBatch(Message, frozen=True, kw_only=True):
+    """Readings of one device by REST. Reply: for each in its order a GatewayError, or a future that has
+    the Reading once it is stored.
+    """
+
+    readings: tuple[SubmitReading, ...]
+
+
 class SendSystemCommand(Message, frozen=True, kw_only=True):
     """Reply: the correlation id, when it is sent. With `outcome_to`, the answer is delivered there.
 

@@ -46,6 +46,7 @@ from godkaiser.messages import (
     DeviceView,
     MeasureNow,
     SendSystemCommand,
+    SubmitBatch,
     SubmitReading,
     SwitchSafeMode,
 )
@@ -152,6 +153,8 @@ class DeviceActor(Actor):
                 self._configuration_changed()
             case SubmitReading():
                 self._readings.submit(message, self._record, self._sensors)
+            case SubmitBatch(readings=readings):
+                return self._readings.submit_all(readings, self._record, self._sensors)
             case LinkUp() | LinkDown():
                 pass
             case _:
@@ -167,7 +170,7 @@ class DeviceActor(Actor):
         except PayloadError as error:
             self._log.refuse(error.reason)
             self.context.publish("diagnostics", self._log.shown())
-            self.context.reject(message, f"{message.topic.tail.value}: {error}")
+            self.context.reject(message, f"{message.topic.tail.value}: {error}", kind=error.reason)
             self._acknowledge(received)
             return
         self._log.count(message.topic.tail)
@@ -245,6 +248,7 @@ class DeviceActor(Actor):
         liveness, rebooted = self._liveness.heartbeat(received.received_at, beat.uptime)
         if rebooted:
             self._boots.append(received.received_at)
+            self._readings.expect_power_on()
         self._set_liveness(liveness, rebooted=rebooted)
         if self._will_retained:
             self._clear_will()

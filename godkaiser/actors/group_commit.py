@@ -50,7 +50,7 @@ class GroupCommit(Generic[Item]):
         if culprit is not None:
             self._waiting.pop(0)
             context.withdraw("in_hand")
-            context.reject(culprit, "the write of it crashed its actor")
+            context.reject(culprit, "the write of it crashed its actor", kind="CRASHED_WRITE")
         if self._waiting:
             context.own.tell(Flush())
 

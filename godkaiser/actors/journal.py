@@ -108,7 +108,9 @@ class JournalActor(Actor):
     def on_receive(self, message: object) -> None:
         if isinstance(message, Record):
             if len(self._records) >= KEEP_WHILE_AWAY:
-                self.context.reject(message, "the database is away and the journal is full")
+                self.context.reject(
+                    message, "the database is away and the journal is full", kind="JOURNAL_FULL"
+                )
                 return
             self._records.add(message)
         elif isinstance(message, Flush):

@@ -20,6 +20,8 @@ from godkaiser.storage import registry
 SAVE_AGAIN_S = 5.0
 SAVE_AFTER_S = 0.1
 STARTED_AT_ONCE = 10
+MOST_UNDECIDED = 2000
+MOST_DEVICES = 20_000
 
 
 class SaveUnsaved(Message, frozen=True, kw_only=True):
@@ -51,12 +53,24 @@ class Newcomers:
                 beat = codec.decode(message.first.topic, message.first.inbound.payload)
             except (InvalidDeviceId, PayloadError) as error:
                 # Only a heartbeat that can be read makes a device.
-                self._book.context.reject(message, f"no registration of {device_id}: {error}")
+                kind = error.reason if isinstance(error, PayloadError) else error.code
+                self._book.context.reject(
+                    message, f"no registration of {device_id}: {error}", kind=kind
+                )
+                received = message.first.inbound
+                self._acks.acknowledge([(received.session, received.mid)])
+                return
+            approved = self._approve_unknown
+            if self._is_crowded(approved=approved):
+                detail = (
+                    f"no registration of {device_id}: {MOST_UNDECIDED} devices wait for a decision"
+                    f" already, or there are {MOST_DEVICES}. Reject or remove some."
+                )
+                self._book.context.reject(message, detail, kind="TOO_MANY_DEVICES")
                 received = message.first.inbound
                 self._acks.acknowledge([(received.session, received.mid)])
                 return
             now = self._book.context.now()
-            approved = self._approve_unknown
             record = DeviceRecord(
                 device_id=device_id,
                 approval=Approval.APPROVED if approved else Approval.PENDING,
@@ -85,6 +99,14 @@ class Newcomers:
         elif received.qos:
             # It is about to be started, with the heartbeat before this one.
             self._acks.acknowledge([(received.session, received.mid)])
+
+    def _is_crowded(self, *, approved: bool) -> bool:
+        """Who invents devices may not fill the gateway with them."""
+        known = self._book.devices
+        if len(known) < MOST_UNDECIDED:
+            return False
+        undecided = sum(record.approval is Approval.PENDING for record in known.values())
+        return len(known) >= MOST_DEVICES or (not approved and undecided >= MOST_UNDECIDED)
 
     def _answer(self, record: DeviceRecord, beat: object) -> bool:
         epoch = devices.handover_epoch(getattr(beat, "active_handover_epoch", 0), 0)

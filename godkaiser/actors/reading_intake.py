@@ -6,11 +6,14 @@ Used by a device actor only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
+
+import pykka
 
 from godkaiser.actors.recorder import StoreReading
 from godkaiser.actors.router import DeviceMessage
-from godkaiser.domain import sensors
+from godkaiser.domain import derived, sensors
 from godkaiser.domain.entities import (
     Approval,
     DeviceRecord,
@@ -19,14 +22,15 @@ from godkaiser.domain.entities import (
     SensorConfig,
     SensorKey,
 )
-from godkaiser.errors import DeviceNotApproved, UnknownSensor, ValueOutOfRange
+from godkaiser.errors import DeviceNotApproved, GatewayError, UnknownSensor, ValueOutOfRange
 from godkaiser.messages import ReadingAccepted, SubmitReading
 from godkaiser.mqtt.connection import Inbound
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.protocol import clock, inbound
-from godkaiser.supervision import ActorContext, Handle
+from godkaiser.supervision import ActorContext, Handle, Reply
 
 MASK_63_BITS = (1 << 63) - 1
+MOST_SERIES = 64
 
 Sensors = Mapping[SensorKey, SensorConfig]
 
@@ -37,6 +41,13 @@ class ReadingIntake:
         self._recorder = recorder
         self._acks = acks
         self._watchers: dict[SensorKey, tuple[str, int, str]] = {}
+        self._series: set[SensorKey] = set()
+        self._since_power_on: set[SensorKey] = set()
+        self._serial = itertools.count()
+
+    def expect_power_on(self) -> None:
+        """The device has booted: the next reading of each of its sensors is its first."""
+        self._since_power_on.clear()
 
     def take(
         self,
@@ -49,19 +60,28 @@ class ReadingIntake:
         """A measurement that came over MQTT at `when`."""
         received = message.inbound
         if device.approval is not Approval.APPROVED:
-            self._refuse(message, f"the device is {device.approval.value}")
+            self._refuse(message, f"the device is {device.approval.value}", "NOT_APPROVED")
             return
         if when.replayed:
-            self._refuse(message, "it is older than 24 hours")
+            self._refuse(message, "it is older than 24 hours", "TOO_OLD")
             return
         gpio = data.gpio if message.topic.gpio is None else message.topic.gpio
         key = _series_of(data, device.device_id, gpio, configured)
         config = configured.get(key)
+        if key not in self._series and self._has_too_many(configured):
+            reason = f"the device has sent {MOST_SERIES} series that are not configured already"
+            self._refuse(message, reason, "TOO_MANY_SERIES")
+            return
+        is_power_on = sensors.is_power_on_value(
+            key.sensor_type, data.raw, is_first=key not in self._since_power_on
+        )
+        self._series.add(key)
+        self._since_power_on.add(key)
         converted = sensors.convert(
             key.sensor_type,
             data.raw,
             None if config is None else config.calibration,
-            data.quality,
+            "suspect" if is_power_on else data.quality,
             when.at,
         )
         reading = Reading(
@@ -81,10 +101,18 @@ class ReadingIntake:
         if converted.quality is Quality.BAD:
             # Kept, for it was measured; set aside too, for somebody should look at the sensor.
             self._context.reject(
-                message, f"{data.raw:g} is not a {sensors.describe(key.sensor_type)}"
+                message,
+                f"{data.raw:g} is not a {sensors.describe(key.sensor_type)}",
+                kind="IMPLAUSIBLE",
             )
         ack = (received.session, received.mid) if received.qos else None
         self._accept(reading, StoreReading(reading=reading, ack=ack))
+        if config is not None:
+            self._derive(reading)
+
+    def _has_too_many(self, configured: Sensors) -> bool:
+        """A device that invents series may not fill the memory with them."""
+        return len(self._series) >= MOST_SERIES + len(configured)
 
     def _accept(self, reading: Reading, store: StoreReading) -> None:
         # Rules first: acting must not wait for the disk.
@@ -101,14 +129,47 @@ class ReadingIntake:
         self._recorder.tell(store)
         self._context.publish(key, reading)
 
-    def _refuse(self, message: DeviceMessage, reason: str) -> None:
-        self._context.reject(message, f"reading not stored: {reason}")
+    def _derive(self, reading: Reading) -> None:
+        beside = derived.temperature_beside(reading.key)
+        temperature = None if beside is None else self._context.recall(beside)
+        if isinstance(temperature, Reading):
+            deficit = derived.deficit_of(reading, temperature)
+            if deficit is not None:
+                self._accept(deficit, StoreReading(reading=deficit))
+
+    def _refuse(self, message: DeviceMessage, reason: str, kind: str) -> None:
+        self._context.reject(message, f"reading not stored: {reason}", kind=kind)
         received = message.inbound
         if received.qos:
             self._acks.acknowledge([(received.session, received.mid)])
 
-    def submit(self, message: SubmitReading, device: DeviceRecord, configured: Sensors) -> None:
-        """A reading by REST. Raises UnknownSensor, DeviceNotApproved, ValueOutOfRange."""
+    def submit_all(
+        self, messages: Sequence[SubmitReading], device: DeviceRecord, configured: Sensors
+    ) -> list[pykka.Future[Reading] | GatewayError]:
+        """Each by itself: one that is refused keeps no other back."""
+        answers: list[pykka.Future[Reading] | GatewayError] = []
+        for message in messages:
+            stored: pykka.Future[Reading] = Reply()
+            try:
+                self.submit(message, device, configured, stored)
+            except GatewayError as error:
+                answers.append(error)
+            else:
+                answers.append(stored)
+        return answers
+
+    def submit(
+        self,
+        message: SubmitReading,
+        device: DeviceRecord,
+        configured: Sensors,
+        reply: pykka.Future[Reading] | None = None,
+    ) -> None:
+        """A reading by REST; without a `reply`, to who asked for the message in hand.
+
+        Raises:
+            UnknownSensor, DeviceNotApproved, ValueOutOfRange
+        """
         key = message.key
         config = configured.get(key)
         if config is None:
@@ -130,7 +191,9 @@ class ReadingIntake:
             )
             raise ValueOutOfRange(reason=reason)
         content_key = (
-            int.from_bytes(hashlib.blake2b(f"{key}{now}".encode(), digest_size=8).digest())
+            int.from_bytes(
+                hashlib.blake2b(f"{key}{now}{next(self._serial)}".encode(), digest_size=8).digest()
+            )
             & MASK_63_BITS
         )
         reading = Reading(
@@ -144,7 +207,9 @@ class ReadingIntake:
             device.zone_id,
             -1 - content_key if message.raw is None else content_key,
         )
-        self._accept(reading, StoreReading(reading=reading, reply=self._context.take_reply()))
+        self._accept(
+            reading, StoreReading(reading=reading, reply=reply or self._context.take_reply())
+        )
 
 
 def _series_of(

@@ -90,7 +90,9 @@ class RouterActor(Actor):
                 UnknownDeviceSeen(device_id=topic.device_id, first=message)
             )
         else:
-            self.context.reject(message, f"device {topic.device_id} is not registered")
+            self.context.reject(
+                message, f"device {topic.device_id} is not registered", kind="UNREGISTERED"
+            )
             self._done_with(inbound, "unregistered")
 
     def _route_other(self, inbound: Inbound) -> None:
@@ -100,7 +102,8 @@ class RouterActor(Actor):
             )
             self._done_with(inbound, "broadcast")
         else:
-            self.context.reject(inbound, f"no such topic in the device contract: {inbound.topic}")
+            detail = f"no such topic in the device contract: {inbound.topic[:200]}"
+            self.context.reject(inbound, detail, kind="UNKNOWN_TOPIC")
             self._done_with(inbound, "unknown_topic")
 
     def _device(self, device_id: str) -> Handle | None:

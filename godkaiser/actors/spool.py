@@ -177,7 +177,7 @@ class SpoolActor(Actor):
             also()
 
     def _reject(self, record: Any, detail: str) -> None:
-        self.context.reject(record, detail)
+        self.context.reject(record, detail, kind="SPOOL")
 
     def _set_diverted(self, reason: str) -> None:
         if bool(reason) != self._diverted:

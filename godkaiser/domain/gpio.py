@@ -8,7 +8,7 @@ import msgspec
 
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, SensorConfig
 from godkaiser.domain.sensors import Bus, bus_of
-from godkaiser.errors import GpioConflict, InvalidGpio
+from godkaiser.errors import GpioConflict, InvalidGpio, ValidationFailed
 
 MAX_GPIO = 39
 NO_AUX = 255
@@ -71,8 +71,13 @@ def board(name: str) -> Board:
 
 
 def check_sensor(board_name: str, config: SensorConfig, users: PinUsers) -> None:
-    """Raises InvalidGpio or GpioConflict. The GPIO of an I2C sensor is a label, not a pin."""
+    """Raises InvalidGpio, GpioConflict, ValidationFailed. The GPIO of an I2C sensor is a label, not a pin."""
     bus = bus_of(config.sensor_type)
+    if bus is Bus.COMPUTED:
+        reason = (
+            f"{config.sensor_type} is computed by the gateway where its sources are configured."
+        )
+        raise ValidationFailed(reason=reason)
     if bus is Bus.I2C:
         if not 0 <= config.gpio <= MAX_GPIO:
             raise InvalidGpio(gpio=config.gpio, reason="use 0 to 39; 0 is usual for I2C sensors.")

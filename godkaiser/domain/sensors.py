@@ -21,6 +21,7 @@ ROOM_C = 25.0
 PH_NEUTRAL = 7.0
 PH_PER_DEGREE = 0.003
 DS18B20_DISCONNECTED = -2032.0
+DS18B20_POWER_ON = 1360.0
 MOISTURE_DRY = 3200.0
 MOISTURE_WET = 1500.0
 
@@ -29,6 +30,7 @@ class Bus(StrEnum):
     ONEWIRE = "onewire"
     I2C = "i2c"
     ANALOG = "analog"
+    COMPUTED = "computed"
 
 
 class Converted(msgspec.Struct, frozen=True):
@@ -145,6 +147,9 @@ _TABLE = (
         name="light", unit="lux", bus=Bus.ANALOG, low=0.0, high=200000.0, convert=_offset_only,
         aliases=("tsl2561", "bh1750"),
     ),
+    SensorType(
+        name="vpd", unit="kPa", bus=Bus.COMPUTED, low=0.0, high=10.0, convert=None,
+    ),
     # The firmware sends pulses counted by an analogue driver: no rate can be had of them alone.
     SensorType(
         name="flow", unit="raw", bus=Bus.ANALOG, low=0.0, high=1e9, convert=None,
@@ -221,10 +226,15 @@ def convert(
         value = min(max(value, kind.low), kind.high)
     if calibration is not None and calibration.valid_until is not None:
         is_over = at is not None and at > calibration.valid_until
-        quality = max(quality, Quality.FAIR, key=_RANK.__getitem__) if is_over else quality
+        quality = worse_of(quality, Quality.FAIR) if is_over else quality
     if device_quality in {"suspect", "poor", "bad", "error", "stale"}:
-        quality = max(quality, Quality.SUSPECT, key=_RANK.__getitem__)
+        quality = worse_of(quality, Quality.SUSPECT)
     return Converted(value, kind.unit, quality)
+
+
+def is_power_on_value(sensor_type: str, raw: float, *, is_first: bool) -> bool:
+    """Section 9.2: what a DS18B20 holds when it has power and has measured nothing: 85 °C."""
+    return is_first and sensor_type == "ds18b20" and raw == DS18B20_POWER_ON
 
 
 def accept_value(sensor_type: str, value: float | None) -> Converted:
@@ -260,6 +270,10 @@ def _rate(kind: SensorType, value: float, *, calibrated: bool) -> Quality:
 def may_feed_rules(quality: Quality) -> bool:
     """Whether a reading is good enough to act upon."""
     return _RANK[quality] <= _RANK[Quality.SUSPECT]
+
+
+def worse_of(one: Quality, other: Quality) -> Quality:
+    return max(one, other, key=_RANK.__getitem__)
 
 
 def is_worse(quality: Quality, other: Quality) -> bool:

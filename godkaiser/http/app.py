@@ -21,6 +21,7 @@ from godkaiser.errors import (
 )
 from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
 from godkaiser.http.auth_resources import AuthResources
+from godkaiser.http.batch_resources import BatchResource
 from godkaiser.http.calibration_resources import CalibrationResources
 from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
@@ -128,6 +129,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     mocks = MockResources(services)
     storage = StorageResources(services)
     jobs = JobResources(services)
+    batch = BatchResource(services)
     calibration = CalibrationResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
@@ -151,6 +153,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/zones", placement, "zones"),
         ("/sensors", sensors, "sensors"),
         ("/sensors/data", sensors, "data"),
+        ("/sensors/data/batch", batch, "batch"),
         ("/sensors/{esp_id}/{gpio}", sensors, "sensor"),
         ("/sensors/{esp_id}/{gpio}/measure", requests, "measure"),
         ("/sensors/{esp_id}/{gpio}/{sensor_type}", sensors, "series"),

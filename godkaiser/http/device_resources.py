@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from typing import Annotated, Any
 
 import falcon
@@ -9,8 +10,15 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.domain.devices import validate_device_id
-from godkaiser.domain.entities import Calibration, OperatingMode, Reading, SensorConfig, SensorKey
-from godkaiser.domain.sensors import canonical_type
+from godkaiser.domain.entities import (
+    Calibration,
+    Issuer,
+    OperatingMode,
+    Reading,
+    SensorConfig,
+    SensorKey,
+)
+from godkaiser.domain.sensors import Bus, bus_of, canonical_type
 from godkaiser.errors import InvalidTimeRange, ValidationFailed
 from godkaiser.http.exchange import (
     RequestBody,
@@ -158,6 +166,7 @@ class SensorResources:
             view = published.get("view")
             if isinstance(view, DeviceView) and wanted in {None, view.record.device_id}:
                 found.extend(_sensor(config, published.get(config.key)) for config in view.sensors)
+                found.extend(_computed(published))
         reply(resp, {"data": found, "count": len(found)})
 
     def on_post_sensor(
@@ -205,22 +214,25 @@ class SensorResources:
 
     def on_post_data(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, ReadingBody)
-        raw = body.raw if body.raw is not None else body.raw_value
-        if (raw is None) == (body.value is None):
-            reason = "Send either raw (to be converted) or value (final)."
-            raise ValidationFailed(reason=reason)
         device_view(self._services.system, body.esp_id)
-        key = SensorKey(
-            body.esp_id,
-            check_gpio(body.gpio),
-            canonical_type(body.sensor_type),
-            _address(body.address),
-        )
-        message = SubmitReading(
-            key=key, raw=raw, value=body.value, at=body.timestamp, issuer=issuer_of(req)
-        )
+        message = submission(body, issuer_of(req))
         stored = ask(self._services.system, paths.device(body.esp_id), message)
         reply(resp, _reading(stored), 201)
+
+
+def submission(body: ReadingBody, issuer: Issuer) -> SubmitReading:
+    """Raises ValidationFailed."""
+    raw = body.raw if body.raw is not None else body.raw_value
+    if (raw is None) == (body.value is None):
+        reason = "Send either raw (to be converted) or value (final)."
+        raise ValidationFailed(reason=reason)
+    key = SensorKey(
+        body.esp_id,
+        check_gpio(body.gpio),
+        canonical_type(body.sensor_type),
+        _address(body.address),
+    )
+    return SubmitReading(key=key, raw=raw, value=body.value, at=body.timestamp, issuer=issuer)
 
 
 def series_key(req: falcon.Request, esp_id: str, gpio: str, sensor_type: str) -> SensorKey:
@@ -282,6 +294,15 @@ def _sensor(config: SensorConfig, reading: object) -> dict[str, Any]:
     body: dict[str, Any] = msgspec.to_builtins(config)
     body["latest"] = _reading(reading) if isinstance(reading, Reading) else None
     return body
+
+
+def _computed(published: Mapping[Hashable, object]) -> list[dict[str, Any]]:
+    """Series that the gateway computes; they have no configuration."""
+    return [
+        {**msgspec.to_builtins(reading.key), "computed": True, "latest": _reading(reading)}
+        for reading in published.values()
+        if isinstance(reading, Reading) and bus_of(reading.key.sensor_type) is Bus.COMPUTED
+    ]
 
 
 def _reading(reading: Reading) -> dict[str, Any]:

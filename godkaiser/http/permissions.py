@@ -64,6 +64,7 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("POST", "/sensors/{esp_id}/{gpio}"): Role.OPERATOR,
     ("GET", "/sensors/data"): Role.VIEWER,
     ("POST", "/sensors/data"): Role.OPERATOR,
+    ("POST", "/sensors/data/batch"): Role.OPERATOR,
     ("GET", "/actuators"): Role.VIEWER,
     ("POST", "/actuators/{esp_id}/{gpio}"): Role.OPERATOR,
     ("POST", "/actuators/command"): Role.OPERATOR,

@@ -110,7 +110,13 @@ class SystemResources:
             }
             for letter in letters.list(limit)
         ]
-        reply(resp, {"data": data, "count": len(data), "totals": letters.counts()})
+        body = {
+            "data": data,
+            "count": len(data),
+            "totals": letters.counts(),
+            "rejected": letters.kinds(),
+        }
+        reply(resp, body)
 
     def on_post_resend(self, req: falcon.Request, resp: falcon.Response, letter_id: str) -> None:
         try:

@@ -21,6 +21,7 @@ from godkaiser.supervision.errors import (
 )
 from godkaiser.supervision.events import EventLog, LifeEvent, Step
 from godkaiser.supervision.handle import Handle
+from godkaiser.supervision.reply import Reply
 from godkaiser.supervision.runtime import Runtime, ThreadedRuntime
 from godkaiser.supervision.simulation import Chances, SimulatedCrash, SimulatedRuntime
 from godkaiser.supervision.spec import (
@@ -62,6 +63,7 @@ __all__ = [
     "MailboxSpec",
     "Overflow",
     "Reason",
+    "Reply",
     "Restart",
     "RestartChild",
     "RestartIntensityExceeded",

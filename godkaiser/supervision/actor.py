@@ -201,9 +201,12 @@ class ActorContext:
         """Set a message aside that this actor has no use for."""
         self._cell.set_aside_unhandled(message, detail)
 
-    def reject(self, message: Any, detail: str) -> None:
-        """Set a message aside whose content is bad, with what is wrong with it."""
-        self._cell.set_aside_rejected(message, detail)
+    def reject(self, message: Any, detail: str, *, kind: str) -> None:
+        """Set a message aside whose content is bad, with what is wrong with it.
+
+        `kind` is one of few words to count by.
+        """
+        self._cell.set_aside_rejected(message, detail, kind)
 
     def declare_ready(self) -> None:
         self._life.declare_ready()

@@ -381,8 +381,8 @@ class Cell:
     def set_aside_unhandled(self, message: Any, detail: str) -> None:
         self._bury(message, Reason.UNHANDLED, detail or f"{self.kind} does not know this message")
 
-    def set_aside_rejected(self, message: Any, detail: str) -> None:
-        self._bury(message, Reason.REJECTED, detail)
+    def set_aside_rejected(self, message: Any, detail: str, kind: str) -> None:
+        self._bury(message, Reason.REJECTED, detail, kind=kind)
 
     def _superseded(self, envelope: Envelope) -> None:
         if envelope.reply_to is not None:
@@ -392,7 +392,9 @@ class Cell:
         reason = Reason.STOPPED if isinstance(error, ActorStopped) else Reason.OVERFLOW
         self._bury(message, reason, str(error))
 
-    def _bury(self, message: Any, reason: Reason, detail: str, trace: str = "") -> None:
+    def _bury(
+        self, message: Any, reason: Reason, detail: str, trace: str = "", kind: str = ""
+    ) -> None:
         self.system.dead_letters.add(
             at=self.system.runtime.now(),
             path=self.path,
@@ -400,4 +402,5 @@ class Cell:
             message=message,
             detail=detail,
             traceback=trace,
+            kind=kind,
         )

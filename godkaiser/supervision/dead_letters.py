@@ -48,6 +48,7 @@ class DeadLetters:
         self._letters: OrderedDict[int, DeadLetter] = OrderedDict()
         self._ids = itertools.count(1)
         self._counts: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter()
         self._listeners: tuple[Callable[[DeadLetter], None], ...] = ()
         self.listener_failures = 0
 
@@ -65,6 +66,7 @@ class DeadLetters:
         message: Any,
         detail: str = "",
         traceback: str = "",
+        kind: str = "",
     ) -> None:
         letter = DeadLetter(
             letter_id=next(self._ids),
@@ -77,6 +79,8 @@ class DeadLetters:
         )
         with self._lock:
             self._counts[reason.value] += 1
+            if kind:
+                self._kinds[kind] += 1
             self._letters[letter.letter_id] = letter
             if len(self._letters) > self._keep:
                 self._letters.popitem(last=False)
@@ -101,6 +105,11 @@ class DeadLetters:
         """
         with self._lock:
             return self._letters.pop(letter_id)
+
+    def kinds(self) -> dict[str, int]:
+        """How many were rejected for their content, by what was wrong with it."""
+        with self._lock:
+            return dict(self._kinds)
 
     def counts(self) -> dict[str, int]:
         with self._lock:
