@@ -38,11 +38,11 @@ class LatchFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(descriptor, latch.encode(state))
+        # A plain os.write may stop half way on a disk that fills up, and say so by its result only.
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(latch.encode(state))
+            file.flush()
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         draft.replace(self._path)
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:

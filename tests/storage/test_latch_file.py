@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 
 import pytest
 
@@ -39,6 +40,19 @@ def test_a_write_that_was_cut_off_leaves_the_record_before_it(tmp_path, monkeypa
     with pytest.raises(OSError, match="No space"):
         latch.write(SafetyState())
     monkeypatch.undo()
+    assert latch.read() == STOPPED
+
+
+def test_a_disk_that_fills_up_half_way_is_told(tmp_path):
+    latch = LatchFile(tmp_path / "latch")
+    latch.write(STOPPED)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            latch.write(SafetyState())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert latch.read() == STOPPED
 
 
