@@ -23,7 +23,7 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.rules import ActuatorAction, HysteresisCondition, RuleDefinition, Verb
 from godkaiser.simulator.greenhouse import device_id
-from godkaiser.storage import registry
+from godkaiser.storage import registry, rules
 from godkaiser.storage.database import open_database
 from godkaiser.storage.migrations import migrate
 
@@ -133,7 +133,7 @@ def _seed(url: str) -> None:
         actions=(ActuatorAction(esp_id=DEVICE, gpio=25, command=Verb.ON),),
         cooldown_seconds=0,
     )  # fmt: skip
-    registry.insert_rule(database, rule, "system:benchmark", 0.0)
+    rules.insert_rule(database, rule, "system:benchmark", 0.0)
     database.close_all()
 
 

@@ -8,13 +8,15 @@ import threading
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import msgspec
 import typer
 
-from godkaiser import __version__, audit_console, console, spool_console
-from godkaiser.config import Config, ConfigError, LogConfig, load, split_address
-from godkaiser.domain.declared import Declared
+from godkaiser import __version__, audit_console, console, rule_files, site_files, spool_console
+from godkaiser.config import Config, ConfigError, LogConfig, Mistake, load, split_address
+from godkaiser.domain.declared import NOTHING, Declared, DeclaredRule
 from godkaiser.errors import DatabaseAway, GatewayError
-from godkaiser.site_files import FOLDER, read_site
+from godkaiser.rule_files import read_rules
+from godkaiser.site_files import read_site
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -51,10 +53,21 @@ def _load(path: Path | None) -> Config:
 
 def _load_site(path: Path | None) -> Declared:
     """What is declared beside the configuration file."""
+    folder = None if path is None else path.parent
+    mistakes: list[Mistake] = []
+    site = NOTHING
+    declared: tuple[DeclaredRule, ...] = ()
     try:
-        return read_site(None if path is None else path.parent / FOLDER)
+        site = read_site(None if folder is None else folder / site_files.FOLDER)
     except ConfigError as error:
-        _tell_mistakes(error)
+        mistakes += error.mistakes
+    try:
+        declared = read_rules(None if folder is None else folder / rule_files.FOLDER)
+    except ConfigError as error:
+        mistakes += error.mistakes
+    if mistakes:
+        _tell_mistakes(ConfigError(mistakes))
+    return msgspec.structs.replace(site, rules=declared)
 
 
 def _tell_mistakes(error: ConfigError) -> NoReturn:
@@ -75,15 +88,16 @@ def check(
         "conf/godkaiser.toml"
     ),
 ) -> None:
-    """Check a configuration file, and devices.d beside it; tell every mistake with its line."""
+    """Check a configuration file, devices.d and rules.d beside it; tell every mistake with its line."""
     _load(config)
     site = _load_site(config)
     typer.echo(f"{config}: good")
     typer.echo(
-        f"{config.parent / FOLDER}: {len(site.devices)} devices, {len(site.sensors)} sensors,"
+        f"{config.parent / site_files.FOLDER}: {len(site.devices)} devices, {len(site.sensors)} sensors,"
         f" {len(site.actuators)} actuators, {len(site.interlocks)} interlocks,"
         f" {len(site.stop_inputs)} stop inputs"
     )
+    typer.echo(f"{config.parent / rule_files.FOLDER}: {len(site.rules)} rules")
 
 
 @app.command()

@@ -34,6 +34,7 @@ __all__ = [
     "LogConfig",
     "Mistake",
     "MqttConfig",
+    "NotifyConfig",
     "RetentionConfig",
     "SafetyConfig",
     "SpoolConfig",
@@ -124,6 +125,17 @@ class SafetyConfig(msgspec.Struct, frozen=True, kw_only=True):
     broadcast_token_file: str = ""
 
 
+class NotifyConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How e-mail leaves; without `smtp_host` none does."""
+
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_user: str = ""
+    smtp_password_file: str = ""
+    smtp_from: str = "god-kaiser@localhost"
+    smtp_starttls: bool = True
+
+
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     level: str = "info"
     format: str = "console"
@@ -138,6 +150,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     retention: RetentionConfig = RetentionConfig()
     devices: DevicesConfig = DevicesConfig()
     safety: SafetyConfig = SafetyConfig()
+    notify: NotifyConfig = NotifyConfig()
     log: LogConfig = LogConfig()
     jwt_secret: str = ""
     """From JWT_SECRET_KEY; "" means the key file in `data_dir`, made on the first start."""

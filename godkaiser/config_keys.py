@@ -218,6 +218,14 @@ KEYS: dict[str, dict[str, Key]] = {
             "the path of a file with a token of 1 to 64 characters", _token_file
         ),
     },
+    "notify": {
+        "smtp_host": Key("the name of a mail server, or empty", _where(_text)),
+        "smtp_port": Key("an integer from 1 to 65535", _number(1, _HIGHEST_PORT)),
+        "smtp_user": Key("a text", _where(_text)),
+        "smtp_password_file": Key("the path of a file with the password", _password_file),
+        "smtp_from": Key("an e-mail address", _where(_filled)),
+        "smtp_starttls": Key("true or false", _where(lambda value: isinstance(value, bool))),
+    },
     "log": {
         "level": Key(
             '"debug", "info", "warning" or "error"', _one_of("debug", "info", "warning", "error")

@@ -28,6 +28,7 @@ from godkaiser.http.tokens import check_password
 from godkaiser.simulator.greenhouse import device_id, equipment
 from godkaiser.storage import registry
 from godkaiser.storage.database import Database
+from godkaiser.storage.rules import insert_rule
 
 READING_INTERVAL_S = 2
 ADMIN = "admin"
@@ -143,7 +144,7 @@ def _seed_device(database: Database, index: int, interval_s: int, now: float) ->
             database, msgspec.convert({**fields, "esp_id": name}, ActuatorConfig)
         )
     for rule in _rules(name, sensors, actuators):
-        registry.insert_rule(database, rule, BY, now)
+        insert_rule(database, rule, BY, now)
 
 
 def _join(address: tuple[str, int]) -> str:

@@ -24,6 +24,7 @@ from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
 from godkaiser.actors.journal import JournalActor, RecordAudit
 from godkaiser.actors.mock_keeper import ORPHANS_JOB, MockKeeperActor
+from godkaiser.actors.notifier import NotifierActor
 from godkaiser.actors.recalculator import RecalculatorActor
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
@@ -53,6 +54,7 @@ from godkaiser.http.tokens import TokenService, load_secret
 from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import Ports, open_ports
+from godkaiser.notifications import channels
 from godkaiser.single_instance import DataFolderLock
 from godkaiser.storage import registry
 from godkaiser.storage.audit import AuditEntry
@@ -305,6 +307,11 @@ def _tree(
                 ),
             ),
             ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
+            ChildSpec(
+                name="notifier",
+                factory=lambda: NotifierActor(channels(config.notify, ports.notifications)),
+                mailbox=MailboxSpec(capacity=500, overflow=Overflow.KEEP_NEWEST),
+            ),
             ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ApiActor(make_server)),

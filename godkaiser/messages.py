@@ -177,7 +177,8 @@ class ConfigureActuator(Message, frozen=True, kw_only=True):
 
 
 class SaveRule(Message, frozen=True, kw_only=True):
-    """Create (`rule_id` None) or replace. Reply: RuleView. Refusals: InvalidRule, UnknownRule.
+    """Create (`rule_id` None) or replace. Reply: RuleSaved. Refusals: InvalidRule, UnknownRule,
+    DeclaredInFile.
 
     `definition` is a `godkaiser.domain.rules.RuleDefinition`.
     """
@@ -187,8 +188,23 @@ class SaveRule(Message, frozen=True, kw_only=True):
     rule_id: int | None = None
 
 
+class CheckRule(Message, frozen=True, kw_only=True):
+    """Would it be saved? Reply: list of `godkaiser.domain.rules.Problem`, errors first."""
+
+    definition: Any
+    rule_id: int | None = None
+
+
+class RuleSaved(Message, frozen=True, kw_only=True):
+    """`warnings` are `godkaiser.domain.rules.Problem`s."""
+
+    rule_id: int
+    definition: Any
+    warnings: tuple[Any, ...] = ()
+
+
 class DeleteRule(Message, frozen=True, kw_only=True):
-    """Reply: None. Refusals: UnknownRule."""
+    """Reply: None. Refusals: UnknownRule, DeclaredInFile."""
 
     rule_id: int
     issuer: Issuer
@@ -433,7 +449,9 @@ class SafetyView(Message, frozen=True, kw_only=True):
 
 
 class RuleView(Message, frozen=True, kw_only=True):
-    """Published by /rules/<id> as "view"; `definition` is a RuleDefinition."""
+    """Published by /rules/<id> as "view"; `definition` is a RuleDefinition, `findings` say how its
+    conditions came out last, `sequence` where a sequence stands.
+    """
 
     rule_id: int
     definition: Any
@@ -442,6 +460,9 @@ class RuleView(Message, frozen=True, kw_only=True):
     last_fired: float | None = None
     fired_count: int = 0
     last_result: str = ""
+    suspended: str = ""
+    sequence: str = ""
+    findings: tuple[Any, ...] = ()
 
 
 class LinkView(Message, frozen=True, kw_only=True):

@@ -6,8 +6,7 @@ file and line, and nothing of a declaration with a mistake is used.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ import msgspec
 
 from godkaiser.config import ConfigError, Mistake, read_toml
 from godkaiser.config_lines import lines_of_keys
+from godkaiser.declared_files import DeclaredFile, expected_and_found, key_of
 from godkaiser.domain import devices, gpio
 from godkaiser.domain.declared import Declared, DeclaredDevice
 from godkaiser.domain.entities import (
@@ -96,26 +96,6 @@ class _StopInput(_Table, frozen=True, kw_only=True):
     silent_after_s: Annotated[float, msgspec.Meta(ge=2.0, le=3600.0)] = 30.0
 
 
-Lines = Mapping[tuple[str | int, ...], int]
-
-
-class _File:
-    """One file: its tables, and where they stand."""
-
-    def __init__(self, path: Path, lines: Lines) -> None:
-        self.name = str(path)
-        self.lines = lines
-
-    def line(self, *path: str | int) -> int | None:
-        """The line of a key or, where it has none of its own, of the table that it is in."""
-        return next(
-            (self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None
-        )
-
-    def place(self, *path: str | int) -> str:
-        return f"{self.name}:{self.line(*path)}"
-
-
 def read_site(folder: Path | None) -> Declared:
     """What the files of a folder declare; nothing where there is no such folder.
 
@@ -157,7 +137,7 @@ class _Reading:
         except ConfigError as error:
             self.mistakes += error.mistakes
             return
-        file = _File(path, lines_of_keys(text))
+        file = DeclaredFile(path, lines_of_keys(text))
         for section, content in document.items():
             match section:
                 case "devices" if isinstance(content, dict):
@@ -175,7 +155,7 @@ class _Reading:
 
     # ---- devices and what they carry
 
-    def _read_device(self, file: _File, device_id: str, table: Any) -> None:
+    def _read_device(self, file: DeclaredFile, device_id: str, table: Any) -> None:
         path = ("devices", device_id)
         place = file.place(*path)
         if not isinstance(table, dict):
@@ -308,7 +288,7 @@ class _Reading:
     # ---- reading tables
 
     def _tables(
-        self, file: _File, path: tuple[str | int, ...], content: Any, kind: type[Any]
+        self, file: DeclaredFile, path: tuple[str | int, ...], content: Any, kind: type[Any]
     ) -> Iterator[tuple[Any, str]]:
         """Each good table of an array of tables, and its place."""
         if content is None:
@@ -323,17 +303,17 @@ class _Reading:
                 yield entry, file.place(*path, number)
 
     def _convert(
-        self, file: _File, path: tuple[str | int, ...], table: Any, kind: type[Any]
+        self, file: DeclaredFile, path: tuple[str | int, ...], table: Any, kind: type[Any]
     ) -> Any:
         """The table as `kind`; None when it was refused."""
         try:
             return msgspec.convert(table, kind)
         except msgspec.ValidationError as error:
             text = str(error)
-            key = _key_of(text)
+            key = key_of(text)
             place = file.place(*path, *([key] if key else []))
             subject = key or str(path[-1] if isinstance(path[-1], str) else path[-2])
-            expected, found = _expected_and_found(text, table, key)
+            expected, found = expected_and_found(text, table, key)
             self._refuse(place, subject, expected, found)
             return None
 
@@ -346,26 +326,6 @@ class _Reading:
 
     def _refuse_as(self, place: str, key: str, error: GatewayError) -> None:
         self._refuse(place, key, "something that the device can do", error.message.rstrip("."))
-
-
-def _key_of(text: str) -> str:
-    """The key that a message of msgspec is about."""
-    found = re.search(r"at `\$\.(\w+)", text) or re.search(r"field `(\w+)`", text)
-    return found.group(1) if found else ""
-
-
-def _expected_and_found(text: str, table: Any, key: str) -> tuple[str, str]:
-    """Such a message in the words of the other mistakes."""
-    text = text.split(" - at ", maxsplit=1)[0]
-    if text.startswith("Object contains unknown field"):
-        return "a key that is known here", f'"{key}"'
-    if text.startswith("Object missing required field"):
-        return f"{key} = ...", "none"
-    value = table.get(key) if isinstance(table, dict) else table
-    expected = text.removeprefix("Expected ").split(", got ")[0].replace("`", "")
-    if text.startswith("Invalid enum value"):
-        expected = "another word"
-    return expected, f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _actuator_key(reference: str) -> ActuatorKey:

@@ -125,7 +125,8 @@ class CommandDesk:
         if actuator is not None:
             actuator.desired = message.desired
             if message.desired == 0.0 and not actuator.reported:
-                actuator.set_level(0.0, message.outcome.at)
+                # It may have been stamped before the clock was set back.
+                actuator.set_level(0.0, min(message.outcome.at, self._context.now()))
 
     # ---- what there is
 
@@ -177,7 +178,9 @@ class CommandDesk:
         if isinstance(view, ActuatorView):
             actuator.desired = view.desired_value
             actuator.reported = view.reported_value
-            actuator.on_since = view.on_since
+            if view.on_since is not None:
+                # The clock may have been set back while nobody minded it.
+                actuator.on_since = min(view.on_since, self._context.now())
         self._site.add(actuator)
 
     # ---- interlocks and holds

@@ -60,6 +60,7 @@ class RecordRule(Message, frozen=True, kw_only=True):
     memory: RuleMemory
     decision: Decision | None
     findings: tuple[Finding, ...]
+    commands: tuple[str, ...] = ()
 
 
 class RecordSafety(Message, frozen=True, kw_only=True):
@@ -174,7 +175,9 @@ def write_records(database: Database, group: Sequence[Record]) -> None:
             case RecordRule(rule_id=rule_id, at=at, memory=memory, decision=decision):
                 history.record_rule_memory(database, rule_id, memory)
                 if decision is not None:
-                    history.record_execution(database, rule_id, at, decision, record.findings)
+                    history.record_execution(
+                        database, rule_id, at, decision, record.findings, record.commands
+                    )
             case RecordHold(key=key, hold=hold):
                 history.record_hold(database, key, hold)
             case RecordSafety(body=body, at=at):

@@ -1,18 +1,22 @@
 """One actor for each rule: it hears the sensors that it names, decides, and asks the safety actor.
 
-Its memory (hysteresis, cooldown) is handed over a crash through what it published, and over a
-restart of the gateway through the journal.
+Its memory (hysteresis, cooldown, a sequence under way) is handed over a crash through what it published,
+and over a restart of the gateway through the journal.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.journal import RecordRule
+from godkaiser.actors.notifier import Notify
 from godkaiser.actors.timekeeper import Tick
-from godkaiser.domain import rules
+from godkaiser.domain import derived, rules
 from godkaiser.domain.entities import (
     ActuatorKey,
     Command,
@@ -22,7 +26,11 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.rules import (
     ActuatorAction,
+    Decision,
+    Evaluation,
     Fact,
+    Facts,
+    NotificationAction,
     RuleDefinition,
     RuleMemory,
     StopAction,
@@ -31,6 +39,8 @@ from godkaiser.domain.safety_state import Scope
 from godkaiser.domain.sensors import may_feed_rules
 from godkaiser.messages import (
     ActuatorView,
+    DeviceView,
+    Message,
     ReadingAccepted,
     RequestCommand,
     RuleView,
@@ -41,13 +51,33 @@ from godkaiser.supervision import Actor, Handle
 RULES_JOB = "rules"
 
 
+class LookAgain(Message, frozen=True, kw_only=True):
+    """To oneself: something changes by itself now."""
+
+
+class EndSequence(Message, frozen=True, kw_only=True):
+    """From /registrar: the rule is about to be deleted. Reply: None, when it has done what is left."""
+
+    why: str
+
+
 class RuleActor(Actor):
     def __init__(self, rule_id: int, definition: RuleDefinition, memory: RuleMemory | None) -> None:
         super().__init__()
         self._rule_id = rule_id
         self._definition = definition
         self._memory = memory or RuleMemory()
-        self._facts: dict[rules.SensorRef, Fact] = {}
+        self._issuer = Issuer("rule", str(rule_id), definition.priority)
+        self._readings: dict[rules.SensorRef, Fact] = {}
+        self._trails: dict[rules.SensorRef, tuple[Fact, ...]] = {}
+        self._windows = {
+            sensor: window
+            for sensor in rules.sensors_of(definition)
+            if (window := rules.longest_window(definition, sensor))
+        }
+        self._actuators = rules.actuators_of(definition)
+        self._devices = rules.devices_of(definition)
+        self._evaluation: Evaluation | None = None
         self._evaluated_at: float | None = None
         self._result = ""
         self._may_stop = any(isinstance(a, StopAction) for a in definition.actions)
@@ -57,56 +87,110 @@ class RuleActor(Actor):
     def on_start(self) -> None:
         self._safety = self.context.handle(paths.SAFETY)
         self._journal = self.context.handle(paths.JOURNAL)
-        remembered = self.context.recall("memory")
-        # A changed rule starts afresh: what the old text remembered may mean nothing in the new.
-        if remembered is not None and remembered[0] == self._definition:
-            self._memory = remembered[1]
+        self._take_over()
         self._join_groups()
         for sensor in rules.sensors_of(self._definition):
             self._learn_latest(sensor)
         self._show()
+        if self._memory.progress is not None:
+            # A sequence goes on where it stood, once the actuators have told how they are.
+            self.context.schedule(1.0, LookAgain(), key="wake")
+
+    def _take_over(self) -> None:
+        """From the incarnation before, which may have had another text."""
+        remembered = self.context.recall("memory")
+        if remembered is not None:
+            definition, memory = remembered
+            if definition != self._definition:
+                self._end(rules.end_of(definition, memory, "the rule has changed"))
+                memory = msgspec.structs.replace(memory, progress=None)
+            self._memory = memory
+        changed = self._memory.text != rules.text_of(self._definition)
+        self._memory, left = rules.adopted(self._definition, self._memory)
+        self._end(left)
+        if remembered is not None and remembered[0] != self._definition:
+            # Saved again: whoever did has seen why it was suspended.
+            self._memory = msgspec.structs.replace(self._memory, suspended="", reversals=())
+            changed = True
+        if changed:
+            self._remember(None)
 
     def on_receive(self, message: object) -> Any:
         match message:
             case ReadingAccepted(reading=reading):
                 self._learn(reading)
                 self._decide()
-            case Tick():
+            case Tick() | LookAgain():
                 self._decide()
+            case EndSequence(why=why):
+                self._end(rules.end_of(self._definition, self._memory, why))
+                self._memory = msgspec.structs.replace(self._memory, progress=None)
+                self._remember(None)
             case _:
                 self.context.unhandled(message)
 
     def _decide(self) -> None:
         now = self.context.now()
-        evaluation = rules.evaluate(self._definition, self._facts, self._memory, now)
+        facts = self._facts()
+        self._evaluation = rules.evaluate(self._definition, facts, self._memory, now)
         decision = rules.decide(
-            self._definition, evaluation, self._memory, self._levels(), now, self._stopped()
+            self._definition, self._evaluation, self._memory, facts, now, self._stopped()
         )
         for stop in decision.stops:
             self._ask_for_stop(stop)
-        for action in (*decision.released, *decision.actions):
-            self._request(action, now)
-        if decision.memory != self._memory:
+        commands = self._request_all((*decision.released, *decision.actions))
+        for notification in decision.notifications:
+            self._notify(notification)
+        if decision.memory != self._memory or decision.is_worth_telling:
             self._memory = decision.memory
-            self.context.publish("memory", (self._definition, self._memory))
-            self._journal.tell(
-                RecordRule(
-                    rule_id=self._rule_id,
-                    at=now,
-                    memory=self._memory,
-                    decision=decision if decision.fired or decision.released else None,
-                    findings=evaluation.findings,
-                )
-            )
+            self._remember(decision, commands)
         self._evaluated_at = now
-        if decision.fired or decision.released:
-            self._result = "fired" if decision.fired else "released"
+        if decision.is_worth_telling:
+            self._result = decision.remark or ("fired" if decision.fired else "released")
+        if decision.wake_at is not None:
+            self.context.schedule(max(0.0, decision.wake_at - now), LookAgain(), key="wake")
         self._show()
+
+    def _remember(self, decision: Decision | None, commands: tuple[str, ...] = ()) -> None:
+        self.context.publish("memory", (self._definition, self._memory))
+        self._journal.tell(
+            RecordRule(
+                rule_id=self._rule_id,
+                at=self.context.now(),
+                memory=self._memory,
+                decision=decision if decision is not None and decision.is_worth_telling else None,
+                findings=self._evaluation.findings if self._evaluation is not None else (),
+                commands=commands,
+            )
+        )
+
+    def _end(self, left: rules.Advance | None) -> None:
+        if left is not None:
+            self._request_all(left.commands)
+            self._result = f"sequence {left.outcome}"
+
+    def _notify(self, action: NotificationAction) -> None:
+        findings = self._evaluation.findings if self._evaluation is not None else ()
+        why = "; ".join(finding.detail for finding in findings) or "it holds"
+        text = action.message.replace("{rule}", self._definition.name).replace("{why}", why)
+        self.context.handle(paths.NOTIFIER).tell(
+            Notify(
+                channel=action.channel,
+                target=action.target,
+                text=text,
+                source=str(self._issuer),
+                subject=self._definition.name,
+            )
+        )
+
+    def _request_all(self, actions: Iterable[ActuatorAction]) -> tuple[str, ...]:
+        """The correlation ids of the commands."""
+        return tuple(self._request(action) for action in actions)
 
     def _ask_for_stop(self, action: StopAction) -> None:
         self._safety.tell_urgent(
             StopAll(
-                issuer=Issuer("rule", str(self._rule_id), self._definition.priority),
+                issuer=self._issuer,
                 reason=action.reason or self._definition.name,
                 esp_id=action.esp_id,
                 zone_id=action.zone_id,
@@ -118,37 +202,46 @@ class RuleActor(Actor):
             return frozenset()
         return self.context.look(paths.SAFETY, "stopped") or frozenset()
 
-    def _request(self, action: ActuatorAction, now: float) -> None:
+    def _request(self, action: ActuatorAction) -> str:
+        correlation_id = str(uuid.uuid4())
         command = Command(
             esp_id=action.esp_id,
             gpio=action.gpio,
             verb=action.command,
             value=action.value,
             duration_s=action.duration,
-            issuer=Issuer("rule", str(self._rule_id), self._definition.priority),
-            correlation_id=str(uuid.uuid4()),
-            requested_at=now,
+            issuer=self._issuer,
+            correlation_id=correlation_id,
+            requested_at=self.context.now(),
         )
         message = RequestCommand(command=command)
         if action.command is Verb.OFF:
             self._safety.tell_urgent(message)
         else:
             self._safety.tell(message)
+        return correlation_id
 
-    def _levels(self) -> dict[rules.ActuatorRef, float | None]:
+    def _facts(self) -> Facts:
         levels: dict[rules.ActuatorRef, float | None] = {}
-        for esp_id, gpio in rules.actuators_of(self._definition):
-            key = ActuatorKey(esp_id, gpio)
+        reported: dict[rules.ActuatorRef, float | None] = {}
+        owners: dict[rules.ActuatorRef, str] = {}
+        for ref in self._actuators:
+            key = ActuatorKey(*ref)
             view = self.context.look(paths.actuator(key.esp_id, key.gpio), "view")
-            if isinstance(view, ActuatorView):
-                # What is on its way counts as done, or each reading would ask again.
-                pending = bool(view.pending_correlation_id)
-                levels[esp_id, gpio] = (
-                    view.desired_value
-                    if pending or view.reported_value is None
-                    else view.reported_value
-                )
-        return levels
+            if not isinstance(view, ActuatorView):
+                continue
+            # What is on its way counts as done, or each reading would ask again.
+            pending = bool(view.pending_correlation_id)
+            known = view.desired_value if pending else view.reported_value
+            levels[ref] = view.desired_value if known is None else known
+            reported[ref] = None if pending else view.reported_value
+            if view.owner and view.owner != str(self._issuer):
+                owners[ref] = view.owner
+        online: dict[str, bool | None] = {}
+        for esp_id in self._devices:
+            device = self.context.look(paths.device(esp_id), "view")
+            online[esp_id] = device.online if isinstance(device, DeviceView) else None
+        return Facts(self._readings, self._trails, online, levels, reported, owners)
 
     def _join_groups(self) -> None:
         groups: set[Any] = {("sensor", sensor) for sensor in rules.sensors_of(self._definition)}
@@ -165,15 +258,20 @@ class RuleActor(Actor):
         if reading.value is None or not may_feed_rules(reading.quality):
             return
         key = reading.key
-        self._facts[key.esp_id, key.gpio, key.sensor_type] = Fact(reading.value, reading.at)
+        ref = (key.esp_id, key.gpio, key.sensor_type)
+        fact = self._readings[ref] = Fact(reading.value, reading.at)
+        window = self._windows.get(ref)
+        if window is not None:
+            self._trails[ref] = rules.extended(self._trails.get(ref, ()), fact, window)
 
     def _learn_latest(self, sensor: rules.SensorRef) -> None:
         """After a restart: what the device published last, so that nothing starts from nothing."""
         esp_id, gpio, sensor_type = sensor
         view = self.context.look(paths.device(esp_id), "view")
-        for config in getattr(view, "sensors", ()):
-            if (config.gpio, config.sensor_type) == (gpio, sensor_type):
-                reading = self.context.look(paths.device(esp_id), config.key)
+        keys = [config.key for config in getattr(view, "sensors", ())]
+        for key in (*keys, *(derived.deficit_key(key) for key in keys)):
+            if (key.gpio, key.sensor_type) == (gpio, sensor_type):
+                reading = self.context.look(paths.device(esp_id), key)
                 if isinstance(reading, Reading):
                     self._learn(reading)
 
@@ -188,5 +286,12 @@ class RuleActor(Actor):
                 last_fired=self._memory.last_fired,
                 fired_count=self._memory.fired_count,
                 last_result=self._result,
+                suspended=self._memory.suspended,
+                sequence=self._sequence(),
+                findings=self._evaluation.findings if self._evaluation is not None else (),
             ),
         )
+
+    def _sequence(self) -> str:
+        progress = self._memory.progress
+        return "" if progress is None else f"step {progress.step} of actions[{progress.action}]"

@@ -392,6 +392,10 @@ class SafetyActor(Actor):
     # ---- what devices say
 
     def _device_report(self, report: DeviceReport) -> None:
+        now = self.context.now()
+        if report.at > now:
+            # Stamped before the clock was set back: nothing here may lie in the future.
+            report = msgspec.structs.replace(report, at=now)
         gpio = report.gpio
         actuator = None if gpio is None else self._site.find(ActuatorKey(report.device_id, gpio))
         if actuator is not None:

@@ -8,6 +8,7 @@ import msgspec
 
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, SensorConfig, SensorKey
 from godkaiser.domain.interlocks import Interlock
+from godkaiser.domain.rules import RuleDefinition
 from godkaiser.domain.stop_inputs import StopInput
 
 
@@ -20,6 +21,13 @@ class DeclaredDevice(msgspec.Struct, frozen=True, kw_only=True):
     zone_id: str
 
 
+class DeclaredRule(msgspec.Struct, frozen=True, kw_only=True):
+    """`where` is the place, such as `conf/rules.d/vent.toml:3`."""
+
+    definition: RuleDefinition
+    where: str
+
+
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
     """`origins` has the place, such as `conf/devices.d/tank.toml:12`, of each thing by its key."""
 
@@ -28,6 +36,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     actuators: tuple[ActuatorConfig, ...] = ()
     interlocks: tuple[Interlock, ...] = ()
     stop_inputs: tuple[StopInput, ...] = ()
+    rules: tuple[DeclaredRule, ...] = ()
     origins: Mapping[str | SensorKey | ActuatorKey, str] = {}
 
 

@@ -26,6 +26,11 @@ def temperature_beside(humidity: SensorKey) -> SensorKey | None:
     return SensorKey(humidity.esp_id, humidity.gpio, "sht31_temp", humidity.address)
 
 
+def deficit_key(key: SensorKey) -> SensorKey:
+    """The series of the deficit of a chip, from any other one of it."""
+    return SensorKey(key.esp_id, key.gpio, VPD, key.address)
+
+
 def deficit_of(humidity: Reading, temperature: Reading) -> Reading | None:
     """None where the two do not belong together, or one has no value that can be trusted.
 
@@ -40,9 +45,8 @@ def deficit_of(humidity: Reading, temperature: Reading) -> Reading | None:
     ):
         return None
     value = vapour_pressure_deficit(temperature.value, humidity.value)
-    key = humidity.key
     return Reading(
-        SensorKey(key.esp_id, key.gpio, VPD, key.address),
+        deficit_key(humidity.key),
         humidity.at,
         humidity.received_at,
         value,

@@ -31,6 +31,7 @@ from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
+from godkaiser.http.rule_trial_resources import RuleTrialResources
 from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
@@ -123,6 +124,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     actuators = ActuatorResources(services)
     safety = SafetyResources(services)
     rules = RuleResources(services)
+    trials = RuleTrialResources(services)
     system = SystemResources(services)
     placement = PlacementResources(services)
     requests = DeviceRequestResources(services)
@@ -188,7 +190,11 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/safety/status", safety, "status"),
         ("/safety/interlocks", safety, "interlocks"),
         ("/logic/rules", rules, "rules"),
+        ("/logic/rules/test", trials, "test"),
+        ("/logic/explain", trials, "explain"),
         ("/logic/rules/{rule_id}", rules, "rule"),
+        ("/logic/rules/{rule_id}/versions", rules, "versions"),
+        ("/logic/rules/{rule_id}/history", rules, "history"),
         ("/audit/log", system, "audit"),
         ("/audit/statistics", jobs, "statistics"),
         ("/system/jobs", jobs, "jobs"),

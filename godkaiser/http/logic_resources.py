@@ -10,10 +10,13 @@ import msgspec
 from godkaiser import paths
 from godkaiser.domain.rules import RuleDefinition
 from godkaiser.errors import UnknownRule
-from godkaiser.http.exchange import ask, issuer_of, read_body, reply
+from godkaiser.http.exchange import ask, issuer_of, query_float, query_int, read_body, reply
 from godkaiser.http.services import Services
 from godkaiser.messages import DeleteRule, RuleView, SaveRule
+from godkaiser.storage import explanations, rules
 from godkaiser.supervision import ActorSystem
+
+FOR_EVER = 1e11
 
 
 class RuleResources:
@@ -21,33 +24,67 @@ class RuleResources:
         self._services = services
 
     def on_get_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
-        found = [_rule(self._view(number, rule)) for number, rule in self._known().items()]
+        found = [self._shown(number, rule) for number, rule in self._known().items()]
         reply(resp, {"data": found, "count": len(found)})
 
     def on_post_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
         definition = read_body(req, RuleDefinition)
         message = SaveRule(definition=definition, issuer=issuer_of(req))
-        reply(resp, _rule(ask(self._services.system, paths.REGISTRAR, message)), 201)
+        reply(resp, self._saved(message), 201)
 
     def on_get_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         number = _number(rule_id)
         definition = self._known().get(number)
         if definition is None:
             raise UnknownRule(rule_id=number)
-        body = _rule(self._view(number, definition))
-        body["offline"] = _offline(self._services.system, number)
+        body = self._shown(number, definition)
+        body["state"]["offline"] = _offline(self._services.system, number)
         reply(resp, body)
 
     def on_put_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         number = _number(rule_id)
         definition = read_body(req, RuleDefinition)
         message = SaveRule(definition=definition, issuer=issuer_of(req), rule_id=number)
-        reply(resp, _rule(ask(self._services.system, paths.REGISTRAR, message)))
+        reply(resp, self._saved(message))
 
     def on_delete_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         message = DeleteRule(rule_id=_number(rule_id), issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204
+
+    def on_get_versions(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
+        """Also of a rule that was deleted."""
+        number = _number(rule_id)
+        found = rules.versions_of(self._services.database, number)
+        if not found:
+            raise UnknownRule(rule_id=number)
+        reply(resp, {"data": found, "count": len(found)})
+
+    def on_get_history(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
+        """`?before=` and `?limit=`: what it saw and did, newest first."""
+        number = _number(rule_id)
+        before = query_float(req, "before")
+        limit = query_int(req, "limit", 100, 1, 1000) or 100
+        found = explanations.executions_of(
+            self._services.database, number, FOR_EVER if before is None else before, limit
+        )
+        if not found and number not in self._known():
+            raise UnknownRule(rule_id=number)
+        reply(resp, {"data": found, "count": len(found)})
+
+    def _saved(self, message: SaveRule) -> dict[str, Any]:
+        saved = ask(self._services.system, paths.REGISTRAR, message)
+        body = self._shown(saved.rule_id, saved.definition)
+        body["state"]["warnings"] = msgspec.to_builtins(saved.warnings)
+        return body
+
+    def _shown(self, number: int, definition: RuleDefinition) -> dict[str, Any]:
+        body = _rule(self._view(number, definition))
+        body["state"]["declared_in"] = self._declared().get(number)
+        return body
+
+    def _declared(self) -> dict[int, str]:
+        return self._services.system.published_value(paths.REGISTRAR, "declared_rules") or {}
 
     def _known(self) -> dict[int, RuleDefinition]:
         """As the registrar has them: the actor of one may be on its way in or out."""
@@ -55,7 +92,8 @@ class RuleResources:
 
     def _view(self, number: int, definition: RuleDefinition) -> RuleView:
         view = self._services.system.published_value(paths.rule(number), "view")
-        if isinstance(view, RuleView):
+        # Just saved, its actor may still show the text before.
+        if isinstance(view, RuleView) and view.definition == definition:
             return view
         return RuleView(rule_id=number, definition=definition)
 
@@ -85,5 +123,8 @@ def _rule(view: RuleView) -> dict[str, Any]:
         "last_fired": view.last_fired,
         "fired_count": view.fired_count,
         "last_result": view.last_result,
+        "suspended": view.suspended,
+        "sequence": view.sequence,
+        "findings": msgspec.to_builtins(view.findings),
     }
     return body

@@ -173,6 +173,19 @@ class DevicePort:
         self.__publish(topics.will(self._kaiser_id, device_id), b"", 1, True)
 
 
+class NotificationPort:
+    """Publishes for people and programs, below a prefix that no device listens to."""
+
+    PREFIX = "godkaiser/notify/"
+
+    def __init__(self, publish: Publish) -> None:
+        self.__publish = publish
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Raises NotConnected."""
+        self.__publish(self.PREFIX + topic, payload, 1, False)
+
+
 class AckPort:
     """Acknowledges messages of the subscribing connection; those of an older one are ignored: the
     broker sends them again, and they are recognised.
@@ -258,6 +271,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     commands: CommandPort
     stops: StopPort
     devices: DevicePort
+    notifications: NotificationPort
     acks: AckPort
 
 
@@ -272,5 +286,6 @@ def open_ports(kaiser_id: str) -> Ports:
         commands=CommandPort(publish, permits, kaiser_id),
         stops=StopPort(publish, kaiser_id),
         devices=DevicePort(publish, kaiser_id),
+        notifications=NotificationPort(publish),
         acks=AckPort(),
     )

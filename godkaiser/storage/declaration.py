@@ -8,7 +8,7 @@ from godkaiser.domain.declared import Declared
 from godkaiser.domain.entities import Approval, DeviceRecord
 from godkaiser.domain.interlocks import problems_of
 from godkaiser.errors import StartupFailed
-from godkaiser.storage import registry
+from godkaiser.storage import registry, rules
 from godkaiser.storage.database import Database
 
 BY = "system:file"
@@ -41,6 +41,7 @@ def store(database: Database, declared: Declared, now: float) -> None:
             registry.save_sensor(database, kept)
         for actuator in declared.actuators:
             registry.save_actuator(database, actuator)
+        rules.declare(database, declared.rules, now)
     interlocks = (*declared.interlocks, *registry.load_interlocks(database))
     actuators = {config.key: config for config in registry.load_actuators(database)}
     problems = problems_of(interlocks, actuators)

@@ -84,14 +84,26 @@ def record_runtime(database: Database, runtime: Runtime) -> None:
 
 
 def record_execution(
-    database: Database, rule_id: int, at: float, decision: Decision, findings: tuple[Finding, ...]
+    database: Database,
+    rule_id: int,
+    at: float,
+    decision: Decision,
+    findings: tuple[Finding, ...],
+    commands: tuple[str, ...],
 ) -> None:
-    """What the rule saw and what it did, as JSON."""
+    """What the rule saw and what it did, as JSON; `commands` are the correlation ids of its commands."""
     body = msgspec.json.encode(
         {
             "fired": decision.fired,
             "findings": findings,
-            "actions": (*decision.stops, *decision.released, *decision.actions),
+            "actions": (
+                *decision.stops,
+                *decision.released,
+                *decision.actions,
+                *decision.notifications,
+            ),
+            "commands": commands,
+            "remark": decision.remark,
         }
     )
     database.execute(_EXECUTION, (rule_id, at, body.decode()))

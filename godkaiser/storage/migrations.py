@@ -110,6 +110,7 @@ CREATE TABLE command_history (
     verdict TEXT NOT NULL,
     ended_at {float}
 );
+ALTER TABLE rules ADD COLUMN declared TEXT NOT NULL DEFAULT '';
 CREATE INDEX command_history_by_actuator ON command_history (esp_id, gpio, requested_at);
 CREATE TABLE actuator_runtime (
     esp_id TEXT NOT NULL,
@@ -204,6 +205,19 @@ CREATE TABLE recalculations (
 );
 """
 
+_RULE_VERSIONS = """
+CREATE TABLE rule_versions (
+    rule_id BIGINT NOT NULL,
+    version INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    saved_by TEXT NOT NULL,
+    saved_at {float} NOT NULL,
+    PRIMARY KEY (rule_id, version)
+);
+INSERT INTO rule_versions (rule_id, version, body, saved_by, saved_at)
+    SELECT id, version, body, updated_by, updated_at FROM rules;
+"""
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
@@ -212,6 +226,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ("spool position", _SPOOL_POSITION),
     ("audit chain", _AUDIT_CHAIN),
     ("calibrations", _CALIBRATIONS),
+    ("rule versions", _RULE_VERSIONS),
 )
 NEWEST = len(_STEPS)
 

@@ -78,6 +78,7 @@ class Rule(peewee.Model):
     version = peewee.IntegerField()
     updated_by = peewee.TextField()
     updated_at = peewee.DoubleField()
+    declared = peewee.TextField(default="")
 
     class Meta:
         table_name = "rules"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import heapq
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +28,9 @@ _POSTGRESQL_INSERT = (
 _FIND_REPEAT = (
     "SELECT 1 FROM sensor_data WHERE series_id = ? AND at_ms >= ? AND content_key = ? LIMIT 1"
 )
+
+SeriesName = tuple[str, int, str]
+"""Device, GPIO and type; series with several addresses share it."""
 
 Row = tuple[int, int, int, int, float, float | None, str, str]
 
@@ -218,3 +224,32 @@ def find_readings(database: Database, query: ReadingQuery) -> list[StoredReading
         )
     found.sort(key=lambda reading: reading.timestamp, reverse=True)
     return found[: query.limit]
+
+
+def past_values(
+    database: Database, sensors: Iterable[SeriesName], start: float, end: float, limit: int
+) -> Iterator[tuple[float, SeriesName, float, str]]:
+    """Time, series, value and quality of stored readings with a value, in the order of their time.
+
+    At most `limit` in all (the first ones). The series of a sensor with several addresses are one.
+    """
+    bounds = (int(start * 1000.0), int(end * 1000.0))
+    columns: list[Iterator[tuple[float, SeriesName, float, str]]] = []
+    for name in sorted(set(sensors)):
+        series = database.fetch(
+            "SELECT id FROM series WHERE esp_id = ? AND gpio = ? AND sensor_type = ?", name
+        )
+        for (series_id,) in series:
+            rows = database.fetch(
+                "SELECT at_ms, value, quality FROM sensor_data WHERE series_id = ? AND at_ms >= ?"
+                " AND at_ms < ? AND value IS NOT NULL ORDER BY at_ms LIMIT ?",
+                (series_id, *bounds, limit),
+            )
+            columns.append(_named(rows, name))
+    return itertools.islice(heapq.merge(*columns, key=operator.itemgetter(0)), limit)
+
+
+def _named(
+    rows: Iterable[tuple[Any, ...]], name: SeriesName
+) -> Iterator[tuple[float, SeriesName, float, str]]:
+    return ((at_ms / 1000.0, name, value, quality) for at_ms, value, quality in rows)

@@ -15,15 +15,12 @@ from godkaiser.domain.entities import (
     SensorKey,
 )
 from godkaiser.domain.interlocks import Interlock
-from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.domain.safety import Hold
 from godkaiser.storage.database import Database
 from godkaiser.storage.models import (
     Actuator,
     ActuatorRuntime,
     Device,
-    Rule,
-    RuleMemoryRow,
     SafetyMirror,
     Sensor,
 )
@@ -120,61 +117,6 @@ def save_interlocks(database: Database, interlocks: Sequence[Interlock]) -> None
         cursor.execute("DELETE FROM interlocks")
         for interlock in interlocks:
             database.execute("INSERT INTO interlocks (body) VALUES (?)", (_text(interlock),))
-
-
-class StoredRule(msgspec.Struct, frozen=True):
-    rule_id: int
-    definition: RuleDefinition
-    version: int
-
-
-def load_rules(database: Database) -> list[StoredRule]:
-    rows = database.rows(Rule.select().order_by(Rule.id))
-    return [
-        StoredRule(row.id, msgspec.json.decode(row.body, type=RuleDefinition), row.version)
-        for row in rows
-    ]
-
-
-def insert_rule(database: Database, definition: RuleDefinition, by: str, now: float) -> StoredRule:
-    rule_id = database.run(
-        Rule.insert(
-            name=definition.name,
-            body=_text(definition),
-            version=1,
-            updated_by=by,
-            updated_at=now,
-        )
-    )
-    return StoredRule(int(rule_id), definition, 1)
-
-
-def update_rule(
-    database: Database, rule_id: int, definition: RuleDefinition, by: str, now: float
-) -> bool:
-    """False when there is no such rule."""
-    changed = database.run(
-        Rule.update(
-            name=definition.name,
-            body=_text(definition),
-            version=Rule.version + 1,
-            updated_by=by,
-            updated_at=now,
-        ).where(Rule.id == rule_id)
-    )
-    return bool(changed)
-
-
-def delete_rule(database: Database, rule_id: int) -> bool:
-    """False when there is no such rule. Its memory goes with it."""
-    with database.transaction():
-        database.run(RuleMemoryRow.delete().where(RuleMemoryRow.rule_id == rule_id))
-        return bool(database.run(Rule.delete().where(Rule.id == rule_id)))
-
-
-def load_rule_memories(database: Database) -> dict[int, RuleMemory]:
-    rows = database.rows(RuleMemoryRow.select())
-    return {row.rule_id: msgspec.json.decode(row.body, type=RuleMemory) for row in rows}
 
 
 class Runtime(msgspec.Struct, frozen=True):

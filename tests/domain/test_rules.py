@@ -14,6 +14,7 @@ from godkaiser.domain.entities import Verb
 from godkaiser.domain.rules import (
     ActuatorAction,
     Fact,
+    Facts,
     Group,
     HysteresisCondition,
     RuleDefinition,
@@ -58,7 +59,7 @@ def rule(*conditions, actions=(ON,), **how):
 
 def truth_of(definition, value, *, age_s=0.0, memory=RuleMemory()):
     facts = {} if value is None else {SENSOR: Fact(value, NOW - age_s)}
-    return evaluate(definition, facts, memory, NOW)
+    return evaluate(definition, Facts(facts), memory, NOW)
 
 
 class Site:
@@ -73,8 +74,9 @@ class Site:
     def reads(self, value, after_s=1.0):
         self.now += after_s
         facts = {} if value is None else {SENSOR: Fact(value, self.now)}
-        evaluation = evaluate(self.definition, facts, self.memory, self.now)
-        decision = decide(self.definition, evaluation, self.memory, {FAN: self.level}, self.now)
+        known = Facts(facts, levels={FAN: self.level})
+        evaluation = evaluate(self.definition, known, self.memory, self.now)
+        decision = decide(self.definition, evaluation, self.memory, known, self.now)
         self.memory = decision.memory
         done = (*decision.actions, *decision.released)
         for action in done:
@@ -133,15 +135,15 @@ def test_no_reading_and_an_old_one_are_unknown():
 def test_a_time_window_begins_and_ends(at, opens):
     window = TimeWindow(start="06:00", end="22:00")
     now = datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()
-    assert (evaluate(rule(window), {}, RuleMemory(), now).truth is Truth.TRUE) is opens
+    assert (evaluate(rule(window), Facts(), RuleMemory(), now).truth is Truth.TRUE) is opens
 
 
 def test_a_window_over_midnight_belongs_to_the_day_on_which_it_starts():
     window = TimeWindow(start="22:00", end="06:00", weekdays=(4,), timezone="Europe/Berlin")
     saturday_early = datetime(2026, 1, 3, 2, 0, tzinfo=UTC).timestamp()
     friday_early = datetime(2026, 1, 2, 2, 0, tzinfo=UTC).timestamp()
-    assert evaluate(rule(window), {}, RuleMemory(), saturday_early).truth is Truth.TRUE
-    assert evaluate(rule(window), {}, RuleMemory(), friday_early).truth is Truth.FALSE
+    assert evaluate(rule(window), Facts(), RuleMemory(), saturday_early).truth is Truth.TRUE
+    assert evaluate(rule(window), Facts(), RuleMemory(), friday_early).truth is Truth.FALSE
 
 
 def test_groups_and_the_findings_say_why():

@@ -33,6 +33,12 @@ def test_nothing_energises_under_a_stop_and_the_site_comes_back(first):
     assert not wrong
 
 
+@pytest.mark.parametrize("seed", [5280])
+def test_what_once_went_wrong_stays_mended(seed):
+    """5280: the clock was set back while an outcome was on its way; its time lay in the future."""
+    assert play(seed).wrong == []
+
+
 def test_dramas_are_dramatic():
     """The test of the test: things are energised, stopped, cleared, killed and crashed."""
     worlds = [play(seed) for seed in range(40)]

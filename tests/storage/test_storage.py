@@ -23,7 +23,7 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.rules import RuleDefinition, RuleMemory, Truth
 from godkaiser.errors import DatabaseUnavailable, StartupFailed
-from godkaiser.storage import accounts, history, migrations, registry
+from godkaiser.storage import accounts, history, migrations, registry, rules
 from godkaiser.storage.database import open_database
 from godkaiser.storage.readings import ReadingQuery, ReadingWriter, find_readings
 
@@ -156,20 +156,20 @@ def test_what_is_configured_is_read_back_and_replaced(database):
 
 def test_a_rule_and_its_memory(database):
     definition = RuleDefinition(name="Vent", conditions=(), actions=())
-    stored = registry.insert_rule(database, definition, "user:admin", NOW)
-    assert registry.load_rules(database) == [stored]
+    stored = rules.insert_rule(database, definition, "user:admin", NOW)
+    assert rules.load_rules(database) == [stored]
     changed = RuleDefinition(name="Vent more", conditions=(), actions=())
-    assert registry.update_rule(database, stored.rule_id, changed, "user:admin", NOW)
-    assert registry.load_rules(database)[0].version == 2
+    assert rules.update_rule(database, stored.rule_id, changed, "user:admin", NOW)
+    assert rules.load_rules(database)[0].version == 2
     memory = RuleMemory(truth=Truth.TRUE, firing=True, last_fired=NOW, fired_count=3)
     with database.transaction():
         history.record_rule_memory(database, stored.rule_id, memory)
         history.record_rule_memory(database, stored.rule_id, memory)
-    assert registry.load_rule_memories(database) == {stored.rule_id: memory}
-    assert registry.delete_rule(database, stored.rule_id)
-    assert not registry.delete_rule(database, stored.rule_id)
-    assert registry.load_rule_memories(database) == {}
-    assert not registry.update_rule(database, 999, changed, "user:admin", NOW)
+    assert rules.load_rule_memories(database) == {stored.rule_id: memory}
+    assert rules.delete_rule(database, stored.rule_id)
+    assert not rules.delete_rule(database, stored.rule_id)
+    assert rules.load_rule_memories(database) == {}
+    assert not rules.update_rule(database, 999, changed, "user:admin", NOW)
 
 
 def test_the_runtime_of_an_actuator_outlives_the_gateway(database):

@@ -170,7 +170,7 @@ def test_a_rule_that_a_device_can_keep_alone_is_pushed_to_it(site):
     memory = site.firmware(BENCH).memory
     kept = eventually(lambda: memory.offline_rules)
     assert (kept[0]["actuator_gpio"], kept[0]["activate_above"]) == (FAN, 60.0)
-    shown = site.client.get(f"/logic/rules/{made['id']}")["offline"]
+    shown = site.client.get(f"/logic/rules/{made['id']}")["state"]["offline"]
     assert shown == {"kept_by": BENCH, "reason": ""}
     eventually(lambda: device(site)["config_sync"] == "in_sync")
     site.client.call("DELETE", f"/logic/rules/{made['id']}")

@@ -1,0 +1,135 @@
+"""Rules as they are saved, checked against each other, started and ended; used by the registrar only."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import msgspec
+
+from godkaiser import paths
+from godkaiser.actors.device_messages import UpdateOfflineRules
+from godkaiser.actors.rule import EndSequence
+from godkaiser.actors.site_book import ASK_TIMEOUT_S, SiteBook
+from godkaiser.domain import offline_rules, rules
+from godkaiser.domain.rules import Problem, RuleDefinition, RuleMemory
+from godkaiser.errors import DeclaredInFile, InvalidRule, UnknownRule
+from godkaiser.messages import CheckRule, DeleteRule, RuleSaved, SaveRule
+from godkaiser.storage import rules as stored_rules
+from godkaiser.supervision import ActorStopped, AskTimeout, ChildSpec, RestartChild, StopChild
+
+RuleFactory = Callable[[int, RuleDefinition, RuleMemory | None], ChildSpec]
+MOST_RULES = 5000
+
+
+class RuleDesk:
+    def __init__(self, book: SiteBook, rule_factory: RuleFactory) -> None:
+        self._book = book
+        self._rule_factory = rule_factory
+        self._declared: dict[int, str] = {}
+        self._keeps_rules: set[str] = set()
+
+    def start_all(self) -> None:
+        database = self._book.database
+        memories = stored_rules.load_rule_memories(database)
+        for stored in stored_rules.load_rules(database):
+            self._book.rules[stored.rule_id] = stored.definition
+            if stored.declared:
+                self._declared[stored.rule_id] = stored.declared
+            self._start(stored.rule_id, stored.definition, memories.get(stored.rule_id))
+        self._show()
+
+    def check(self, message: CheckRule) -> list[Problem]:
+        """Everything that is wrong or doubtful; errors first."""
+        definition: RuleDefinition = message.definition
+        book = self._book
+        problems = rules.problems_of(
+            definition,
+            frozenset(
+                (s.esp_id, s.gpio, s.sensor_type)
+                for mine in book.sensors.values()
+                for s in mine.values()
+            ),
+            frozenset(
+                (a.esp_id, a.gpio) for mine in book.actuators.values() for a in mine.values()
+            ),
+        )
+        own = -1 if message.rule_id is None else message.rule_id
+        return [*problems, *rules.quarrels_of(own, definition, book.rules)]
+
+    def save(self, message: SaveRule, now: float) -> RuleSaved:
+        """Raises InvalidRule, UnknownRule, DeclaredInFile."""
+        definition: RuleDefinition = message.definition
+        rule_id = message.rule_id
+        self._refuse_declared(rule_id)
+        problems = self.check(CheckRule(definition=definition, rule_id=rule_id))
+        errors = [problem for problem in problems if problem.severity == "error"]
+        if rule_id is None and len(self._book.rules) >= MOST_RULES:
+            text = f"there are {MOST_RULES} rules already; delete some"
+            errors.append(Problem("rules", "error", text))
+        if errors:
+            raise InvalidRule(
+                path=errors[0].path,
+                reason=errors[0].message,
+                problems=[msgspec.to_builtins(problem) for problem in problems],
+            )
+        by = str(message.issuer)
+        database = self._book.database
+        if rule_id is None:
+            rule_id = stored_rules.insert_rule(database, definition, by, now).rule_id
+            self._start(rule_id, definition, None)
+        elif stored_rules.update_rule(database, rule_id, definition, by, now):
+            spec = self._rule_factory(rule_id, definition, None)
+            self._book.context.handle(paths.RULES).ask(
+                RestartChild(spec.name, spec), timeout_s=ASK_TIMEOUT_S
+            )
+        else:
+            raise UnknownRule(rule_id=rule_id)
+        self._book.rules[rule_id] = definition
+        self._show()
+        self._book.audit(message.issuer, f"saved rule {rule_id} {definition.name}")
+        return RuleSaved(rule_id=rule_id, definition=definition, warnings=tuple(problems))
+
+    def delete(self, message: DeleteRule) -> None:
+        """Raises UnknownRule, DeclaredInFile."""
+        rule_id = message.rule_id
+        self._refuse_declared(rule_id)
+        if not stored_rules.delete_rule(self._book.database, rule_id):
+            raise UnknownRule(rule_id=rule_id)
+        self._book.rules.pop(rule_id, None)
+        self._show()
+        self._end_sequence(rule_id)
+        self._book.context.handle(paths.RULES).ask(StopChild(str(rule_id)), timeout_s=ASK_TIMEOUT_S)
+        self._book.audit(message.issuer, f"deleted rule {rule_id}")
+
+    def _end_sequence(self, rule_id: int) -> None:
+        handle = self._book.context.find(paths.rule(rule_id))
+        if handle is not None:
+            # Without an answer it is stopped all the same, and a lease ends what it has switched on.
+            with contextlib.suppress(AskTimeout, ActorStopped):
+                handle.ask(EndSequence(why="the rule was deleted"), timeout_s=ASK_TIMEOUT_S)
+
+    def _refuse_declared(self, rule_id: int | None) -> None:
+        where = None if rule_id is None else self._declared.get(rule_id)
+        if where is not None:
+            raise DeclaredInFile(what=f"rule {rule_id}", where=where)
+
+    def _show(self) -> None:
+        """For whoever lists them, and for the devices that keep some of them alone."""
+        book = self._book
+        book.context.publish("rules", dict(book.rules))
+        book.context.publish("declared_rules", dict(self._declared))
+        compiled = tuple(
+            offline_rules.compile_rule(rule_id, definition)
+            for rule_id, definition in book.rules.items()
+        )
+        book.context.publish("offline_rules", compiled)
+        for device_id in book.devices:
+            entries = tuple(offline_rules.for_device(compiled, device_id))
+            if entries or device_id in self._keeps_rules:
+                self._keeps_rules.add(device_id)
+                book.tell_device(device_id, UpdateOfflineRules(entries=entries))
+
+    def _start(self, rule_id: int, definition: RuleDefinition, memory: RuleMemory | None) -> None:
+        spec = self._rule_factory(rule_id, definition, memory)
+        self._book.start_or_keep(paths.RULES, paths.rule(rule_id), spec)

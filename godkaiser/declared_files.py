@@ -1,0 +1,47 @@
+"""What the readers of declarations share: places in a file, and words for what is wrong there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Lines = Mapping[tuple[str | int, ...], int]
+
+
+class DeclaredFile:
+    """One file: its tables, and where they stand."""
+
+    def __init__(self, path: Path, lines: Lines) -> None:
+        self.name = str(path)
+        self.lines = lines
+
+    def line(self, *path: str | int) -> int | None:
+        """The line of a key or, where it has none of its own, of the table that it is in."""
+        return next(
+            (self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None
+        )
+
+    def place(self, *path: str | int) -> str:
+        return f"{self.name}:{self.line(*path)}"
+
+
+def key_of(text: str) -> str:
+    """The key that a message of msgspec is about."""
+    found = re.search(r"at `\$\.(\w+)", text) or re.search(r"field `(\w+)`", text)
+    return found.group(1) if found else ""
+
+
+def expected_and_found(text: str, table: Any, key: str) -> tuple[str, str]:
+    """Such a message in the words of the other mistakes."""
+    text = text.split(" - at ", maxsplit=1)[0]
+    if text.startswith("Object contains unknown field"):
+        return "a key that is known here", f'"{key}"'
+    if text.startswith("Object missing required field"):
+        return f"{key} = ...", "none"
+    value = table.get(key) if isinstance(table, dict) else table
+    expected = text.removeprefix("Expected ").split(", got ")[0].replace("`", "")
+    if text.startswith("Invalid enum value"):
+        expected = "another word"
+    return expected, f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,287 @@
+"""What follows when a rule holds, no longer holds, or has a sequence under way.
+
+The meaning of a rule, in few sentences. It *fires* its actions when its conditions hold, at the
+earliest `cooldown_seconds` after it fired before, at most `max_per_hour` times, and only if an actuator
+is not already as wanted. When they no longer hold it *releases*: each of its ON or PWM actions with
+`release` is followed by OFF; `release` is on by default in a rule with a hysteresis condition. A reading
+that is missing, bad or older than `max_age_seconds` makes a condition unknown, and unknown never fires.
+Unknown does not release either: the lease of the actuator bounds what a silent sensor can cost. A
+sequence that is under way goes on by itself; meanwhile the rule does not fire again. A rule that fights
+another one, or fires as only a loop does, is suspended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from godkaiser.domain.entities import Verb
+from godkaiser.domain.rule_conditions import evaluate_one
+from godkaiser.domain.rule_facts import (
+    Evaluation,
+    Facts,
+    Progress,
+    RuleMemory,
+    Truth,
+    earliest,
+)
+from godkaiser.domain.rule_schema import (
+    ActuatorAction,
+    ActuatorRef,
+    HysteresisCondition,
+    NotificationAction,
+    RuleDefinition,
+    StopAction,
+    WaitUntil,
+    commands_of,
+    leaves,
+)
+from godkaiser.domain.rule_sequences import Advance, abandoned, advance, long_action
+from godkaiser.domain.safety_state import Scope
+
+HOUR_S = 3600.0
+LOOP_WINDOW_S = 600.0
+MOST_REVERSALS = 5
+MOST_FIRINGS = 60
+"""Within the window. A rule that fires more often is part of a loop, or its cooldown is missing."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """`stops`, `actions` and `notifications` to take now, whether it `fired` or a sequence goes on;
+    `released` are the OFFs that end an earlier firing. `remark` tells how a sequence ended, or why the
+    rule is suspended. `wake_at`: when to look again though nothing is heard.
+    """
+
+    fired: bool
+    actions: tuple[ActuatorAction, ...]
+    released: tuple[ActuatorAction, ...]
+    memory: RuleMemory
+    stops: tuple[StopAction, ...] = ()
+    notifications: tuple[NotificationAction, ...] = ()
+    remark: str = ""
+    wake_at: float | None = None
+
+    @property
+    def is_worth_telling(self) -> bool:
+        return bool(self.fired or self.released or self.remark)
+
+
+def decide(
+    definition: RuleDefinition,
+    evaluation: Evaluation,
+    memory: RuleMemory,
+    facts: Facts,
+    now: float,
+    stopped: frozenset[Scope] = frozenset(),
+) -> Decision:
+    """What to do now; `stopped` are the scopes that are stopped already."""
+    truth = evaluation.truth
+    commands = commands_of(definition)
+    released: tuple[ActuatorAction, ...] = ()
+    firing = memory.firing
+    if truth is Truth.FALSE and firing:
+        released = tuple(_off(action) for action in commands if releases(definition, action))
+        firing = False
+    holds = truth is Truth.TRUE and definition.enabled and not memory.suspended
+    stops = tuple(
+        action
+        for action in definition.actions
+        if holds and isinstance(action, StopAction) and action.scope not in stopped
+    )
+    recent = tuple(at for at in memory.recent if now - HOUR_S < at <= now)
+    due = (
+        holds
+        and memory.progress is None
+        and _cooled_down(definition, memory, now)
+        and _has_work(definition, commands, facts)
+    )
+    reversals, suspended = _loop(commands, memory, facts, recent, now) if due else (
+        memory.reversals, memory.suspended)  # fmt: skip
+    commanded = due and not suspended and not _is_limited(definition, recent)
+    fired = commanded or bool(stops)
+    progress = memory.progress
+    if commanded:
+        # Only what it has switched itself is its to release.
+        firing = True
+        found = long_action(definition)
+        progress = None if found is None else Progress(action=found[0], step=0, since=now)
+    went = _advance(definition, progress, evaluation, memory, facts, now)
+    notifications = tuple(
+        action for action in definition.actions if fired and isinstance(action, NotificationAction)
+    )
+    newly_suspended = suspended if suspended != memory.suspended else ""
+    return Decision(
+        fired=fired,
+        actions=(*(commands if commanded else ()), *went.commands),
+        released=released,
+        memory=RuleMemory(
+            truth=truth,
+            firing=firing,
+            hysteresis=evaluation.hysteresis,
+            since=evaluation.since,
+            last_fired=now if fired else memory.last_fired,
+            fired_count=memory.fired_count + fired,
+            recent=(*recent, now)[-360:] if commanded else recent,
+            reversals=reversals,
+            suspended=suspended,
+            text=memory.text,
+            progress=went.progress,
+        ),
+        stops=stops,
+        notifications=(*notifications, *went.notifications),
+        remark=newly_suspended or (f"sequence {went.outcome}" if went.outcome else ""),
+        wake_at=earliest(evaluation.wake_at, went.wake_at),
+    )
+
+
+def releases(definition: RuleDefinition, action: ActuatorAction) -> bool:
+    """Whether the end of the conditions switches this action's actuator off."""
+    if action.command not in {Verb.ON, Verb.PWM}:
+        return False
+    if action.release is not None:
+        return action.release
+    return any(isinstance(c, HysteresisCondition) for _, c in leaves(definition))
+
+
+def text_of(definition: RuleDefinition) -> str:
+    """A digest of what a memory belongs to: the conditions and the actions."""
+    parts = (definition.conditions, definition.logic_operator, definition.actions)
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
+
+
+def adopted(definition: RuleDefinition, memory: RuleMemory) -> tuple[RuleMemory, Advance | None]:
+    """What this version of a rule takes over from the one that remembered, and what is left to do.
+
+    The cooldown, the firings of the last hour and their count always: a change must not let a pump run
+    twice. The truth, the hysteresis and what is to be released only while conditions and actions are word
+    for word the same. A suspension ends with a change: who changes the rule has seen it. A sequence of
+    another text is broken off: what it has switched on goes off.
+    """
+    text = text_of(definition)
+    if memory.text == text:
+        return memory, None
+    progress = memory.progress
+    left = None
+    if progress is not None:
+        left = Advance(
+            progress=None,
+            commands=tuple(
+                ActuatorAction(esp_id=esp_id, gpio=gpio, command=Verb.OFF)
+                for esp_id, gpio in reversed(progress.energised)
+            ),
+            outcome="aborted: the rule has changed",
+        )
+    kept = RuleMemory(
+        last_fired=memory.last_fired,
+        fired_count=memory.fired_count,
+        recent=memory.recent,
+        text=text,
+    )
+    return kept, left
+
+
+def end_of(definition: RuleDefinition, memory: RuleMemory, why: str) -> Advance | None:
+    """What must still be done for a rule that is changed or deleted; None when nothing."""
+    return None if memory.progress is None else abandoned(definition, memory.progress, why)
+
+
+def _advance(
+    definition: RuleDefinition,
+    progress: Progress | None,
+    evaluation: Evaluation,
+    memory: RuleMemory,
+    facts: Facts,
+    now: float,
+) -> Advance:
+    if progress is None:
+        return Advance(progress=None)
+    if not definition.enabled:
+        return abandoned(definition, progress, "the rule is switched off")
+    remembered = msgspec.structs.replace(
+        memory, hysteresis=evaluation.hysteresis, since=evaluation.since
+    )
+
+    def truth_of(path: str, step: WaitUntil) -> tuple[Truth, float | None]:
+        found = evaluate_one(path, step.condition, facts, remembered, now)
+        # It is remembered with the rest, so that a hysteresis in it keeps its state.
+        evaluation.hysteresis.update(found.hysteresis)
+        evaluation.since.update(found.since)
+        return found.truth, found.wake_at
+
+    return advance(definition, progress, evaluation.truth, truth_of, facts, now)
+
+
+def _has_work(
+    definition: RuleDefinition, commands: tuple[ActuatorAction, ...], facts: Facts
+) -> bool:
+    if long_action(definition) is not None:
+        return True
+    if not commands:
+        return any(isinstance(action, NotificationAction) for action in definition.actions)
+    return any(_differs(action, facts) for action in commands)
+
+
+def _off(action: ActuatorAction) -> ActuatorAction:
+    return ActuatorAction(esp_id=action.esp_id, gpio=action.gpio, command=Verb.OFF)
+
+
+def _cooled_down(definition: RuleDefinition, memory: RuleMemory, now: float) -> bool:
+    return memory.last_fired is None or now - memory.last_fired >= definition.cooldown_seconds
+
+
+def _is_limited(definition: RuleDefinition, recent: tuple[float, ...]) -> bool:
+    return 0 < definition.max_per_hour <= len(recent)
+
+
+def _loop(
+    commands: tuple[ActuatorAction, ...],
+    memory: RuleMemory,
+    facts: Facts,
+    recent: tuple[float, ...],
+    now: float,
+) -> tuple[tuple[float, ...], str]:
+    """The reversals of late, and why the rule is to be suspended, if it is."""
+    reversals = tuple(at for at in memory.reversals if now - LOOP_WINDOW_S < at <= now)
+    undone = _undone_by_rule(commands, facts) if memory.firing else None
+    if undone is not None:
+        reversals = (*reversals, now)
+        if len(reversals) >= MOST_REVERSALS:
+            (esp_id, gpio), other = undone
+            reason = (
+                f"suspended: {other} has undone {len(reversals)} times in"
+                f" {LOOP_WINDOW_S / 60:g} minutes what this rule does with {esp_id}/{gpio}."
+                " Give one of them the higher priority, or other limits, and save it."
+            )
+            return reversals, reason
+    of_late = sum(now - LOOP_WINDOW_S < at for at in recent)
+    if of_late >= MOST_FIRINGS:
+        reason = (
+            f"suspended: it fired {of_late} times in {LOOP_WINDOW_S / 60:g} minutes, as a loop does."
+            " Give it a hysteresis or a longer cooldown, and save it."
+        )
+        return reversals, reason
+    return reversals, ""
+
+
+def _undone_by_rule(
+    commands: tuple[ActuatorAction, ...], facts: Facts
+) -> tuple[ActuatorRef, str] | None:
+    for action in commands:
+        owner = facts.owners.get(action.ref, "")
+        if owner.startswith("rule:") and _differs(action, facts):
+            return action.ref, owner
+    return None
+
+
+def _differs(action: ActuatorAction, facts: Facts) -> bool:
+    level = facts.levels.get(action.ref)
+    match action.command:
+        case Verb.OFF:
+            return level is None or level > 0.0
+        case Verb.ON:
+            return level is None or level <= 0.0
+        case Verb.PWM:
+            return level is None or abs(level - (action.value or 0.0)) > 0.01  # noqa: PLR2004
+        case Verb.TOGGLE:
+            return True

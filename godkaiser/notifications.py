@@ -1,0 +1,76 @@
+"""The ways out for notifications: webhooks, MQTT and e-mail. Each bounded in time and in size."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import smtplib
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from email.message import EmailMessage
+from pathlib import Path
+
+from godkaiser.actors.notifier import Deliver, Notify
+from godkaiser.config import NotifyConfig
+from godkaiser.mqtt.connection import NotConnected
+from godkaiser.mqtt.ports import NotificationPort
+
+TIMEOUT_S = 5.0
+
+
+def channels(config: NotifyConfig, port: NotificationPort) -> Mapping[str, Deliver]:
+    def email(notification: Notify, at: float) -> None:
+        _send_email(config, notification)
+
+    def mqtt(notification: Notify, at: float) -> None:
+        try:
+            port.publish(notification.target, _body(notification, at))
+        except NotConnected as error:
+            reason = "the broker is away"
+            raise OSError(reason) from error
+
+    return {"webhook": _post, "mqtt": mqtt, "email": email}
+
+
+def _body(notification: Notify, at: float) -> bytes:
+    return json.dumps(
+        {
+            "source": notification.source,
+            "subject": notification.subject,
+            "text": notification.text,
+            "at": at,
+        }
+    ).encode()
+
+
+def _post(notification: Notify, at: float) -> None:
+    request = urllib.request.Request(  # noqa: S310 - rules take http and https only
+        notification.target,
+        data=_body(notification, at),
+        headers={"Content-Type": "application/json", "User-Agent": "god-kaiser"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            answer.read(1024)
+    except (http.client.HTTPException, ValueError) as error:
+        raise OSError(str(error)[:200]) from error
+
+
+def _send_email(config: NotifyConfig, notification: Notify) -> None:
+    if not config.smtp_host:
+        reason = "no mail server is configured: set [notify] smtp_host"
+        raise OSError(reason)
+    message = EmailMessage()
+    # A line end in a header would begin another one; the library refuses those.
+    message["Subject"] = " ".join(notification.subject.split())[:200]
+    message["From"] = config.smtp_from
+    message["To"] = notification.target
+    message.set_content(notification.text)
+    with smtplib.SMTP(config.smtp_host, config.smtp_port, timeout=TIMEOUT_S) as server:
+        if config.smtp_starttls:
+            server.starttls(context=ssl.create_default_context())
+        if config.smtp_user:
+            password = Path(config.smtp_password_file).read_text(encoding="utf-8").strip()
+            server.login(config.smtp_user, password)
+        server.send_message(message)

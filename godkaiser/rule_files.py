@@ -1,0 +1,102 @@
+"""`conf/rules.d/*.toml`: rules declared in files, in the words of the REST API.
+
+Every mistake is told with its file and line, and nothing of a declaration with a mistake is used.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from godkaiser.config import ConfigError, Mistake, read_toml
+from godkaiser.config_lines import lines_of_keys
+from godkaiser.declared_files import DeclaredFile, expected_and_found, key_of
+from godkaiser.domain.declared import DeclaredRule
+from godkaiser.domain.rules import RuleDefinition, problems_of
+
+FOLDER = "rules.d"
+MOST_RULES = 1000
+
+
+def read_rules(folder: Path | None) -> tuple[DeclaredRule, ...]:
+    """The rules of all files of a folder; none where there is no such folder.
+
+    Raises:
+        ConfigError: with every mistake that was found.
+    """
+    found: dict[str, DeclaredRule] = {}
+    mistakes: list[Mistake] = []
+    for path in sorted(folder.glob("*.toml")) if folder is not None else ():
+        try:
+            text, document = read_toml(path)
+        except ConfigError as error:
+            mistakes += error.mistakes
+            continue
+        file = DeclaredFile(path, lines_of_keys(text))
+        for section, content in document.items():
+            if section != "rules" or not isinstance(content, list):
+                mistakes.append(_mistake(file, (section,), section, "[[rules]]", f'"{section}"'))
+                continue
+            for number, table in enumerate(content):
+                _read_rule(file, number, table, found, mistakes)
+    if mistakes:
+        raise ConfigError(sorted(mistakes, key=lambda m: (m.file, m.line or 0)))
+    return tuple(found.values())
+
+
+def _read_rule(
+    file: DeclaredFile,
+    number: int,
+    table: Any,
+    found: dict[str, DeclaredRule],
+    mistakes: list[Mistake],
+) -> None:
+    at: tuple[str | int, ...] = ("rules", number)
+    try:
+        definition = msgspec.convert(table, RuleDefinition)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        path = _path_of(text)
+        key = key_of(text) or next((p for p in reversed(path) if isinstance(p, str)), "rules")
+        expected, what = expected_and_found(text, _value_at(table, path[:-1]), key)
+        mistakes.append(_mistake(file, (*at, *path), key, expected, what))
+        return
+    errors = [p for p in problems_of(definition, frozenset(), frozenset()) if p.severity == "error"]
+    for problem in errors:
+        path = _path_of(f"`$.{problem.path}`")
+        mistakes.append(
+            _mistake(file, (*at, *path), problem.path, "a rule that can be kept", problem.message)
+        )
+    known = found.get(definition.name)
+    if known is not None:
+        reason = f"one in {known.where}, too"
+        mistakes.append(_mistake(file, (*at, "name"), "name", "a name that no other has", reason))
+    elif len(found) >= MOST_RULES:
+        mistakes.append(_mistake(file, at, "rules", f"at most {MOST_RULES} rules", "more"))
+    elif not errors:
+        found[definition.name] = DeclaredRule(definition=definition, where=file.place(*at))
+
+
+def _mistake(
+    file: DeclaredFile, path: tuple[str | int, ...], key: str, expected: str, found: str
+) -> Mistake:
+    return Mistake(file=file.name, line=file.line(*path), key=key, expected=expected, found=found)
+
+
+def _path_of(text: str) -> tuple[str | int, ...]:
+    """`$.conditions[0].value` as keys and numbers."""
+    found = re.search(r"`\$([^`]*)`", text)
+    parts = re.findall(r"\.(\w+)|\[(\d+)\]", found.group(1)) if found else []
+    return tuple(int(number) if number else name for name, number in parts)
+
+
+def _value_at(table: Any, path: tuple[str | int, ...]) -> Any:
+    for part in path:
+        try:
+            table = table[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return table
