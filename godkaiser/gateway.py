@@ -26,6 +26,7 @@ from godkaiser.actors.journal import JournalActor, RecordAudit
 from godkaiser.actors.mock_keeper import ORPHANS_JOB, MockKeeperActor
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
+from godkaiser.actors.roller import ROLLUPS_JOB, RollerActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
@@ -303,6 +304,7 @@ def _tree(
                     database, address, kaiser_id, config.data_dir / "mocks"
                 ),
             ),
+            ChildSpec(name="roller", factory=lambda: RollerActor(database)),
             ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
@@ -314,6 +316,7 @@ def _jobs() -> tuple[Job, ...]:
     return (
         Job(LIVENESS_JOB, IntervalTrigger(seconds=5)),
         Job(RULES_JOB, IntervalTrigger(seconds=10)),
+        Job(ROLLUPS_JOB, IntervalTrigger(seconds=10)),
         Job(PURGE_JOB, IntervalTrigger(hours=1)),
         Job(ORPHANS_JOB, IntervalTrigger(hours=1)),
         Job(RETENTION_JOB, CronTrigger(hour=3, minute=10, timezone="UTC")),

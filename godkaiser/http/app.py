@@ -29,6 +29,7 @@ from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
+from godkaiser.http.series_resources import SeriesResources
 from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
@@ -126,6 +127,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     requests = DeviceRequestResources(services)
     mocks = MockResources(services)
     storage = StorageResources(services)
+    series = SeriesResources(services)
     jobs = JobResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
@@ -152,6 +154,10 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/sensors/{esp_id}/{gpio}", sensors, "sensor"),
         ("/sensors/{esp_id}/{gpio}/measure", requests, "measure"),
         ("/sensors/{esp_id}/{gpio}/{sensor_type}", sensors, "series"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/latest", series, "latest"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/readings", series, "readings"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/statistics", series, "statistics"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/export", series, "export"),
         ("/actuators", actuators, "actuators"),
         ("/actuators/command", actuators, "command"),
         ("/actuators/commands", actuators, "commands"),

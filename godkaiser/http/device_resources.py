@@ -170,7 +170,7 @@ class SensorResources:
             esp_id=esp_id,
             gpio=pin,
             sensor_type=body.sensor_type,
-            address=_address(body.address),
+            address=parse_address(body.address),
             name=body.name,
             interval_s=body.interval_s,
             operating_mode=body.operating_mode,
@@ -188,7 +188,7 @@ class SensorResources:
             esp_id,
             check_gpio(gpio),
             canonical_type(sensor_type),
-            _address(req.get_param("address") or ""),
+            parse_address(req.get_param("address") or ""),
         )
         message = RemoveSensor(key=key, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
@@ -219,7 +219,7 @@ class SensorResources:
             body.esp_id,
             check_gpio(body.gpio),
             canonical_type(body.sensor_type),
-            _address(body.address),
+            parse_address(body.address),
         )
         message = SubmitReading(
             key=key, raw=raw, value=body.value, at=body.timestamp, issuer=issuer_of(req)
@@ -232,7 +232,7 @@ def _type_or_none(name: str | None) -> str | None:
     return None if name is None else canonical_type(name)
 
 
-def _address(text: str) -> str:
+def parse_address(text: str) -> str:
     """OneWire ROMs in capitals, I2C addresses as hexadecimal. Raises ValidationFailed."""
     rom_digits = 16
     if not text:

@@ -257,7 +257,9 @@ def _open_postgresql(url: str) -> Database:
         stale_timeout=300,
         timeout=POOL_WAIT_S,
         connect_timeout=CONNECT_TIMEOUT_S,
-        options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+        # Readings come in the order of their key. Before the first statistics PostgreSQL believes that
+        # there are few, and would collect and sort all of them for each page.
+        options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c enable_bitmapscan=off",
         **options,
     )
     database = Database(url, cast("peewee.Database", engine), is_sqlite=False)
