@@ -73,7 +73,7 @@ def choose(wanted: Resolution, start_ms: int, end_ms: int) -> Resolution:
     return Resolution.MINUTE if length <= MOST_POINTS * MINUTE_MS else Resolution.HOUR
 
 
-class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+class Bucket(msgspec.Struct, frozen=True, gc=False):
     """The readings of one quality in one minute or hour. `valued` of them had a value; of those are
     `total`, `lowest`, `highest` and, at `last_ms`, `last`.
     """
@@ -89,7 +89,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     last_ms: int | None
 
 
-class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
+class Aggregate(msgspec.Struct, frozen=True, gc=False):
     """Of all qualities together. `timestamp` is where it begins (unix seconds), `count` includes
     readings without a value, which nothing else does.
     """
@@ -116,13 +116,13 @@ def combined(buckets: Iterable[Bucket], start_ms: int) -> Aggregate:
         default=None,
     )
     return Aggregate(
-        timestamp=start_ms / 1000.0,
-        count=sum(bucket.count for bucket in found),
-        min=min((b.lowest for b in found if b.lowest is not None), default=None),
-        max=max((b.highest for b in found if b.highest is not None), default=None),
-        mean=sum(bucket.total for bucket in found) / valued if valued else None,
-        last=None if newest is None else newest.last,
-        by_quality=by_quality,
+        start_ms / 1000.0,
+        sum(bucket.count for bucket in found),
+        min((b.lowest for b in found if b.lowest is not None), default=None),
+        max((b.highest for b in found if b.highest is not None), default=None),
+        sum(bucket.total for bucket in found) / valued if valued else None,
+        None if newest is None else newest.last,
+        by_quality,
     )
 
 
@@ -132,9 +132,26 @@ def points(buckets: Iterable[Bucket]) -> list[Aggregate]:
     group: list[Bucket] = []
     for bucket in buckets:
         if group and group[0].bucket_ms != bucket.bucket_ms:
-            found.append(combined(group, group[0].bucket_ms))
+            found.append(_point(group))
             group = []
         group.append(bucket)
     if group:
-        found.append(combined(group, group[0].bucket_ms))
+        found.append(_point(group))
     return found
+
+
+def _point(group: list[Bucket]) -> Aggregate:
+    if len(group) > 1:
+        return combined(group, group[0].bucket_ms)
+    # Nearly always; a year has nine thousand of them.
+    (one,) = group
+    mean = one.total / one.valued if one.valued else None
+    return Aggregate(
+        one.bucket_ms / 1000.0,
+        one.count,
+        one.lowest,
+        one.highest,
+        mean,
+        one.last,
+        {one.quality: one.count},
+    )

@@ -29,7 +29,7 @@ _BUCKET_COLUMNS = "bucket_ms, quality, count, valued, total, lowest, highest, la
 BEGINNING_MS = -(2**62)
 
 
-class Measured(msgspec.Struct, frozen=True):
+class Measured(msgspec.Struct, frozen=True, gc=False):
     """One reading; `timestamp` in unix seconds."""
 
     timestamp: float
@@ -134,15 +134,15 @@ def statistics(
     )
     found = [
         Bucket(
-            bucket_ms=start_ms,
-            quality=quality,
-            count=int(count),
-            valued=int(valued),
-            total=float(total),
-            lowest=lowest,
-            highest=highest,
-            last=_last_in(database, series_id, resolution, quality, last_ms),
-            last_ms=last_ms,
+            start_ms,
+            quality,
+            int(count),
+            int(valued),
+            float(total),
+            lowest,
+            highest,
+            _last_in(database, series_id, resolution, quality, last_ms),
+            last_ms,
         )
         for quality, count, valued, total, lowest, highest, last_ms in rows
     ]
@@ -188,34 +188,24 @@ def _buckets(
     start_ms: int,
     end_ms: int,
     limit: int,
-) -> Iterator[Bucket]:
+) -> list[Bucket]:
     """At least those of `limit` times, where there are so many; the last time is whole."""
     # A time has a row for each quality, of which most have one: ask for a few more, and again if need be.
     wanted = limit + limit // 4 + 16
-    times = 0
-    previous: int | None = None
+    found: list[Bucket] = []
     while True:
         rows = database.fetch(
             f"SELECT {_BUCKET_COLUMNS} FROM {_TABLES[resolution]} WHERE series_id = ?"
             " AND bucket_ms >= ? AND bucket_ms < ? ORDER BY bucket_ms, quality LIMIT ?",
             (series_id, start_ms, end_ms, wanted),
         )
-        is_last = len(rows) < wanted
+        if len(rows) < wanted:
+            return [*found, *(Bucket(*row) for row in rows)]
         # The page may end in the midst of a time: that one begins the next page.
-        cut = None if is_last else rows[-1][0]
-        for row in rows:
-            if row[0] == cut:
-                break
-            if row[0] != previous:
-                previous = row[0]
-                times += 1
-            yield Bucket(
-                bucket_ms=row[0], quality=row[1], count=row[2], valued=row[3], total=row[4],
-                lowest=row[5], highest=row[6], last=row[7], last_ms=row[8],
-            )  # fmt: skip
-        if is_last or times >= limit:
-            return
         start_ms = rows[-1][0]
+        found += [Bucket(*row) for row in rows if row[0] != start_ms]
+        if len({bucket.bucket_ms for bucket in found}) >= limit:
+            return found
 
 
 def _last_in(
