@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from godkaiser import __version__, audit_console, console, spool_console
+from godkaiser import __version__, audit_console, backup_console, console, spool_console
 from godkaiser.config import Config, ConfigError, LogConfig, load, split_address
 from godkaiser.domain.declared import Declared
 from godkaiser.errors import DatabaseAway, GatewayError
@@ -244,6 +244,7 @@ def migrate(
 
 app.add_typer(console.app)
 app.add_typer(spool_console.app)
+app.add_typer(backup_console.app)
 app.add_typer(audit_console.app, name="audit")
 
 

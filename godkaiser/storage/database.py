@@ -197,7 +197,7 @@ def open_database(url: str) -> Database:
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
-        return _open_sqlite(url, Path(unquote(parts.path.removeprefix("/"))))
+        return _open_sqlite(url, sqlite_path(url))
     if parts.scheme in {"postgresql", "postgres"}:
         return _open_postgresql(url)
     reason = (
@@ -205,6 +205,11 @@ def open_database(url: str) -> Database:
         " sqlite:///var/godkaiser.db or postgresql://user:password@host/name"
     )
     raise StartupFailed(reason=reason)
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///...` url."""
+    return Path(unquote(urlsplit(url).path.removeprefix("/")))
 
 
 def _open_sqlite(url: str, path: Path) -> Database:

@@ -259,9 +259,18 @@ def version_of(database: Database) -> int:
     return int(newest or 0)
 
 
+def texts(until: int) -> list[str]:
+    """The SQL of the steps up to version `until`, with words that differ by engine still in it."""
+    return [text for _, text in _STEPS[:until]]
+
+
 def pending(database: Database) -> list[str]:
-    """The names of the steps that this database still lacks."""
-    return [name for name, _ in _STEPS[version_of(database) :]]
+    """The names of the steps that this database still lacks.
+
+    Raises:
+        StartupFailed: the schema is newer than this program.
+    """
+    return [name for name, _ in _STEPS[_known_version(database) :]]
 
 
 def migrate(database: Database, until: int = NEWEST) -> list[str]:
@@ -270,13 +279,7 @@ def migrate(database: Database, until: int = NEWEST) -> list[str]:
     Raises:
         StartupFailed: the schema is newer than this program.
     """
-    present = version_of(database)
-    if present > NEWEST:
-        reason = (
-            f"{database.shown} has schema version {present}, this program knows {NEWEST}."
-            " Install the newer program again, or restore a backup from before the upgrade."
-        )
-        raise StartupFailed(reason=reason)
+    present = _known_version(database)
     words = _SQLITE_WORDS if database.is_sqlite else _POSTGRESQL_WORDS
     taken = []
     for number, (name, text) in enumerate(_STEPS[present:until], start=present + 1):
@@ -294,3 +297,14 @@ def migrate(database: Database, until: int = NEWEST) -> list[str]:
             )
         taken.append(name)
     return taken
+
+
+def _known_version(database: Database) -> int:
+    present = version_of(database)
+    if present > NEWEST:
+        reason = (
+            f"{database.shown} has schema version {present}, this program knows {NEWEST}."
+            " Install the newer program again, or restore a backup from before the upgrade."
+        )
+        raise StartupFailed(reason=reason)
+    return present
