@@ -351,5 +351,12 @@ class BackupRefused(GatewayError):
     template = "{reason}"
 
 
+class SealRefused(GatewayError):
+    """Of a sealed file, its keys and passphrases, at the command line."""
+
+    code = "SEAL_REFUSED"
+    template = "{reason}"
+
+
 class DatabaseAway(StartupFailed):
     """The database server cannot be reached: it may only be starting, so that a second try helps."""
