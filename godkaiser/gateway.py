@@ -30,6 +30,7 @@ from godkaiser.actors.roller import ROLLUPS_JOB, RollerActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
+from godkaiser.actors.sensor_watch import SENSORS_JOB, SensorWatchActor
 from godkaiser.actors.spool import SpoolActor
 from godkaiser.actors.stops import StopTokens
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
@@ -305,6 +306,7 @@ def _tree(
                 ),
             ),
             ChildSpec(name="roller", factory=lambda: RollerActor(database)),
+            ChildSpec(name="sensor_watch", factory=SensorWatchActor, pooled=True),
             ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
@@ -319,6 +321,7 @@ def _jobs() -> tuple[Job, ...]:
         Job(ROLLUPS_JOB, IntervalTrigger(seconds=10)),
         Job(PURGE_JOB, IntervalTrigger(hours=1)),
         Job(ORPHANS_JOB, IntervalTrigger(hours=1)),
+        Job(SENSORS_JOB, IntervalTrigger(minutes=5)),
         Job(RETENTION_JOB, CronTrigger(hour=3, minute=10, timezone="UTC")),
     )
 

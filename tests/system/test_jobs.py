@@ -145,3 +145,29 @@ def test_the_audit_trail_is_exported_for_the_holder_of_a_key(site, tmp_path):
     assert not plain.exists()
     neither = audit_command(site, "export", "--to", str(plain))
     assert (neither.returncode, "give either" in neither.stderr) == (2, True)
+
+
+def test_sensors_and_mocks_are_looked_after(tmp_path, own_mosquitto):
+    site = Site(tmp_path, own_mosquitto, devices=1)
+    try:
+        answer = site.client.post("/system/jobs/sensor_health/run", {}, 202)
+        assert answer["counts"]["never"] > 0
+        site.start_fleet(interval_s=0.2)
+        site.wait_in_sync()
+
+        def measured():
+            site.client.post("/system/jobs/sensor_health/run", {}, 202)
+            result = job(site, "sensor_health")["result"]
+            return result["counts"]["never"] == 0 and result
+
+        result = eventually(measured)
+        assert (result["state"], result["by"]) == ("done", "user:admin")
+        assert result["counts"]["good"] + result["counts"]["suspect"] > 0
+        site.client.post("/debug/mock-esp", {"mock_id": "MOCK_GONE01", "approve": True}, 201)
+        assert site.client.call("DELETE", "/debug/mock-esp/MOCK_GONE01")[0] == 204
+        found = site.client.post("/system/jobs/mock_orphans/run", {}, 202)
+        assert (found["result"], found["counts"]) == ("MOCK_GONE01", {"orphans": 1})
+        assert job(site, "mock_orphans")["result"]["state"] == "done"
+        assert job(site, "mock_orphans")["next_run"] > time.time()
+    finally:
+        site.close()
