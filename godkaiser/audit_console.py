@@ -1,10 +1,15 @@
-"""`godkaiser audit`: whether the audit trail is as it was written. Works with the gateway down."""
+"""`godkaiser audit`: whether the trail is as it was written, and taking it out. Works with the gateway
+down.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated, NoReturn
 
 import typer
 
@@ -14,6 +19,7 @@ from godkaiser.errors import GatewayError
 app = typer.Typer(no_args_is_help=True, help="Look after the audit trail.")
 
 EXIT_CONFIG = 78
+EXIT_IO = 74
 
 
 @app.callback()
@@ -49,6 +55,108 @@ def verify(
     typer.echo(f"{report.entries} entries fit; head {report.head}")
 
 
-def _fail(text: str, code: int) -> None:
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option(help="A file that is not there yet.")],
+    config: Annotated[Path | None, typer.Option(help="The configuration of the gateway.")] = None,
+    recipient: Annotated[
+        Path | None, typer.Option(help="Who may read it: a public X25519 key (PEM).")
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="Or: a file whose first line is the passphrase.")
+    ] = None,
+    start: Annotated[datetime | None, typer.Option(help="Only entries from then on (UTC).")] = None,
+    end: Annotated[datetime | None, typer.Option(help="Only entries before (UTC).")] = None,
+) -> None:
+    """Write the audit trail to an encrypted file, with its hash chain."""
+    from godkaiser.storage import audit_export, migrations, sealed_file
+    from godkaiser.storage.database import open_database
+
+    path = _one_of(recipient, passphrase_file, "--recipient")
+    try:
+        make = sealed_file.passphrase if recipient is None else sealed_file.public_key
+        key = make(path.read_bytes())
+        database = open_database(load(config, os.environ).database_url)
+        missing = migrations.pending(database)
+        if missing:
+            _fail(
+                f"the schema lacks {', '.join(missing)}: run godkaiser migrate first", EXIT_CONFIG
+            )
+        count = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal count
+            for line in audit_export.lines(database, _unix(start), _unix(end)):
+                count += 1
+                yield line
+
+        with _new_file(to) as file:
+            sealed_file.seal(file, counted(), key)
+        database.close_all()
+    except ConfigError as error:
+        _fail(str(error), EXIT_CONFIG)
+    except GatewayError as error:
+        _fail(error.message, EXIT_CONFIG)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
+    typer.echo(f"{count} entries in {to}, encrypted")
+
+
+@app.command(name="open")
+def open_export(
+    source: Annotated[Path, typer.Option("--from", help="A file of audit export.")],
+    to: Annotated[Path, typer.Option(help="A file that is not there yet: lines of JSON.")],
+    key: Annotated[Path | None, typer.Option(help="The recipient's private key (PEM).")] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="Or: a file whose first line is the passphrase.")
+    ] = None,
+) -> None:
+    """Decrypt an export, and look through its hash chain."""
+    from godkaiser.storage import audit_export, sealed_file
+
+    path = _one_of(key, passphrase_file, "--key")
+    try:
+        make = sealed_file.passphrase if key is None else sealed_file.private_key
+        opener = make(path.read_bytes())
+        with source.open("rb") as sealed, _new_file(to) as file:
+
+            def written() -> Iterator[audit_export.Exported]:
+                for line, found in audit_export.examined(sealed_file.unseal(sealed, opener)):
+                    file.write(line + b"\n")
+                    yield found
+
+            report = audit_export.report(written())
+    except GatewayError as error:
+        _fail(f"{source}: {error.message}", 1)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
+    typer.echo(f"{report.entries} entries fit, from {report.first} to {report.last}")
+
+
+def _one_of(key: Path | None, passphrase_file: Path | None, option: str) -> Path:
+    chosen = key or passphrase_file
+    if chosen is None or (key and passphrase_file):
+        _fail(f"give either {option} FILE or --passphrase-file FILE", 2)
+    return chosen
+
+
+def _unix(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.replace(tzinfo=UTC).timestamp()
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """For its owner only; half of it must not pass for all of it."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def _fail(text: str, code: int) -> NoReturn:
     typer.echo(f"godkaiser: {text}", err=True)
     raise typer.Exit(code)

@@ -11,7 +11,15 @@ from typing import Annotated, NoReturn
 import msgspec
 import typer
 
-from godkaiser import __version__, audit_console, console, rule_files, site_files, spool_console
+from godkaiser import (
+    __version__,
+    audit_console,
+    backup_console,
+    console,
+    rule_files,
+    site_files,
+    spool_console,
+)
 from godkaiser.config import Config, ConfigError, LogConfig, Mistake, load, split_address
 from godkaiser.domain.declared import NOTHING, Declared, DeclaredRule
 from godkaiser.errors import DatabaseAway, GatewayError
@@ -258,6 +266,7 @@ def migrate(
 
 app.add_typer(console.app)
 app.add_typer(spool_console.app)
+app.add_typer(backup_console.app)
 app.add_typer(audit_console.app, name="audit")
 
 

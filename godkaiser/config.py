@@ -106,6 +106,8 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Days that things are kept, 0: for ever. With `dry_run` it is only told what would go."""
 
     readings_days: int = 0
+    minutes_days: int = 0
+    hours_days: int = 0
     history_days: int = 0
     audit_days: int = 0
     dry_run: bool = True

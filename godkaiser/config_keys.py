@@ -202,6 +202,8 @@ KEYS: dict[str, dict[str, Key]] = {
     },
     "retention": {
         "readings_days": _DAYS,
+        "minutes_days": _DAYS,
+        "hours_days": _DAYS,
         "history_days": _DAYS,
         "audit_days": _DAYS,
         "dry_run": Key("true or false", _where(lambda value: isinstance(value, bool))),

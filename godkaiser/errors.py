@@ -370,5 +370,19 @@ class StartupFailed(GatewayError):
     template = "{reason}"
 
 
+class BackupRefused(GatewayError):
+    """Of a backup, a restore or a move of data, at the command line."""
+
+    code = "BACKUP_REFUSED"
+    template = "{reason}"
+
+
+class SealRefused(GatewayError):
+    """Of a sealed file, its keys and passphrases, at the command line."""
+
+    code = "SEAL_REFUSED"
+    template = "{reason}"
+
+
 class DatabaseAway(StartupFailed):
     """The database server cannot be reached: it may only be starting, so that a second try helps."""

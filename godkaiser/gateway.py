@@ -28,9 +28,11 @@ from godkaiser.actors.notifier import NotifierActor
 from godkaiser.actors.recalculator import RecalculatorActor
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
+from godkaiser.actors.roller import ROLLUPS_JOB, RollerActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
+from godkaiser.actors.sensor_watch import SENSORS_JOB, SensorWatchActor
 from godkaiser.actors.spool import SpoolActor
 from godkaiser.actors.stops import StopTokens
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
@@ -306,6 +308,8 @@ def _tree(
                     database, address, kaiser_id, config.data_dir / "mocks"
                 ),
             ),
+            ChildSpec(name="roller", factory=lambda: RollerActor(database)),
+            ChildSpec(name="sensor_watch", factory=SensorWatchActor, pooled=True),
             ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
             ChildSpec(
                 name="notifier",
@@ -323,8 +327,10 @@ def _jobs() -> tuple[Job, ...]:
     return (
         Job(LIVENESS_JOB, IntervalTrigger(seconds=5)),
         Job(RULES_JOB, IntervalTrigger(seconds=10)),
+        Job(ROLLUPS_JOB, IntervalTrigger(seconds=10)),
         Job(PURGE_JOB, IntervalTrigger(hours=1)),
         Job(ORPHANS_JOB, IntervalTrigger(hours=1)),
+        Job(SENSORS_JOB, IntervalTrigger(minutes=5)),
         Job(RETENTION_JOB, CronTrigger(hour=3, minute=10, timezone="UTC")),
     )
 

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from godkaiser import paths
+from godkaiser.actors.housekeeper import RunJob, RunView
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.actors.mock import ChangeMock, MockActor
 from godkaiser.actors.timekeeper import Tick
@@ -110,7 +111,9 @@ class MockKeeperActor(Actor):
             case LoadMocks():
                 self._load()
             case Tick(job=job) if job == ORPHANS_JOB:
-                self._look_for_orphans()
+                self._look_for_orphans("timekeeper")
+            case RunJob(by=by):
+                return self._look_for_orphans(by)
             case _:
                 self.context.unhandled(message)
         return None
@@ -183,7 +186,8 @@ class MockKeeperActor(Actor):
     def _show(self) -> None:
         self.context.publish("mocks", dict(self._records))
 
-    def _look_for_orphans(self) -> None:
+    def _look_for_orphans(self, by: str) -> RunView:
+        began = self.context.now()
         names = (path.rpartition("/")[2] for path in self.context.children(paths.DEVICES))
         found = mocks.orphans(names, self._records)
         if found != self._told:
@@ -194,6 +198,18 @@ class MockKeeperActor(Actor):
                 self._audit(
                     "system:mock_keeper", "devices of mocks that are gone", ", ".join(found)
                 )
+
+        view = RunView(
+            job=ORPHANS_JOB,
+            state="done",
+            by=by,
+            started_at=began,
+            ended_at=self.context.now(),
+            counts={"orphans": len(found)},
+            result=", ".join(found) or "no device is left of a mock that is gone",
+        )
+        self.context.publish(ORPHANS_JOB, view)
+        return view
 
     def _audit(self, who: str, what: str, details: str = "") -> None:
         entry = AuditEntry(at=self.context.now(), who=who, what=what, details=details)

@@ -10,9 +10,13 @@ MAX_BATCHES = 100
 
 
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Days; 0 keeps for ever. `history_days` is for commands and executions of rules."""
+    """Days; 0 keeps for ever. `history_days` is for commands and executions of rules, `minutes_days`
+    and `hours_days` are for what was made from readings.
+    """
 
     readings_days: int = 0
+    minutes_days: int = 0
+    hours_days: int = 0
     history_days: int = 0
     audit_days: int = 0
     dry_run: bool = True
@@ -41,6 +45,8 @@ class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
 def plan(policy: RetentionPolicy, now: float, *, dry_run: bool) -> RetentionRun:
     days = (
         ("readings", policy.readings_days),
+        ("minutes", policy.minutes_days),
+        ("hours", policy.hours_days),
         ("commands", policy.history_days),
         ("executions", policy.history_days),
         ("audit", policy.audit_days),

@@ -32,6 +32,7 @@ from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.rule_trial_resources import RuleTrialResources
+from godkaiser.http.series_resources import SeriesResources
 from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
@@ -130,6 +131,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     requests = DeviceRequestResources(services)
     mocks = MockResources(services)
     storage = StorageResources(services)
+    series = SeriesResources(services)
     jobs = JobResources(services)
     batch = BatchResource(services)
     calibration = CalibrationResources(services)
@@ -177,6 +179,10 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
             "apply",
         ),
         ("/sensors/{esp_id}/{gpio}/{sensor_type}/recalculation", calibration, "recalculation"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/latest", series, "latest"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/readings", series, "readings"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/statistics", series, "statistics"),
+        ("/sensors/{esp_id}/{gpio}/{sensor_type}/export", series, "export"),
         ("/actuators", actuators, "actuators"),
         ("/actuators/command", actuators, "command"),
         ("/actuators/commands", actuators, "commands"),

@@ -179,7 +179,7 @@ class SensorResources:
             esp_id=esp_id,
             gpio=pin,
             sensor_type=body.sensor_type,
-            address=_address(body.address),
+            address=parse_address(body.address),
             name=body.name,
             interval_s=body.interval_s,
             operating_mode=body.operating_mode,
@@ -230,14 +230,14 @@ def submission(body: ReadingBody, issuer: Issuer) -> SubmitReading:
         body.esp_id,
         check_gpio(body.gpio),
         canonical_type(body.sensor_type),
-        _address(body.address),
+        parse_address(body.address),
     )
     return SubmitReading(key=key, raw=raw, value=body.value, at=body.timestamp, issuer=issuer)
 
 
 def series_key(req: falcon.Request, esp_id: str, gpio: str, sensor_type: str) -> SensorKey:
     """The series of a path, with `?address=` where several share a pin. Raises ValidationFailed."""
-    address = _address(req.get_param("address") or "")
+    address = parse_address(req.get_param("address") or "")
     return SensorKey(esp_id, check_gpio(gpio), canonical_type(sensor_type), address)
 
 
@@ -245,7 +245,7 @@ def _type_or_none(name: str | None) -> str | None:
     return None if name is None else canonical_type(name)
 
 
-def _address(text: str) -> str:
+def parse_address(text: str) -> str:
     """OneWire ROMs in capitals, I2C addresses as hexadecimal. Raises ValidationFailed."""
     rom_digits = 16
     if not text:

@@ -7,12 +7,22 @@ from typing import Any
 import falcon
 
 from godkaiser import paths
-from godkaiser.actors.housekeeper import JOBS, RunJob, RunView
+from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, RunJob, RunView
+from godkaiser.actors.mock_keeper import ORPHANS_JOB
+from godkaiser.actors.sensor_watch import SENSORS_JOB
 from godkaiser.actors.timekeeper import JobView
 from godkaiser.errors import InvalidTransition, UnknownJob
 from godkaiser.http.exchange import RequestBody, ask, issuer_of, query_float, read_body, reply
 from godkaiser.http.services import Services
 from godkaiser.storage import audit
+
+OWNERS = {
+    RETENTION_JOB: paths.HOUSEKEEPER,
+    PURGE_JOB: paths.HOUSEKEEPER,
+    ORPHANS_JOB: paths.MOCK_KEEPER,
+    SENSORS_JOB: paths.SENSOR_WATCH,
+}
+"""Who runs it, publishes its result, and may be told to run it now."""
 
 
 class RunBody(RequestBody, frozen=True, kw_only=True):
@@ -32,14 +42,12 @@ class JobResources:
         """A dry run, unless the body says otherwise; 202, and its progress is in the list."""
         if job not in self._names():
             raise UnknownJob(job=job[:64])
-        if job not in JOBS:
-            reason = (
-                f"{job} runs by itself every few seconds; only {' and '.join(JOBS)} can be run."
-            )
+        if job not in OWNERS:
+            reason = f"{job} runs by itself every few seconds; only {', '.join(sorted(OWNERS))} can be run."
             raise InvalidTransition(reason=reason)
         dry_run = read_body(req, RunBody).dry_run
         message = RunJob(job=job, dry_run=dry_run, by=str(issuer_of(req)))
-        reply(resp, ask(self._services.system, paths.HOUSEKEEPER, message), 202)
+        reply(resp, ask(self._services.system, OWNERS[job], message), 202)
 
     def on_get_statistics(self, req: falcon.Request, resp: falcon.Response) -> None:
         start, end = query_float(req, "start"), query_float(req, "end")
@@ -52,7 +60,8 @@ class JobResources:
     def _job(self, name: str) -> dict[str, Any]:
         system = self._services.system
         due = system.published_value(paths.TIMEKEEPER, name)
-        run = system.published_value(paths.HOUSEKEEPER, name)
+        owner = OWNERS.get(name)
+        run = None if owner is None else system.published_value(owner, name)
         return {
             "name": name,
             "last_run": due.last_run if isinstance(due, JobView) else None,

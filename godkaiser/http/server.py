@@ -18,6 +18,8 @@ CONNECTIONS = 1000
 CHANNEL_TIMEOUT_S = 60
 HEADER_BYTES = 32 * 1024
 BODY_BYTES = 2 * 1024 * 1024
+UNSENT_BYTES = 1024 * 1024
+"""Of a streamed answer whose client reads slowly: beyond that its thread waits."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -57,6 +59,7 @@ class ApiServer:
             channel_timeout=CHANNEL_TIMEOUT_S,
             max_request_header_size=HEADER_BYTES,
             max_request_body_size=BODY_BYTES,
+            outbuf_high_watermark=UNSENT_BYTES,
             ident=None,
             clear_untrusted_proxy_headers=True,
         )

@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 
 from godkaiser import paths
+from godkaiser.actors.roller import RollerView
 from godkaiser.http.exchange import reply
 from godkaiser.http.services import Services
 from godkaiser.messages import RecorderView, SpoolView
@@ -28,6 +29,7 @@ class StorageResources:
             "breaker": None if breaker is None else breaker.view(),
             "spool": spool_view(self._services),
             "recorder": system.published_value(paths.RECORDER, "view") or RecorderView(),
+            "rollups": system.published_value(paths.ROLLER, "view") or RollerView(),
         }
         reply(resp, body)
 

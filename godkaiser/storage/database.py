@@ -197,7 +197,7 @@ def open_database(url: str) -> Database:
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
-        return _open_sqlite(url, Path(unquote(parts.path.removeprefix("/"))))
+        return _open_sqlite(url, sqlite_path(url))
     if parts.scheme in {"postgresql", "postgres"}:
         return _open_postgresql(url)
     reason = (
@@ -205,6 +205,11 @@ def open_database(url: str) -> Database:
         " sqlite:///var/godkaiser.db or postgresql://user:password@host/name"
     )
     raise StartupFailed(reason=reason)
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///...` url."""
+    return Path(unquote(urlsplit(url).path.removeprefix("/")))
 
 
 def _open_sqlite(url: str, path: Path) -> Database:
@@ -257,7 +262,9 @@ def _open_postgresql(url: str) -> Database:
         stale_timeout=300,
         timeout=POOL_WAIT_S,
         connect_timeout=CONNECT_TIMEOUT_S,
-        options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+        # Readings come in the order of their key. Before the first statistics PostgreSQL believes that
+        # there are few, and would collect and sort all of them for each page.
+        options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c enable_bitmapscan=off",
         **options,
     )
     database = Database(url, cast("peewee.Database", engine), is_sqlite=False)

@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from godkaiser.domain.entities import Reading, SensorKey
+from godkaiser.domain.rollups import MINUTE_MS
 from godkaiser.storage.database import Database
+from godkaiser.storage.rollups import mark_minutes
 
 REPEAT_WINDOW_MS = 3_600_000
 """How far back a redelivery without clock and sequence number is looked for."""
@@ -74,6 +76,9 @@ class ReadingWriter:
             fresh = self._make_series(cursor, readings)
             rows = self._rows(cursor, readings, {**self._series, **fresh} if fresh else None)
             stored = self._insert(cursor, rows)
+            # In order, so that they lie together where they are kept in order.
+            minutes = sorted({(row[0], row[1] // MINUTE_MS) for row in rows})
+            mark_minutes(cursor, minutes, is_sqlite=self._database.is_sqlite)
             if also is not None:
                 also()
         # Only now: ids of a transaction that was rolled back do not exist.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
-from godkaiser.storage import audit_chain
+from godkaiser.domain.rollups import HOUR_MS, MINUTE_MS, ceil_to
+from godkaiser.storage import audit_chain, rollups
 from godkaiser.storage.database import Database
 
 BATCH = 1000
@@ -16,6 +17,8 @@ class Kind(StrEnum):
     COMMANDS = "commands"
     EXECUTIONS = "executions"
     AUDIT = "audit"
+    MINUTES = "minutes"
+    HOURS = "hours"
 
 
 _COUNT: Mapping[Kind, str] = {
@@ -23,12 +26,16 @@ _COUNT: Mapping[Kind, str] = {
     Kind.COMMANDS: "SELECT count(*) FROM command_history WHERE requested_at < ?",
     Kind.EXECUTIONS: "SELECT count(*) FROM rule_executions WHERE at < ?",
     Kind.AUDIT: "SELECT count(*) FROM audit_log WHERE at < ?",
+    Kind.MINUTES: "SELECT count(*) FROM rollup_1m WHERE bucket_ms < ?",
+    Kind.HOURS: "SELECT count(*) FROM rollup_1h WHERE bucket_ms < ?",
 }
+_IN_MS = (Kind.READINGS, Kind.MINUTES, Kind.HOURS)
+MOST_ROLL_BATCHES = 200
 
 
 def count_before(database: Database, kind: Kind, at: float) -> int:
     """How many rows are from before `at` (unix seconds)."""
-    bound = int(at * 1000.0) if kind is Kind.READINGS else at
+    bound = int(at * 1000.0) if kind in _IN_MS else at
     return int(database.fetch(_COUNT[kind], (bound,))[0][0])
 
 
@@ -42,22 +49,44 @@ def delete_before(database: Database, kind: Kind, at: float, limit: int = BATCH)
 
 
 def _delete_readings(database: Database, at: float, limit: int) -> int:
-    # By series: the rows are clustered by series and time, and there is no index over time alone.
+    # Into minutes and hours first: those outlive them.
+    if not rollups.roll_all(database, at + HOUR_MS / 1000.0, MOST_ROLL_BATCHES):
+        return 0
+    floor = (rollups.READINGS_FLOOR, ceil_to(int(at * 1000.0), MINUTE_MS))
+    return _delete_by_series(database, "sensor_data", "at_ms, content_key", at, limit, floor)
+
+
+def _delete_minutes(database: Database, at: float, limit: int) -> int:
+    floor = (rollups.MINUTES_FLOOR, ceil_to(int(at * 1000.0), HOUR_MS))
+    return _delete_by_series(database, "rollup_1m", "bucket_ms, quality", at, limit, floor)
+
+
+def _delete_hours(database: Database, at: float, limit: int) -> int:
+    return _delete_by_series(database, "rollup_1h", "bucket_ms, quality", at, limit, None)
+
+
+def _delete_by_series(
+    database: Database, table: str, key: str, at: float, limit: int, floor: tuple[str, int] | None
+) -> int:
+    """These tables are clustered by series and time, and there is no index over time alone."""
     bound = int(at * 1000.0)
+    time = key.partition(",")[0]
     left = limit
     with database.transaction() as cursor:
         for (series_id,) in database.fetch("SELECT id FROM series ORDER BY id"):
             cursor.execute(
                 database.sql(
-                    "DELETE FROM sensor_data WHERE (series_id, at_ms, content_key) IN"
-                    " (SELECT series_id, at_ms, content_key FROM sensor_data"
-                    " WHERE series_id = ? AND at_ms < ? ORDER BY at_ms LIMIT ?)"
+                    f"DELETE FROM {table} WHERE (series_id, {key}) IN"
+                    f" (SELECT series_id, {key} FROM {table}"
+                    f" WHERE series_id = ? AND {time} < ? ORDER BY {time} LIMIT ?)"
                 ),
                 (series_id, bound, left),
             )
             left -= int(cursor.rowcount)
             if left <= 0:
                 break
+        if floor is not None and left < limit:
+            rollups.raise_floor(database, *floor)
     return limit - left
 
 
@@ -86,4 +115,6 @@ _DELETE: Mapping[Kind, Callable[[Database, float, int], int]] = {
     Kind.COMMANDS: _delete_commands,
     Kind.EXECUTIONS: _delete_executions,
     Kind.AUDIT: audit_chain.forget_before,
+    Kind.MINUTES: _delete_minutes,
+    Kind.HOURS: _delete_hours,
 }

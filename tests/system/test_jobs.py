@@ -105,3 +105,69 @@ def test_the_audit_trail_is_verified_from_the_command_line_beside_the_gateway(si
     bad = verify(site)
     assert bad.returncode == 1
     assert "entry 1: it was changed" in bad.stderr
+
+
+def audit_command(site, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "godkaiser", "audit", *arguments],
+        capture_output=True, text=True, check=False, timeout=30,
+        env={"DATABASE_URL": site.config.database_url, "PATH": "/usr/bin"},
+    )  # fmt: skip
+
+
+def test_the_audit_trail_is_exported_for_the_holder_of_a_key(site, tmp_path):
+    eventually(lambda: site.client.get("/audit/statistics")["entries"] >= 1)
+    private, public = tmp_path / "audit.key", tmp_path / "audit.pub"
+    for command in (
+        ["genpkey", "-algorithm", "X25519", "-out", str(private)],
+        ["pkey", "-in", str(private), "-pubout", "-out", str(public)],
+    ):
+        subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=30)
+    sealed, plain = tmp_path / "audit.sealed", tmp_path / "audit.ndjson"
+    made = audit_command(site, "export", "--to", str(sealed), "--recipient", str(public))
+    assert made.returncode == 0, made.stderr
+    assert sealed.stat().st_mode & 0o077 == 0
+    taken = audit_command(
+        site, "open", "--from", str(sealed), "--to", str(plain), "--key", str(private)
+    )
+    assert taken.returncode == 0, taken.stderr
+    assert "entries fit" in taken.stdout
+    first = msgspec.json.decode(plain.read_bytes().splitlines()[0])
+    assert first["previous_hash"] == "0" * 64
+    again = audit_command(site, "export", "--to", str(sealed), "--recipient", str(public))
+    assert (again.returncode, "File exists" in again.stderr) == (74, True)
+    sealed.write_bytes(sealed.read_bytes()[:-1])
+    plain.unlink()
+    cut = audit_command(
+        site, "open", "--from", str(sealed), "--to", str(plain), "--key", str(private)
+    )
+    assert cut.returncode == 1
+    assert not plain.exists()
+    neither = audit_command(site, "export", "--to", str(plain))
+    assert (neither.returncode, "give either" in neither.stderr) == (2, True)
+
+
+def test_sensors_and_mocks_are_looked_after(tmp_path, own_mosquitto):
+    site = Site(tmp_path, own_mosquitto, devices=1)
+    try:
+        answer = site.client.post("/system/jobs/sensor_health/run", {}, 202)
+        assert answer["counts"]["never"] > 0
+        site.start_fleet(interval_s=0.2)
+        site.wait_in_sync()
+
+        def measured():
+            site.client.post("/system/jobs/sensor_health/run", {}, 202)
+            result = job(site, "sensor_health")["result"]
+            return result["counts"]["never"] == 0 and result
+
+        result = eventually(measured)
+        assert (result["state"], result["by"]) == ("done", "user:admin")
+        assert result["counts"]["good"] + result["counts"]["suspect"] > 0
+        site.client.post("/debug/mock-esp", {"mock_id": "MOCK_GONE01", "approve": True}, 201)
+        assert site.client.call("DELETE", "/debug/mock-esp/MOCK_GONE01")[0] == 204
+        found = site.client.post("/system/jobs/mock_orphans/run", {}, 202)
+        assert (found["result"], found["counts"]) == ("MOCK_GONE01", {"orphans": 1})
+        assert job(site, "mock_orphans")["result"]["state"] == "done"
+        assert job(site, "mock_orphans")["next_run"] > time.time()
+    finally:
+        site.close()

@@ -1,0 +1,69 @@
+"""Which sensors an operator should look at, and why; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from godkaiser.domain.entities import OperatingMode, Quality, Reading, SensorConfig, SensorKey
+
+STALE_AFTER_INTERVALS = 3
+STALE_AFTER_AT_LEAST_S = 30.0
+"""A reading may be late by a reconnect of its device without anything being wrong with the sensor."""
+DOUBTED = frozenset({Quality.SUSPECT, Quality.POOR, Quality.BAD, Quality.ERROR})
+MOST_NAMED = 20
+
+
+class SensorState(StrEnum):
+    GOOD = "good"
+    SUSPECT = "suspect"
+    STALE = "stale"
+    NEVER = "never"
+    IDLE = "idle"
+
+
+class Finding(msgspec.Struct, frozen=True, order=True):
+    """`age_s` of the newest reading, None when there is none."""
+
+    state: SensorState
+    key: SensorKey
+    age_s: float | None
+
+
+def state_of(config: SensorConfig, newest: Reading | None, now: float) -> Finding:
+    """IDLE is one that measures only when it is asked, or not at all."""
+    age_s = None if newest is None else now - newest.received_at
+    if config.operating_mode is not OperatingMode.CONTINUOUS:
+        state = SensorState.IDLE
+    elif newest is None or age_s is None:
+        state = SensorState.NEVER
+    elif age_s > max(config.interval_s * STALE_AFTER_INTERVALS, STALE_AFTER_AT_LEAST_S):
+        state = SensorState.STALE
+    elif newest.quality in DOUBTED:
+        state = SensorState.SUSPECT
+    else:
+        state = SensorState.GOOD
+    return Finding(state, config.key, age_s)
+
+
+def counts(findings: Iterable[Finding]) -> dict[str, int]:
+    found = {state.value: 0 for state in SensorState}
+    for finding in findings:
+        found[finding.state.value] += 1
+    return found
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """A sentence with the sensors to look at, the first few by name."""
+    wanted = [f for f in findings if f.state in {SensorState.SUSPECT, SensorState.STALE}]
+    if not wanted:
+        return "every sensor that measures by itself does, and nothing is suspect"
+    named = [
+        f"{f.key.esp_id} GPIO {f.key.gpio} {f.key.sensor_type} is {f.state}"
+        + (f" for {f.age_s:.0f} s" if f.state is SensorState.STALE and f.age_s is not None else "")
+        for f in sorted(wanted, key=lambda f: (f.state, f.key))[:MOST_NAMED]
+    ]
+    more = len(wanted) - len(named)
+    return "; ".join(named) + (f"; and {more} more" if more else "")
