@@ -25,8 +25,8 @@ from godkaiser.errors import (
     UnknownSensor,
     ValidationFailed,
 )
-from godkaiser.http.device_resources import parse_address
-from godkaiser.http.exchange import check_gpio, query_float, query_int, reply
+from godkaiser.http.device_resources import series_key
+from godkaiser.http.exchange import query_float, query_int, reply
 from godkaiser.http.services import Services
 from godkaiser.storage import series
 from godkaiser.storage.series import Measured
@@ -56,7 +56,7 @@ class SeriesResources:
     def on_get_latest(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str
     ) -> None:
-        key = _key(req, esp_id, gpio, sensor_type)
+        key = series_key(req, esp_id, gpio, sensor_type)
         found = series.newest(self._services.database, self._series(req, key))
         if found is None:
             raise UnknownSensor(esp_id=esp_id, gpio=gpio, sensor_type=sensor_type)
@@ -65,7 +65,7 @@ class SeriesResources:
     def on_get_readings(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str
     ) -> None:
-        wanted = self._wanted(req, _key(req, esp_id, gpio, sensor_type))
+        wanted = self._wanted(req, series_key(req, esp_id, gpio, sensor_type))
         limit = query_int(req, "limit", MOST_POINTS, 1, MOST_POINTS) or MOST_POINTS
         found: Sequence[Measured | Aggregate]
         # One more than asked for, to know whether there is more.
@@ -106,7 +106,9 @@ class SeriesResources:
     def on_get_statistics(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str
     ) -> None:
-        wanted = self._wanted(req, _key(req, esp_id, gpio, sensor_type), finest=Resolution.MINUTE)
+        wanted = self._wanted(
+            req, series_key(req, esp_id, gpio, sensor_type), finest=Resolution.MINUTE
+        )
         found, start_ms, end_ms = series.statistics(
             self._services.database,
             wanted.series_id,
@@ -127,7 +129,9 @@ class SeriesResources:
         if form not in FORMATS:
             reason = f"Query parameter format '{form[:20]}': use {' or '.join(FORMATS)}."
             raise ValidationFailed(reason=reason)
-        wanted = self._wanted(req, _key(req, esp_id, gpio, sensor_type), default=Resolution.RAW)
+        wanted = self._wanted(
+            req, series_key(req, esp_id, gpio, sensor_type), default=Resolution.RAW
+        )
         if not self._exports.acquire(blocking=False):
             reason = f"{MOST_EXPORTS} exports are running, as many as may at once. Try again."
             raise ServiceUnavailable(reason=reason)
@@ -242,11 +246,6 @@ class _Export:
         if self._is_open:
             self._is_open = False
             self._end()
-
-
-def _key(req: falcon.Request, esp_id: str, gpio: str, sensor_type: str) -> SensorKey:
-    address = parse_address(req.get_param("address") or "")
-    return SensorKey(esp_id[:64], check_gpio(gpio), canonical_type(sensor_type), address)
 
 
 def _page(found: list[Record], limit: int) -> tuple[list[Record], float | None]:

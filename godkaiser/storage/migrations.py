@@ -126,7 +126,6 @@ CREATE TABLE command_history (
     verdict TEXT NOT NULL,
     ended_at {float}
 );
-ALTER TABLE rules ADD COLUMN declared TEXT NOT NULL DEFAULT '';
 CREATE INDEX command_history_by_actuator ON command_history (esp_id, gpio, requested_at);
 CREATE TABLE actuator_runtime (
     esp_id TEXT NOT NULL,
@@ -279,9 +278,9 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ("mock_devices", _MOCKS),
     ("spool position", _SPOOL_POSITION),
     ("audit chain", _AUDIT_CHAIN),
+    ("rollups", _ROLLUPS),
     ("calibrations", _CALIBRATIONS),
     ("rule versions", _RULE_VERSIONS),
-    ("rollups", _ROLLUPS),
 )
 NEWEST = len(_STEPS)
 

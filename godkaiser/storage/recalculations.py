@@ -8,6 +8,7 @@ import msgspec
 
 from godkaiser.domain.entities import SensorKey
 from godkaiser.domain.recalculation import Changed, RawReading, Recalculation
+from godkaiser.storage import rollups
 from godkaiser.storage.database import Database
 
 _NAMED = "esp_id = ? AND gpio = ? AND sensor_type = ? AND address = ?"
@@ -55,6 +56,8 @@ def store_batch(database: Database, run: Recalculation, changes: Sequence[Change
                 ),
                 [(c.value, c.quality, series, *c.position) for c in changes],
             )
+            first, last = changes[0].position[0], changes[-1].position[0]
+            rollups.touch(database, run.key, first / 1000.0, last / 1000.0)
         save(database, run)
 
 

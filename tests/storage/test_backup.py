@@ -18,6 +18,7 @@ from godkaiser.storage import (
     migrations,
     move,
     registry,
+    rules,
     tables,
 )
 from godkaiser.storage.database import open_database
@@ -39,7 +40,7 @@ def reading(n, key=KEY):
 
 def fill(database, readings=500):
     registry.save_device(database, DeviceRecord(device_id="ESP_A00001", name="line\nend \\N"))
-    registry.insert_rule(
+    rules.insert_rule(
         database, RuleDefinition(name="Vent", conditions=(), actions=()), "user:admin", NOW
     )
     accounts.add_user(database, "admin", "hash", "admin", NOW)
@@ -72,7 +73,7 @@ def test_a_backup_brings_everything_back(database, empty_url, tmp_path):
     assert content(restored) == content(database)
     assert audit_chain.examine(restored).problem == ""
     # Numbers go on behind those that were restored.
-    assert registry.insert_rule(
+    assert rules.insert_rule(
         restored, RuleDefinition(name="More", conditions=(), actions=()), "u", NOW
     ).rule_id == 2  # fmt: skip
     assert ReadingWriter(restored).write([reading(1), reading(9999)]).stored == 1
@@ -226,7 +227,7 @@ def test_everything_moves_to_postgresql_and_goes_on_there(both):
     assert registry.load_devices(target) == registry.load_devices(source)
     assert accounts.find_user(target, "admin") == accounts.find_user(source, "admin")
     assert ReadingWriter(target).write([reading(n) for n in range(501)]).stored == 1
-    assert registry.insert_rule(
+    assert rules.insert_rule(
         target, RuleDefinition(name="More", conditions=(), actions=()), "u", NOW
     ).rule_id == 2  # fmt: skip
     audit.append_entries(target, [audit.AuditEntry(at=NOW, who="u", what="after")])
