@@ -60,7 +60,7 @@ def _read_rule(
     except msgspec.ValidationError as error:
         text = str(error)
         path = _path_of(text)
-        key = key_of(text) or next((p for p in reversed(path) if isinstance(p, str)), "rules")
+        key = next((p for p in reversed(path) if isinstance(p, str)), "") or key_of(text) or "rules"
         expected, what = expected_and_found(text, _value_at(table, path[:-1]), key)
         mistakes.append(_mistake(file, (*at, *path), key, expected, what))
         return

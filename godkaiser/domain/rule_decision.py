@@ -31,13 +31,15 @@ from godkaiser.domain.rule_schema import (
     ActuatorRef,
     HysteresisCondition,
     NotificationAction,
+    RampAction,
     RuleDefinition,
+    Step,
     StopAction,
     WaitUntil,
     commands_of,
     leaves,
 )
-from godkaiser.domain.rule_sequences import Advance, abandoned, advance, long_action
+from godkaiser.domain.rule_sequences import Advance, abandoned, advance, long_action, steps_of
 from godkaiser.domain.safety_state import Scope
 
 HOUR_S = 3600.0
@@ -215,7 +217,11 @@ def _advance(
 def _has_work(
     definition: RuleDefinition, commands: tuple[ActuatorAction, ...], facts: Facts
 ) -> bool:
-    if long_action(definition) is not None:
+    found = long_action(definition)
+    if found is not None and isinstance(found[1], RampAction):
+        # It is where it should be: to begin again would take it back to the start.
+        return _differs(steps_of(found[1])[-1], facts)
+    if found is not None:
         return True
     if not commands:
         return any(isinstance(action, NotificationAction) for action in definition.actions)
@@ -274,7 +280,8 @@ def _undone_by_rule(
     return None
 
 
-def _differs(action: ActuatorAction, facts: Facts) -> bool:
+def _differs(action: Step, facts: Facts) -> bool:
+    assert isinstance(action, ActuatorAction)
     level = facts.levels.get(action.ref)
     match action.command:
         case Verb.OFF:

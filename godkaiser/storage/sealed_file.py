@@ -121,7 +121,7 @@ def unseal(file: IO[bytes], opener: Opener) -> Iterator[bytes]:
     line = file.readline(LONGEST_HEADER)
     try:
         header = msgspec.json.decode(line, type=Header)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SealRefused(reason="it is no sealed file of God-Kaiser") from error
     if magic != MAGIC:
         raise SealRefused(reason="it is no sealed file of God-Kaiser, or of a later version")
