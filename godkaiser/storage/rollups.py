@@ -28,8 +28,8 @@ from godkaiser.domain.rollups import (
 )
 from godkaiser.storage.database import REFUSED, Database
 
-BATCH = 100
-"""Spans of one transaction: SQLite's recorder waits for it."""
+BATCH = 25
+"""Spans of one transaction: SQLite's recorder waits for it, 0.1 s when 20,000 readings come a second."""
 READINGS_FLOOR = "readings"
 MINUTES_FLOOR = "minutes"
 
