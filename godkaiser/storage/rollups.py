@@ -30,6 +30,8 @@ from godkaiser.storage.database import REFUSED, Database
 
 BATCH = 25
 """Spans of one transaction: SQLite's recorder waits for it, 0.1 s when 20,000 readings come a second."""
+POSTGRESQL_BATCH = 200
+"""Nobody waits for it, and each batch looks through all marks."""
 READINGS_FLOOR = "readings"
 MINUTES_FLOOR = "minutes"
 
@@ -125,13 +127,16 @@ def touch(database: Database, key: SensorKey, start: float, end: float) -> None:
         )
 
 
-def roll_due(database: Database, now: float, most: int = BATCH) -> Rolled:
-    """Make what is marked and over at `now` (unix seconds), at most so many spans of it.
+def roll_due(database: Database, now: float, most: int | None = None) -> Rolled:
+    """Make what is marked and over at `now` (unix seconds), at most so many spans of it (None: as many
+    as suit the engine).
 
     Raises:
         DatabaseUnavailable: nothing of this batch is done; its marks are still there.
     """
     now_ms = int(now * 1000.0)
+    if most is None:
+        most = BATCH if database.is_sqlite else POSTGRESQL_BATCH
     try:
         return _roll(database, now_ms, most)
     except REFUSED as error:
