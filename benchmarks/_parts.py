@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -71,6 +71,12 @@ class GatewayProcess:
             time.sleep(0.005)
         self.started_s = time.perf_counter() - began
 
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("the gateway has not been started")
+        return self._process.pid
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
@@ -82,14 +88,16 @@ class GatewayProcess:
             self._process.wait(30)
 
 
-def flood(port: int, messages: list[tuple[str, bytes]]) -> multiprocessing.Process:
+def flood(port: int, messages: Sequence[tuple[str, bytes]]) -> multiprocessing.Process:
     """Publish at QoS 1 as fast as the broker takes it, from a process of its own."""
     process = multiprocessing.Process(target=publish_raw, args=(port, messages), daemon=True)
     process.start()
     return process
 
 
-def publish_raw(port: int, messages: list[tuple[str, bytes]], client_id: bytes = b"flood") -> None:
+def publish_raw(
+    port: int, messages: Sequence[tuple[str, bytes]], client_id: bytes = b"flood"
+) -> None:
     """MQTT by hand: a publisher that costs next to nothing leaves the machine to who is measured."""
     link = socket.create_connection(("127.0.0.1", port))
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -102,7 +110,7 @@ def publish_raw(port: int, messages: list[tuple[str, bytes]], client_id: bytes =
         batch = []
         while sent < len(messages) and sent - acknowledged < WINDOW and len(batch) < 200:
             topic, payload = messages[sent]
-            batch.append(_packet(topic.encode(), payload, sent % 65535 + 1))
+            batch.append(mqtt_packet(topic.encode(), payload, sent % 65535 + 1))
             sent += 1
         if batch:
             link.sendall(b"".join(batch))
@@ -115,7 +123,7 @@ def publish_raw(port: int, messages: list[tuple[str, bytes]], client_id: bytes =
     link.close()
 
 
-def _packet(topic: bytes, payload: bytes, mid: int) -> bytes:
+def mqtt_packet(topic: bytes, payload: bytes, mid: int) -> bytes:
     body = struct.pack("!H", len(topic)) + topic + struct.pack("!H", mid) + payload
     length = bytearray()
     left = len(body)

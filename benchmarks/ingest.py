@@ -6,12 +6,15 @@ import multiprocessing
 import sqlite3
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import psycopg2
 
 from benchmarks._parts import GatewayProcess, broker, flood, sensor_payload
+from benchmarks.sustained import log_in, stored
 from benchmarks.table import Row
 from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
 from godkaiser.simulator.greenhouse import device_id
@@ -21,13 +24,18 @@ from godkaiser.storage.migrations import migrate
 from tests.provision.servers import PostgreSQL
 
 DEVICES = 100
+MILLION = 1_000_000
+AHEAD = 30_000
+RATE = 20_000
+FIRST = 10_000
+LAST = 100_000
 
 
 def run(*, quick: bool) -> list[Row]:
     count = 20_000 if quick else 60_000
     floor = _floor(count)
     rows = []
-    for engine, factor in (("SQLite, synchronous=FULL", 0.4), ("PostgreSQL", 0.55)):
+    for engine, factor in (("SQLite, synchronous=FULL", 0.60), ("PostgreSQL", 0.55)):
         rate, stored = _ours(count, postgresql=engine == "PostgreSQL")
         rows.append(
             Row(
@@ -43,7 +51,69 @@ def run(*, quick: bool) -> list[Row]:
             Row(what=f"... rows stored of {count}", ours=stored, unit="rows", target="all, once",
                 reached=stored == count)
         )  # fmt: skip
+    if not quick:
+        rows += [_million(postgresql=False), _million(postgresql=True)]
     return rows
+
+
+class _Million(Sequence[tuple[str, bytes]]):
+    """Made as they are sent: nobody holds all of them. No more than AHEAD beyond what is stored, for
+    the broker drops what does not fit into its queue.
+    """
+
+    def __init__(self) -> None:
+        # Time goes on, as it does for sensors, and ends now.
+        self._began = time.time() - MILLION // RATE
+        self.stored = multiprocessing.Value("q", 0)
+
+    def __len__(self) -> int:
+        return MILLION
+
+    def __getitem__(self, n):
+        while n > self.stored.value + AHEAD:
+            time.sleep(0.002)
+        name = device_id(n % DEVICES)
+        payload = sensor_payload(name, n // DEVICES + 1, 300 + n % 100, self._began + n // RATE)
+        return f"kaiser/god/esp/{name}/sensor/4/data", payload
+
+
+def _million(*, postgresql: bool) -> Row:
+    """Microseconds a reading, flat out: the last hundred thousand beside the first ten thousand."""
+    with _store(postgresql=postgresql) as (folder, port, url):
+        _seed(url)
+        gateway = GatewayProcess(folder, port, url)
+        gateway.start()
+        api = f"http://127.0.0.1:{gateway.http_port}/api/v1"
+        token = log_in(api)
+        million = _Million()
+        publisher = flood(port, million)
+        seen = [(time.perf_counter(), 0)]
+        deadline = time.perf_counter() + 300
+        while seen[-1][1] < MILLION and time.perf_counter() < deadline:
+            million.stored.value = count = stored(api, token)
+            if count > seen[-1][1] or not count:
+                # Time begins with the first reading that is stored.
+                seen = [*(seen if seen[-1][1] else []), (time.perf_counter(), count)]
+            time.sleep(0.02 if count < 20_000 else 0.1)
+        publisher.join(30)
+        gateway.stop()
+    first = _cost_us(seen, seen[0][1], seen[0][1] + FIRST)
+    last = _cost_us(seen, MILLION - LAST, MILLION)
+    return Row(
+        what=f"a reading of the last {LAST:,} of a million,"
+        f" {'PostgreSQL' if postgresql else 'SQLite'}, beside the first {FIRST:,}",
+        ours=last,
+        unit="µs",
+        floor=first,
+        target="<= 1.2 of it",
+        reached=last <= 1.2 * first,
+    )
+
+
+def _cost_us(seen: list[tuple[float, int]], start: int, end: int) -> float:
+    began = next(sample for sample in seen if sample[1] >= start)
+    ended = next(sample for sample in seen if sample[1] >= end)
+    return (ended[0] - began[0]) / (ended[1] - began[1]) * 1e6
 
 
 def _messages(count: int) -> list[tuple[str, bytes]]:
@@ -95,6 +165,12 @@ def _count(port: int, count: int, ready, result) -> None:
 
 
 def _ours(count: int, *, postgresql: bool) -> tuple[float, int]:
+    with _store(postgresql=postgresql) as (folder, port, url):
+        return _stored(count, folder, port, url)
+
+
+@contextmanager
+def _store(*, postgresql: bool) -> Iterator[tuple[Path, int, str]]:
     with tempfile.TemporaryDirectory() as name, broker() as server:
         folder = Path(name)
         cluster = None
@@ -104,13 +180,13 @@ def _ours(count: int, *, postgresql: bool) -> tuple[float, int]:
             cluster.start()
             url = cluster.create_database()
         try:
-            return _stored(count, folder, server.port, url)
+            yield folder, server.port, url
         finally:
             if cluster is not None:
                 cluster.stop()
 
 
-def _stored(count: int, folder: Path, port: int, url: str) -> tuple[float, int]:
+def _seed(url: str) -> None:
     database = open_database(url)
     migrate(database)
     for index in range(DEVICES):
@@ -121,6 +197,10 @@ def _stored(count: int, folder: Path, port: int, url: str) -> tuple[float, int]:
             SensorConfig(esp_id=name, gpio=4, sensor_type="ds18b20", address="28FF641E8D3C0C79"),
         )
     database.close_all()
+
+
+def _stored(count: int, folder: Path, port: int, url: str) -> tuple[float, int]:
+    _seed(url)
     gateway = GatewayProcess(folder, port, url)
     gateway.start()
     counter = _Counter(url, folder)

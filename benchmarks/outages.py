@@ -11,7 +11,7 @@ from tests.provision.servers import Mosquitto, PostgreSQL
 from tests.system.outage import OutageSite
 
 
-def run(away_s: float, kills: int, seed: int) -> bool:
+def hold(away_s: float, kills: int, seed: int) -> bool:
     """PostgreSQL away for `away_s`, then so many kill -9, some of them while it is away again."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:

@@ -1,5 +1,6 @@
 """Seed after seed of the simulations, on all processors: storms over the supervision runtime, dramas
-over the safety actors; then real servers that go away, and hostile messages. `make soak`, `make soak ARGS="--storms 1000000 --dramas 0"`.
+over the safety actors; real servers that go away; hostile messages; a steady flood. `make soak`,
+`make soak ARGS="--storms 1000000 --dramas 0"`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Callable
 
 import structlog
 
-from benchmarks import outages, siege
+from benchmarks import outages, siege, sustained
+from benchmarks.sustained import Load
 from tests.safety.drama import play
 from tests.supervision.storm import Storm
 
@@ -75,13 +77,28 @@ def main() -> int:
     parser.add_argument("--outage", type=float, default=60.0, help="seconds without PostgreSQL")
     parser.add_argument("--kills", type=int, default=20, help="kill -9 of the gateway")
     parser.add_argument("--hostile", type=int, default=100_000, help="hostile messages")
+    parser.add_argument("--sustained", type=float, default=600.0, help="seconds of a steady flood")
+    parser.add_argument("--rate", type=int, default=5000, help="its readings a second")
+    parser.add_argument("--rules", type=int, default=50, help="rules beside it")
+    parser.add_argument("--requests", type=int, default=10, help="REST requests a second beside it")
+    parser.add_argument("--engine", choices=("sqlite", "postgresql", "both"), default="both")
     arguments = parser.parse_args()
     held = _soak("storms", _storm, arguments.first, arguments.storms)
     held &= _soak("dramas", _drama, arguments.first, arguments.dramas)
     if arguments.outage or arguments.kills:
-        held &= outages.run(arguments.outage, arguments.kills, arguments.first)
+        held &= outages.hold(arguments.outage, arguments.kills, arguments.first)
     if arguments.hostile:
         held &= siege.run(arguments.hostile, arguments.first)
+    for engine in ("sqlite", "postgresql") if arguments.sustained else ():
+        if arguments.engine in {engine, "both"}:
+            load = Load(
+                seconds=arguments.sustained,
+                rate=arguments.rate,
+                rules=arguments.rules,
+                requests=arguments.requests,
+                postgresql=engine == "postgresql",
+            )
+            held &= sustained.hold(load)
     return 0 if held else 1
 
 

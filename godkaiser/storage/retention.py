@@ -73,6 +73,7 @@ def _delete_by_series(
     time = key.partition(",")[0]
     left = limit
     with database.transaction() as cursor:
+        rollups.take_turns(database, cursor)
         for (series_id,) in database.fetch("SELECT id FROM series ORDER BY id"):
             cursor.execute(
                 database.sql(

@@ -10,10 +10,13 @@ marks that it takes away are those whose rows it has seen. SQLite has one writer
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
+import peewee
+import psycopg2
 
 from godkaiser.domain.entities import SensorKey
 from godkaiser.domain.rollups import (
@@ -26,13 +29,16 @@ from godkaiser.domain.rollups import (
     floor_to,
     merged,
 )
-from godkaiser.storage.database import REFUSED, Database
+from godkaiser.storage.database import Database
 
-BATCH = 100
-"""Spans of one transaction: SQLite's recorder waits for it."""
+BATCH = 25
+"""Spans of one transaction: SQLite's recorder waits for it, 0.1 s when 20,000 readings come a second."""
+POSTGRESQL_BATCH = 200
+"""Nobody waits for it, and each batch looks through all marks."""
 READINGS_FLOOR = "readings"
 MINUTES_FLOOR = "minutes"
 
+_BEYOND_MEASURE = (peewee.DataError, psycopg2.DataError, sqlite3.DataError)
 _COLUMNS = "series_id, bucket_ms, quality, count, valued, total, lowest, highest, last, last_ms"
 _SQLITE_MARK = "INSERT OR IGNORE INTO rollup_pending (series_id, start_ms, end_ms) VALUES (?,?,?)"
 # Without a key: nobody waits for anybody, and no two writers can lock each other out.
@@ -125,19 +131,23 @@ def touch(database: Database, key: SensorKey, start: float, end: float) -> None:
         )
 
 
-def roll_due(database: Database, now: float, most: int = BATCH) -> Rolled:
-    """Make what is marked and over at `now` (unix seconds), at most so many spans of it.
+def roll_due(database: Database, now: float, most: int | None = None) -> Rolled:
+    """Make what is marked and over at `now` (unix seconds), at most so many spans of it (None: as many
+    as suit the engine).
 
     Raises:
         DatabaseUnavailable: nothing of this batch is done; its marks are still there.
     """
     now_ms = int(now * 1000.0)
+    if most is None:
+        most = BATCH if database.is_sqlite else POSTGRESQL_BATCH
+    tried: list[Span] = []
     try:
-        return _roll(database, now_ms, most)
-    except REFUSED as error:
+        return _roll(database, now_ms, most, tried)
+    except _BEYOND_MEASURE as error:
         if most > 1:
             return roll_due(database, now, 1)
-        return _set_aside(database, now_ms, str(error).strip())
+        return _set_aside(database, tried, str(error).strip())
 
 
 def roll_all(database: Database, now: float, most_batches: int) -> bool:
@@ -162,11 +172,22 @@ def raise_floor(database: Database, name: str, at_ms: int) -> None:
     )
 
 
-def _roll(database: Database, now_ms: int, most: int) -> Rolled:
+def take_turns(database: Database, cursor: Any) -> None:
+    """One at a time makes or forgets buckets: retention does so, too, and other gateways may. First in
+    its transaction, for LOCK TABLE takes no snapshot: that is of when it is one's turn.
+    """
+    if not database.is_sqlite:
+        # Of a table that nothing else writes: on the buckets' own it would drive autovacuum away.
+        cursor.execute("LOCK TABLE rollup_floor IN SHARE ROW EXCLUSIVE MODE")
+
+
+def _roll(database: Database, now_ms: int, most: int, tried: list[Span]) -> Rolled:
     with database.transaction() as cursor:
         if not database.is_sqlite:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        take_turns(database, cursor)
         marks = _due(database, cursor, now_ms, most)
+        tried += marks
         if not marks:
             return Rolled(marks=0, spans=0, is_done=True)
         floors = _floors(cursor)
@@ -210,12 +231,11 @@ def _make(database: Database, cursor: Any, span: Span, floors: dict[str, int]) -
     return rest
 
 
-def _set_aside(database: Database, now_ms: int, reason: str) -> Rolled:
+def _set_aside(database: Database, marks: Sequence[Span], reason: str) -> Rolled:
     with database.transaction() as cursor:
-        marks = _due(database, cursor, now_ms, 1)
         _unmark(database, cursor, marks)
     where = ", ".join(f"series {m.series_id} at {m.start_ms / 1000.0:.0f}" for m in marks)
-    return Rolled(marks=len(marks), spans=0, is_done=not marks, refused=f"{where}: {reason}")
+    return Rolled(marks=len(marks), spans=0, is_done=False, refused=f"{where}: {reason}")
 
 
 def _due(database: Database, cursor: Any, now_ms: int, most: int) -> list[Span]:

@@ -12,7 +12,7 @@ import paho.mqtt.client as mqtt
 from godkaiser.demo import seed
 from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
 from godkaiser.simulator.fleet import Fleet
-from godkaiser.storage import migrations, registry
+from godkaiser.storage import migrations, models, registry
 from godkaiser.storage.audit_chain import examine
 from godkaiser.storage.database import open_database
 from tests.system.process import GatewayProcess
@@ -82,7 +82,7 @@ class OutageSite:
             self.database, SensorConfig(esp_id=SENSOR_BOARD, gpio=4, sensor_type="ds18b20")
         )
         seed(self.database, 1, 5, time.time())
-        self.database.run(registry.Rule.delete())
+        self.database.run(models.Rule.delete())
         self.database.close_thread()
         more = f"[spool]\nmax_bytes = {spool_bytes}\n" if spool_bytes else ""
         self.gateway = GatewayProcess(folder, broker.port, url, more).start()
