@@ -124,6 +124,8 @@ def _window_obstacle(window: TimeWindow) -> str:
         return f"a device knows the time zones {' and '.join(TIMEZONES)} only"
     if any(time.fromisoformat(at).second for at in (window.start, window.end)):
         return "a device knows hours and minutes only"
+    if window.catch_up_seconds:
+        return "a device does not make up for a window that it has missed"
     return ""
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Sequence
-from datetime import UTC, datetime, time
-from zoneinfo import ZoneInfo
 
+from godkaiser.domain import rule_windows
 from godkaiser.domain.rule_facts import (
     Evaluation,
     Fact,
@@ -101,7 +99,7 @@ class _Asked:
             case HysteresisCondition():
                 truth, detail = self._hysteresis(path, condition)
             case TimeWindow():
-                truth, detail = _window(condition, self._now)
+                truth, detail = self._window(path, condition)
             case Group(operator=connective, conditions=conditions):
                 inner = [
                     self.truth_of(f"{path}.conditions[{i}]", c) for i, c in enumerate(conditions)
@@ -195,6 +193,18 @@ class _Asked:
         detail = f"{detail}, {rate:+.3g} a minute over {span_s:.0f} s"
         return _truth(holds), f"{detail} {condition.operator} {condition.value:g}"
 
+    def _window(self, path: str, condition: TimeWindow) -> tuple[Truth, str]:
+        opened, detail = rule_windows.is_open(condition, self._now)
+        if not condition.catch_up_seconds:
+            return _truth(opened), detail
+        seen = self._since.get(path)
+        if not opened and rule_windows.is_caught_up(condition, seen, self._now):
+            return Truth.TRUE, f"{detail}, which was missed"
+        # Once for each window: what is remembered is written down.
+        if seen is None or (opened and seen < rule_windows.last_begun(condition, self._now)[0]):
+            self._since[path] = self._now
+        return _truth(opened), detail
+
     def _lasting(self, path: str, condition: ForAtLeast) -> tuple[Truth, str]:
         inner = self.truth_of(f"{path}.condition", condition.condition)
         if inner is not Truth.TRUE:
@@ -204,7 +214,7 @@ class _Asked:
         since = min(self._since.get(path, self._now), self._now)
         self._since[path] = since
         held_s = self._now - since
-        if held_s < condition.seconds:
+        if self._now < since + condition.seconds:
             self._wake_at = earliest(self._wake_at, since + condition.seconds)
             return Truth.FALSE, f"it holds for {held_s:.0f} of {condition.seconds:g} s"
         return Truth.TRUE, f"it holds for {held_s:.0f} s"
@@ -216,23 +226,3 @@ def _truth(holds: bool) -> Truth:
 
 def _named(state: bool | None, yes: str, no: str) -> str:
     return "unknown" if state is None else yes if state else no
-
-
-@functools.lru_cache(maxsize=1000)
-def _time(text: str) -> time:
-    return time.fromisoformat(text)
-
-
-def _window(window: TimeWindow, now: float) -> tuple[Truth, str]:
-    local = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(window.timezone))
-    clock = local.time().replace(tzinfo=None)
-    start, end = _time(window.start), _time(window.end)
-    weekday = local.weekday()
-    if start <= end:
-        is_open = start <= clock < end and weekday in window.weekdays
-    elif clock >= start:
-        is_open = weekday in window.weekdays
-    else:
-        is_open = clock < end and (weekday - 1) % 7 in window.weekdays
-    detail = f"{local:%a %H:%M} {window.timezone} in {window.start} to {window.end}"
-    return _truth(is_open), detail

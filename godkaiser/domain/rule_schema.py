@@ -104,13 +104,15 @@ class ActuatorCondition(Strict, frozen=True, kw_only=True, tag="actuator_state")
 class TimeWindow(Strict, frozen=True, kw_only=True, tag="time_window"):
     """Local time from `start` to `end` (HH:MM, end excluded); across midnight when end < start.
 
-    `weekdays` are those on which the window starts, 0 is Monday.
+    `weekdays` are those on which the window starts, 0 is Monday. A window of which nothing was seen,
+    because the gateway was away, stays open for `catch_up_seconds` after its end.
     """
 
     start: str
     end: str
     weekdays: tuple[Weekday, ...] = (0, 1, 2, 3, 4, 5, 6)
     timezone: str = "UTC"
+    catch_up_seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
 
 
 class ForAtLeast(Strict, frozen=True, kw_only=True, tag="for_at_least"):

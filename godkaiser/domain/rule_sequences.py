@@ -92,10 +92,10 @@ def advance(
     # A clock that was set back must not prolong a step.
     progress = msgspec.structs.replace(progress, since=min(progress.since, now))
     while progress.step < len(steps):
-        lost = _lost(progress, facts)
+        step = steps[progress.step]
+        lost = _lost(progress, step, facts)
         if lost is not None:
             return _broken(action, progress, f"{lost[0]}/{lost[1]} is no longer on")
-        step = steps[progress.step]
         wake_at: float | None
         match step:
             case ActuatorAction() if not progress.sent:
@@ -106,7 +106,7 @@ def advance(
                 if _is_confirmed(step, facts):
                     progress = _next(progress, now, step)
                     continue
-                if now - progress.since >= CONFIRM_S:
+                if now >= progress.since + CONFIRM_S:
                     reason = f"{step.esp_id}/{step.gpio} did not confirm {step.command.value}"
                     return _broken(action, progress, reason)
                 wake_at = now + LOOK_AGAIN_S
@@ -115,7 +115,7 @@ def advance(
                 progress = _next(progress, now)
                 continue
             case Delay(seconds=seconds):
-                if now - progress.since >= seconds:
+                if now >= progress.since + seconds:
                     progress = _next(progress, now)
                     continue
                 wake_at = progress.since + seconds
@@ -125,7 +125,7 @@ def advance(
                 if holds is Truth.TRUE:
                     progress = _next(progress, now)
                     continue
-                if now - progress.since >= step.timeout_seconds:
+                if now >= progress.since + step.timeout_seconds:
                     if step.on_timeout == "abort":
                         reason = f"step {progress.step} waited {step.timeout_seconds:g} s in vain"
                         return _broken(action, progress, reason, tuple(notifications))
@@ -177,8 +177,12 @@ def _is_confirmed(step: ActuatorAction, facts: Facts) -> bool:
             return level > 0.0
 
 
-def _lost(progress: Progress, facts: Facts) -> ActuatorRef | None:
+def _lost(progress: Progress, step: Step, facts: Facts) -> ActuatorRef | None:
+    # What the sequence itself has just been told to change is confirmed, not lost.
+    own = step.ref if progress.sent and isinstance(step, ActuatorAction) else None
     for ref in progress.energised:
+        if ref == own:
+            continue
         level = facts.reported.get(ref)
         if level is not None and level <= 0.0:
             return ref

@@ -215,3 +215,70 @@ def test_bounds_that_meet_are_no_contradiction_and_what_is_out_of_reach_is_a_war
     far = SensorCondition(**of(IN), operator=">", value=900.0)
     (found,) = problems_of(rule(far), frozenset({IN}), frozenset({FAN}))
     assert found.severity == "warning" and "-40 to 125" in found.message
+
+
+# ---- windows that were missed
+
+
+def at_clock(day, clock, zone=BERLIN):
+    hour, minute = clock.split(":")
+    return datetime(2026, 3, day, int(hour), int(minute), tzinfo=zone).timestamp()
+
+
+def seen_at(window, moments, memory=None):
+    """The truths at these moments; between two of them the gateway may have been away."""
+    memory, found = memory or RuleMemory(), []
+    for moment in moments:
+        evaluation = evaluate(rule(window), Facts(), memory, moment)
+        memory = msgspec.structs.replace(memory, since=evaluation.since)
+        found.append(evaluation.truth is Truth.TRUE)
+    return found
+
+
+MORNING = TimeWindow(
+    start="06:00", end="09:00", timezone="Europe/Berlin", catch_up_seconds=2 * 3600.0
+)
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        # The gateway was away from before the window until after it.
+        ([(3, "05:00"), (3, "09:30"), (3, "10:59"), (3, "11:00")], [False, True, True, False]),
+        # Too late, or it saw a part of the window, or the rule is new: nothing is made up for.
+        ([(3, "05:00"), (3, "11:30")], [False, False]),
+        ([(3, "08:59"), (3, "09:30")], [True, False]),
+        ([(3, "09:30"), (3, "10:00")], [False, False]),
+        # Only the newest window counts, and the next one opens as ever.
+        ([(3, "05:00"), (5, "10:00"), (5, "12:00"), (6, "07:00")], [False, True, False, True]),
+    ],
+)
+def test_a_missed_window_is_made_up_for_by_policy(looks, expected):
+    assert seen_at(MORNING, [at_clock(*look) for look in looks]) == expected
+    skipping = msgspec.structs.replace(MORNING, catch_up_seconds=0.0)
+    inside = [6 <= int(clock[:2]) < 9 for _, clock in looks]
+    assert seen_at(skipping, [at_clock(*look) for look in looks]) == inside
+
+
+def test_a_missed_window_across_midnight_and_the_change_of_the_clock():
+    night = TimeWindow(
+        start="22:00", end="02:30", timezone="Europe/Berlin", catch_up_seconds=3600.0
+    )
+    # On 29 March the clock goes from 2:00 to 3:00: half past two is half past three.
+    assert seen_at(night, [at_clock(28, "21:00"), at_clock(29, "03:45")]) == [False, True]
+    assert seen_at(night, [at_clock(28, "21:00"), at_clock(29, "04:31")]) == [False, False]
+
+
+@given(st.lists(st.integers(0, 4 * 24 * 60), min_size=1, max_size=40))
+def test_a_window_that_was_seen_is_never_open_afterwards(minutes):
+    """And inside the window the policy changes nothing."""
+    moments = [at_clock(2, "00:00") + 60.0 * minute for minute in sorted(minutes)]
+    plain = seen_at(msgspec.structs.replace(MORNING, catch_up_seconds=0.0), moments)
+    found = seen_at(MORNING, moments)
+    seen_days = {
+        int((m - at_clock(2, "00:00")) // 86_400) for m, p in zip(moments, plain, strict=True) if p
+    }
+    for moment, was_open, truth in zip(moments, plain, found, strict=True):
+        assert truth or not was_open
+        if truth and not was_open:
+            assert int((moment - at_clock(2, "00:00")) // 86_400) not in seen_days
