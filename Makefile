@@ -12,7 +12,7 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.dev
 	@$(PY) tests/provision/install.py
-	@$(PY) -m pytest $(TESTS) $(ARGS)
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile $(TESTS) $(ARGS)
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .

@@ -42,6 +42,6 @@ def expected_and_found(text: str, table: Any, key: str) -> tuple[str, str]:
         return f"{key} = ...", "none"
     value = table.get(key) if isinstance(table, dict) else table
     expected = text.removeprefix("Expected ").split(", got ")[0].replace("`", "")
-    if text.startswith("Invalid enum value"):
+    if text.startswith(("Invalid enum value", "Invalid value")):
         expected = "another word"
     return expected, f'"{value}"' if isinstance(value, str) else str(value)

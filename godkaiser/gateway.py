@@ -327,7 +327,7 @@ def _jobs() -> tuple[Job, ...]:
     return (
         Job(LIVENESS_JOB, IntervalTrigger(seconds=5)),
         Job(RULES_JOB, IntervalTrigger(seconds=10)),
-        Job(ROLLUPS_JOB, IntervalTrigger(seconds=10)),
+        Job(ROLLUPS_JOB, IntervalTrigger(seconds=5)),
         Job(PURGE_JOB, IntervalTrigger(hours=1)),
         Job(ORPHANS_JOB, IntervalTrigger(hours=1)),
         Job(SENSORS_JOB, IntervalTrigger(minutes=5)),

@@ -20,12 +20,12 @@ TIMEOUT_S = 5.0
 
 
 def channels(config: NotifyConfig, port: NotificationPort) -> Mapping[str, Deliver]:
-    def email(notification: Notify, at: float) -> None:
+    def email(notification: Notify) -> None:
         _send_email(config, notification)
 
-    def mqtt(notification: Notify, at: float) -> None:
+    def mqtt(notification: Notify) -> None:
         try:
-            port.publish(notification.target, _body(notification, at))
+            port.publish(notification.target, _body(notification))
         except NotConnected as error:
             reason = "the broker is away"
             raise OSError(reason) from error
@@ -33,21 +33,21 @@ def channels(config: NotifyConfig, port: NotificationPort) -> Mapping[str, Deliv
     return {"webhook": _post, "mqtt": mqtt, "email": email}
 
 
-def _body(notification: Notify, at: float) -> bytes:
+def _body(notification: Notify) -> bytes:
     return json.dumps(
         {
             "source": notification.source,
             "subject": notification.subject,
             "text": notification.text,
-            "at": at,
+            "at": notification.at,
         }
     ).encode()
 
 
-def _post(notification: Notify, at: float) -> None:
+def _post(notification: Notify) -> None:
     request = urllib.request.Request(  # noqa: S310 - rules take http and https only
         notification.target,
-        data=_body(notification, at),
+        data=_body(notification),
         headers={"Content-Type": "application/json", "User-Agent": "god-kaiser"},
     )
     try:

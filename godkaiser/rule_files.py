@@ -13,7 +13,7 @@ import msgspec
 
 from godkaiser.config import ConfigError, Mistake, read_toml
 from godkaiser.config_lines import lines_of_keys
-from godkaiser.declared_files import DeclaredFile, expected_and_found, key_of
+from godkaiser.declared_files import DeclaredFile, expected_and_found
 from godkaiser.domain.declared import DeclaredRule
 from godkaiser.domain.rules import RuleDefinition, problems_of
 
@@ -60,7 +60,11 @@ def _read_rule(
     except msgspec.ValidationError as error:
         text = str(error)
         path = _path_of(text)
-        key = next((p for p in reversed(path) if isinstance(p, str)), "") or key_of(text) or "rules"
+        field = re.search(r"field `(\w+)`", text)
+        if field:
+            # Unknown or missing: the message is about a key of what is at its path.
+            path = (*path, field.group(1))
+        key = next((p for p in reversed(path) if isinstance(p, str)), "rules")
         expected, what = expected_and_found(text, _value_at(table, path[:-1]), key)
         mistakes.append(_mistake(file, (*at, *path), key, expected, what))
         return

@@ -23,8 +23,9 @@ MOST_WAITING = 100
 
 
 class Notify(Message, frozen=True, kw_only=True):
-    """`channel` is webhook, mqtt or email; `source` who wants it told."""
+    """`channel` is webhook, mqtt or email; `source` who wants it told; `at` since when (unix seconds)."""
 
+    at: float
     channel: str
     target: str
     subject: str
@@ -48,8 +49,8 @@ class NotifierView(Message, frozen=True, kw_only=True):
     last_error: str = ""
 
 
-Deliver = Callable[[Notify, float], None]
-"""Takes the time, too (unix seconds). Raises OSError when it could not be delivered."""
+Deliver = Callable[[Notify], None]
+"""Raises OSError when it could not be delivered."""
 
 
 class NotifierActor(Actor):
@@ -78,7 +79,7 @@ class NotifierActor(Actor):
     def _deliver(self, notification: Notify, attempt: int) -> None:
         view = self._view
         try:
-            self._channels[notification.channel](notification, self.context.now())
+            self._channels[notification.channel](notification)
         except OSError as error:
             reason = f"{notification.channel} {_shown(notification.target)}: {error}"[:300]
             if attempt < ATTEMPTS and self._waiting < MOST_WAITING:

@@ -16,6 +16,7 @@ from godkaiser.storage.database import Database
 from godkaiser.supervision import Actor
 
 ROLLUPS_JOB = "rollups"
+FIRST_LOOK_S = 1.0
 log = structlog.get_logger("godkaiser.roller")
 
 
@@ -47,6 +48,9 @@ class RollerActor(Actor):
         self._view = self.context.recall("view") or RollerView()
         self.context.publish("view", self._view)
         self.context.join(ROLLUPS_JOB)
+        # What was left by the process before.
+        self._is_rolling = True
+        self.context.schedule(FIRST_LOOK_S, RollNext())
 
     def on_receive(self, message: object) -> None:
         match message:

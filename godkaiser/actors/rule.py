@@ -175,6 +175,7 @@ class RuleActor(Actor):
         text = action.message.replace("{rule}", self._definition.name).replace("{why}", why)
         self.context.handle(paths.NOTIFIER).tell(
             Notify(
+                at=self.context.now(),
                 channel=action.channel,
                 target=action.target,
                 text=text,

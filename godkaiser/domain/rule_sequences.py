@@ -29,6 +29,8 @@ from godkaiser.domain.rule_schema import (
 CONFIRM_S = 15.0
 """A command that is not confirmed in this time breaks the sequence."""
 LOOK_AGAIN_S = 0.5
+WATCH_S = 2.0
+"""How often a sequence looks whether what it has switched on is on still, when nothing else wakes it."""
 MOST_RAMP_STEPS = 120
 SAME_LEVEL = 0.01
 
@@ -132,6 +134,8 @@ def advance(
                     progress = _next(progress, now)
                     continue
                 wake_at = earliest(progress.since + step.timeout_seconds, look_at)
+        if progress.energised:
+            wake_at = earliest(wake_at, now + WATCH_S)
         return Advance(
             progress=progress,
             commands=tuple(commands),

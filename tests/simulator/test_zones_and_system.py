@@ -191,7 +191,11 @@ REPLIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("request_body", "fields"), REPLIES, ids=lambda v: str(v)[:70])
+@pytest.mark.parametrize(
+    ("request_body", "fields"),
+    REPLIES,
+    ids=lambda v: str(sorted(v) if isinstance(v, set) else v)[:70],
+)
 def test_15_2_each_reply_has_a_shape_of_its_own_and_echoes_no_correlation(request_body, fields):
     bench = Bench().registered(sensors=[DS18B20], actuators=[PUMP])
     bench.send("system/command", **request_body, correlation_id="c")
