@@ -57,7 +57,7 @@ def _measure(engine: str, folder: Path, count: int) -> list[Row]:
     database = open_database(url)
     try:
         began = time.perf_counter()
-        end_ms = _build(database, count)
+        end_ms = build(database, count)
         print(f"{engine}: {count:,} rows in {time.perf_counter() - began:.0f} s", flush=True)
         return _ask(database, engine, end_ms, count)
     finally:
@@ -66,7 +66,7 @@ def _measure(engine: str, folder: Path, count: int) -> list[Row]:
             cluster.stop()
 
 
-def _build(database: Database, count: int) -> int:
+def build(database: Database, count: int) -> int:
     """All sensors in turn, as they come; a year of hours for each. The end of the readings."""
     migrate(database)
     with database.transaction() as cursor:

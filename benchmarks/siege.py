@@ -13,7 +13,7 @@ from tests.system.site import Site
 AT_ONCE = 5_000
 
 
-def run(count: int, seed: int) -> bool:
+def hold(count: int, seed: int) -> bool:
     with tempfile.TemporaryDirectory() as name:
         folders = [Path(name) / part for part in ("broker", "site")]
         for folder in folders:

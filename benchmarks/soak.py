@@ -88,7 +88,7 @@ def main() -> int:
     if arguments.outage or arguments.kills:
         held &= outages.hold(arguments.outage, arguments.kills, arguments.first)
     if arguments.hostile:
-        held &= siege.run(arguments.hostile, arguments.first)
+        held &= siege.hold(arguments.hostile, arguments.first)
     for engine in ("sqlite", "postgresql") if arguments.sustained else ():
         if arguments.engine in {engine, "both"}:
             load = Load(

@@ -20,8 +20,8 @@ import psutil
 
 from benchmarks._parts import GatewayProcess, broker, mqtt_packet, sensor_payload
 from benchmarks.table import median, percentile
-from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
-from godkaiser.domain.rules import ActuatorAction, HysteresisCondition, RuleDefinition, Verb
+from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig, Verb
+from godkaiser.domain.rules import ActuatorAction, HysteresisCondition, RuleDefinition
 from godkaiser.simulator.greenhouse import device_id
 from godkaiser.storage import registry
 from godkaiser.storage.database import open_database
@@ -116,7 +116,7 @@ def _seed(url: str, rules: int) -> None:
 def _flood(load: Load, gateway: GatewayProcess, port: int, url: str) -> bool:
     sent = multiprocessing.Value("q", 0)
     publisher = multiprocessing.Process(
-        target=_publish, args=(port, load.rate, load.seconds, sent), daemon=True
+        target=publish_steadily, args=(port, load.rate, load.seconds, sent), daemon=True
     )
     api = f"http://127.0.0.1:{gateway.http_port}/api/v1"
     token = log_in(api)
@@ -217,8 +217,10 @@ class _Asking(threading.Thread):
             number += 1
 
 
-def _publish(port: int, rate: int, seconds: float, sent) -> None:
-    """MQTT by hand, at QoS 1, a hundredth of a second's worth at a time."""
+def publish_steadily(port: int, rate: int, seconds: float, sent, first: int = 0) -> None:
+    """Readings of `DEVICES` devices from the `first` on; MQTT by hand, at QoS 1, a hundredth of a second's
+    worth at a time. `sent` is counted up.
+    """
     link = socket.create_connection(("127.0.0.1", port))
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     name = b"sustained"
@@ -244,7 +246,7 @@ def _publish(port: int, rate: int, seconds: float, sent) -> None:
         now = time.time()
         batch = []
         for n in range(number, due):
-            device = device_id(n % DEVICES)
+            device = device_id(first + n % DEVICES)
             payload = sensor_payload(device, n // DEVICES + 1, 300 + n % 100, now)
             topic = f"kaiser/god/esp/{device}/sensor/4/data".encode()
             batch.append(mqtt_packet(topic, payload, n % 65535 + 1))

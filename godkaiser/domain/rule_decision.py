@@ -45,8 +45,7 @@ from godkaiser.domain.safety_state import Scope
 HOUR_S = 3600.0
 LOOP_WINDOW_S = 600.0
 MOST_REVERSALS = 5
-MOST_FIRINGS = 60
-"""Within the window. A rule that fires more often is part of a loop, or its cooldown is missing."""
+MOST_REMEMBERED = 360
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -98,9 +97,10 @@ def decide(
         and _cooled_down(definition, memory, now)
         and _has_work(definition, commands, facts)
     )
-    reversals, suspended = _loop(commands, memory, facts, recent, now) if due else (
+    reversals, suspended = _loop(definition, commands, memory, facts, recent, now) if due else (
         memory.reversals, memory.suspended)  # fmt: skip
     commanded = due and not suspended and not _is_limited(definition, recent)
+    counts = definition.max_per_hour or definition.suspend_after
     fired = commanded or bool(stops)
     progress = memory.progress
     if commanded:
@@ -124,7 +124,7 @@ def decide(
             since=evaluation.since,
             last_fired=now if fired else memory.last_fired,
             fired_count=memory.fired_count + fired,
-            recent=(*recent, now)[-360:] if commanded else recent,
+            recent=(*recent, now)[-MOST_REMEMBERED:] if commanded and counts else recent,
             reversals=reversals,
             suspended=suspended,
             text=memory.text,
@@ -241,6 +241,7 @@ def _is_limited(definition: RuleDefinition, recent: tuple[float, ...]) -> bool:
 
 
 def _loop(
+    definition: RuleDefinition,
     commands: tuple[ActuatorAction, ...],
     memory: RuleMemory,
     facts: Facts,
@@ -261,10 +262,10 @@ def _loop(
             )
             return reversals, reason
     of_late = sum(now - LOOP_WINDOW_S < at for at in recent)
-    if of_late >= MOST_FIRINGS:
+    if 0 < definition.suspend_after <= of_late:
         reason = (
             f"suspended: it fired {of_late} times in {LOOP_WINDOW_S / 60:g} minutes, as a loop does."
-            " Give it a hysteresis or a longer cooldown, and save it."
+            " Give it a hysteresis, a longer cooldown or a higher suspend_after, and save it."
         )
         return reversals, reason
     return reversals, ""

@@ -232,8 +232,9 @@ Action = ActuatorAction | StopAction | NotificationAction | SequenceAction | Ram
 class RuleDefinition(Strict, frozen=True, kw_only=True):
     """As it stands in a request body, in a file and in the database.
 
-    `priority`: 0 to 1000, the higher one wins an actuator. `max_per_hour` 0 is no limit. With
-    `keep_offline`, a device that can keeps the rule alone while the gateway is away.
+    `priority`: 0 to 1000, the higher one wins an actuator. `max_per_hour` 0 is no limit. So many firings
+    within ten minutes `suspend_after`, as a loop has them; 0: never. With `keep_offline`, a device that can
+    keeps the rule alone while the gateway is away.
     """
 
     name: Name
@@ -245,6 +246,7 @@ class RuleDefinition(Strict, frozen=True, kw_only=True):
     logic_operator: Literal["AND", "OR"] = "AND"
     cooldown_seconds: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 60.0
     max_per_hour: Annotated[int, msgspec.Meta(ge=0, le=360)] = 0
+    suspend_after: Annotated[int, msgspec.Meta(ge=0, le=360)] = 60
     description: Annotated[str, msgspec.Meta(max_length=2000)] = ""
 
 

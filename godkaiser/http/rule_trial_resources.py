@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -13,10 +14,10 @@ from godkaiser import paths
 from godkaiser.domain import rules
 from godkaiser.domain.entities import ActuatorKey, Command, Quality, Reading
 from godkaiser.domain.rule_replay import PastReading, replay
-from godkaiser.domain.rule_schema import every_command
+from godkaiser.domain.rule_schema import every_command, every_condition
 from godkaiser.domain.rules import Fact, Facts, RuleDefinition, RuleMemory
 from godkaiser.domain.sensors import may_feed_rules
-from godkaiser.errors import GatewayError, ValidationFailed
+from godkaiser.errors import GatewayError, ServiceUnavailable, ValidationFailed
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -33,7 +34,9 @@ from godkaiser.storage.readings import past_values
 
 DAY_S = 86_400.0
 MOST_HOURS = 24 * 31
-MOST_READINGS = 3_000_000
+MOST_LOOKS = 4_000_000
+"""Readings times conditions of one trial: some seconds of work."""
+MOST_TRIALS = 2
 _USABLE = frozenset(quality.value for quality in Quality if may_feed_rules(quality))
 _ACTUATOR = re.compile(r"([A-Za-z0-9_]{1,31}):([0-9]{1,2})\Z")
 
@@ -49,6 +52,7 @@ class TestBody(RequestBody, frozen=True, kw_only=True):
 class RuleTrialResources:
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._trials = threading.BoundedSemaphore(MOST_TRIALS)
 
     def on_post_test(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Nothing is saved and nothing is switched."""
@@ -120,11 +124,19 @@ class RuleTrialResources:
         return Facts(readings, {}, online, levels, levels)
 
     def _history(self, rule: RuleDefinition, span_s: float) -> Any:
-        end = self._services.clock()
-        past = past_values(
-            self._services.database, rules.sensors_of(rule), end - span_s, end, MOST_READINGS
-        )
-        return replay(rule, _usable(past), end - span_s, end)
+        """`complete` is false where the trial ends before the present: there is more than it may look at."""
+        if not self._trials.acquire(blocking=False):
+            reason = f"{MOST_TRIALS} trials are running, as many as may at once. Try again."
+            raise ServiceUnavailable(reason=reason)
+        try:
+            end = self._services.clock()
+            most = MOST_LOOKS // sum(1 for _ in every_condition(rule))
+            sensors = rules.sensors_of(rule)
+            past = _Past(past_values(self._services.database, sensors, end - span_s, end, most))
+            found = replay(rule, past, end - span_s, end)
+        finally:
+            self._trials.release()
+        return {**msgspec.to_builtins(found), "complete": past.taken < most}
 
     def on_get_explain(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`?actuator=ESP:GPIO&at=`: the newest commands up to then, each back to its cause."""
@@ -143,5 +155,15 @@ class RuleTrialResources:
         reply(resp, {"data": data, "count": len(data)})
 
 
-def _usable(past: Iterator[tuple[float, rules.SensorRef, float, str]]) -> Iterator[PastReading]:
-    return ((at, sensor, value) for at, sensor, value, quality in past if quality in _USABLE)
+class _Past:
+    """The usable ones; `taken` of all."""
+
+    def __init__(self, found: Iterator[tuple[float, rules.SensorRef, float, str]]) -> None:
+        self._found = found
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[PastReading]:
+        for at, sensor, value, quality in self._found:
+            self.taken += 1
+            if quality in _USABLE:
+                yield at, sensor, value

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser.domain.entities import Verb
-from godkaiser.domain.rule_decision import LOOP_WINDOW_S, MOST_FIRINGS, MOST_REVERSALS
+from godkaiser.domain.rule_decision import LOOP_WINDOW_S, MOST_REVERSALS
 from godkaiser.domain.rule_facts import Progress
 from godkaiser.domain.rule_schema import (
     ActuatorAction,
@@ -72,18 +72,25 @@ def test_it_never_fires_more_often_in_an_hour_than_it_may(most, pauses):
 
 
 def test_a_rule_that_fires_as_a_loop_does_is_suspended_and_says_so():
-    definition = rule(cooldown_seconds=0.0)
+    definition = rule(cooldown_seconds=0.0, suspend_after=40)
     memory, told = RuleMemory(), []
-    for number in range(MOST_FIRINGS + 5):
+    for number in range(45):
         decision = look(definition, memory, NOW + number)
         memory = decision.memory
         told += [decision.remark] if decision.remark else []
-    assert memory.fired_count == MOST_FIRINGS
+    assert memory.fired_count == 40
     assert len(told) == 1
     assert "hysteresis" in told[0]
     assert memory.suspended == told[0]
     later = look(definition, memory, NOW + 10 * LOOP_WINDOW_S)
     assert not later.fired, "only who changes the rule lets it go on"
+
+
+def test_a_rule_that_may_fires_as_often_as_it_must_and_remembers_no_more_for_it():
+    memory = RuleMemory()
+    for number in range(500):
+        memory = look(rule(cooldown_seconds=0.0, suspend_after=0), memory, NOW + number).memory
+    assert (memory.fired_count, memory.suspended, memory.recent) == (500, "", ())
 
 
 def test_two_rules_that_undo_each_other_are_told_apart_from_one_that_works():

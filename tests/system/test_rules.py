@@ -326,7 +326,7 @@ def test_a_trial_says_what_is_and_what_would_have_been_and_saves_nothing(make):
     assert answer["now"]["truth"] == "true"
     assert answer["now"]["verdicts"][0]["allowed"] is True
     history = answer["history"]
-    assert (history["readings"], history["fired"]) == (2, 1)
+    assert (history["readings"], history["fired"], history["complete"]) == (2, 1, True)
     assert history["events"][0]["commands"] == [f"ON {DEVICE}/{FAN}"]
     assert gateway.client.get("/logic/rules")["data"] == []
     assert commands(device) == []
