@@ -138,11 +138,17 @@ class RuleActor(Actor):
         )
         for stop in decision.stops:
             self._ask_for_stop(stop)
-        commands = self._request_all((*decision.released, *decision.actions))
+        given = (*decision.released, *decision.actions)
+        commands = self._request_all(a for a in given if a.command is Verb.OFF)
+        changed = decision.memory != self._memory or decision.is_worth_telling
+        if changed:
+            # A crash after this loses what was to be switched on; before it, a dose would be given twice.
+            self._memory = decision.memory
+            self.context.publish("memory", (self._definition, self._memory))
+        commands += self._request_all(a for a in given if a.command is not Verb.OFF)
         for notification in decision.notifications:
             self._notify(notification)
-        if decision.memory != self._memory or decision.is_worth_telling:
-            self._memory = decision.memory
+        if changed:
             self._remember(decision, commands)
         self._evaluated_at = now
         if decision.is_worth_telling:

@@ -26,6 +26,7 @@ from godkaiser.actors.safety import SafetyActor, SafetyRecord
 from godkaiser.domain import latch
 from godkaiser.domain.entities import (
     ActuatorConfig,
+    ActuatorKey,
     ActuatorType,
     Approval,
     Command,
@@ -37,7 +38,7 @@ from godkaiser.domain.entities import (
 from godkaiser.domain.rules import ActuatorAction, RuleDefinition, SensorCondition
 from godkaiser.domain.safety_state import SafetyState, StopState
 from godkaiser.errors import GatewayError
-from godkaiser.messages import ClearStop, RequestCommand, ResumeAutomation, StopAll
+from godkaiser.messages import ClearStop, HoldActuator, RequestCommand, ResumeAutomation, StopAll
 from godkaiser.mqtt.connection import Inbound, NotConnected
 from godkaiser.mqtt.ports import open_ports
 from godkaiser.protocol import outbound, topics
@@ -163,8 +164,18 @@ class Storage(Actor):
 
 
 class World:
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        rules: list[RuleDefinition] | None = None,
+        actuator_type: ActuatorType = ActuatorType.RELAY,
+    ) -> None:
         self.choices = random.Random(seed)
+        self.rules = [_wants_it_on(device_id) for device_id in DEVICES] if rules is None else rules
+        self._actuator_type = actuator_type
+        self.raw = 400
+        self.commanded: list[tuple[str, int | None, dict[str, Any]]] = []
+        self.held: set[tuple[str, int]] = set()
         self.chances = Chances(
             interrupt=self.choices.choice([0.0, 0.1, 0.3]),
             crash=self.choices.choice([0.0, 0.005, 0.02]),
@@ -191,7 +202,7 @@ class World:
         for device_id in DEVICES:
             memory = Memory(approved=True, zone_id=ZONES[device_id])
             self.firmware[device_id] = Firmware(
-                device_id, self.device_time, lambda _kind: 400, memory=memory
+                device_id, self.device_time, lambda _kind: self.raw, memory=memory
             )
         self.boot()
 
@@ -213,6 +224,8 @@ class World:
     def kill(self) -> None:
         """kill -9: whatever was in memory is gone, between any two messages."""
         self.counts["kills"] += 1
+        # They are in the database, which this world has none of.
+        self.held.clear()
         for scope in self.answered:
             if not any(str(record.scope) == scope for record in self.latch.state.records):
                 self.wrong.append(f"the stop of {scope} was answered and is not latched")
@@ -237,7 +250,7 @@ class World:
 
     def _tree(self) -> ChildSpec:
         actuators = [
-            ActuatorConfig(esp_id=d, gpio=g, actuator_type=ActuatorType.RELAY, max_runtime_s=20)
+            ActuatorConfig(esp_id=d, gpio=g, actuator_type=self._actuator_type, max_runtime_s=20)
             for d in DEVICES
             for g in (FAN, PUMP)
         ]
@@ -288,7 +301,7 @@ class World:
                 **ROBUST,
             ),
             supervisor("devices", [device(d) for d in DEVICES], **ROBUST),
-            supervisor("rules", [_rule(n, d) for n, d in enumerate(DEVICES, 1)], **ROBUST),
+            supervisor("rules", [_rule(n, text) for n, text in enumerate(self.rules, 1)], **ROBUST),
             supervisor(
                 "link",
                 [
@@ -438,6 +451,8 @@ class World:
         if parsed is None or parsed.tail is not Tail.ACTUATOR_COMMAND:
             return
         fields = json.loads(payload)
+        self._check_competition(parsed.device_id, parsed.gpio, fields)
+        self.commanded.append((parsed.device_id, parsed.gpio, fields))
         if fields["command"] == "OFF" or (fields["command"] == "PWM" and not fields["value"]):
             return
         self.counts["energised"] += 1
@@ -452,6 +467,38 @@ class World:
         ):
             self.wrong.append(f"a rule energised {device_id} before the operator resumed")
 
+    def _check_competition(self, device_id: str, gpio: int | None, fields: dict[str, Any]) -> None:
+        """A hold beats rules; of two rules the one of higher priority keeps what it has on."""
+        by = fields["issued_by"]
+        is_rule = by.startswith("rule:")
+        if fields["command"] == "OFF" or not fields["value"] or not is_rule:
+            return
+        if (device_id, gpio) in self.held:
+            self.wrong.append(f"{by} energised {device_id}/{gpio} while a person held it")
+        before = next(
+            (f for d, g, f in reversed(self.commanded) if (d, g) == (device_id, gpio)), None
+        )
+        if (
+            before is None
+            or before["command"] == "OFF"
+            or not before["issued_by"].startswith("rule:")
+        ):
+            return
+        if not self.firmware[device_id].levels().get(gpio):
+            return
+        own, other = (
+            self.rules[int(b.split(":")[1]) - 1].priority for b in (by, before["issued_by"])
+        )
+        if own < other:
+            self.wrong.append(f"{by} took {device_id}/{gpio} from {before['issued_by']}")
+
+    def hold(self, esp_id: str, gpio: int, seconds: float | None) -> None:
+        """Modelled for certain holds only: until released, and answered."""
+        message = HoldActuator(key=ActuatorKey(esp_id, gpio), seconds=seconds, issuer=OPERATOR)
+        self.held.discard((esp_id, gpio))
+        if self.ask_safety(message) is not None and seconds is None:
+            self.held.add((esp_id, gpio))
+
     def check_latch(self, before: SafetyState, after: SafetyState) -> None:
         for record in before.records:
             if record.state is not StopState.ACTIVE:
@@ -465,9 +512,13 @@ def _may_crash(path: str) -> bool:
     return path not in {"/", "/link/broker"}
 
 
-def _rule(number: int, device_id: str) -> ChildSpec:
+def _rule(number: int, definition: RuleDefinition) -> ChildSpec:
+    return ChildSpec(name=str(number), factory=lambda: RuleActor(number, definition, None))
+
+
+def _wants_it_on(device_id: str) -> RuleDefinition:
     """It always wants the fan on: whatever keeps it off is safety."""
-    definition = RuleDefinition(
+    return RuleDefinition(
         name="always",
         conditions=(
             SensorCondition(
@@ -476,5 +527,5 @@ def _rule(number: int, device_id: str) -> ChildSpec:
         ),
         actions=(ActuatorAction(esp_id=device_id, gpio=FAN, command=Verb.ON, duration=3.0),),
         cooldown_seconds=1.0,
+        suspend_after=0,
     )
-    return ChildSpec(name=str(number), factory=lambda: RuleActor(number, definition, None))
