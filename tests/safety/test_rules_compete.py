@@ -156,7 +156,7 @@ WATERING = RuleDefinition(
 ORDER = [(FAN, "ON"), (PUMP, "ON"), (PUMP, "OFF"), (FAN, "OFF")]
 
 
-@pytest.mark.parametrize("first", range(0, 60, 20))
+@pytest.mark.parametrize("first", range(0, 100, 20))
 def test_no_step_is_done_twice_or_out_of_turn_whatever_crashes(first):
     """At any moment: the actor of the rule, all of them, safety, an actuator, the device, the router."""
     ended = 0
