@@ -38,13 +38,19 @@ class GatewayProcess:
     """`godkaiser run` on a data folder; `started_s` is from its start to the first good health."""
 
     def __init__(
-        self, folder: Path, broker_port: int, database_url: str = "", more: str = ""
+        self,
+        folder: Path,
+        broker_port: int,
+        database_url: str = "",
+        more: str = "",
+        live: str = "off",
     ) -> None:
         self.http_port = free_port()
         self.config = folder / "godkaiser.toml"
         self.config.write_text(
             f'[gateway]\ndata_dir = "{folder / "var"}"\n'
             f'[http]\nlisten = "127.0.0.1:{self.http_port}"\n'
+            f'[live]\nlisten = "{live}"\n'
             f'[mqtt]\nhost = "127.0.0.1"\nport = {broker_port}\n'
             f'[database]\nurl = "{database_url}"\n'
             f'[log]\nlevel = "error"\n{more}'

@@ -16,6 +16,7 @@ import msgspec
 
 from godkaiser.config_keys import (
     ENVIRONMENT,
+    HIGHEST_PORT,
     KEYS,
     SECRET_VARIABLE,
     shown,
@@ -138,6 +139,12 @@ class NotifyConfig(msgspec.Struct, frozen=True, kw_only=True):
     smtp_starttls: bool = True
 
 
+class LiveConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The live socket: "" is the address of [http] at the next port, "off" is none."""
+
+    listen: str = ""
+
+
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     level: str = "info"
     format: str = "console"
@@ -153,9 +160,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     devices: DevicesConfig = DevicesConfig()
     safety: SafetyConfig = SafetyConfig()
     notify: NotifyConfig = NotifyConfig()
+    live: LiveConfig = LiveConfig()
     log: LogConfig = LogConfig()
     jwt_secret: str = ""
     """From JWT_SECRET_KEY; "" means the key file in `data_dir`, made on the first start."""
+
+    @property
+    def live_address(self) -> tuple[str, int] | None:
+        """Host and port of the live socket; None when there is to be none."""
+        if self.live.listen == "off":
+            return None
+        if self.live.listen:
+            return split_address(self.live.listen)
+        # The port after the highest one is none; 0 is any.
+        port = self.http.port
+        return self.http.host, port + 1 if 0 < port < HIGHEST_PORT else 0
 
     @property
     def data_dir(self) -> Path:

@@ -33,7 +33,7 @@ def split_address(text: str) -> tuple[str, int]:
     bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
     ambiguous = ":" in host and not (host.startswith("[") and host.endswith("]"))
     digits = port.isascii() and port.isdecimal()
-    if not separator or not bare or ambiguous or not digits or int(port) > _HIGHEST_PORT:
+    if not separator or not bare or ambiguous or not digits or int(port) > HIGHEST_PORT:
         msg = f"'{text}' is not HOST:PORT"
         raise ValueError(msg)
     return bare, int(port)
@@ -65,7 +65,7 @@ def weakness_of_secret(secret: str) -> str | None:
     return None
 
 
-_HIGHEST_PORT = 65535
+HIGHEST_PORT = 65535
 _LONGEST_SHOWN = 200
 _LONGEST_TOKEN = 64
 
@@ -165,7 +165,7 @@ def _database_url(value: Any) -> str | None:
 
 _FILE = Key("the path of a file that can be read", _readable_file)
 _DAYS = Key("an integer from 0 to 36500 (days; 0: for ever)", _number(0, 36500))
-_PORT = Key("an integer from 1 to 65535", _number(1, _HIGHEST_PORT))
+_PORT = Key("an integer from 1 to 65535", _number(1, HIGHEST_PORT))
 
 KEYS: dict[str, dict[str, Key]] = {
     "gateway": {
@@ -176,6 +176,12 @@ KEYS: dict[str, dict[str, Key]] = {
         "data_dir": Key("the path of a folder", _folder),
     },
     "http": {"listen": Key('an address like "127.0.0.1:8000"', _where(_address))},
+    "live": {
+        "listen": Key(
+            'an address like "127.0.0.1:8001", "" (the port after that of [http]) or "off"',
+            _where(lambda value: value in ("", "off") or _address(value)),
+        )
+    },
     "mqtt": {
         "host": Key("a host name or address", _where(_filled)),
         "port": _PORT,
@@ -222,7 +228,7 @@ KEYS: dict[str, dict[str, Key]] = {
     },
     "notify": {
         "smtp_host": Key("the name of a mail server, or empty", _where(_text)),
-        "smtp_port": Key("an integer from 1 to 65535", _number(1, _HIGHEST_PORT)),
+        "smtp_port": Key("an integer from 1 to 65535", _number(1, HIGHEST_PORT)),
         "smtp_user": Key("a text", _where(_text)),
         "smtp_password_file": Key("the path of a file with the password", _password_file),
         "smtp_from": Key("an e-mail address", _where(_filled)),

@@ -8,6 +8,7 @@ starts it again.
 from __future__ import annotations
 
 import functools
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,6 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from godkaiser import __version__, paths
 from godkaiser.actors.actuator import ActuatorActor
-from godkaiser.actors.api import ApiActor
 from godkaiser.actors.broker import BrokerActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
@@ -33,6 +33,7 @@ from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
 from godkaiser.actors.sensor_watch import SENSORS_JOB, SensorWatchActor
+from godkaiser.actors.server import ServerActor
 from godkaiser.actors.spool import SpoolActor
 from godkaiser.actors.stops import StopTokens
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
@@ -53,6 +54,8 @@ from godkaiser.http.lockout import Lockout
 from godkaiser.http.server import ApiServer, bind
 from godkaiser.http.services import Services
 from godkaiser.http.tokens import TokenService, load_secret
+from godkaiser.live.hub import LiveHub
+from godkaiser.live.server import LiveServer
 from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import Ports, open_ports
@@ -113,6 +116,7 @@ class Gateway:
         try:
             self._secret = load_secret(config.jwt_secret, config.data_dir / "jwt.key")
             self._listener = bind(config.http.host, config.http.port)
+            self._live_listener = _bind_live(config, self._listener)
             address = broker_address(config)
         except StartupFailed:
             self.spool.close()
@@ -122,6 +126,9 @@ class Gateway:
         self.ports = open_ports(config.gateway.kaiser_id)
         self.tokens = TokenService(self.database, self._secret, config.gateway.kaiser_id)
         self.http_port: int = self._listener.getsockname()[1]
+        self.live_port: int | None = (
+            None if self._live_listener is None else self._live_listener.getsockname()[1]
+        )
         self.system = ActorSystem(
             _tree(
                 config,
@@ -132,12 +139,17 @@ class Gateway:
                 address,
                 _stop_tokens(config),
                 self._make_server,
+                self._make_live_server if self._live_listener is not None else None,
             ),
             ThreadedRuntime(),
         )
         self.system.dead_letters.subscribe(self._acknowledge_dead_letter)
         self.system.events.subscribe(self._keep_life_event)
         self._started_at = self.system.runtime.now()
+        self.live = LiveHub(f"{self._started_at:.0f}", self.system.runtime.now)
+        if self._live_listener is not None:
+            self.system.on_publication(self.live.note)
+            self.system.events.subscribe(self.live.note_life)
 
     def start(self, timeout_s: float = 30.0) -> None:
         """Raises StartupFailed when the tree does not come up."""
@@ -155,6 +167,8 @@ class Gateway:
         self._prepare_shutdown()
         in_order = self.system.stop(timeout_s)
         self._listener.close()
+        if self._live_listener is not None:
+            self._live_listener.close()
         self.spool.close()
         self.database.close_all()
         self._lock.release()
@@ -194,8 +208,22 @@ class Gateway:
             started_at=self._started_at,
             version=__version__,
             kaiser_id=self.config.gateway.kaiser_id,
+            live=self._live_view,
         )
         return ApiServer(create_app(services), self._listener)
+
+    def _live_view(self) -> object:
+        return None if self.live_port is None else {"port": self.live_port, **self.live.shown()}
+
+    def _make_live_server(self) -> LiveServer:
+        assert self._live_listener is not None
+        now = self.system.runtime.now
+        return LiveServer(
+            self.live,
+            self._live_listener,
+            lambda token: self.tokens.identify(token, now()).expires_at,
+            now,
+        )
 
     def _keep_life_event(self, event: LifeEvent) -> None:
         """What goes wrong in the tree belongs into the audit trail, not only into the log."""
@@ -239,6 +267,7 @@ def _tree(
     address: BrokerAddress,
     tokens: StopTokens,
     make_server: Callable[[], ApiServer],
+    make_live_server: Callable[[], LiveServer] | None,
 ) -> ChildSpec:
     """The tree. Read it from top to bottom: that is the order of the start."""
     kaiser_id = config.gateway.kaiser_id
@@ -318,9 +347,26 @@ def _tree(
             ),
             ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
-            ChildSpec(name="api", factory=lambda: ApiActor(make_server)),
+            ChildSpec(name="api", factory=lambda: ServerActor(make_server)),
+            *_live(make_live_server),
         ],
     )
+
+
+def _live(make_server: Callable[[], LiveServer] | None) -> tuple[ChildSpec, ...]:
+    if make_server is None:
+        return ()
+    return (ChildSpec(name="live", factory=lambda: ServerActor(make_server)),)
+
+
+def _bind_live(config: Config, listener: socket.socket) -> socket.socket | None:
+    """Raises StartupFailed; then the listener of the API is closed, too."""
+    address = config.live_address
+    try:
+        return None if address is None else bind(*address, "[live] listen")
+    except StartupFailed:
+        listener.close()
+        raise
 
 
 def _jobs() -> tuple[Job, ...]:

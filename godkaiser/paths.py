@@ -17,6 +17,7 @@ SENSOR_WATCH = "/sensor_watch"
 HOUSEKEEPER = "/housekeeper"
 TIMEKEEPER = "/timekeeper"
 API = "/api"
+LIVE = "/live"
 MOCKS = "/mocks"
 MOCK_KEEPER = "/mock_keeper"
 

@@ -208,6 +208,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/system/tree", system, "tree"),
         ("/system/events", system, "events"),
         ("/system/storage", storage, "storage"),
+        ("/system/live", storage, "live"),
         ("/system/dead-letters", system, "dead_letters"),
         ("/system/dead-letters/{letter_id}/resend", system, "resend"),
         ("/system/actors/restart", system, "restart"),

@@ -99,6 +99,7 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("GET", "/system/tree"): Role.VIEWER,
     ("GET", "/system/events"): Role.VIEWER,
     ("GET", "/system/storage"): Role.VIEWER,
+    ("GET", "/system/live"): Role.VIEWER,
     ("GET", "/system/dead-letters"): Role.VIEWER,
     ("POST", "/system/dead-letters/{letter_id}/resend"): Role.ADMIN,
     ("POST", "/system/actors/restart"): Role.ADMIN,

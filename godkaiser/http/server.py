@@ -22,7 +22,7 @@ UNSENT_BYTES = 1024 * 1024
 """Of a streamed answer whose client reads slowly: beyond that its thread waits."""
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, key: str = "[http] listen or --http") -> socket.socket:
     """The listening socket; kept over restarts of the API, so that nobody else takes the port.
 
     Raises:
@@ -38,7 +38,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         reason = (
             f"cannot listen on {host}:{port}: {error.strerror}. Is another gateway running?"
-            " Choose another address with [http] listen or --http."
+            f" Choose another address with {key}."
         )
         raise StartupFailed(reason=reason) from error
     return listener

@@ -30,5 +30,7 @@ class Services:
     started_at: float
     version: str
     kaiser_id: str
+    live: Callable[[], object]
+    """What is known of the live socket; None when there is none."""
     waiters: threading.BoundedSemaphore = field(default_factory=_waiters)
     """Taken by each request that waits for a device: some threads are always left for a stop."""

@@ -1,4 +1,4 @@
-"""/system/storage: the database's breaker, and what waits for the database."""
+"""/system/storage and /system/live: what waits for the database, and for the clients of the live socket."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ class StorageResources:
             "rollups": system.published_value(paths.ROLLER, "view") or RollerView(),
         }
         reply(resp, body)
+
+    def on_get_live(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Null where it is switched off."""
+        reply(resp, {"live": self._services.live()})
 
 
 def spool_view(services: Services) -> SpoolView:

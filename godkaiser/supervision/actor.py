@@ -156,6 +156,8 @@ class ActorContext:
         """Let everybody read `value` without asking (the value must be frozen)."""
         self._life.must_be_live()
         self._cell.published[key] = value
+        for listener in self._cell.system.publication_listeners:
+            listener(self._cell.path, key, value)
 
     def recall(self, key: Hashable) -> Any:
         """What this actor published last under `key`, also before a crash; None if nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -56,6 +56,7 @@ class ActorSystem:
         self._cells: dict[str, Cell] = {}
         self._children: dict[str, dict[str, Cell]] = {}
         self._registry = threading.Lock()
+        self.publication_listeners: tuple[Callable[[str, Hashable, Any], None], ...] = ()
         runtime.bind(self)
         self._root = Cell(self, "/", root, None)
         self._cells["/"] = self._root
@@ -116,6 +117,13 @@ class ActorSystem:
         if root is not None and root.parent is not asker.parent:
             raise UnknownPath(path)
         return cell.handle
+
+    def on_publication(self, listener: Callable[[str, Hashable, Any], None]) -> None:
+        """Hear of everything that is published from now on, in the thread of its actor.
+
+        A listener must neither block nor raise: it is a part of every `publish`.
+        """
+        self.publication_listeners = (*self.publication_listeners, listener)
 
     def published(self, path: str) -> dict[Hashable, Any]:
         """What the actor at `path` published, as of now; empty when nobody lives there."""

@@ -1,4 +1,4 @@
-"""The API actor: the life of the web server under supervision."""
+"""The life of a server (of the API, of the live socket) under supervision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Server(Protocol):
     def stop(self, timeout_s: float) -> None: ...
 
 
-class ApiActor(Actor):
+class ServerActor(Actor):
     def __init__(self, make_server: Callable[[], Server]) -> None:
         super().__init__()
         self._make_server = make_server

@@ -1,0 +1,1 @@
+"""What happens, told as it happens: over a WebSocket, filtered, never at the cost of the gateway."""

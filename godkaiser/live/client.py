@@ -1,0 +1,132 @@
+"""One client of the live socket: its words, its subscription, what waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.protocol import State
+
+from godkaiser.live.happenings import Event
+from godkaiser.live.hub import LiveHub
+from godkaiser.live.outbox import Outbox
+from godkaiser.live.subscription import Filter, Filters, Subscription, problem_of
+
+MOST_UNSENT = 256 * 1024
+"""Bytes on their way to a slow client; beyond that its events wait, and values are coalesced."""
+STUCK_S = 30.0
+TOO_SLOW = 4008
+RETRY_S = 0.1
+
+
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client may say, once it is known: any part of it.
+
+    `resume` is the id of the last event that it had; with `snapshot` it wants the newest values.
+    """
+
+    filters: Filters | None = None
+    filter: Filter | None = None
+    resume: str | None = None
+    snapshot: bool = False
+
+
+class LiveClient:
+    def __init__(self, connection: ServerConnection, hub: LiveHub) -> None:
+        self._connection = connection
+        self._hub = hub
+        self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox()
+        self._subscription: Subscription | None = None
+        self._flush: asyncio.TimerHandle | None = None
+        self._stuck_since: float | None = None
+
+    def wish(self, text: str | bytes) -> str:
+        """Do what it asks for; the answer to it.
+
+        A mistake changes nothing: it is told, and what was subscribed before goes on.
+        """
+        try:
+            wish = msgspec.json.decode(text, type=Wish)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _said({"type": "error", "message": str(error)[:300]})
+        if wish.filter is not None and wish.filters is not None:
+            return _said({"type": "error", "message": "give filter or filters, not both"})
+        filters = (wish.filter,) if wish.filter is not None else wish.filters
+        if filters is not None:
+            wanted = Subscription(filters)
+            problem = problem_of(wanted)
+            if problem:
+                return _said({"type": "error", "message": problem})
+            self._subscribe(wanted)
+        elif self._subscription is None:
+            self._subscribe(Subscription())
+        assert self._subscription is not None
+        answer = {"type": "subscribed", "newest": self._hub.memory.newest_id, "missed": ""}
+        if wish.resume is not None or wish.snapshot:
+            self._hub.remember_unheard()
+        if wish.resume is not None:
+            resumed = self._hub.memory.since(wish.resume, self._subscription)
+            answer["missed"] = resumed.problem
+            self._hear_again(resumed.events)
+        if wish.snapshot:
+            self._hear_again(self._hub.memory.values(self._subscription))
+        return _said(answer)
+
+    def hear(self, event: Event) -> None:
+        if not self._outbox.offer(event):
+            self._cut("so many events wait that not all can be told: come back with resume")
+        elif self._flush is None:
+            now = self._loop.time()
+            self._flush = self._loop.call_at(self._outbox.due_at(now), self._send)
+
+    def leave(self) -> None:
+        if self._subscription is not None:
+            self._hub.audience.remove(self._subscription, self)
+            self._subscription = None
+        if self._flush is not None:
+            self._flush.cancel()
+
+    def _subscribe(self, wanted: Subscription) -> None:
+        if self._subscription is not None:
+            self._hub.audience.remove(self._subscription, self)
+        self._subscription = wanted
+        self._hub.audience.add(wanted, self)
+
+    def _hear_again(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.hear(event)
+
+    def _send(self) -> None:
+        self._flush = None
+        if self._connection.protocol.state is not State.OPEN or not len(self._outbox):
+            return
+        now = self._loop.time()
+        if self._connection.transport.get_write_buffer_size() > MOST_UNSENT:
+            self._stuck_since = now if self._stuck_since is None else self._stuck_since
+            if now - self._stuck_since >= STUCK_S:
+                self._cut("it reads too slowly")
+                return
+            self._flush = self._loop.call_later(RETRY_S, self._send)
+            return
+        self._stuck_since = None
+        events, coalesced = self._outbox.take(now)
+        told = b",".join(event.text for event in events)
+        # One message for all that waits. `broadcast` writes without waiting for the client.
+        text = b'{"type":"events","coalesced":%d,"events":[%b]}' % (coalesced, told)
+        broadcast((self._connection,), text.decode())
+        if len(self._outbox):
+            self._flush = self._loop.call_at(self._outbox.due_at(now), self._send)
+
+    def _cut(self, why: str) -> None:
+        self.leave()
+        closing = self._loop.create_task(self._connection.close(TOO_SLOW, why))
+        # Whoever does not read does not answer the close either.
+        self._loop.call_later(1.0, self._connection.transport.abort)
+        closing.add_done_callback(lambda _task: None)
+
+
+def _said(answer: dict[str, str]) -> str:
+    return msgspec.json.encode(answer).decode()

@@ -1,0 +1,144 @@
+"""From what the actors publish to what people are told: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import msgspec
+
+from godkaiser.domain.entities import Reading
+from godkaiser.messages import ActuatorView, DeviceView, LinkView, RuleView, SafetyView
+from godkaiser.supervision import LifeEvent, Step
+
+TYPES = ("reading", "actuator", "device", "rule", "safety", "system")
+"""Readings are values: of several that wait, only the newest is sent. All others are sent, each."""
+NOTEWORTHY = frozenset({Step.CRASHED, Step.RESTARTED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
+TOLD = (Reading, ActuatorView, DeviceView, RuleView, SafetyView, LinkView)
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """`at` in unix seconds; `topic` has levels as in MQTT, such as `sensor/ESP_A00001/4/ds18b20`."""
+
+    type: str
+    topic: str
+    at: float
+    data: dict[str, Any]
+    esp_id: str | None = None
+    sensor_type: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A happening in its place: `number` grows; `text` is what is sent, made once for all."""
+
+    number: int
+    happening: Happening
+    text: bytes
+
+    @property
+    def is_value(self) -> bool:
+        return self.happening.type == "reading"
+
+
+def happening_of(value: object, before: object, now: float) -> Happening | None:
+    """What to tell of something published; None when that has not changed."""
+    if isinstance(value, Reading):
+        return _reading(value)
+    shown = _shown(value)
+    if shown is None or (before is not None and _shown(before) == shown):
+        return None
+    match value:
+        case ActuatorView(config=config):
+            topic, esp_id = f"actuator/{config.esp_id}/{config.gpio}", config.esp_id
+            return Happening(type="actuator", topic=topic, at=now, data=shown, esp_id=esp_id)
+        case DeviceView(record=record):
+            topic, esp_id = f"device/{record.device_id}", record.device_id
+            return Happening(type="device", topic=topic, at=now, data=shown, esp_id=esp_id)
+        case RuleView(rule_id=rule_id):
+            return Happening(type="rule", topic=f"rule/{rule_id}", at=now, data=shown)
+        case SafetyView():
+            return Happening(type="safety", topic="safety", at=now, data=shown)
+        case _:
+            return Happening(type="system", topic="system/broker", at=now, data=shown)
+
+
+def happening_of_life(event: LifeEvent) -> Happening | None:
+    """The crash of an actor, its restart, or worse."""
+    if event.step not in NOTEWORTHY:
+        return None
+    data = {"path": event.path, "step": event.step.value, "detail": event.detail[:500]}
+    return Happening(type="system", topic="system/actors", at=event.at, data=data)
+
+
+def is_told(key: Hashable, value: object) -> bool:
+    """Whether a publication may be told of; cheap, for it is asked in the actor's thread."""
+    return type(value) in TOLD and (key == "view" or type(value) is Reading)
+
+
+def _reading(reading: Reading) -> Happening:
+    key = reading.key
+    return Happening(
+        type="reading",
+        topic=f"sensor/{key.esp_id}/{key.gpio}/{key.sensor_type}",
+        at=reading.at,
+        data={
+            "gpio": key.gpio,
+            "address": key.address,
+            "value": reading.value,
+            "raw": reading.raw,
+            "unit": reading.unit,
+            "quality": reading.quality.value,
+            "zone_id": reading.zone_id,
+        },
+        esp_id=key.esp_id,
+        sensor_type=key.sensor_type,
+    )
+
+
+def _shown(value: object) -> dict[str, Any] | None:
+    match value:
+        case ActuatorView(config=config):
+            return {
+                "gpio": config.gpio,
+                "name": config.name,
+                "desired_value": value.desired_value,
+                "reported_value": value.reported_value,
+                "emergency": value.emergency,
+                "owner": value.owner,
+                "outcome": None if value.last_outcome is None else value.last_outcome.state,
+            }
+        case DeviceView(record=record):
+            return {
+                "online": value.online,
+                "approval": record.approval.value,
+                "zone_id": record.zone_id,
+                "config_sync": value.config_sync,
+                "config_error": value.config_error,
+            }
+        case RuleView(definition=definition):
+            return {
+                "rule_id": value.rule_id,
+                "name": definition.name,
+                "truth": value.truth,
+                "fired_count": value.fired_count,
+                "last_result": value.last_result,
+                "suspended": value.suspended,
+                "sequence": value.sequence,
+            }
+        case SafetyView():
+            return {
+                "state": value.state,
+                "alarm": value.alarm,
+                "automation_held": list(value.automation_held),
+                "stops": [
+                    {
+                        "scope": stop.scope, "state": stop.state, "by": stop.by,
+                        "reason": stop.reason, "unconfirmed": list(stop.unconfirmed),
+                    }
+                    for stop in value.stops
+                ],
+            }  # fmt: skip
+        case LinkView():
+            return {"connected": value.connected, "last_error": value.last_error}
+        case _:
+            return None

@@ -1,0 +1,153 @@
+"""The hand-over from the actors to the clients: bounded, and never a wait for an actor."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+import msgspec
+
+from godkaiser.domain.entities import Reading, SensorKey
+from godkaiser.live.audience import Audience
+from godkaiser.live.happenings import Event, Happening, happening_of, happening_of_life, is_told
+from godkaiser.live.memory import Memory
+from godkaiser.supervision import LifeEvent
+
+MOST_WAITING = 50_000
+AT_ONCE = 1000
+GATHER_S = 0.005
+"""What comes within this time is handed over with one waking of the other thread."""
+
+Published = tuple[str, Hashable, object]
+
+
+class Listener(Protocol):
+    def hear(self, event: Event) -> None: ...
+
+
+class LiveCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Since the start: `told` events; `dropped` before they were, because too many waited."""
+
+    clients: int
+    told: int
+    dropped: int
+    waiting: int
+
+
+class LiveHub:
+    """`note` is called by the actors, in their threads; all else by the loop that it is attached to.
+
+    It outlives the server: a crash of that one loses no event that a client may come back for.
+    """
+
+    def __init__(self, epoch: str, clock: Callable[[], float]) -> None:
+        self.memory = Memory(epoch)
+        self.audience: Audience[Listener] = Audience()
+        self._clock = clock
+        self._waiting: deque[Published | LifeEvent] = deque(maxlen=MOST_WAITING)
+        self._before: dict[str, object] = {}
+        self._unheard: dict[SensorKey, Reading] = {}
+        self._noted = 0
+        self._handled = 0
+        self._told = 0
+        self._clients = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_awake = False
+        self._attaching = threading.Lock()
+
+    def note(self, path: str, key: Hashable, value: object) -> None:
+        """Something was published by an actor."""
+        if self._clients == 0 and isinstance(value, Reading):
+            # Nobody listens: it is made an event when somebody asks for what there was.
+            self._unheard[value.key] = value
+        elif is_told(key, value):
+            self._take((path, key, value))
+
+    def note_life(self, event: LifeEvent) -> None:
+        self._take(event)
+
+    def remember_unheard(self) -> None:
+        """Before somebody is told what there was: the newest values that nobody has heard."""
+        unheard, self._unheard = self._unheard, {}
+        for reading in tuple(unheard.values()):
+            happening = happening_of(reading, None, self._clock())
+            assert happening is not None
+            self.memory.add(happening)
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._attaching:
+            self._loop = loop
+            self._is_awake = False
+        self.audience = Audience()
+        self._clients = 0
+        self._wake()
+
+    def detach(self) -> None:
+        with self._attaching:
+            self._loop = None
+
+    def counts(self) -> LiveCounts:
+        waiting = len(self._waiting)
+        dropped = max(0, self._noted - self._handled - waiting)
+        return LiveCounts(clients=self._clients, told=self._told, dropped=dropped, waiting=waiting)
+
+    def shown(self) -> dict[str, int]:
+        return msgspec.structs.asdict(self.counts())
+
+    def count_clients(self, change: int) -> int:
+        self._clients += change
+        return self._clients
+
+    def _take(self, what: Published | LifeEvent) -> None:
+        # Two threads may count at once: a count that is off by one is better than a lock here.
+        self._noted += 1
+        self._waiting.append(what)
+        if not self._is_awake:
+            self._wake()
+
+    def _wake(self) -> None:
+        with self._attaching:
+            if self._loop is None or self._is_awake:
+                return
+            self._is_awake = True
+            try:
+                self._loop.call_soon_threadsafe(self._loop.call_later, GATHER_S, self._drain)
+            except RuntimeError:
+                # The loop was closed in this moment; the next server takes over.
+                self._loop = None
+
+    def _drain(self) -> None:
+        """A part of what waits; the loop has others to serve in between."""
+        self._is_awake = False
+        for _ in range(min(AT_ONCE, len(self._waiting))):
+            what = self._waiting.popleft()
+            self._handled += 1
+            happening = self._happening(what)
+            if happening is not None:
+                self._tell(happening)
+        if self._waiting:
+            self._wake()
+
+    def _happening(self, what: Published | LifeEvent) -> Happening | None:
+        if isinstance(what, LifeEvent):
+            return happening_of_life(what)
+        path, key, value = what
+        before = None
+        if isinstance(value, Reading):
+            if not self.audience.may_want(value.key.esp_id):
+                self._unheard[value.key] = value
+                return None
+            self._unheard.pop(value.key, None)
+        if key == "view":
+            before = self._before.get(path)
+            self._before[path] = value
+        return happening_of(value, before, self._clock())
+
+    def _tell(self, happening: Happening) -> None:
+        event = self.memory.add(happening)
+        self._told += 1
+        for client in tuple(self.audience.of(happening)):
+            client.hear(event)

@@ -1,0 +1,55 @@
+"""What waits for one client, and when it may leave: pure; the time is passed in."""
+
+from __future__ import annotations
+
+from godkaiser.live.happenings import Event
+
+MESSAGES_A_SECOND = 10
+MOST_KEPT = 2000
+MOST_VALUES = 10_000
+BATCH = 500
+
+
+class Outbox:
+    """At most so many messages a second, each with all that waits (up to `BATCH` events).
+
+    Of each topic only the newest value waits; all else waits in its order.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[Event] = []
+        self._values: dict[str, Event] = {}
+        self._not_before = 0.0
+        self.coalesced = 0
+
+    def offer(self, event: Event) -> bool:
+        """False: the client is too far behind, and cannot be told everything any more."""
+        if not event.is_value:
+            self._kept.append(event)
+            return len(self._kept) <= MOST_KEPT
+        topic = event.happening.topic
+        # At the end again: a topic that changes all the time must not keep the others waiting.
+        self.coalesced += self._values.pop(topic, None) is not None
+        self._values[topic] = event
+        if len(self._values) > MOST_VALUES:
+            del self._values[next(iter(self._values))]
+            self.coalesced += 1
+        return True
+
+    def __len__(self) -> int:
+        return len(self._kept) + len(self._values)
+
+    def due_at(self, now: float) -> float:
+        """When the next message may leave."""
+        # A clock that jumped back must not silence it.
+        return min(max(now, self._not_before), now + 1.0 / MESSAGES_A_SECOND)
+
+    def take(self, now: float) -> tuple[list[Event], int]:
+        """The next message: events in their order, and how many values were coalesced before it."""
+        kept, self._kept = self._kept[:BATCH], self._kept[BATCH:]
+        values = list(self._values.values())[: BATCH - len(kept)]
+        for event in values:
+            del self._values[event.happening.topic]
+        coalesced, self.coalesced = self.coalesced, 0
+        self._not_before = now + 1.0 / MESSAGES_A_SECOND
+        return sorted((*kept, *values), key=lambda event: event.number), coalesced

@@ -1,0 +1,187 @@
+"""The WebSocket server of /ws: a thread and a loop of its own, bounded in every direction."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+import socket
+import threading
+from collections.abc import Callable
+
+import msgspec
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from godkaiser.errors import GatewayError, StartupFailed
+from godkaiser.live.client import LiveClient
+from godkaiser.live.hub import LiveHub
+
+PATH = "/ws"
+MOST_CLIENTS = 2000
+MESSAGE_BYTES = 64 * 1024
+TOKEN_S = 5.0
+"""So long a client has for its first message, the token."""
+CHECK_S = 10.0
+"""How often the token of a client is looked at again: it may have been revoked."""
+WISHES_A_SECOND = 5.0
+UNKNOWN, EXPIRED, BUSY = 4401, 4403, 4429
+
+Identify = Callable[[str], float]
+"""When the token expires (unix seconds). Raises GatewayError when it is not good."""
+
+
+class Introduction(msgspec.Struct, frozen=True):
+    """The first message of a client that sends no header."""
+
+    token: str
+
+
+class LiveServer:
+    def __init__(
+        self, hub: LiveHub, listener: socket.socket, identify: Identify, clock: Callable[[], float]
+    ) -> None:
+        self._hub = hub
+        self._listener = listener
+        self._identify = identify
+        self._clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+        logging.getLogger("websockets").setLevel(logging.ERROR)
+
+    def start(self) -> None:
+        """Raises StartupFailed."""
+        self._thread.start()
+        if not self._started.wait(10.0) or self._failure is not None:
+            reason = f"the live socket did not start: {self._failure or 'no answer in 10 s'}"
+            raise StartupFailed(reason=reason)
+
+    def stop(self, timeout_s: float) -> None:
+        self._hub.detach()
+        if self._loop is not None and self._ended is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:
+            self._failure = error
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        # A duplicate: the server closes what it is given, the gateway keeps the port.
+        server: Server = await serve(
+            self._attend,
+            sock=self._listener.dup(),
+            process_request=self._look_at,
+            compression=None,
+            max_size=MESSAGE_BYTES,
+            max_queue=4,
+            open_timeout=TOKEN_S,
+            close_timeout=2.0,
+            ping_interval=20.0,
+            ping_timeout=20.0,
+        )
+        self._hub.attach(self._loop)
+        self._started.set()
+        await self._ended.wait()
+        server.close(close_connections=True)
+        await asyncio.wait_for(server.wait_closed(), 2.5)
+
+    def _look_at(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Before the handshake: the path, room, and the token if it stands in a header."""
+        if request.path.partition("?")[0] != PATH:
+            return _refused(http.HTTPStatus.NOT_FOUND, f"The live socket is at {PATH}.\n")
+        if self._hub.counts().clients >= MOST_CLIENTS:
+            text = f"{MOST_CLIENTS} clients are connected, as many as may.\n"
+            return _refused(http.HTTPStatus.SERVICE_UNAVAILABLE, text)
+        header = request.headers.get("Authorization")
+        if header is not None:
+            scheme, _, token = header.partition(" ")
+            try:
+                if scheme.lower() != "bearer":
+                    text = "Authorization: send Bearer and an access token.\n"
+                    return _refused(http.HTTPStatus.UNAUTHORIZED, text)
+                self._identify(token.strip())
+            except GatewayError as error:
+                return _refused(http.HTTPStatus.UNAUTHORIZED, f"{error.message}\n")
+        return None
+
+    async def _attend(self, connection: ServerConnection) -> None:
+        client = LiveClient(connection, self._hub)
+        self._hub.count_clients(+1)
+        try:
+            token = await self._token_of(connection)
+            if token is not None:
+                await self._converse(connection, client, token)
+        except ConnectionClosed:
+            pass
+        finally:
+            client.leave()
+            self._hub.count_clients(-1)
+
+    async def _token_of(self, connection: ServerConnection) -> str | None:
+        request = connection.request
+        header = None if request is None else request.headers.get("Authorization")
+        if header is not None:
+            return header.partition(" ")[2].strip()
+        try:
+            async with asyncio.timeout(TOKEN_S):
+                first = await connection.recv()
+            token = msgspec.json.decode(first, type=Introduction).token
+            self._identify(token)
+        except TimeoutError:
+            await connection.close(UNKNOWN, 'say {"token": ...} first')
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            await connection.close(UNKNOWN, 'the first message is {"token": ...}')
+        except GatewayError as error:
+            await connection.close(UNKNOWN, error.message[:100])
+        else:
+            return token
+        return None
+
+    async def _converse(self, connection: ServerConnection, client: LiveClient, token: str) -> None:
+        assert self._loop is not None
+        next_check = 0.0
+        allowance, counted_at = WISHES_A_SECOND, self._loop.time()
+        while True:
+            if self._loop.time() >= next_check:
+                next_check = self._loop.time() + CHECK_S
+                if not self._is_good(token):
+                    await connection.close(EXPIRED, "the token has expired or is revoked")
+                    return
+            try:
+                async with asyncio.timeout(next_check - self._loop.time()):
+                    text = await connection.recv()
+            except TimeoutError:
+                continue
+            now = self._loop.time()
+            allowance = min(WISHES_A_SECOND, allowance + (now - counted_at) * WISHES_A_SECOND)
+            counted_at = now
+            if allowance < 1.0:
+                await connection.close(BUSY, f"at most {WISHES_A_SECOND:g} messages a second")
+                return
+            allowance -= 1.0
+            await connection.send(client.wish(text))
+
+    def _is_good(self, token: str) -> bool:
+        try:
+            return self._clock() < self._identify(token)
+        except GatewayError:
+            return False
+
+
+def _refused(status: http.HTTPStatus, text: str) -> Response:
+    body = text.encode()
+    headers = Headers(
+        [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    )
+    return Response(status.value, status.phrase, headers, body)

@@ -1,0 +1,79 @@
+"""Which happenings a client wants: pure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from godkaiser.live.happenings import TYPES, Happening
+
+MOST_FILTERS = 20
+MOST_NAMES = 500
+
+Names = Annotated[frozenset[str], msgspec.Meta(max_length=MOST_NAMES)]
+Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Each part that is given must fit; what a happening has not does not fit.
+
+    `topicPattern` as in MQTT: `+` is one level, `#` at the end the rest.
+    """
+
+    types: Names | None = None
+    esp_ids: Names | None = None
+    sensor_types: Names | None = None
+    topic_pattern: Pattern | None = msgspec.field(default=None, name="topicPattern")
+
+    def lets_through(self, happening: Happening) -> bool:
+        return (
+            (self.types is None or happening.type in self.types)
+            and (self.esp_ids is None or happening.esp_id in self.esp_ids)
+            and (self.sensor_types is None or happening.sensor_type in self.sensor_types)
+            and (self.topic_pattern is None or fits(self.topic_pattern, happening.topic))
+        )
+
+
+Filters = Annotated[tuple[Filter, ...], msgspec.Meta(min_length=1, max_length=MOST_FILTERS)]
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """What one of the filters lets through."""
+
+    filters: tuple[Filter, ...] = (Filter(),)
+
+    def wants(self, happening: Happening) -> bool:
+        return any(one.lets_through(happening) for one in self.filters)
+
+    @property
+    def devices(self) -> frozenset[str] | None:
+        """The only devices that it is about; None when it is about others, too."""
+        if any(one.esp_ids is None for one in self.filters):
+            return None
+        return frozenset().union(*(one.esp_ids or () for one in self.filters))
+
+
+def problem_of(subscription: Subscription) -> str:
+    """What is wrong with it, for its author; empty when nothing is."""
+    for number, one in enumerate(subscription.filters):
+        unknown = sorted((one.types or frozenset()) - frozenset(TYPES))
+        if unknown:
+            return f"filters[{number}].types: '{unknown[0][:40]}' is not one of {', '.join(TYPES)}"
+        pattern = one.topic_pattern
+        if pattern is not None:
+            levels = pattern.split("/")
+            if "#" in levels[:-1] or any(len(x) > 1 and ("#" in x or "+" in x) for x in levels):
+                return f"filters[{number}].topicPattern: + is a whole level, # the last one"
+    return ""
+
+
+def fits(pattern: str, topic: str) -> bool:
+    """By the rules of MQTT 3.1.1, 4.7."""
+    levels, wanted = topic.split("/"), pattern.split("/")
+    for place, want in enumerate(wanted):
+        if want == "#":
+            return True
+        if place >= len(levels) or want not in {"+", levels[place]}:
+            return False
+    return len(levels) == len(wanted)
