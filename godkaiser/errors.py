@@ -128,6 +128,13 @@ class InvalidToken(GatewayError):
     template = "The token is refused: {reason}. Log in again."
 
 
+class InvalidApiKey(GatewayError):
+    code, status = "INVALID_API_KEY", 401
+    template = (
+        "The API key is refused: {reason}. An administrator makes one with POST /api/v1/auth/keys."
+    )
+
+
 class PermissionDenied(GatewayError):
     code, status = "PERMISSION_DENIED", 403
     template = "This needs the role {needed}; you are {role}. Ask an administrator."
@@ -185,6 +192,31 @@ class UnknownActuator(GatewayError):
 class UnknownSubzone(GatewayError):
     code, status = "SUBZONE_NOT_FOUND", 404
     template = "Device {device_id} has no subzone '{subzone_id}'."
+
+
+class UnknownUser(GatewayError):
+    code, status = "USER_NOT_FOUND", 404
+    template = "There is no user {username}. GET /api/v1/users lists them."
+
+
+class UnknownApiKey(GatewayError):
+    code, status = "API_KEY_NOT_FOUND", 404
+    template = "There is no valid API key {key_id}. GET /api/v1/auth/keys lists them."
+
+
+class UserExists(GatewayError):
+    code, status = "USER_EXISTS", 409
+    template = "There is a user {username} already. Choose another name, or change that one."
+
+
+class LastAdministrator(GatewayError):
+    code, status = "LAST_ADMINISTRATOR", 409
+    template = "{username} is the last administrator. Make another one first."
+
+
+class OutOfArea(GatewayError):
+    code, status = "OUT_OF_AREA", 403
+    template = "This API key may use {areas} only; this is {area}."
 
 
 class UnknownRule(GatewayError):

@@ -13,13 +13,16 @@ import structlog
 from godkaiser.errors import (
     GatewayError,
     InternalError,
+    InvalidApiKey,
     MethodNotAllowed,
     NotAuthenticated,
     NotFound,
+    OutOfArea,
     PermissionDenied,
     ValidationFailed,
 )
 from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
+from godkaiser.http.api_keys import PREFIX
 from godkaiser.http.auth_resources import AuthResources
 from godkaiser.http.batch_resources import BatchResource
 from godkaiser.http.calibration_resources import CalibrationResources
@@ -29,13 +32,14 @@ from godkaiser.http.exchange import reply_error, request_id_of
 from godkaiser.http.job_resources import JobResources
 from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.mock_resources import MockResources
-from godkaiser.http.permissions import API, PERMISSIONS
+from godkaiser.http.permissions import API, FOR_PEOPLE, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.rule_trial_resources import RuleTrialResources
 from godkaiser.http.series_resources import SeriesResources
 from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
+from godkaiser.http.user_resources import KeyResources, UserResources
 
 log = structlog.get_logger("godkaiser.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
@@ -77,13 +81,28 @@ class AccessMiddleware:
         needed = PERMISSIONS[req.method, template]
         if needed is None:
             return
-        scheme, _, token = (req.get_header("Authorization") or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise NotAuthenticated
-        identity = self._services.tokens.identify(token.strip(), self._services.clock())
+        identity = self._services.tokens.identify(_token_of(req), self._services.clock())
         if identity.role < needed:
             raise PermissionDenied(needed=needed.word, role=identity.role.word)
+        area = template.split("/")[1]
+        if identity.areas and area not in identity.areas:
+            raise OutOfArea(areas=", ".join(identity.areas), area=area)
+        if identity.is_key and (req.method, template) in FOR_PEOPLE:
+            raise PermissionDenied(needed="login of a person", role="an API key")
         req.context["identity"] = identity
+
+
+def _token_of(req: falcon.Request) -> str:
+    """From `Authorization: Bearer` (an access token or an API key) or `X-API-Key`."""
+    key = req.get_header("X-API-Key")
+    if key:
+        if not key.startswith(PREFIX):
+            raise InvalidApiKey(reason=f"keys begin with {PREFIX}")
+        return key.strip()
+    scheme, _, token = (req.get_header("Authorization") or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotAuthenticated
+    return token.strip()
 
 
 class ReleaseConnectionMiddleware:
@@ -120,6 +139,8 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
 
 def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     auth = AuthResources(services)
+    users = UserResources(services)
+    keys = KeyResources(services)
     devices = DeviceResources(services)
     sensors = SensorResources(services)
     actuators = ActuatorResources(services)
@@ -209,6 +230,12 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/system/events", system, "events"),
         ("/system/storage", storage, "storage"),
         ("/system/live", storage, "live"),
+        ("/users", users, "users"),
+        ("/users/{username}", users, "user"),
+        ("/auth/password", users, "password"),
+        ("/auth/keys", keys, "keys"),
+        ("/auth/keys/{key_id}", keys, "key"),
+        ("/auth/keys/{key_id}/rotate", keys, "rotate"),
         ("/system/dead-letters", system, "dead_letters"),
         ("/system/dead-letters/{letter_id}/resend", system, "resend"),
         ("/system/actors/restart", system, "restart"),

@@ -26,6 +26,15 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("POST", "/auth/refresh"): None,
     ("POST", "/auth/logout"): Role.VIEWER,
     ("GET", "/auth/me"): Role.VIEWER,
+    ("POST", "/auth/password"): Role.VIEWER,
+    ("GET", "/auth/keys"): Role.ADMIN,
+    ("POST", "/auth/keys"): Role.ADMIN,
+    ("DELETE", "/auth/keys/{key_id}"): Role.ADMIN,
+    ("POST", "/auth/keys/{key_id}/rotate"): Role.ADMIN,
+    ("GET", "/users"): Role.ADMIN,
+    ("POST", "/users"): Role.ADMIN,
+    ("PATCH", "/users/{username}"): Role.ADMIN,
+    ("DELETE", "/users/{username}"): Role.ADMIN,
     ("GET", "/esp/devices"): Role.VIEWER,
     ("GET", "/esp/devices/{device_id}"): Role.VIEWER,
     ("POST", "/esp/register"): Role.OPERATOR,
@@ -111,3 +120,13 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("POST", "/debug/mock-esp/{mock_id}/sensors/{gpio}"): Role.ADMIN,
     ("POST", "/debug/mock-esp/{mock_id}/faults"): Role.ADMIN,
 }
+
+
+AREAS = tuple(sorted({path.split("/")[1] for _, path in PERMISSIONS}))
+"""What the scope of an API key may name: the first words of the paths."""
+FOR_PEOPLE = frozenset(
+    (method, path)
+    for method, path in PERMISSIONS
+    if path.startswith(("/users", "/auth/keys", "/auth/password", "/auth/logout"))
+)
+"""A key makes no keys and no users: who has stolen one must not be able to stay."""

@@ -12,6 +12,7 @@ import jwt
 import msgspec
 
 from godkaiser.errors import InvalidToken, StartupFailed, WeakPassword
+from godkaiser.http.api_keys import PREFIX, KeyRing
 from godkaiser.http.permissions import ROLES, Role
 from godkaiser.storage import accounts
 from godkaiser.storage.database import Database
@@ -20,6 +21,7 @@ ACCESS_S = 15 * 60
 REFRESH_S = 7 * 24 * 3600
 ALGORITHM = "HS256"
 ISSUER = "godkaiser"
+KEY_FAMILY = "api key"
 MIN_PASSWORD = 8
 BCRYPT_BYTES = 72
 MIN_SECRET = 32
@@ -34,6 +36,12 @@ class Identity(msgspec.Struct, frozen=True):
     jti: str
     family: str
     expires_at: float
+    areas: tuple[str, ...] = ()
+    """Of an API key: the first words of the paths that it may use; none: all."""
+
+    @property
+    def is_key(self) -> bool:
+        return self.family == KEY_FAMILY
 
 
 class TokenPair(msgspec.Struct, frozen=True):
@@ -95,12 +103,21 @@ def load_secret(given: str, key_file: Path) -> str:
 
 def local_token(secret: str, audience: str, username: str, now: float) -> str:
     """An administrator's token for a minute, for who may read the key file on the gateway itself."""
-    claims = _claims(audience, username, Role.ADMIN, "local", "access", uuid.uuid4().hex, now + 60)
+    claims = _claims(
+        audience, username, Role.ADMIN, "local", "access", uuid.uuid4().hex, now + 60, now
+    )
     return jwt.encode(claims, secret, algorithm=ALGORITHM)
 
 
 def _claims(
-    audience: str, username: str, role: Role, family: str, kind: str, jti: str, expires_at: float
+    audience: str,
+    username: str,
+    role: Role,
+    family: str,
+    kind: str,
+    jti: str,
+    expires_at: float,
+    now: float,
 ) -> dict[str, object]:
     return {
         "iss": ISSUER,
@@ -111,6 +128,8 @@ def _claims(
         "jti": jti,
         "family": family,
         "exp": int(expires_at),
+        # To the millisecond: what is revoked with the next line must not be valid by rounding.
+        "iat": now,
     }
 
 
@@ -126,12 +145,18 @@ class TokenService:
         self._rounds = bcrypt_rounds
         self._lock = threading.Lock()
         self._blacklist: set[str] = set()
+        self._valid_from: dict[str, float] = {}
+        self.keys = KeyRing(database)
         # For users that do not exist: the answer must take as long as for those that do.
         self._decoy = hash_password(secrets.token_urlsafe(16), bcrypt_rounds)
 
     def load_blacklist(self, now: float) -> None:
         with self._lock:
             self._blacklist = accounts.blacklisted_tokens(self._database, now)
+            self._valid_from = {
+                user.username: user.valid_from for user in accounts.list_users(self._database)
+            }
+        self.keys.load()
 
     def create_first_user(self, username: str, password: str, now: float) -> bool:
         """An administrator, if there is nobody yet. Raises WeakPassword."""
@@ -145,6 +170,42 @@ class TokenService:
         check_password(password)
         hashed = hash_password(password, self._rounds)
         return accounts.add_user(self._database, username, hashed, role.word, now)
+
+    def change_user(
+        self,
+        username: str,
+        now: float,
+        *,
+        role: Role | None = None,
+        disabled: bool | None = None,
+        password: str | None = None,
+    ) -> bool:
+        """Every token of this user is void from now on. False: unknown, or the last administrator.
+
+        Raises:
+            WeakPassword: it is refused, and nothing was changed.
+        """
+        hashed = None
+        if password is not None:
+            check_password(password)
+            hashed = hash_password(password, self._rounds)
+        change = accounts.Change(
+            role=None if role is None else role.word, disabled=disabled, password_hash=hashed
+        )
+        # Void before it is written: if that fails, people log in again.
+        self._void_tokens(username, now)
+        return accounts.change_user(self._database, username, change, now)
+
+    def delete_user(self, username: str, now: float) -> bool:
+        """False: unknown, or the last administrator."""
+        deleted = accounts.delete_user(self._database, username)
+        if deleted:
+            self._void_tokens(username, now)
+        return deleted
+
+    def _void_tokens(self, username: str, now: float) -> None:
+        with self._lock:
+            self._valid_from[username] = now
 
     def authenticate(self, username: str, password: str) -> Role | None:
         """The role of a user whose password is right; None otherwise."""
@@ -182,10 +243,20 @@ class TokenService:
         return pair
 
     def identify(self, token: str, now: float) -> Identity:
-        """Raises InvalidToken."""
+        """Of an access token or an API key. Raises InvalidToken, InvalidApiKey."""
+        if token.startswith(PREFIX):
+            key = self.keys.check(token, now)
+            return Identity(
+                f"key.{key.name}", ROLES[key.role], "", KEY_FAMILY, key.expires_at, key.areas
+            )
         claims = self._decode(token, "access", now)
         role = ROLES.get(str(claims.get("role")))
-        if role is None or str(claims["jti"]) in self._blacklist:
+        issued_at = float(str(claims["iat"]))
+        if (
+            role is None
+            or str(claims["jti"]) in self._blacklist
+            or issued_at < self._valid_from.get(str(claims["sub"]), 0.0)
+        ):
             raise InvalidToken(reason="it is revoked")
         return Identity(
             str(claims["sub"]),
@@ -203,15 +274,22 @@ class TokenService:
         accounts.revoke_family(self._database, identity.family)
 
     def _pair(self, username: str, role: Role, family: str, now: float) -> tuple[TokenPair, str]:
-        access = self._encode(username, role, family, "access", uuid.uuid4().hex, now + ACCESS_S)
-        refresh_jti = uuid.uuid4().hex
-        refresh = self._encode(username, role, family, "refresh", refresh_jti, now + REFRESH_S)
+        access_jti, refresh_jti = uuid.uuid4().hex, uuid.uuid4().hex
+        access = self._encode(username, role, family, "access", access_jti, now + ACCESS_S, now)
+        refresh = self._encode(username, role, family, "refresh", refresh_jti, now + REFRESH_S, now)
         return TokenPair(access, refresh, "bearer", ACCESS_S), refresh_jti
 
     def _encode(
-        self, username: str, role: Role, family: str, kind: str, jti: str, expires_at: float
+        self,
+        username: str,
+        role: Role,
+        family: str,
+        kind: str,
+        jti: str,
+        expires_at: float,
+        now: float,
     ) -> str:
-        claims = _claims(self._audience, username, role, family, kind, jti, expires_at)
+        claims = _claims(self._audience, username, role, family, kind, jti, expires_at, now)
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def _decode(self, token: str, kind: str, now: float) -> dict[str, object]:
@@ -226,9 +304,11 @@ class TokenService:
                     "require": ["exp", "sub", "jti", "type", "family"],
                     # Time is passed in, so that it comes from one place.
                     "verify_exp": False,
+                    "verify_iat": False,
                 },
             )
             expired = now >= float(str(claims["exp"]))
+            claims["iat"] = float(str(claims.get("iat", 0.0)))
         except (jwt.InvalidTokenError, ValueError) as error:
             raise InvalidToken(reason=str(error)) from error
         if expired:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from godkaiser.storage.database import Database
 from godkaiser.storage.models import BlacklistedToken, RefreshFamily, User
 
+ADMIN = "admin"
+
 
 class Account(msgspec.Struct, frozen=True):
+    """Tokens from before `valid_from` (unix seconds) are void."""
+
     username: str
     password_hash: str
     role: str
     disabled: bool
+    created_at: float = 0.0
+    valid_from: float = 0.0
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes of an account; None stays."""
+
+    role: str | None = None
+    disabled: bool | None = None
+    password_hash: str | None = None
 
 
 def count_users(database: Database) -> int:
@@ -49,8 +65,65 @@ def find_user(database: Database, username: str) -> Account | None:
     rows = database.rows(User.select().where(User.username == username))
     if not rows:
         return None
-    row = rows[0]
-    return Account(row.username, row.password_hash, row.role, row.disabled)
+    return _account(rows[0])
+
+
+def list_users(database: Database) -> list[Account]:
+    return [_account(row) for row in database.rows(User.select().order_by(User.username))]
+
+
+def change_user(database: Database, username: str, change: Change, now: float) -> bool:
+    """Its tokens become void. False when there is no such user, or no administrator would be left."""
+    wanted = {k: v for k, v in msgspec.structs.asdict(change).items() if v is not None}
+    with database.transaction() as cursor:
+        _lock_users(database, cursor)
+        account = find_user(database, username)
+        if account is None:
+            return False
+        stays = wanted.get("role", account.role) == ADMIN and not wanted.get(
+            "disabled", account.disabled
+        )
+        if not stays and _is_last_administrator(database, account):
+            return False
+        database.run(User.update(**wanted, valid_from=now).where(User.username == username))
+        _end_logins(database, username)
+        return True
+
+
+def delete_user(database: Database, username: str) -> bool:
+    """False when there is no such user, or no administrator would be left."""
+    with database.transaction() as cursor:
+        _lock_users(database, cursor)
+        account = find_user(database, username)
+        if account is None or _is_last_administrator(database, account):
+            return False
+        _end_logins(database, username)
+        return bool(database.run(User.delete().where(User.username == username)))
+
+
+def _lock_users(database: Database, cursor: Any) -> None:
+    """Two that each take the right from another one must not leave none."""
+    if not database.is_sqlite:
+        cursor.execute("LOCK TABLE users IN EXCLUSIVE MODE")
+
+
+def _is_last_administrator(database: Database, account: Account) -> bool:
+    others = [
+        other
+        for other in list_users(database)
+        if other.username != account.username and other.role == ADMIN and not other.disabled
+    ]
+    return account.role == ADMIN and not account.disabled and not others
+
+
+def _end_logins(database: Database, username: str) -> None:
+    database.run(RefreshFamily.update(revoked=True).where(RefreshFamily.username == username))
+
+
+def _account(row: User) -> Account:
+    return Account(
+        row.username, row.password_hash, row.role, row.disabled, row.created_at, row.valid_from
+    )
 
 
 def blacklist(database: Database, jti: str, expires_at: float) -> None:

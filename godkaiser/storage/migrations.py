@@ -271,6 +271,21 @@ INSERT INTO rollup_pending (series_id, start_ms, end_ms)
     WHERE oldest IS NOT NULL;
 """
 
+_ACCESS = """
+ALTER TABLE users ADD COLUMN valid_from {float} NOT NULL DEFAULT 0;
+CREATE TABLE api_keys (
+    id {serial},
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    areas TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at {float} NOT NULL,
+    expires_at {float} NOT NULL,
+    last_used_at {float}
+)
+"""
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
@@ -281,6 +296,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ("rollups", _ROLLUPS),
     ("calibrations", _CALIBRATIONS),
     ("rule versions", _RULE_VERSIONS),
+    ("access", _ACCESS),
 )
 NEWEST = len(_STEPS)
 

@@ -15,6 +15,7 @@ class User(peewee.Model):
     role = peewee.TextField()
     disabled = peewee.BooleanField()
     created_at = peewee.DoubleField()
+    valid_from = peewee.DoubleField(default=0.0)
 
     class Meta:
         table_name = "users"
@@ -31,6 +32,23 @@ class RefreshFamily(peewee.Model):
 
     class Meta:
         table_name = "refresh_families"
+
+
+class ApiKey(peewee.Model):
+    """`digest` of the secret; `areas` are the first words of paths, separated by commas, "" is all."""
+
+    id = peewee.AutoField()
+    name = peewee.TextField()
+    digest = peewee.TextField(unique=True)
+    role = peewee.TextField()
+    areas = peewee.TextField()
+    created_by = peewee.TextField()
+    created_at = peewee.DoubleField()
+    expires_at = peewee.DoubleField()
+    last_used_at = peewee.DoubleField(null=True)
+
+    class Meta:
+        table_name = "api_keys"
 
 
 class BlacklistedToken(peewee.Model):

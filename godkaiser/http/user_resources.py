@@ -1,0 +1,205 @@
+"""/users, /auth/password and /auth/keys: who may come in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import falcon
+import msgspec
+
+from godkaiser import paths
+from godkaiser.actors.journal import RecordAudit
+from godkaiser.errors import (
+    InvalidCredentials,
+    LastAdministrator,
+    UnknownApiKey,
+    UnknownUser,
+    UserExists,
+    ValidationFailed,
+)
+from godkaiser.http.auth_resources import Secret, Username
+from godkaiser.http.exchange import RequestBody, identity_of, read_body, reply, request_id_of
+from godkaiser.http.permissions import AREAS, ROLES
+from godkaiser.http.services import Services
+from godkaiser.storage import accounts
+from godkaiser.storage.api_keys import StoredKey
+from godkaiser.storage.audit import AuditEntry
+
+DAY_S = 86_400.0
+LONGEST_DAYS = 3650.0
+LONGEST_OVERLAP_S = 30 * DAY_S
+
+RoleWord = Literal["viewer", "operator", "admin"]
+
+
+class NewUser(RequestBody, frozen=True, kw_only=True):
+    username: Username
+    password: Secret
+    role: RoleWord
+
+
+class UserChange(RequestBody, frozen=True, kw_only=True):
+    role: RoleWord | None = None
+    disabled: bool | None = None
+    password: Secret | None = None
+
+
+class PasswordChange(RequestBody, frozen=True, kw_only=True):
+    old_password: Secret
+    new_password: Secret
+
+
+class NewKey(RequestBody, frozen=True, kw_only=True):
+    """`areas` are the first words of the paths that it may use; none: all."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.-]+\Z")]
+    role: RoleWord
+    areas: Annotated[tuple[str, ...], msgspec.Meta(max_length=20)] = ()
+    expires_in_days: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_DAYS)] = 365.0
+
+
+class Rotation(RequestBody, frozen=True, kw_only=True):
+    overlap_seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_OVERLAP_S)] = 3600.0
+
+
+class UserResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_users(self, req: falcon.Request, resp: falcon.Response) -> None:
+        found = [_user(account) for account in accounts.list_users(self._services.database)]
+        reply(resp, {"data": found, "count": len(found)})
+
+    def on_post_users(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, NewUser)
+        services = self._services
+        if not services.tokens.create_user(
+            body.username, body.password, ROLES[body.role], services.clock()
+        ):
+            raise UserExists(username=body.username)
+        _audit(services, req, f"user {body.username} created", body.role)
+        reply(resp, self._shown(body.username), 201)
+
+    def on_patch_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
+        """Every token of that user is void afterwards."""
+        body = read_body(req, UserChange)
+        self._must_exist(username)
+        changed = self._services.tokens.change_user(
+            username,
+            self._services.clock(),
+            role=None if body.role is None else ROLES[body.role],
+            disabled=body.disabled,
+            password=body.password,
+        )
+        if not changed:
+            raise LastAdministrator(username=username)
+        what = [key for key, value in msgspec.structs.asdict(body).items() if value is not None]
+        _audit(self._services, req, f"user {username} changed", ", ".join(what))
+        reply(resp, self._shown(username))
+
+    def on_delete_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
+        self._must_exist(username)
+        if not self._services.tokens.delete_user(username, self._services.clock()):
+            raise LastAdministrator(username=username)
+        _audit(self._services, req, f"user {username} deleted")
+        resp.status = 204
+
+    def on_post_password(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """A person's own; every other login of that person ends, and a new pair is answered."""
+        body = read_body(req, PasswordChange)
+        services = self._services
+        identity = identity_of(req)
+        keys = (f"user {identity.username}", f"address {req.remote_addr}")
+        services.lockout.check(keys, services.clock())
+        role = services.tokens.authenticate(identity.username, body.old_password)
+        if role is None:
+            services.lockout.failed(keys, services.clock())
+            raise InvalidCredentials
+        now = services.clock()
+        services.tokens.change_user(identity.username, now, password=body.new_password)
+        _audit(services, req, "own password changed")
+        reply(resp, services.tokens.issue(identity.username, role, now))
+
+    def _must_exist(self, username: str) -> None:
+        if accounts.find_user(self._services.database, username) is None:
+            raise UnknownUser(username=username[:64])
+
+    def _shown(self, username: str) -> dict[str, Any]:
+        account = accounts.find_user(self._services.database, username)
+        if account is None:
+            raise UnknownUser(username=username[:64])
+        return _user(account)
+
+
+class KeyResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_keys(self, req: falcon.Request, resp: falcon.Response) -> None:
+        found = [_key(key) for key in self._services.tokens.keys.all()]
+        reply(resp, {"data": found, "count": len(found)})
+
+    def on_post_keys(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The secret is in this answer and nowhere else."""
+        body = read_body(req, NewKey)
+        unknown = [area for area in body.areas if area not in AREAS]
+        if unknown:
+            reason = f"areas: '{unknown[0][:40]}' is none; there are {', '.join(AREAS)}."
+            raise ValidationFailed(reason=reason)
+        now = self._services.clock()
+        by = identity_of(req).username
+        ends = now + body.expires_in_days * DAY_S
+        key, secret = self._services.tokens.keys.make(
+            body.name, ROLES[body.role], body.areas, by, now, ends
+        )
+        _audit(self._services, req, f"API key {key.key_id} created", f"{key.name}, {key.role}")
+        reply(resp, {**_key(key), "secret": secret}, 201)
+
+    def on_post_rotate(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
+        body = read_body(req, Rotation)
+        number, by = _number(key_id), identity_of(req).username
+        key, secret = self._services.tokens.keys.rotate(
+            number, body.overlap_seconds, by, self._services.clock()
+        )
+        _audit(self._services, req, f"API key {number} rotated", f"the new one is {key.key_id}")
+        reply(resp, {**_key(key), "secret": secret}, 201)
+
+    def on_delete_key(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
+        key = self._services.tokens.keys.delete(_number(key_id))
+        _audit(self._services, req, f"API key {key.key_id} deleted", key.name)
+        resp.status = 204
+
+
+def _number(key_id: str) -> int:
+    longest = 15
+    if not key_id.isascii() or not key_id.isdecimal() or len(key_id) > longest:
+        raise UnknownApiKey(key_id=key_id[:40])
+    return int(key_id)
+
+
+def _user(account: accounts.Account) -> dict[str, Any]:
+    return {
+        "username": account.username,
+        "role": account.role,
+        "disabled": bool(account.disabled),
+        "created_at": account.created_at,
+    }
+
+
+def _key(key: StoredKey) -> dict[str, Any]:
+    shown = msgspec.structs.asdict(key)
+    del shown["digest"]
+    return {"id": shown.pop("key_id"), **shown}
+
+
+def _audit(services: Services, req: falcon.Request, what: str, details: str = "") -> None:
+    entry = AuditEntry(
+        at=services.clock(),
+        who=f"user:{identity_of(req).username}",
+        what=what,
+        source=req.remote_addr,
+        result="ok",
+        details=details,
+        correlation_id=request_id_of(req),
+    )
+    services.system.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))
