@@ -30,9 +30,14 @@ def setup_cfg():
     return parser
 
 
+def normal(name: str) -> str:
+    """As PEP 503 has it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def declared(text: str) -> set[str]:
     return {
-        re.split(r"[\s<>=!~;\[]", line.strip())[0].lower()
+        normal(re.split(r"[\s<>=!~;\[]", line.strip())[0])
         for line in text.splitlines()
         if line.strip()
     }
@@ -49,7 +54,7 @@ def imported(folder: Path) -> set[str]:
                 modules.add(node.module.split(".")[0])
     foreign = modules - sys.stdlib_module_names - {"godkaiser", "tests", "benchmarks"}
     owners = metadata.packages_distributions()
-    return {owners[module][0].lower() for module in foreign}
+    return {normal(owners[module][0]) for module in foreign}
 
 
 def test_what_the_package_imports_is_what_it_depends_on(setup_cfg):

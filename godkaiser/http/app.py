@@ -9,6 +9,7 @@ from typing import Any
 
 import falcon
 import structlog
+from prometheus_client import CollectorRegistry
 
 from godkaiser.errors import (
     GatewayError,
@@ -31,6 +32,7 @@ from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import reply_error, request_id_of
 from godkaiser.http.job_resources import JobResources
 from godkaiser.http.logic_resources import RuleResources
+from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
 from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.permissions import API, FOR_PEOPLE, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
@@ -121,8 +123,11 @@ class ReleaseConnectionMiddleware:
 
 def create_app(services: Services) -> falcon.App[Any, Any]:
     """The application over these services."""
+    registry = CollectorRegistry()
+    registry.register(GatewayCollector(services))
     app: falcon.App[Any, Any] = falcon.App(
         middleware=[
+            RequestTimes(registry),
             RequestIdMiddleware(),
             AccessMiddleware(services),
             ReleaseConnectionMiddleware(services),
@@ -134,6 +139,7 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(GatewayError, _gateway_error)
     _add_routes(app, services)
+    app.add_route(f"{API}/metrics", MetricsResource(registry))
     return app
 
 

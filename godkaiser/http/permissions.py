@@ -107,6 +107,7 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("POST", "/system/jobs/{job}/run"): Role.ADMIN,
     ("GET", "/system/tree"): Role.VIEWER,
     ("GET", "/system/events"): Role.VIEWER,
+    ("GET", "/metrics"): Role.VIEWER,
     ("GET", "/system/storage"): Role.VIEWER,
     ("GET", "/system/live"): Role.VIEWER,
     ("GET", "/system/dead-letters"): Role.VIEWER,
