@@ -63,9 +63,7 @@ class RequestIdMiddleware:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        resp.set_header("X-Request-ID", request_id_of(req))
-        for name, value in SECURITY_HEADERS:
-            resp.set_header(name, value)
+        resp.set_headers((("X-Request-ID", request_id_of(req)), *SECURITY_HEADERS))
 
 
 class AccessMiddleware:

@@ -38,7 +38,7 @@ ASK_TIMEOUT_S = 5.0
 MAX_GPIO = 39
 
 Body = TypeVar("Body")
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
 
 END_OF_TIME = 253_402_300_800.0  # the year 10000
 
@@ -74,7 +74,7 @@ def read_body(req: falcon.Request, kind: type[Body]) -> Body:
 def reply(resp: falcon.Response, body: Any, status: int = 200) -> None:
     resp.status = status
     resp.content_type = "application/json"
-    resp.data = _encode(body)
+    resp.data = encode(body)
 
 
 def reply_error(req: falcon.Request, resp: falcon.Response, error: GatewayError) -> None:
