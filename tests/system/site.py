@@ -56,6 +56,8 @@ class Client:
         response = self._connection.getresponse()
         content = response.read()
         self.last_headers = dict(response.getheaders())
+        if response.headers.get_content_type() == "text/plain":
+            return response.status, content.decode()
         return response.status, json.loads(content) if content else None
 
     def get(self, path: str) -> Any:
