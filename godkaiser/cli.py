@@ -16,6 +16,7 @@ from godkaiser import (
     audit_console,
     backup_console,
     console,
+    operator_console,
     rule_files,
     site_files,
     spool_console,
@@ -265,6 +266,7 @@ def migrate(
 
 
 app.add_typer(console.app)
+app.add_typer(operator_console.app)
 app.add_typer(spool_console.app)
 app.add_typer(backup_console.app)
 app.add_typer(audit_console.app, name="audit")
