@@ -204,6 +204,13 @@ class UnknownApiKey(GatewayError):
     template = "There is no valid API key {key_id}. GET /api/v1/auth/keys lists them."
 
 
+class KeyInUse(GatewayError):
+    code, status = "IDEMPOTENCY_KEY_IN_USE", 409
+    template = (
+        "The first request with this Idempotency-Key is still under way. Ask again in a moment."
+    )
+
+
 class UserExists(GatewayError):
     code, status = "USER_EXISTS", 409
     template = "There is a user {username} already. Choose another name, or change that one."
@@ -349,6 +356,11 @@ class BodyTooLarge(GatewayError):
 class UnsupportedMediaType(GatewayError):
     code, status = "UNSUPPORTED_MEDIA_TYPE", 415
     template = "Send the body as application/json, not {content_type}."
+
+
+class KeyReused(GatewayError):
+    code, status = "IDEMPOTENCY_KEY_REUSED", 422
+    template = "This Idempotency-Key belongs to another request. Use a new one for a new command."
 
 
 class UnusableReading(GatewayError):

@@ -34,6 +34,7 @@ from godkaiser.http.exchange import (
     read_body,
     reply,
 )
+from godkaiser.http.idempotency import Idempotency
 from godkaiser.http.services import Services
 from godkaiser.messages import (
     ActuatorView,
@@ -131,6 +132,7 @@ def check_scope(esp_id: str | None, zone_id: str | None) -> None:
 class ActuatorResources:
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._given = Idempotency()
 
     def on_get_actuators(self, req: falcon.Request, resp: falcon.Response) -> None:
         system = self._services.system
@@ -169,12 +171,12 @@ class ActuatorResources:
 
     def on_post_command(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, AddressedOrder)
-        self._command(req, resp, body.esp_id, check_gpio(body.gpio), body)
+        self._once(req, resp, body.esp_id, check_gpio(body.gpio), body)
 
     def on_post_order(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
     ) -> None:
-        self._command(req, resp, esp_id, check_gpio(gpio), read_body(req, Order))
+        self._once(req, resp, esp_id, check_gpio(gpio), read_body(req, Order))
 
     def on_get_explain(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
@@ -212,6 +214,18 @@ class ActuatorResources:
         limit = query_int(req, "limit", 100, 1, 1000) or 100
         rows = history.newest_commands(self._services.database, limit)
         reply(resp, {"data": rows, "count": len(rows)})
+
+    def _once(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: int, order: Order
+    ) -> None:
+        asked = (esp_id, gpio, order.command, order.value, order.duration)
+        self._given.once(
+            req,
+            resp,
+            msgspec.json.encode(asked),
+            self._services.clock(),
+            lambda: self._command(req, resp, esp_id, gpio, order),
+        )
 
     def _command(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: int, order: Order
