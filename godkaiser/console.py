@@ -40,7 +40,7 @@ def tree(
     """Show every actor: state, restarts, mailbox, messages handled, last error."""
     link = Link(settings_of(config, data, http))
     while True:
-        actors = link.get("/system/tree?limit=20000")["data"]
+        actors = link.get("/system/tree")["data"]
         if watch:
             typer.echo("\x1b[2J\x1b[H", nl=False)
         typer.echo("\n".join(_lines(actors)))

@@ -34,8 +34,10 @@ from godkaiser.http.job_resources import JobResources
 from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
 from godkaiser.http.mock_resources import MockResources
+from godkaiser.http.openapi import OpenApiResources
 from godkaiser.http.permissions import API, FOR_PEOPLE, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
+from godkaiser.http.queries import check_query
 from godkaiser.http.rule_trial_resources import RuleTrialResources
 from godkaiser.http.series_resources import SeriesResources
 from godkaiser.http.services import Services
@@ -80,6 +82,7 @@ class AccessMiddleware:
             raise MethodNotAllowed(method=req.method, path=req.path)
         needed = PERMISSIONS[req.method, template]
         if needed is None:
+            check_query(req, template)
             return
         identity = self._services.tokens.identify(_token_of(req), self._services.clock())
         if identity.role < needed:
@@ -90,6 +93,7 @@ class AccessMiddleware:
         if identity.is_key and (req.method, template) in FOR_PEOPLE:
             raise PermissionDenied(needed="login of a person", role="an API key")
         req.context["identity"] = identity
+        check_query(req, template)
 
 
 def _token_of(req: falcon.Request) -> str:
@@ -136,6 +140,13 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(GatewayError, _gateway_error)
+    pages = OpenApiResources(services.version)
+    for path, suffix in (
+        ("/openapi.json", "document"),
+        ("/docs", "page"),
+        ("/docs/{name}", "file"),
+    ):
+        app.add_route(f"{API}{path}", pages, suffix=suffix)
     _add_routes(app, services)
     app.add_route(f"{API}/metrics", MetricsResource(registry))
     return app

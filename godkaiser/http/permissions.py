@@ -21,6 +21,9 @@ ROLES = {role.word: role for role in Role}
 
 PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("GET", "/health"): None,
+    ("GET", "/openapi.json"): None,
+    ("GET", "/docs"): None,
+    ("GET", "/docs/{name}"): None,
     ("POST", "/auth/setup"): None,
     ("POST", "/auth/login"): None,
     ("POST", "/auth/refresh"): None,

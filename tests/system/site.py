@@ -56,7 +56,7 @@ class Client:
         response = self._connection.getresponse()
         content = response.read()
         self.last_headers = dict(response.getheaders())
-        if response.headers.get_content_type() == "text/plain":
+        if content and response.headers.get_content_type() != "application/json":
             return response.status, content.decode()
         return response.status, json.loads(content) if content else None
 
