@@ -310,6 +310,11 @@ class DeclaredInFile(GatewayError):
     template = "{what} is declared in {where}. Change it there and restart the gateway."
 
 
+class ChangedMeanwhile(GatewayError):
+    code, status = "CHANGED_MEANWHILE", 412
+    template = "{what} was changed by somebody else meanwhile. Read it again, and change what is there now."
+
+
 class CommandRefused(GatewayError):
     code, status = "COMMAND_REFUSED", 409
     template = "{reason}"

@@ -178,14 +178,16 @@ class ConfigureActuator(Message, frozen=True, kw_only=True):
 
 class SaveRule(Message, frozen=True, kw_only=True):
     """Create (`rule_id` None) or replace. Reply: RuleSaved. Refusals: InvalidRule, UnknownRule,
-    DeclaredInFile.
+    DeclaredInFile, ChangedMeanwhile.
 
-    `definition` is a `godkaiser.domain.rules.RuleDefinition`.
+    `definition` is a `godkaiser.domain.rules.RuleDefinition`. With `seen`, the digest of the text that
+    its author has seen, another text is not replaced.
     """
 
     definition: Any
     issuer: Issuer
     rule_id: int | None = None
+    seen: str = ""
 
 
 class CheckRule(Message, frozen=True, kw_only=True):

@@ -1,7 +1,15 @@
 """Rules, in one place: what they say, whether they hold, what follows, and what is wrong with them."""
 
 from godkaiser.domain.rule_conditions import combine, evaluate, negate
-from godkaiser.domain.rule_decision import Decision, adopted, decide, end_of, releases, text_of
+from godkaiser.domain.rule_decision import (
+    Decision,
+    adopted,
+    decide,
+    digest_of,
+    end_of,
+    releases,
+    text_of,
+)
 from godkaiser.domain.rule_facts import (
     Evaluation,
     Fact,
@@ -69,6 +77,7 @@ __all__ = [
     "decide",
     "depends_on_time",
     "devices_of",
+    "digest_of",
     "end_of",
     "evaluate",
     "extended",

@@ -8,8 +8,8 @@ import falcon
 import msgspec
 
 from godkaiser import paths
-from godkaiser.domain.rules import RuleDefinition
-from godkaiser.errors import UnknownRule
+from godkaiser.domain.rules import RuleDefinition, digest_of
+from godkaiser.errors import UnknownRule, ValidationFailed
 from godkaiser.http.exchange import ask, issuer_of, query_float, query_int, read_body, reply
 from godkaiser.http.services import Services
 from godkaiser.messages import DeleteRule, RuleView, SaveRule
@@ -39,13 +39,17 @@ class RuleResources:
             raise UnknownRule(rule_id=number)
         body = self._shown(number, definition)
         body["state"]["offline"] = _offline(self._services.system, number)
+        resp.etag = digest_of(definition)
         reply(resp, body)
 
     def on_put_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         number = _number(rule_id)
         definition = read_body(req, RuleDefinition)
-        message = SaveRule(definition=definition, issuer=issuer_of(req), rule_id=number)
-        reply(resp, self._saved(message))
+        seen = _seen(req)
+        message = SaveRule(definition=definition, issuer=issuer_of(req), rule_id=number, seen=seen)
+        body = self._saved(message)
+        resp.etag = digest_of(definition)
+        reply(resp, body)
 
     def on_delete_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         message = DeleteRule(rule_id=_number(rule_id), issuer=issuer_of(req))
@@ -96,6 +100,18 @@ class RuleResources:
         if isinstance(view, RuleView) and view.definition == definition:
             return view
         return RuleView(rule_id=number, definition=definition)
+
+
+def _seen(req: falcon.Request) -> str:
+    """The text that its author has seen, by `If-Match`; "" when it does not matter."""
+    tags = req.if_match
+    if not tags or tags == ["*"]:
+        return ""
+    if len(tags) != 1 or getattr(tags[0], "is_weak", False):
+        raise ValidationFailed(
+            reason="If-Match: send the one ETag of the rule as you have read it."
+        )
+    return str(tags[0])
 
 
 def _number(rule_id: str) -> int:

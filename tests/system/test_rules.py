@@ -264,6 +264,27 @@ def test_versions_say_who_wrote_what_also_of_a_deleted_rule(make):
     assert gateway.client.call("GET", "/logic/rules/999/versions")[0] == 404
 
 
+def test_of_two_who_change_a_rule_the_second_has_to_look_again(make):
+    gateway, _device = make()
+    client = gateway.client
+    made = client.post("/logic/rules", rule(turn(FAN)), 201)
+    path = f"/logic/rules/{made['id']}"
+    client.get(path)
+    seen = client.last_headers["Etag"]
+
+    def put(tag, name):
+        return client.call("PUT", path, rule(turn(FAN), name=name), headers={"If-Match": tag})
+
+    assert put(seen, "mine")[0] == 200
+    assert client.last_headers["Etag"] != seen
+    status, answer = put(seen, "yours")
+    assert (status, answer["error"]["code"]) == (412, "CHANGED_MEANWHILE")
+    assert client.get(path)["name"] == "mine"
+    assert put(client.last_headers["Etag"], "yours")[0] == 200
+    assert put("*", "whatever it is")[0] == 200
+    assert put('W/"x"', "weak")[0] == 400
+
+
 def test_rules_of_a_file_are_read_only_and_come_and_go_with_it(make):
     gateway, _device = make(rules=FILE_RULE)
     (found,) = gateway.client.get("/logic/rules")["data"]
