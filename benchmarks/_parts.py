@@ -18,9 +18,13 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
+from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
+from godkaiser.storage import registry
+from godkaiser.storage.database import Database
 from tests.provision.servers import Mosquitto, free_port
 
 WINDOW = 2000
+ADDRESS = "28FF641E8D3C0C79"
 
 
 @contextlib.contextmanager
@@ -49,7 +53,7 @@ class GatewayProcess:
         self.config = folder / "godkaiser.toml"
         self.config.write_text(
             f'[gateway]\ndata_dir = "{folder / "var"}"\n'
-            f'[http]\nlisten = "127.0.0.1:{self.http_port}"\n'
+            f'[http]\nlisten = "127.0.0.1:{self.http_port}"\nrequests_per_s = 0\n'
             f'[live]\nlisten = "{live}"\n'
             f'[mqtt]\nhost = "127.0.0.1"\nport = {broker_port}\n'
             f'[database]\nurl = "{database_url}"\n'
@@ -159,3 +163,13 @@ def sensor_payload(device_id: str, seq: int, raw: int, now: float) -> bytes:
         b'"ts":%d,"time_valid":true,"raw_mode":true,"onewire_address":"28FF641E8D3C0C79"}'
         % (device_id.encode(), seq, raw, int(now))
     )
+
+
+def seed_device(database: Database, name: str, sensors: int = 1) -> None:
+    """An approved device with so many thermometers on one pin; the first is that of `sensor_payload`."""
+    registry.save_device(database, DeviceRecord(device_id=name, approval=Approval.APPROVED))
+    for number in range(sensors):
+        address = f"28FF641E8D3C{number:04X}" if number else ADDRESS
+        registry.save_sensor(
+            database, SensorConfig(esp_id=name, gpio=4, sensor_type="ds18b20", address=address)
+        )

@@ -18,14 +18,12 @@ from pathlib import Path
 import falcon
 from waitress import serve
 
-from benchmarks._parts import GatewayProcess, broker
+from benchmarks._parts import GatewayProcess, broker, seed_device
 from benchmarks.sustained import log_in
 from benchmarks.table import Row, percentile
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorType,
-    Approval,
-    DeviceRecord,
     Quality,
     Reading,
     SensorConfig,
@@ -219,13 +217,7 @@ def _seed(url: str) -> None:
     with database.transaction():
         for index in range(DEVICES):
             name = device_id(index)
-            registry.save_device(database, DeviceRecord(device_id=name, approval=Approval.APPROVED))
-            registry.save_sensor(
-                database,
-                SensorConfig(
-                    esp_id=name, gpio=4, sensor_type="ds18b20", address="28FF641E8D3C0C79"
-                ),
-            )
+            seed_device(database, name)
             registry.save_actuator(
                 database, ActuatorConfig(esp_id=name, gpio=25, actuator_type=ActuatorType.RELAY)
             )

@@ -13,12 +13,10 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import psycopg2
 
-from benchmarks._parts import GatewayProcess, broker, flood, sensor_payload
+from benchmarks._parts import GatewayProcess, broker, flood, seed_device, sensor_payload
 from benchmarks.sustained import log_in, stored
 from benchmarks.table import Row
-from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
 from godkaiser.simulator.greenhouse import device_id
-from godkaiser.storage import registry
 from godkaiser.storage.database import open_database
 from godkaiser.storage.migrations import migrate
 from tests.provision.servers import PostgreSQL
@@ -191,11 +189,7 @@ def _seed(url: str) -> None:
     migrate(database)
     for index in range(DEVICES):
         name = device_id(index)
-        registry.save_device(database, DeviceRecord(device_id=name, approval=Approval.APPROVED))
-        registry.save_sensor(
-            database,
-            SensorConfig(esp_id=name, gpio=4, sensor_type="ds18b20", address="28FF641E8D3C0C79"),
-        )
+        seed_device(database, name)
     database.close_all()
 
 

@@ -22,12 +22,10 @@ import paho.mqtt.client as mqtt
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import broadcast, serve
 
-from benchmarks._parts import GatewayProcess, broker, mqtt_packet, sensor_payload
+from benchmarks._parts import GatewayProcess, broker, mqtt_packet, seed_device, sensor_payload
 from benchmarks.sustained import log_in
 from benchmarks.table import Row, percentile
-from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
 from godkaiser.simulator.greenhouse import device_id
-from godkaiser.storage import registry
 from godkaiser.storage.database import open_database
 from godkaiser.storage.migrations import migrate
 from tests.provision.servers import free_port
@@ -266,11 +264,5 @@ def _seed(url: str) -> None:
     with database.transaction():
         for index in range(DEVICES):
             name = device_id(index)
-            registry.save_device(database, DeviceRecord(device_id=name, approval=Approval.APPROVED))
-            registry.save_sensor(
-                database,
-                SensorConfig(
-                    esp_id=name, gpio=4, sensor_type="ds18b20", address="28FF641E8D3C0C79"
-                ),
-            )
+            seed_device(database, name)
     database.close_all()

@@ -17,15 +17,12 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks._parts import GatewayProcess, broker, quick_client, sensor_payload
+from benchmarks._parts import GatewayProcess, broker, quick_client, seed_device, sensor_payload
 from benchmarks.sustained import DEVICES, publish_steadily
 from benchmarks.table import Row, percentile
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorType,
-    Approval,
-    DeviceRecord,
-    SensorConfig,
     Verb,
 )
 from godkaiser.domain.rules import ActuatorAction, HysteresisCondition, RuleDefinition
@@ -173,13 +170,13 @@ def _seed(url: str, site: Site) -> None:
     database = open_database(url)
     migrate(database)
     with database.transaction():
-        _seed_device(database, DEVICE, 1)
+        seed_device(database, DEVICE, 1)
         registry.save_actuator(
             database, ActuatorConfig(esp_id=DEVICE, gpio=25, actuator_type=ActuatorType.RELAY)
         )
         rules.insert_rule(database, _rule(DEVICE, "the loop"), "system:benchmark", 0.0)
         for number in range(DEVICES if site.sensors else 0):
-            _seed_device(database, device_id(1 + number), site.sensors // DEVICES)
+            seed_device(database, device_id(1 + number), site.sensors // DEVICES)
         for number in range(1, site.rules):
             # Two more look at the sensor of the loop and never fire; the rest at other sensors.
             near = number <= min(2, site.rules - 1)
@@ -187,16 +184,6 @@ def _seed(url: str, site: Site) -> None:
             rule = _rule(name, f"rule {number}", above=90.0)
             rules.insert_rule(database, rule, "system:benchmark", 0.0)
     database.close_all()
-
-
-def _seed_device(database, name: str, sensors: int) -> None:
-    registry.save_device(database, DeviceRecord(device_id=name, approval=Approval.APPROVED))
-    for number in range(sensors):
-        # One bus on one pin, as so many thermometers have it.
-        address = f"28FF641E8D3C{number:04X}" if number else "28FF641E8D3C0C79"
-        registry.save_sensor(
-            database, SensorConfig(esp_id=name, gpio=4, sensor_type="ds18b20", address=address)
-        )
 
 
 def _rule(name: str, title: str, above: float = 28.0) -> RuleDefinition:

@@ -18,12 +18,11 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from benchmarks._parts import GatewayProcess, broker, mqtt_packet, sensor_payload
+from benchmarks._parts import GatewayProcess, broker, mqtt_packet, seed_device, sensor_payload
 from benchmarks.table import median, percentile
-from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig, Verb
+from godkaiser.domain.entities import Verb
 from godkaiser.domain.rules import ActuatorAction, HysteresisCondition, RuleDefinition
 from godkaiser.simulator.greenhouse import device_id
-from godkaiser.storage import registry
 from godkaiser.storage.database import open_database
 from godkaiser.storage.migrations import migrate
 from godkaiser.storage.rules import insert_rule
@@ -92,11 +91,7 @@ def _seed(url: str, rules: int) -> None:
     migrate(database)
     for index in range(DEVICES):
         name = device_id(index)
-        registry.save_device(database, DeviceRecord(device_id=name, approval=Approval.APPROVED))
-        registry.save_sensor(
-            database,
-            SensorConfig(esp_id=name, gpio=4, sensor_type="ds18b20", address="28FF641E8D3C0C79"),
-        )
+        seed_device(database, name)
     for number in range(rules):
         # Looked at with each reading of its device; what is sent never reaches it.
         condition = HysteresisCondition(

@@ -58,7 +58,13 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`trusted_proxy`: the address of the one whose X-Forwarded-For is believed. `requests_per_s` of each
+    person, key or address; 0 is no limit.
+    """
+
     listen: str = "127.0.0.1:8000"
+    trusted_proxy: str = ""
+    requests_per_s: int = 200
 
     @property
     def host(self) -> str:

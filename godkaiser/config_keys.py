@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable
@@ -98,6 +99,13 @@ def _address(value: Any) -> bool:
     return True
 
 
+def _ip_or_nothing(value: Any) -> bool:
+    try:
+        return value == "" or bool(ipaddress.ip_address(value))
+    except ValueError:
+        return False
+
+
 def _folder(value: Any) -> str | None:
     if not _filled(value):
         return shown(value)
@@ -175,7 +183,11 @@ KEYS: dict[str, dict[str, Key]] = {
         ),
         "data_dir": Key("the path of a folder", _folder),
     },
-    "http": {"listen": Key('an address like "127.0.0.1:8000"', _where(_address))},
+    "http": {
+        "listen": Key('an address like "127.0.0.1:8000"', _where(_address)),
+        "trusted_proxy": Key('an IP address, or ""', _where(_ip_or_nothing)),
+        "requests_per_s": Key("an integer from 0 (no limit) to 1000000", _number(0, 1_000_000)),
+    },
     "live": {
         "listen": Key(
             'an address like "127.0.0.1:8001", "" (the port after that of [http]) or "off"',

@@ -51,6 +51,7 @@ from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.errors import StartupFailed
 from godkaiser.http.app import create_app
 from godkaiser.http.lockout import Lockout
+from godkaiser.http.rate_limit import RateLimit
 from godkaiser.http.server import ApiServer, bind
 from godkaiser.http.services import Services
 from godkaiser.http.tokens import TokenService, load_secret
@@ -209,8 +210,9 @@ class Gateway:
             version=__version__,
             kaiser_id=self.config.gateway.kaiser_id,
             live=self._live_view,
+            rate_limit=RateLimit(self.config.http.requests_per_s),
         )
-        return ApiServer(create_app(services), self._listener)
+        return ApiServer(create_app(services), self._listener, self.config.http.trusted_proxy)
 
     def _live_view(self) -> object:
         return None if self.live_port is None else {"port": self.live_port, **self.live.shown()}

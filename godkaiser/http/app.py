@@ -47,6 +47,7 @@ from godkaiser.http.user_resources import KeyResources, UserResources
 
 log = structlog.get_logger("godkaiser.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
+UNLIMITED = frozenset({("POST", "/actuators/emergency_stop"), ("GET", "/health")})
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
@@ -81,10 +82,18 @@ class AccessMiddleware:
         if (req.method, template) not in PERMISSIONS:
             raise MethodNotAllowed(method=req.method, path=req.path)
         needed = PERMISSIONS[req.method, template]
+        now = self._services.clock()
         if needed is None:
+            self._limit(req, template, f"address {req.remote_addr}", now)
             check_query(req, template)
             return
-        identity = self._services.tokens.identify(_token_of(req), self._services.clock())
+        try:
+            identity = self._services.tokens.identify(_token_of(req), now)
+        except GatewayError:
+            # Who tries out tokens has the limit of an address.
+            self._limit(req, template, f"address {req.remote_addr}", now)
+            raise
+        self._limit(req, template, identity.username, now)
         if identity.role < needed:
             raise PermissionDenied(needed=needed.word, role=identity.role.word)
         area = template.split("/")[1]
@@ -94,6 +103,11 @@ class AccessMiddleware:
             raise PermissionDenied(needed="login of a person", role="an API key")
         req.context["identity"] = identity
         check_query(req, template)
+
+    def _limit(self, req: falcon.Request, template: str, who: str, now: float) -> None:
+        """Raises TooManyRequests; never for a stop, and never for who asks whether all is well."""
+        if (req.method, template) not in UNLIMITED:
+            self._services.rate_limit.check(who, now)
 
 
 def _token_of(req: falcon.Request) -> str:

@@ -47,7 +47,9 @@ def bind(host: str, port: int, key: str = "[http] listen or --http") -> socket.s
 class ApiServer:
     """Serves an application on a listening socket, in threads of its own."""
 
-    def __init__(self, app: falcon.App[Any, Any], listener: socket.socket) -> None:
+    def __init__(
+        self, app: falcon.App[Any, Any], listener: socket.socket, trusted_proxy: str = ""
+    ) -> None:
         # waitress warns each time that a request waits for a thread; the metrics tell that better.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         # A duplicate: waitress closes what it is given, the gateway keeps the port.
@@ -55,13 +57,16 @@ class ApiServer:
             app,
             sockets=[listener.dup()],
             threads=THREADS,
+            # What others forward is taken off, so that nobody makes up an address.
+            trusted_proxy=trusted_proxy or None,
+            trusted_proxy_headers={"x-forwarded-for"} if trusted_proxy else set(),
+            clear_untrusted_proxy_headers=True,
             connection_limit=CONNECTIONS,
             channel_timeout=CHANNEL_TIMEOUT_S,
             max_request_header_size=HEADER_BYTES,
             max_request_body_size=BODY_BYTES,
             outbuf_high_watermark=UNSENT_BYTES,
             ident=None,
-            clear_untrusted_proxy_headers=True,
         )
         self._thread = threading.Thread(target=self._server.run, name="waitress", daemon=True)
 

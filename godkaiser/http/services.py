@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from godkaiser.http.lockout import Lockout
+from godkaiser.http.rate_limit import RateLimit
 from godkaiser.http.tokens import TokenService
 from godkaiser.storage.database import Database
 from godkaiser.supervision import ActorSystem
@@ -32,5 +33,6 @@ class Services:
     kaiser_id: str
     live: Callable[[], object]
     """What is known of the live socket; None when there is none."""
+    rate_limit: RateLimit
     waiters: threading.BoundedSemaphore = field(default_factory=_waiters)
     """Taken by each request that waits for a device: some threads are always left for a stop."""

@@ -79,10 +79,13 @@ class Site:
     """`stop_gateway` and `start_gateway` restart it on the same data."""
 
     def __init__(self, folder: Path, broker: Any, *, database_url: str = "",
-                 devices: int = 0, interval_s: int = 1, approval: str = "manual") -> None:  # fmt: skip
+                 devices: int = 0, interval_s: int = 1, approval: str = "manual",
+                 requests_per_s: int = 0, trusted_proxy: str = "") -> None:  # fmt: skip
         self.config = Config(
             gateway=GatewayConfig(data_dir=str(folder / "var")),
-            http=HttpConfig(listen="127.0.0.1:0"),
+            http=HttpConfig(
+                listen="127.0.0.1:0", requests_per_s=requests_per_s, trusted_proxy=trusted_proxy
+            ),
             mqtt=MqttConfig(host=broker.host, port=broker.port),
             database=DatabaseConfig(url=database_url),
             devices=DevicesConfig(approval=approval),

@@ -234,3 +234,49 @@ def test_tokens_that_nobody_gave_are_refused(site):
         )
         assert status == 401, (token, answer)
     assert site.client.get("/auth/me")["username"] == "admin"
+
+
+# ---- how often, and from where
+
+
+def test_who_asks_too_often_waits_and_a_stop_never_does(make_site):
+    site = make_site(devices=1, requests_per_s=5)
+    answers = [site.client.call("GET", "/auth/me") for _ in range(40)]
+    refused = [answer for status, answer in answers if status == 429]
+    assert 20 <= len(refused) <= 32
+    assert {code_of(answer) for answer in refused} == {"RATE_LIMITED"}
+    assert int(site.client.last_headers["Retry-After"]) >= 1
+    for _ in range(20):
+        assert site.client.call("POST", "/actuators/emergency_stop", {})[0] == 200
+        assert site.client.call("GET", "/health")[0] == 200
+    # Another one has a bucket of his own.
+    key = site.gateway.tokens.keys.make("k", Role.VIEWER, (), "test", time.time(), time.time() + 60)
+    assert site.client.call("GET", "/auth/me", token=key[1])[0] == 200
+    eventually(lambda: site.client.call("GET", "/auth/me")[0] == 200)
+
+
+def test_an_address_is_believed_from_the_trusted_proxy_alone(make_site):
+    site = make_site(devices=1, trusted_proxy="127.0.0.1")
+    wrong = {"username": "nobody", "password": "wrong password"}
+
+    def sources():
+        rows = site.client.get("/audit/log?limit=50")["data"]
+        return {
+            row["source"] for row in rows if row["what"] == "login" and row["result"] == "refused"
+        }
+
+    site.client.call("POST", "/auth/login", wrong, headers={"X-Forwarded-For": "203.0.113.7"})
+    eventually(lambda: sources() == {"203.0.113.7"})
+
+
+def test_an_address_that_anybody_sends_is_not_believed(site):
+    wrong = {"username": "nobody", "password": "wrong password"}
+    site.client.call("POST", "/auth/login", wrong, headers={"X-Forwarded-For": "203.0.113.7"})
+
+    def sources():
+        rows = site.client.get("/audit/log?limit=50")["data"]
+        return {
+            row["source"] for row in rows if row["what"] == "login" and row["result"] == "refused"
+        }
+
+    eventually(lambda: sources() == {"127.0.0.1"})
