@@ -22,6 +22,11 @@ def test_a_window_that_throttles_is_told_with_the_remedy(
     publisher.send(400)
     publisher.finish()
     eventually(lambda: site.client.get("/system/storage")["recorder"]["stored"] == 400)
+    if warns:
+        eventually(lambda: site.client.get("/health")["warnings"])
+    # A look at health is answered for a tenth of a second: this is of the next one.
+    looked_at = site.client.get("/health")["uptime_s"]
+    eventually(lambda: site.client.get("/health")["uptime_s"] > looked_at)
     warnings = site.client.get("/health")["warnings"]
     assert len(warnings) == warns
     if warns:
