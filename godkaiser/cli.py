@@ -15,6 +15,7 @@ from godkaiser import (
     __version__,
     audit_console,
     backup_console,
+    broker_console,
     console,
     operator_console,
     rule_files,
@@ -270,6 +271,7 @@ app.add_typer(operator_console.app)
 app.add_typer(spool_console.app)
 app.add_typer(backup_console.app)
 app.add_typer(audit_console.app, name="audit")
+app.add_typer(broker_console.app, name="mqtt")
 
 
 def _stop_event() -> threading.Event:

@@ -89,6 +89,13 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_s: int = 30
 
 
+class BrokerAccountsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where `passwd` and `acl` for Mosquitto are written; no `folder`: they are somebody else's."""
+
+    folder: str = ""
+    pid_file: str = ""
+
+
 class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The circuit breaker: so many failures in a row, then left alone, then one try (seconds)."""
 
@@ -160,6 +167,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     gateway: GatewayConfig = GatewayConfig()
     http: HttpConfig = HttpConfig()
     mqtt: MqttConfig = MqttConfig()
+    broker_accounts: BrokerAccountsConfig = BrokerAccountsConfig()
     database: DatabaseConfig = DatabaseConfig()
     spool: SpoolConfig = SpoolConfig()
     retention: RetentionConfig = RetentionConfig()
@@ -289,6 +297,10 @@ class _Reading:
         if mqtt.get("password_file") and not mqtt.get("username"):
             origin = self._origins["mqtt", "password_file"]
             self._refuse(*origin, "username beside it", "none")
+        if self.values.get("broker_accounts", {}).get("folder") and not mqtt.get("password_file"):
+            # The gateway would lock itself out.
+            origin = self._origins["broker_accounts", "folder"]
+            self._refuse(*origin, "[mqtt] username and password_file with it", "none")
         # Whoever names a certificate and forgets the switch would talk in the clear unknowingly.
         if "tls" not in mqtt and not self._refused("mqtt", "tls"):
             for key in ("ca_cert", "client_cert"):

@@ -205,6 +205,12 @@ KEYS: dict[str, dict[str, Key]] = {
         "client_key": _FILE,
         "keepalive_s": Key("an integer from 5 to 3600 (seconds)", _number(5, 3600)),
     },
+    "broker_accounts": {
+        "folder": Key(
+            'the path of a folder, or ""', lambda value: None if value == "" else _folder(value)
+        ),
+        "pid_file": Key("the path of Mosquitto's pid_file, or empty", _where(_text)),
+    },
     "database": {
         "url": Key("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url),
         "breaker_failures": Key("an integer from 1 to 1000", _number(1, 1000)),

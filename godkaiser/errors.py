@@ -199,6 +199,11 @@ class UnknownUser(GatewayError):
     template = "There is no user {username}. GET /api/v1/users lists them."
 
 
+class UnknownBrokerAccount(GatewayError):
+    code, status = "BROKER_ACCOUNT_UNKNOWN", 404
+    template = "{device_id} has no account with the broker. Make one with POST on the same path."
+
+
 class UnknownApiKey(GatewayError):
     code, status = "API_KEY_NOT_FOUND", 404
     template = "There is no valid API key {key_id}. GET /api/v1/auth/keys lists them."
@@ -293,6 +298,11 @@ class EmergencyStopActive(GatewayError):
 class DeviceBusy(GatewayError):
     code, status = "DEVICE_BUSY", 409
     template = "{reason}. Wait for it, or for its time-out of 15 s."
+
+
+class NoBrokerAccounts(GatewayError):
+    code, status = "BROKER_ACCOUNTS_OFF", 409
+    template = "This gateway makes no accounts for the broker. Set [broker_accounts] folder in its configuration."
 
 
 class StillInUse(GatewayError):
@@ -395,6 +405,11 @@ class ServiceUnavailable(GatewayError):
 class DatabaseUnavailable(ServiceUnavailable):
     code = "DATABASE_UNAVAILABLE"
     template = "The database does not answer: {reason}. Control goes on; try again."
+
+
+class AccountFilesUnusable(ServiceUnavailable):
+    code = "BROKER_ACCOUNTS_NOT_WRITTEN"
+    template = "{reason}"
 
 
 class SpoolUnavailable(ServiceUnavailable):

@@ -20,6 +20,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from godkaiser import __version__, paths
 from godkaiser.actors.actuator import ActuatorActor
 from godkaiser.actors.broker import BrokerActor
+from godkaiser.actors.broker_accounts import BrokerAccountsActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
 from godkaiser.actors.journal import JournalActor, RecordAudit
@@ -58,6 +59,7 @@ from godkaiser.http.tokens import TokenService, load_secret
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.server import LiveServer
 from godkaiser.messages import ActuatorView, PrepareShutdown
+from godkaiser.mqtt.account_files import BrokerFiles
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import Ports, open_ports
 from godkaiser.notifications import channels
@@ -347,11 +349,23 @@ def _tree(
                 factory=lambda: NotifierActor(channels(config.notify, ports.notifications)),
                 mailbox=MailboxSpec(capacity=500, overflow=Overflow.KEEP_NEWEST),
             ),
+            *_broker_accounts(config, database, address),
             ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ServerActor(make_server)),
             *_live(make_live_server),
         ],
+    )
+
+
+def _broker_accounts(
+    config: Config, database: Database, address: BrokerAddress
+) -> tuple[ChildSpec, ...]:
+    if not config.broker_accounts.folder:
+        return ()
+    files = broker_files(config, address)
+    return (
+        ChildSpec(name="broker_accounts", factory=lambda: BrokerAccountsActor(database, files)),
     )
 
 
@@ -487,6 +501,11 @@ def _secret(file: str, key: str) -> str:
     except OSError as error:
         reason = f"{key} {file}: {error.strerror}."
         raise StartupFailed(reason=reason) from error
+
+
+def broker_files(config: Config, address: BrokerAddress) -> BrokerFiles:
+    chosen = config.broker_accounts
+    return BrokerFiles(chosen.folder, chosen.pid_file, address.username, address.password)
 
 
 def broker_address(config: Config) -> BrokerAddress:

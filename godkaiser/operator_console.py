@@ -22,11 +22,11 @@ Column = tuple[str, Callable[[dict[str, Any]], Any]]
 LONGEST_CELL = 40
 
 
-def _link(config: Path | None, data: Path | None, http: str) -> Link:
+def link_to(config: Path | None, data: Path | None, http: str) -> Link:
     return Link(settings_of(config, data, http))
 
 
-def _show(answer: Any, columns: Sequence[Column], *, as_json: bool) -> None:
+def show(answer: Any, columns: Sequence[Column], *, as_json: bool) -> None:
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
         return
@@ -49,7 +49,7 @@ def _cell(value: Any) -> str:
     return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
 
 
-def _of(*keys: str) -> Callable[[dict[str, Any]], Any]:
+def of(*keys: str) -> Callable[[dict[str, Any]], Any]:
     def value(row: dict[str, Any]) -> Any:
         found: Any = row
         for key in keys:
@@ -59,9 +59,9 @@ def _of(*keys: str) -> Callable[[dict[str, Any]], Any]:
     return value
 
 
-def _at(*keys: str) -> Callable[[dict[str, Any]], Any]:
+def at(*keys: str) -> Callable[[dict[str, Any]], Any]:
     def value(row: dict[str, Any]) -> Any:
-        at = _of(*keys)(row)
+        at = of(*keys)(row)
         return None if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
     return value
@@ -73,10 +73,10 @@ def status(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Show whether all is well; exit code 1 when it is not."""
-    link = _link(config, data, http)
+    link = link_to(config, data, http)
     health, safety = link.get("/health"), link.get("/safety/status")
     if as_json:
-        _show({"health": health, "safety": safety}, (), as_json=True)
+        show({"health": health, "safety": safety}, (), as_json=True)
     else:
         database, devices = health["database"], health["devices"]
         broker = "connected" if health["broker"]["connected"] else health["broker"]["error"]
@@ -106,11 +106,11 @@ def devices(
 ) -> None:  # fmt: skip
     """List the devices."""
     columns = (
-        ("device", _of("device_id")), ("name", _of("name")), ("state", _of("status")),
-        ("online", _of("online")), ("zone", _of("zone_id")), ("config", _of("config_sync")),
-        ("health", _of("health")), ("last seen", _at("last_seen")),
+        ("device", of("device_id")), ("name", of("name")), ("state", of("status")),
+        ("online", of("online")), ("zone", of("zone_id")), ("config", of("config_sync")),
+        ("health", of("health")), ("last seen", at("last_seen")),
     )  # fmt: skip
-    _show(_link(config, data, http).get("/esp/devices"), columns, as_json=as_json)
+    show(link_to(config, data, http).get("/esp/devices"), columns, as_json=as_json)
 
 
 @app.command()
@@ -120,11 +120,11 @@ def sensors(
 ) -> None:  # fmt: skip
     """List the sensors with their newest readings."""
     columns = (
-        ("device", _of("esp_id")), ("gpio", _of("gpio")), ("type", _of("sensor_type")),
-        ("value", _of("latest", "value")), ("unit", _of("latest", "unit")),
-        ("quality", _of("latest", "quality")), ("at", _at("latest", "timestamp")),
+        ("device", of("esp_id")), ("gpio", of("gpio")), ("type", of("sensor_type")),
+        ("value", of("latest", "value")), ("unit", of("latest", "unit")),
+        ("quality", of("latest", "quality")), ("at", at("latest", "timestamp")),
     )  # fmt: skip
-    _show(_link(config, data, http).get("/sensors"), columns, as_json=as_json)
+    show(link_to(config, data, http).get("/sensors"), columns, as_json=as_json)
 
 
 @app.command()
@@ -134,12 +134,12 @@ def rules(
 ) -> None:  # fmt: skip
     """List the rules: whether each holds, and what it did last."""
     columns = (
-        ("rule", _of("id")), ("name", _of("name")), ("enabled", _of("enabled")),
-        ("priority", _of("priority")), ("holds", _of("state", "truth")),
-        ("fired", _of("state", "fired_count")), ("last fired", _at("state", "last_fired")),
-        ("last result", _of("state", "last_result")), ("suspended", _of("state", "suspended")),
+        ("rule", of("id")), ("name", of("name")), ("enabled", of("enabled")),
+        ("priority", of("priority")), ("holds", of("state", "truth")),
+        ("fired", of("state", "fired_count")), ("last fired", at("state", "last_fired")),
+        ("last result", of("state", "last_result")), ("suspended", of("state", "suspended")),
     )  # fmt: skip
-    _show(_link(config, data, http).get("/logic/rules"), columns, as_json=as_json)
+    show(link_to(config, data, http).get("/logic/rules"), columns, as_json=as_json)
 
 
 @app.command()
@@ -160,10 +160,10 @@ def command(
     body |= {} if value is None else {"value": value}
     body |= {} if duration is None else {"duration": duration}
     path = f"/actuators/{quote(esp_id, safe='')}/{int(gpio)}/command?wait=3"
-    answer = _link(config, data, http).post(path, body)
+    answer = link_to(config, data, http).post(path, body)
     outcome = answer.get("outcome") or {"state": "no answer yet", "message": ""}
     if as_json:
-        _show(answer, (), as_json=True)
+        show(answer, (), as_json=True)
     else:
         typer.echo(f"{actuator} {verb.upper()}: {outcome['state']} {outcome['message']}".rstrip())
     if outcome["state"] != "confirmed":
@@ -181,7 +181,7 @@ def users(
     delete: Annotated[str, typer.Option(help="Delete this user.")] = "",
 ) -> None:  # fmt: skip
     """List who may log in, or change that."""
-    link = _link(config, data, http)
+    link = link_to(config, data, http)
     if add:
         link.post("/users", {"username": add, "role": role, "password": _new_password()})
     if password:
@@ -191,10 +191,10 @@ def users(
     if delete:
         link.delete(f"/users/{quote(delete, safe='')}")
     columns = (
-        ("user", _of("username")), ("role", _of("role")), ("disabled", _of("disabled")),
-        ("since", _at("created_at")),
+        ("user", of("username")), ("role", of("role")), ("disabled", of("disabled")),
+        ("since", at("created_at")),
     )  # fmt: skip
-    _show(link.get("/users"), columns, as_json=as_json)
+    show(link.get("/users"), columns, as_json=as_json)
 
 
 @app.command()
@@ -209,7 +209,7 @@ def keys(
     delete: Annotated[int | None, typer.Option(help="Delete this key.")] = None,
 ) -> None:  # fmt: skip
     """List the API keys, or change them."""
-    link = _link(config, data, http)
+    link = link_to(config, data, http)
     made = None
     if add:
         body = {"name": add, "role": role, "areas": area or [], "expires_in_days": days}
@@ -219,16 +219,16 @@ def keys(
     if delete is not None:
         link.delete(f"/auth/keys/{delete}")
     if made is not None and as_json:
-        _show(made, (), as_json=True)
+        show(made, (), as_json=True)
         return
     if made is not None:
         typer.echo(f"secret of key {made['id']}, shown once: {made['secret']}")
     columns = (
-        ("key", _of("id")), ("name", _of("name")), ("role", _of("role")),
-        ("areas", lambda row: ", ".join(row["areas"]) or "all"), ("by", _of("created_by")),
-        ("until", _at("expires_at")), ("last used", _at("last_used_at")),
+        ("key", of("id")), ("name", of("name")), ("role", of("role")),
+        ("areas", lambda row: ", ".join(row["areas"]) or "all"), ("by", of("created_by")),
+        ("until", at("expires_at")), ("last used", at("last_used_at")),
     )  # fmt: skip
-    _show(link.get("/auth/keys"), columns, as_json=as_json)
+    show(link.get("/auth/keys"), columns, as_json=as_json)
 
 
 @app.command()
@@ -239,12 +239,12 @@ def logs(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of the past.")] = 20,
 ) -> None:  # fmt: skip
     """Show the newest entries of the audit trail and, with --follow, what happens from now on."""
-    link = _link(config, data, http)
+    link = link_to(config, data, http)
     for entry in reversed(link.get(f"/audit/log?limit={limit}")["data"]):
         if as_json:
             typer.echo(msgspec.json.encode(entry).decode())
         else:
-            typer.echo(f"{_at('at')(entry)}  {entry['who']:<16} {entry['what']}: {entry['result']}"
+            typer.echo(f"{at('at')(entry)}  {entry['who']:<16} {entry['what']}: {entry['result']}"
                        f" {entry['details']}".rstrip())  # fmt: skip
     for event in link.live() if follow else ():
         if as_json:
@@ -252,7 +252,7 @@ def logs(
         else:
             shown = " ".join(f"{key}={_cell(value)}" for key, value in event["data"].items()
                              if value not in (None, "", []))  # fmt: skip
-            typer.echo(f"{_at('at')(event)}  {event['topic']}  {shown}")
+            typer.echo(f"{at('at')(event)}  {event['topic']}  {shown}")
 
 
 def _new_password() -> str:

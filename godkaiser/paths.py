@@ -18,6 +18,7 @@ HOUSEKEEPER = "/housekeeper"
 TIMEKEEPER = "/timekeeper"
 API = "/api"
 LIVE = "/live"
+BROKER_ACCOUNTS = "/broker_accounts"
 MOCKS = "/mocks"
 MOCK_KEEPER = "/mock_keeper"
 

@@ -46,6 +46,7 @@ class DeviceDesk:
         registry.save_device(self._book.database, record)
         self._book.devices[record.device_id] = record
         self._book.start_device(record)
+        self._book.tell_of_devices()
         self._book.audit(message.issuer, f"registered {record.device_id}")
         return record
 
@@ -63,6 +64,7 @@ class DeviceDesk:
         registry.save_device(self._book.database, record)
         self._book.devices[record.device_id] = record
         self._book.tell_device(record.device_id, UpdateDevice(record=record))
+        self._book.tell_of_devices()
         self._book.audit(message.issuer, f"{approval.value} {record.device_id}", message.reason)
         return record
 
@@ -165,4 +167,5 @@ class DeviceDesk:
         self._book.actuators.pop(device_id, None)
         self._book.context.handle(paths.DEVICES).ask(StopChild(device_id), timeout_s=ASK_TIMEOUT_S)
         self._book.safety.tell(DeviceRemoved(device_id=device_id))
+        self._book.tell_of_devices()
         self._book.audit(message.issuer, f"removed {device_id}")

@@ -145,6 +145,7 @@ class Newcomers:
             self._book.context.schedule(SAVE_AGAIN_S, SaveUnsaved(), key="save")
         else:
             self._unsaved.clear()
+            self._book.tell_of_devices()
 
     def save_last(self) -> None:
         if self._unsaved:

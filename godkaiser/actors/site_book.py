@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from godkaiser import paths
+from godkaiser.actors.broker_accounts import SyncAccounts
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.domain import rules
 from godkaiser.domain.declared import Declared
@@ -121,6 +122,12 @@ class SiteBook:
         where = self.declared.origins.get(key)
         if where is not None:
             raise DeclaredInFile(what=what, where=where)
+
+    def tell_of_devices(self) -> None:
+        """Who keeps the broker's accounts, if somebody does, looks at what is stored."""
+        accounts = self.context.find(paths.BROKER_ACCOUNTS)
+        if accounts is not None:
+            accounts.offer(SyncAccounts())
 
     def audit(self, issuer: Issuer, what: str, details: str = "") -> None:
         self._journal.tell(

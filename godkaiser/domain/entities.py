@@ -228,3 +228,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> ActuatorKey:
         return ActuatorKey(self.esp_id, self.gpio)
+
+
+class BrokerAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a device; its id is the name. `made_at` in unix seconds."""
+
+    device_id: str
+    password_hash: str
+    made_by: str
+    made_at: float

@@ -26,6 +26,7 @@ from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
 from godkaiser.http.api_keys import PREFIX
 from godkaiser.http.auth_resources import AuthResources
 from godkaiser.http.batch_resources import BatchResource
+from godkaiser.http.broker_account_resources import BrokerAccountResources
 from godkaiser.http.calibration_resources import CalibrationResources
 from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
@@ -185,6 +186,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     jobs = JobResources(services)
     batch = BatchResource(services)
     calibration = CalibrationResources(services)
+    broker_accounts = BrokerAccountResources(services)
     app.add_route(f"{API}/health", HealthResource(services))
     for path, resource, suffix in (
         ("/auth/setup", auth, "setup"),
@@ -201,6 +203,8 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/esp/devices/{device_id}/commands", requests, "commands"),
         ("/esp/devices/{device_id}/commands/{correlation_id}", requests, "command"),
         ("/esp/devices/{device_id}/onewire/scan", requests, "scan"),
+        ("/esp/devices/{device_id}/broker-account", broker_accounts, "account"),
+        ("/system/broker-accounts", broker_accounts, "accounts"),
         ("/esp/devices/{device_id}/zone", placement, "zone"),
         ("/esp/devices/{device_id}/subzones/{subzone_id}", placement, "subzone"),
         ("/esp/devices/{device_id}/subzones/{subzone_id}/safe-mode", placement, "safe_mode"),

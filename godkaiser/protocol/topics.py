@@ -69,11 +69,14 @@ for _tail in (
 ):
     _tail.to_device = True
 
+LEGACY_TAILS = {
+    "heartbeat": Tail.HEARTBEAT,
+    "config/response": Tail.CONFIG_RESPONSE,
+    "system/response": Tail.SYSTEM_RESPONSE,
+}
+"""Spellings that tools and old firmware still use (contract, section 22, quirk 17)."""
 _BY_TAIL = {tail.value: tail for tail in Tail}
-# Legacy spellings that tools and old firmware still use (contract, section 22, quirk 17).
-_BY_TAIL["heartbeat"] = Tail.HEARTBEAT
-_BY_TAIL["config/response"] = Tail.CONFIG_RESPONSE
-_BY_TAIL["system/response"] = Tail.SYSTEM_RESPONSE
+_BY_TAIL |= LEGACY_TAILS
 _DEVICE_SEGMENTS = 4
 _MAX_ID = 31
 _MAX_GPIO = 255

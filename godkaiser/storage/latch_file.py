@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from godkaiser.domain import latch
 from godkaiser.domain.safety_state import SafetyState
+from godkaiser.durable_file import replace_file
 
 
 class LatchFile:
@@ -35,17 +35,4 @@ class LatchFile:
         Raises:
             OSError: the disk is full or not writable; the record before it still stands.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".new")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        # A plain os.write may stop half way on a disk that fills up, and say so by its result only.
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(latch.encode(state))
-            file.flush()
-            os.fsync(descriptor)
-        draft.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(self._path, latch.encode(state), mode=0o600)

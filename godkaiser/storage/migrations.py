@@ -286,6 +286,15 @@ CREATE TABLE api_keys (
 )
 """
 
+_BROKER_ACCOUNTS = """
+CREATE TABLE broker_accounts (
+    device_id TEXT PRIMARY KEY,
+    password_hash TEXT NOT NULL,
+    made_by TEXT NOT NULL,
+    made_at {float} NOT NULL
+)
+"""
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
@@ -297,6 +306,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ("calibrations", _CALIBRATIONS),
     ("rule versions", _RULE_VERSIONS),
     ("access", _ACCESS),
+    ("broker accounts", _BROKER_ACCOUNTS),
 )
 NEWEST = len(_STEPS)
 

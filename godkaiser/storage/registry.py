@@ -48,6 +48,7 @@ def delete_device(database: Database, device_id: str) -> None:
     with database.transaction():
         database.run(Sensor.delete().where(Sensor.esp_id == device_id))
         database.run(Actuator.delete().where(Actuator.esp_id == device_id))
+        database.execute("DELETE FROM broker_accounts WHERE device_id = ?", (device_id,))
         database.run(Device.delete().where(Device.device_id == device_id))
 
 

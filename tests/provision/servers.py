@@ -20,7 +20,14 @@ from tests.provision.install import find
 
 START_TIMEOUT_S = 30.0
 CONF = Path(__file__).parents[2] / "conf" / "mosquitto.conf"
-REPLACED = ("listener", "persistence_location", "allow_anonymous", "password_file", "autosave")
+REPLACED = (
+    "listener",
+    "persistence_location",
+    "allow_anonymous",
+    "password_file",
+    "acl_file",
+    "autosave",
+)
 
 
 def free_port() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from godkaiser.config import (
+    BrokerAccountsConfig,
     Config,
     DatabaseConfig,
     DevicesConfig,
@@ -80,13 +81,15 @@ class Site:
 
     def __init__(self, folder: Path, broker: Any, *, database_url: str = "",
                  devices: int = 0, interval_s: int = 1, approval: str = "manual",
-                 requests_per_s: int = 0, trusted_proxy: str = "") -> None:  # fmt: skip
+                 requests_per_s: int = 0, trusted_proxy: str = "", mqtt: MqttConfig | None = None,
+                 broker_accounts: BrokerAccountsConfig | None = None) -> None:  # fmt: skip
         self.config = Config(
             gateway=GatewayConfig(data_dir=str(folder / "var")),
             http=HttpConfig(
                 listen="127.0.0.1:0", requests_per_s=requests_per_s, trusted_proxy=trusted_proxy
             ),
-            mqtt=MqttConfig(host=broker.host, port=broker.port),
+            mqtt=mqtt or MqttConfig(host=broker.host, port=broker.port),
+            broker_accounts=broker_accounts or BrokerAccountsConfig(),
             database=DatabaseConfig(url=database_url),
             devices=DevicesConfig(approval=approval),
         )

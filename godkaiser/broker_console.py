@@ -1,0 +1,91 @@
+"""`godkaiser mqtt`: the accounts that devices have with Mosquitto."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from godkaiser.config import ConfigError, load
+from godkaiser.errors import GatewayError
+from godkaiser.gateway_link import ConfigOption, DataOption, HttpOption
+from godkaiser.operator_console import JsonOption, at, link_to, of, show
+
+app = typer.Typer(no_args_is_help=True, help="Accounts of devices with the broker.")
+EXIT_CONFIG = 78
+EXIT_FAILED = 73
+"""EX_CANTCREAT."""
+
+
+@app.command()
+def sync(config: Annotated[Path, typer.Option(help="The configuration file.")]) -> None:
+    """Write Mosquitto's passwd and acl from what is stored; works without the gateway, and before its first start."""
+    from godkaiser.gateway import broker_address, broker_files
+    from godkaiser.storage import broker_accounts, registry
+    from godkaiser.storage.database import open_database
+    from godkaiser.storage.migrations import migrate
+
+    try:
+        settings = load(config, os.environ)
+        if not settings.broker_accounts.folder:
+            typer.echo(f"godkaiser: {config}: set [broker_accounts] folder first", err=True)
+            raise typer.Exit(EXIT_CONFIG)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        files = broker_files(settings, broker_address(settings))
+        database = open_database(settings.database_url)
+        try:
+            migrate(database)
+            accounts = broker_accounts.load_accounts(database)
+            changed = files.write(accounts, registry.load_devices(database))
+        finally:
+            database.close_all()
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_CONFIG) from error
+    except (GatewayError, OSError) as error:
+        typer.echo(f"godkaiser: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from error
+    what = "written" if changed else "up to date"
+    typer.echo(f"{settings.broker_accounts.folder}: {what}, {len(accounts)} accounts of devices")
+
+
+@app.command()
+def account(
+    device: Annotated[str, typer.Argument(help="The device, such as ESP_4F3A9C.")],
+    config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
+    remove: Annotated[bool, typer.Option("--remove", help="Let it in no more.")] = False,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Make an account for a device, or a new password for it; it is shown once."""
+    link = link_to(config, data, http)
+    path = f"/esp/devices/{quote(device, safe='')}/broker-account"
+    if remove:
+        link.delete(path)
+        typer.echo(f"the account of {device} is gone")
+        return
+    made = link.post(path, {})
+    if as_json:
+        show(made, (), as_json=True)
+    else:
+        typer.echo(f"user {made['username']}  password, shown once: {made['password']}")
+
+
+@app.command()
+def accounts(
+    config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """List the accounts, and whether Mosquitto has them."""
+    found = link_to(config, data, http).get("/system/broker-accounts")
+    columns = (
+        ("device", of("device_id")), ("rights", of("rights")), ("by", of("made_by")),
+        ("since", at("made_at")),
+    )  # fmt: skip
+    show(found, columns, as_json=as_json)
+    if not as_json:
+        typer.echo(f"{found['state']} {found['error']}".rstrip())
+    if found["state"] == "failed":
+        raise typer.Exit(1)

@@ -1,0 +1,122 @@
+"""What Mosquitto reads: `passwd` and `acl` in one folder, written when they change, and Mosquitto told.
+
+Beside them the admin may keep `passwd.extra` and `acl.extra` with lines for others than devices.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from godkaiser.domain.entities import BrokerAccount, DeviceRecord
+from godkaiser.durable_file import replace_file
+from godkaiser.errors import AccountFilesUnusable
+from godkaiser.mqtt import accounts as broker_accounts
+
+PASSWORDS, RIGHTS, EXTRA = "passwd", "acl", ".extra"
+READABLE_BY_GROUP = 0o640
+
+
+class BrokerFiles:
+    """`pid_file` is Mosquitto's; empty: somebody else tells it (systemd/godkaiser-accounts.path)."""
+
+    def __init__(self, folder: str, pid_file: str, gateway: str, password: str) -> None:
+        self._folder = Path(folder)
+        self._pid_file = pid_file
+        self._gateway = gateway
+        self._password = password
+        self._to_be_told = False
+
+    def write(self, accounts: Sequence[BrokerAccount], devices: Sequence[DeviceRecord]) -> bool:
+        """Bring the files up to date and tell Mosquitto; False when they already were.
+
+        Devices that are not known any more have no account.
+
+        Raises:
+            AccountFilesUnusable: what cannot be read, written or told, and what to do about it.
+        """
+        approvals = {device.device_id: device.approval for device in devices}
+        hashes = {
+            account.device_id: account.password_hash
+            for account in accounts
+            if account.device_id in approvals
+        }
+        names = dict.fromkeys(hashes)
+        present = self._read(PASSWORDS)
+        hashes[self._gateway] = self._own_hash(present)
+        extra = self._read(PASSWORDS + EXTRA)
+        for line in broker_accounts.clashes(hashes, extra):
+            where = f"{self._folder / PASSWORDS}{EXTRA}:{line.number}"
+            raise AccountFilesUnusable(reason=f"{where}: {line.reason}. Mend or remove that line.")
+        changed = self._replace(
+            PASSWORDS, present, broker_accounts.password_file(hashes, extra)
+        ) | self._replace(
+            RIGHTS,
+            self._read(RIGHTS),
+            broker_accounts.acl_file(
+                self._gateway, {name: approvals[name] for name in names}, self._read(RIGHTS + EXTRA)
+            ),
+        )
+        self._to_be_told |= changed
+        if self._to_be_told:
+            self._tell()
+            self._to_be_told = False
+        return changed
+
+    def _own_hash(self, present: str) -> str:
+        """As it stands there, if it is that of the password: another salt would be no change worth telling."""
+        for line in present.splitlines():
+            name, _, hashed = line.partition(":")
+            if name == self._gateway and broker_accounts.password_matches(self._password, hashed):
+                return hashed
+        return new_hash(self._password)
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self._folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8"
+            reason = (
+                f"{self._folder / name} cannot be read: {why}. Make it readable for the gateway."
+            )
+            raise AccountFilesUnusable(reason=reason) from error
+
+    def _replace(self, name: str, present: str, wanted: str) -> bool:
+        if present == wanted:
+            return False
+        try:
+            replace_file(self._folder / name, wanted.encode(), mode=READABLE_BY_GROUP)
+        except OSError as error:
+            reason = (
+                f"{self._folder / name} cannot be written: {error.strerror}. Mosquitto goes on with"
+                " what it had. Make the folder writable for the gateway."
+            )
+            raise AccountFilesUnusable(reason=reason) from error
+        return True
+
+    def _tell(self) -> None:
+        if not self._pid_file:
+            return
+        try:
+            os.kill(int(Path(self._pid_file).read_text()), signal.SIGHUP)
+        except (OSError, ValueError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or "it holds no number of a process"
+            reason = (
+                f"Mosquitto could not be told by {self._pid_file}: {why}. The files are written;"
+                " reload it by hand, or set [broker_accounts] pid_file right."
+            )
+            raise AccountFilesUnusable(reason=reason) from error
+
+
+def new_password() -> str:
+    """144 random bits, short enough to be typed into a device's portal."""
+    return secrets.token_urlsafe(18)
+
+
+def new_hash(password: str) -> str:
+    return broker_accounts.hash_password(password, os.urandom(broker_accounts.SALT_BYTES))
