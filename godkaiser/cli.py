@@ -135,6 +135,12 @@ def run(
     typer.echo(
         f"God-Kaiser {__version__} listens on http://{settings.http.host}:{gateway.http_port}"
     )
+    if not gateway.tokens.has_users():
+        typer.echo(
+            "Nobody can log in yet. POST /api/v1/auth/setup from this machine, or from elsewhere with"
+            f' "setup_token": "{gateway.tokens.setup.token}"'
+        )
+    sys.stdout.flush()
     stop = _stop_event()
     while not stop.wait(manager.watchdog_interval_s or 1.0):
         if gateway.system.terminated.is_set():

@@ -18,6 +18,7 @@ from godkaiser.config_keys import (
     ENVIRONMENT,
     HIGHEST_PORT,
     KEYS,
+    PREVIOUS_SECRET_VARIABLE,
     SECRET_VARIABLE,
     shown,
     split_address,
@@ -178,6 +179,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log: LogConfig = LogConfig()
     jwt_secret: str = ""
     """From JWT_SECRET_KEY; "" means the key file in `data_dir`, made on the first start."""
+    jwt_secret_previous: str = ""
+    """From JWT_SECRET_KEY_PREVIOUS: does not sign, and is still believed."""
 
     @property
     def live_address(self) -> tuple[str, int] | None:
@@ -249,7 +252,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if reading.mistakes:
         raise ConfigError(sorted(reading.mistakes, key=_order))
     config = msgspec.convert(reading.values, Config)
-    return msgspec.structs.replace(config, jwt_secret=environ.get(SECRET_VARIABLE, "").strip())
+    return msgspec.structs.replace(
+        config,
+        jwt_secret=environ.get(SECRET_VARIABLE, "").strip(),
+        jwt_secret_previous=environ.get(PREVIOUS_SECRET_VARIABLE, "").strip(),
+    )
 
 
 class _Reading:
@@ -282,11 +289,12 @@ class _Reading:
             elif key == "tls":
                 value = _WORDS_OF_TRUTH.get(text.lower(), text)
             self._take((ENVIRONMENT_NAME, None, name), section, key, value)
-        secret = environ.get(SECRET_VARIABLE, "").strip()
-        weakness = weakness_of_secret(secret) if secret else None
-        if weakness is not None:
-            expected = "at least 32 random characters, or to be unset (then one is made)"
-            self._refuse(ENVIRONMENT_NAME, None, SECRET_VARIABLE, expected, weakness)
+        for name in (SECRET_VARIABLE, PREVIOUS_SECRET_VARIABLE):
+            secret = environ.get(name, "").strip()
+            weakness = weakness_of_secret(secret) if secret else None
+            if weakness is not None:
+                expected = "at least 32 random characters, or to be unset (then one is made)"
+                self._refuse(ENVIRONMENT_NAME, None, name, expected, weakness)
 
     def compare_keys(self) -> None:
         """Mistakes that only two keys together make."""

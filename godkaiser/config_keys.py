@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 KAISER_ID = re.compile(r"[A-Za-z0-9_]{1,63}\Z")
 SECRET_VARIABLE = "JWT_SECRET_KEY"  # noqa: S105 -- its name, not its value
+PREVIOUS_SECRET_VARIABLE = "JWT_SECRET_KEY_PREVIOUS"  # noqa: S105 -- likewise
 MIN_SECRET_CHARACTERS = 32
 """RFC 7518, 3.2: a key for HS256 has at least 256 bits."""
 WELL_KNOWN = ("change", "default", "example", "insecure", "password", "secret")

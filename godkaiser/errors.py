@@ -140,6 +140,14 @@ class PermissionDenied(GatewayError):
     template = "This needs the role {needed}; you are {role}. Ask an administrator."
 
 
+class SetupNeedsToken(GatewayError):
+    code, status = "SETUP_NEEDS_TOKEN", 403
+    template = (
+        "The first administrator is made on the gateway itself or with its set-up token, and {reason}."
+        ' Send "setup_token" as the gateway printed it at its last start (journalctl -u godkaiser).'
+    )
+
+
 class SetupClosed(GatewayError):
     code, status = "SETUP_CLOSED", 403
     template = "The first administrator exists already. Log in, or ask that person for an account."
@@ -303,6 +311,14 @@ class DeviceBusy(GatewayError):
 class NoBrokerAccounts(GatewayError):
     code, status = "BROKER_ACCOUNTS_OFF", 409
     template = "This gateway makes no accounts for the broker. Set [broker_accounts] folder in its configuration."
+
+
+class SigningKeyGiven(GatewayError):
+    code, status = "SIGNING_KEY_GIVEN", 409
+    template = (
+        "The signing key comes from JWT_SECRET_KEY. To rotate it, put the old one into"
+        " JWT_SECRET_KEY_PREVIOUS and a new one into JWT_SECRET_KEY, and start the gateway again."
+    )
 
 
 class StillInUse(GatewayError):

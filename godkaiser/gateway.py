@@ -55,7 +55,8 @@ from godkaiser.http.lockout import Lockout
 from godkaiser.http.rate_limit import RateLimit
 from godkaiser.http.server import ApiServer, bind
 from godkaiser.http.services import Services
-from godkaiser.http.tokens import TokenService, load_secret
+from godkaiser.http.signing_keys import KEY_FILE, open_signing_keys
+from godkaiser.http.tokens import TokenService
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.server import LiveServer
 from godkaiser.messages import ActuatorView, PrepareShutdown
@@ -117,7 +118,9 @@ class Gateway:
             self._lock.release()
             raise
         try:
-            self._secret = load_secret(config.jwt_secret, config.data_dir / "jwt.key")
+            self.signing = open_signing_keys(
+                config.jwt_secret, config.jwt_secret_previous, config.data_dir / KEY_FILE
+            )
             self._listener = bind(config.http.host, config.http.port)
             self._live_listener = _bind_live(config, self._listener)
             address = broker_address(config)
@@ -127,7 +130,7 @@ class Gateway:
             self._lock.release()
             raise
         self.ports = open_ports(config.gateway.kaiser_id)
-        self.tokens = TokenService(self.database, self._secret, config.gateway.kaiser_id)
+        self.tokens = TokenService(self.database, self.signing, config.gateway.kaiser_id)
         self.http_port: int = self._listener.getsockname()[1]
         self.live_port: int | None = (
             None if self._live_listener is None else self._live_listener.getsockname()[1]

@@ -120,17 +120,19 @@ class Link:
         return content
 
     def _token(self) -> str:
+        from godkaiser.http.signing_keys import KEY_FILE, SigningKey, parse
         from godkaiser.http.tokens import local_token
 
-        key_file = self._settings.data_dir / "jwt.key"
+        key_file = self._settings.data_dir / KEY_FILE
+        given = self._settings.jwt_secret
         try:
-            secret = self._settings.jwt_secret or key_file.read_text().strip()
-        except OSError as error:
+            key = SigningKey(given) if given else parse(key_file.read_text())[0]
+        except (OSError, ValueError) as error:
             self._end(
-                f"{key_file}: {error.strerror}. Give the gateway's --config or --data, and run this"
+                f"{key_file}: {getattr(error, 'strerror', None) or error}. Give the gateway's --config or --data, and run this"
                 " as a user who may read its key."
             )
-        return local_token(secret, self._settings.gateway.kaiser_id, who(), time.time())
+        return local_token(key, self._settings.gateway.kaiser_id, who(), time.time())
 
     def _end(self, text: str) -> Any:
         if not self._quiet:

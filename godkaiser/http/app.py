@@ -44,7 +44,7 @@ from godkaiser.http.series_resources import SeriesResources
 from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
-from godkaiser.http.user_resources import KeyResources, UserResources
+from godkaiser.http.user_resources import KeyResources, SigningKeyResources, UserResources
 
 log = structlog.get_logger("godkaiser.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
@@ -171,6 +171,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     auth = AuthResources(services)
     users = UserResources(services)
     keys = KeyResources(services)
+    signing = SigningKeyResources(services)
     devices = DeviceResources(services)
     sensors = SensorResources(services)
     actuators = ActuatorResources(services)
@@ -269,6 +270,8 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/auth/keys", keys, "keys"),
         ("/auth/keys/{key_id}", keys, "key"),
         ("/auth/keys/{key_id}/rotate", keys, "rotate"),
+        ("/auth/signing-keys", signing, "keys"),
+        ("/auth/signing-keys/rotate", signing, "rotate"),
         ("/system/dead-letters", system, "dead_letters"),
         ("/system/dead-letters/{letter_id}/resend", system, "resend"),
         ("/system/actors/restart", system, "restart"),

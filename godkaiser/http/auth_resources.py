@@ -9,7 +9,7 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.journal import RecordAudit
-from godkaiser.errors import InvalidCredentials, SetupClosed
+from godkaiser.errors import InvalidCredentials, SetupClosed, SetupNeedsToken
 from godkaiser.http.exchange import RequestBody, identity_of, read_body, reply, request_id_of
 from godkaiser.http.permissions import Role
 from godkaiser.http.services import Services
@@ -24,6 +24,10 @@ class Credentials(RequestBody, frozen=True, kw_only=True):
     password: Secret
 
 
+class SetupBody(Credentials, frozen=True, kw_only=True):
+    setup_token: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
 class RefreshBody(RequestBody, frozen=True, kw_only=True):
     refresh_token: Secret
 
@@ -35,9 +39,19 @@ class AuthResources:
         self._services = services
 
     def on_post_setup(self, req: falcon.Request, resp: falcon.Response) -> None:
-        body = read_body(req, Credentials)
+        body = read_body(req, SetupBody)
         services = self._services
         now = services.clock()
+        attempts = (f"set-up {req.remote_addr}",)
+        services.lockout.check(attempts, now)
+        if services.tokens.has_users():
+            raise SetupClosed
+        try:
+            services.tokens.setup.check(req, body.setup_token)
+        except SetupNeedsToken:
+            services.lockout.failed(attempts, now)
+            self._audit(req, body.username, "first administrator", "refused")
+            raise
         if not services.tokens.create_first_user(body.username, body.password, now):
             raise SetupClosed
         self._audit(req, body.username, "first administrator created", "ok")

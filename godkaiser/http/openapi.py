@@ -23,7 +23,7 @@ from godkaiser.http.actuator_resources import (
     ResumeBody,
     StopBody,
 )
-from godkaiser.http.auth_resources import Credentials, RefreshBody
+from godkaiser.http.auth_resources import Credentials, RefreshBody, SetupBody
 from godkaiser.http.batch_resources import BatchBody
 from godkaiser.http.calibration_resources import ApplyBody, PointBody, RecalculationBody, StartBody
 from godkaiser.http.device_request_resources import ScanBody, SystemCommandBody
@@ -42,16 +42,24 @@ from godkaiser.http.placement_resources import SafeModeBody, SubzoneBody, ZoneBo
 from godkaiser.http.queries import QUERIES
 from godkaiser.http.rule_trial_resources import TestBody
 from godkaiser.http.system_resources import PathBody
-from godkaiser.http.user_resources import NewKey, NewUser, PasswordChange, Rotation, UserChange
+from godkaiser.http.user_resources import (
+    NewKey,
+    NewUser,
+    PasswordChange,
+    Rotation,
+    SigningRotation,
+    UserChange,
+)
 
 _CALIBRATION = "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration"
 BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
-    ("POST", "/auth/setup"): Credentials,
+    ("POST", "/auth/setup"): SetupBody,
     ("POST", "/auth/login"): Credentials,
     ("POST", "/auth/refresh"): RefreshBody,
     ("POST", "/auth/password"): PasswordChange,
     ("POST", "/auth/keys"): NewKey,
     ("POST", "/auth/keys/{key_id}/rotate"): Rotation,
+    ("POST", "/auth/signing-keys/rotate"): SigningRotation,
     ("POST", "/users"): NewUser,
     ("PATCH", "/users/{username}"): UserChange,
     ("POST", "/esp/register"): RegisterBody,

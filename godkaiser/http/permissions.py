@@ -110,6 +110,8 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("GET", "/audit/statistics"): Role.ADMIN,
     ("GET", "/system/jobs"): Role.VIEWER,
     ("POST", "/system/jobs/{job}/run"): Role.ADMIN,
+    ("GET", "/auth/signing-keys"): Role.ADMIN,
+    ("POST", "/auth/signing-keys/rotate"): Role.ADMIN,
     ("GET", "/system/broker-accounts"): Role.ADMIN,
     ("GET", "/system/tree"): Role.VIEWER,
     ("GET", "/system/events"): Role.VIEWER,
@@ -134,6 +136,8 @@ AREAS = tuple(sorted({path.split("/")[1] for _, path in PERMISSIONS}))
 FOR_PEOPLE = frozenset(
     (method, path)
     for method, path in PERMISSIONS
-    if path.startswith(("/users", "/auth/keys", "/auth/password", "/auth/logout"))
+    if path.startswith(
+        ("/users", "/auth/keys", "/auth/signing-keys", "/auth/password", "/auth/logout")
+    )
 )
 """A key makes no keys and no users: who has stolen one must not be able to stay."""

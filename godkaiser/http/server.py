@@ -57,10 +57,10 @@ class ApiServer:
             app,
             sockets=[listener.dup()],
             threads=THREADS,
-            # What others forward is taken off, so that nobody makes up an address.
             trusted_proxy=trusted_proxy or None,
             trusted_proxy_headers={"x-forwarded-for"} if trusted_proxy else set(),
-            clear_untrusted_proxy_headers=True,
+            # Nobody believes what others forward; that they do shows that they are no local program.
+            clear_untrusted_proxy_headers=False,
             connection_limit=CONNECTIONS,
             channel_timeout=CHANNEL_TIMEOUT_S,
             max_request_header_size=HEADER_BYTES,

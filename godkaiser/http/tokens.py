@@ -5,15 +5,16 @@ from __future__ import annotations
 import secrets
 import threading
 import uuid
-from pathlib import Path
 
 import bcrypt
 import jwt
 import msgspec
 
-from godkaiser.errors import InvalidToken, StartupFailed, WeakPassword
+from godkaiser.errors import InvalidToken, WeakPassword
 from godkaiser.http.api_keys import PREFIX, KeyRing
 from godkaiser.http.permissions import ROLES, Role
+from godkaiser.http.setup import FirstSetup
+from godkaiser.http.signing_keys import SigningKey, SigningKeys
 from godkaiser.storage import accounts
 from godkaiser.storage.database import Database
 
@@ -24,8 +25,6 @@ ISSUER = "godkaiser"
 KEY_FAMILY = "api key"
 MIN_PASSWORD = 8
 BCRYPT_BYTES = 72
-MIN_SECRET = 32
-DEFAULT_SECRETS = frozenset({"changeme", "secret", "your-secret-key", "change-me-in-production"})
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -74,39 +73,16 @@ def password_matches(password: str, password_hash: str) -> bool:
     return bcrypt.checkpw(encoded, password_hash.encode())
 
 
-def load_secret(given: str, key_file: Path) -> str:
-    """The signing secret: as given, or one of its own made on the first start.
-
-    Raises:
-        StartupFailed: a default or short secret; a key file that cannot be used.
-    """
-    if given:
-        if given.lower() in DEFAULT_SECRETS or len(given) < MIN_SECRET:
-            reason = (
-                f"JWT_SECRET_KEY has {len(given)} characters or is a well-known one. Use at least"
-                f" {MIN_SECRET} random characters, or leave it unset and one is made."
-            )
-            raise StartupFailed(reason=reason)
-        return given
-    try:
-        if key_file.exists():
-            return key_file.read_text().strip()
-        key_file.parent.mkdir(parents=True, exist_ok=True)
-        secret = secrets.token_urlsafe(48)
-        key_file.touch(mode=0o600)
-        key_file.write_text(secret)
-    except OSError as error:
-        reason = f"the key file {key_file} cannot be used: {error.strerror}."
-        raise StartupFailed(reason=reason) from error
-    return secret
-
-
-def local_token(secret: str, audience: str, username: str, now: float) -> str:
+def local_token(key: SigningKey, audience: str, username: str, now: float) -> str:
     """An administrator's token for a minute, for who may read the key file on the gateway itself."""
     claims = _claims(
         audience, username, Role.ADMIN, "local", "access", uuid.uuid4().hex, now + 60, now
     )
-    return jwt.encode(claims, secret, algorithm=ALGORITHM)
+    return _signed(claims, key)
+
+
+def _signed(claims: dict[str, object], key: SigningKey) -> str:
+    return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
 
 
 def _claims(
@@ -137,10 +113,11 @@ class TokenService:
     """Safe from any thread. Checking an access token touches no database."""
 
     def __init__(
-        self, database: Database, secret: str, audience: str, *, bcrypt_rounds: int = 12
+        self, database: Database, signing: SigningKeys, audience: str, *, bcrypt_rounds: int = 12
     ) -> None:
         self._database = database
-        self._secret = secret
+        self.signing = signing
+        self.setup = FirstSetup()
         self._audience = audience
         self._rounds = bcrypt_rounds
         self._lock = threading.Lock()
@@ -164,6 +141,9 @@ class TokenService:
         return accounts.add_first_user(
             self._database, username, hash_password(password, self._rounds), "admin", now
         )
+
+    def has_users(self) -> bool:
+        return bool(accounts.list_users(self._database))
 
     def create_user(self, username: str, password: str, role: Role, now: float) -> bool:
         """False when the name is taken. Raises WeakPassword."""
@@ -290,23 +270,11 @@ class TokenService:
         now: float,
     ) -> str:
         claims = _claims(self._audience, username, role, family, kind, jti, expires_at, now)
-        return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+        return _signed(claims, self.signing.current)
 
     def _decode(self, token: str, kind: str, now: float) -> dict[str, object]:
         try:
-            claims: dict[str, object] = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                audience=self._audience,
-                issuer=ISSUER,
-                options={
-                    "require": ["exp", "sub", "jti", "type", "family"],
-                    # Time is passed in, so that it comes from one place.
-                    "verify_exp": False,
-                    "verify_iat": False,
-                },
-            )
+            claims = self._verified(token, now)
             expired = now >= float(str(claims["exp"]))
             claims["iat"] = float(str(claims.get("iat", 0.0)))
         except (jwt.InvalidTokenError, ValueError) as error:
@@ -316,3 +284,28 @@ class TokenService:
         if claims["type"] != kind:
             raise InvalidToken(reason=f"it is no {kind} token")
         return claims
+
+    def _verified(self, token: str, now: float) -> dict[str, object]:
+        """Raises jwt.InvalidTokenError."""
+        kid = jwt.get_unverified_header(token).get("kid")
+        failure = jwt.InvalidTokenError("its signing key is not believed any more")
+        for key in self.signing.believed(kid, now):
+            try:
+                claims: dict[str, object] = jwt.decode(
+                    token,
+                    key.secret,
+                    algorithms=[ALGORITHM],
+                    audience=self._audience,
+                    issuer=ISSUER,
+                    options={
+                        "require": ["exp", "sub", "jti", "type", "family"],
+                        # Time is passed in, so that it comes from one place.
+                        "verify_exp": False,
+                        "verify_iat": False,
+                    },
+                )
+            except jwt.InvalidSignatureError as error:
+                failure = error
+            else:
+                return claims
+        raise failure

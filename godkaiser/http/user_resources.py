@@ -12,6 +12,7 @@ from godkaiser.actors.journal import RecordAudit
 from godkaiser.errors import (
     InvalidCredentials,
     LastAdministrator,
+    ServiceUnavailable,
     UnknownApiKey,
     UnknownUser,
     UserExists,
@@ -21,6 +22,8 @@ from godkaiser.http.auth_resources import Secret, Username
 from godkaiser.http.exchange import RequestBody, identity_of, read_body, reply, request_id_of
 from godkaiser.http.permissions import AREAS, ROLES
 from godkaiser.http.services import Services
+from godkaiser.http.signing_keys import FOR_EVER, SigningKey
+from godkaiser.http.tokens import REFRESH_S
 from godkaiser.storage import accounts
 from godkaiser.storage.api_keys import StoredKey
 from godkaiser.storage.audit import AuditEntry
@@ -60,6 +63,12 @@ class NewKey(RequestBody, frozen=True, kw_only=True):
 
 class Rotation(RequestBody, frozen=True, kw_only=True):
     overlap_seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_OVERLAP_S)] = 3600.0
+
+
+class SigningRotation(RequestBody, frozen=True, kw_only=True):
+    """The key before is believed for so long; 0: everybody logs in again."""
+
+    overlap_seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_OVERLAP_S)] = REFRESH_S
 
 
 class UserResources:
@@ -168,6 +177,42 @@ class KeyResources:
         key = self._services.tokens.keys.delete(_number(key_id))
         _audit(self._services, req, f"API key {key.key_id} deleted", key.name)
         resp.status = 204
+
+
+class SigningKeyResources:
+    """The keys that sign tokens, by their ids; never the keys."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_keys(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._reply(resp, self._services.tokens.signing.all())
+
+    def on_post_rotate(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = read_body(req, SigningRotation)
+        signing = self._services.tokens.signing
+        try:
+            keys = signing.rotate(self._services.clock(), body.overlap_seconds)
+        except OSError as error:
+            reason = f"The key file cannot be written: {error.strerror}. The key is the one it was."
+            raise ServiceUnavailable(reason=reason) from error
+        _audit(
+            self._services, req, "signing key rotated",
+            f"{signing.current.kid} signs; the one before is believed for {body.overlap_seconds:g} s",
+        )  # fmt: skip
+        self._reply(resp, keys)
+
+    def _reply(self, resp: falcon.Response, keys: list[SigningKey]) -> None:
+        current = self._services.tokens.signing.current
+        found = [
+            {
+                "kid": key.kid,
+                "signs": key == current,
+                "good_until": None if key.good_until == FOR_EVER else key.good_until,
+            }
+            for key in keys
+        ]
+        reply(resp, {"data": found, "count": len(found)})
 
 
 def _number(key_id: str) -> int:

@@ -106,7 +106,7 @@ class Site:
         # Cheap hashes: the strength of bcrypt is not what these tests are about.
         self.gateway.tokens = TokenService(
             self.gateway.database,
-            self.gateway._secret,
+            self.gateway.signing,
             self.config.gateway.kaiser_id,
             bcrypt_rounds=4,
         )

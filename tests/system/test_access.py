@@ -9,7 +9,9 @@ import time
 import jwt
 import pytest
 
+from godkaiser.errors import SigningKeyGiven, StartupFailed
 from godkaiser.http.permissions import FOR_PEOPLE, PERMISSIONS, Role
+from godkaiser.http.signing_keys import open_signing_keys
 from tests.system.site import PASSWORD, Client, eventually
 
 OTHER = "another good password"
@@ -218,7 +220,7 @@ def test_tokens_that_nobody_gave_are_refused(site):
         jwt.encode({**payload, "role": "admin"}, "x" * 40, algorithm="HS256"),
         jwt.encode(payload, "x" * 64, algorithm="HS512"), "a.b.c", "..", "é", "gk_", "\t",
     ]  # fmt: skip
-    secret = site.gateway._secret
+    secret = site.gateway.signing.current.secret
     forged += [
         jwt.encode({**payload, "exp": int(time.time()) - 1}, secret, algorithm="HS256"),
         jwt.encode({**payload, "aud": "another"}, secret, algorithm="HS256"),
@@ -234,6 +236,64 @@ def test_tokens_that_nobody_gave_are_refused(site):
         )
         assert status == 401, (token, answer)
     assert site.client.get("/auth/me")["username"] == "admin"
+
+
+def kid_of(token):
+    return jwt.get_unverified_header(token)["kid"]
+
+
+def test_a_rotated_signing_key_signs_what_is_new_and_believes_what_was(site, log_in):
+    client = site.client
+    old = client.token
+    refresh = client.call("POST", "/auth/login", {"username": "admin", "password": PASSWORD})[1]
+    before = client.get("/auth/signing-keys")["data"]
+    assert before == [{"kid": kid_of(old), "signs": True, "good_until": None}]
+    after = client.post("/auth/signing-keys/rotate", {}, 200)["data"]
+    assert [key["signs"] for key in after] == [True, False]
+    assert after[1]["good_until"] == pytest.approx(time.time() + 7 * 86400, abs=60)
+    assert client.call("GET", "/auth/me")[0] == 200, "a token of the key before"
+    fresh = client.call("POST", "/auth/refresh", {"refresh_token": refresh["refresh_token"]})[1]
+    assert kid_of(fresh["access_token"]) == after[0]["kid"] != kid_of(old)
+    text = json.dumps(after)
+    assert all(key.secret not in text for key in site.gateway.signing.all())
+    # The same over a restart; then the old key got out, and nothing of it is good any more.
+    site.stop_gateway()
+    site.start_gateway()
+    client = site.client
+    assert client.call("GET", "/auth/me", token=old)[0] == 200
+    last = client.post("/auth/signing-keys/rotate", {"overlap_seconds": 0}, 200)["data"]
+    assert [key["signs"] for key in last] == [True]
+    for token in (old, fresh["access_token"], client.token):
+        status, answer = client.call("GET", "/auth/me", token=token)
+        assert (status, code_of(answer)) == (401, "INVALID_TOKEN")
+        assert "signing key" in answer["error"]["message"]
+    forged = jwt.encode(
+        jwt.decode(old, options={"verify_signature": False}),
+        "x" * 40,
+        headers={"kid": last[0]["kid"]},
+    )
+    assert client.call("GET", "/auth/me", token=forged)[0] == 401
+    again = log_in("admin")
+
+    def told():
+        return [entry["what"] for entry in again.get("/audit/log")["data"]]
+
+    eventually(lambda: told().count("signing key rotated") == 2)
+
+
+def test_a_signing_key_that_is_given_is_not_rotated_here(tmp_path):
+    keys = open_signing_keys("a" * 40, "b" * 40, tmp_path / "jwt.key")
+    assert [key.secret for key in keys.believed(None, 0.0)] == ["a" * 40, "b" * 40]
+    with pytest.raises(SigningKeyGiven):
+        keys.rotate(0.0, 60.0)
+    assert not (tmp_path / "jwt.key").exists()
+
+
+def test_a_key_file_that_cannot_be_read_keeps_the_gateway_from_starting(tmp_path):
+    for content, told in (("", "holds no key"), ("abc soon\n", "line 1 holds no time")):
+        (tmp_path / "jwt.key").write_text(content)
+        with pytest.raises(StartupFailed, match=told):
+            open_signing_keys("", "", tmp_path / "jwt.key")
 
 
 # ---- how often, and from where
