@@ -66,6 +66,7 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8000"
     trusted_proxy: str = ""
     requests_per_s: int = 200
+    cors_origins: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:

@@ -107,6 +107,14 @@ def _ip_or_nothing(value: Any) -> bool:
         return False
 
 
+def _origins(value: Any) -> bool:
+    """As a browser sends them: scheme, host and port, and nothing behind."""
+    return isinstance(value, list) and all(
+        isinstance(origin, str) and re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin) is not None
+        for origin in value
+    )
+
+
 def _folder(value: Any) -> str | None:
     if not _filled(value):
         return shown(value)
@@ -187,6 +195,9 @@ KEYS: dict[str, dict[str, Key]] = {
     "http": {
         "listen": Key('an address like "127.0.0.1:8000"', _where(_address)),
         "trusted_proxy": Key('an IP address, or ""', _where(_ip_or_nothing)),
+        "cors_origins": Key(
+            'a list of origins like ["https://panel.example"], without "*"', _where(_origins)
+        ),
         "requests_per_s": Key("an integer from 0 (no limit) to 1000000", _number(0, 1_000_000)),
     },
     "live": {

@@ -216,6 +216,7 @@ class Gateway:
             kaiser_id=self.config.gateway.kaiser_id,
             live=self._live_view,
             rate_limit=RateLimit(self.config.http.requests_per_s),
+            cors_origins=self.config.http.cors_origins,
         )
         return ApiServer(create_app(services), self._listener, self.config.http.trusted_proxy)
 

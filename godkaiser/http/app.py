@@ -28,6 +28,8 @@ from godkaiser.http.auth_resources import AuthResources
 from godkaiser.http.batch_resources import BatchResource
 from godkaiser.http.broker_account_resources import BrokerAccountResources
 from godkaiser.http.calibration_resources import CalibrationResources
+from godkaiser.http.channels import SECURITY_HEADERS
+from godkaiser.http.compression import CompressionMiddleware
 from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import reply_error, request_id_of
@@ -48,13 +50,8 @@ from godkaiser.http.user_resources import KeyResources, SigningKeyResources, Use
 
 log = structlog.get_logger("godkaiser.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
+_EXPOSED = ("ETag", "Retry-After", "X-Request-ID", "Idempotency-Replayed")
 UNLIMITED = frozenset({("POST", "/actuators/emergency_stop"), ("GET", "/health")})
-SECURITY_HEADERS = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-store"),
-)
 
 
 class RequestIdMiddleware:
@@ -80,6 +77,10 @@ class AccessMiddleware:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, Any]
     ) -> None:
         template = (req.uri_template or "").removeprefix(API)
+        if req.method == "OPTIONS" and self._services.cors_origins:
+            # A browser asks first, without a token, what a page from elsewhere may do.
+            self._limit(req, template, f"address {req.remote_addr}", self._services.clock())
+            return
         if (req.method, template) not in PERMISSIONS:
             raise MethodNotAllowed(method=req.method, path=req.path)
         needed = PERMISSIONS[req.method, template]
@@ -138,6 +139,13 @@ class ReleaseConnectionMiddleware:
             self._services.database.close_thread()
 
 
+def _cors(origins: tuple[str, ...]) -> list[Any]:
+    if not origins:
+        return []
+    # Without credentials: a token is sent by the page itself, never by the browser on its own.
+    return [falcon.CORSMiddleware(allow_origins=origins, expose_headers=_EXPOSED)]
+
+
 def create_app(services: Services) -> falcon.App[Any, Any]:
     """The application over these services."""
     registry = CollectorRegistry()
@@ -145,6 +153,8 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
     app: falcon.App[Any, Any] = falcon.App(
         middleware=[
             RequestTimes(registry),
+            CompressionMiddleware(),
+            *_cors(services.cors_origins),
             RequestIdMiddleware(),
             AccessMiddleware(services),
             ReleaseConnectionMiddleware(services),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -22,6 +21,8 @@ from godkaiser.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from godkaiser.http.json_guard import check_json
+from godkaiser.http.problem import PROBLEM_JSON, problem
 from godkaiser.http.tokens import Identity
 from godkaiser.messages import DeviceView
 from godkaiser.supervision import (
@@ -47,6 +48,9 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Base of request bodies: a field that is not known is an error, with its name."""
 
 
+_UTF_8 = frozenset({"utf-8", "utf8"})
+
+
 def read_body(req: falcon.Request, kind: type[Body]) -> Body:
     """The body as `kind`.
 
@@ -54,15 +58,15 @@ def read_body(req: falcon.Request, kind: type[Body]) -> Body:
         UnsupportedMediaType, BodyTooLarge, MalformedBody, ValidationFailed.
     """
     content_type = req.content_type or "application/json"
-    if not content_type.lower().startswith("application/json"):
-        raise UnsupportedMediaType(content_type=content_type[:80])
+    kind_of_text, options = falcon.parse_header(content_type.lower())
+    if kind_of_text != "application/json" or options.get("charset", "utf-8") not in _UTF_8:
+        raise UnsupportedMediaType(content_type=ascii(content_type[:80])[1:-1])
     if (req.content_length or 0) > MAX_BODY_BYTES:
         raise BodyTooLarge(limit_bytes=MAX_BODY_BYTES)
     data = req.bounded_stream.read(MAX_BODY_BYTES + 1)
     if len(data) > MAX_BODY_BYTES:
         raise BodyTooLarge(limit_bytes=MAX_BODY_BYTES)
-    if b"\\u0000" in data or b"\0" in data:
-        raise ValidationFailed(reason="The request body holds a NUL character; take it out.")
+    check_json(data)
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except msgspec.ValidationError as error:
@@ -83,29 +87,18 @@ def reply_error(req: falcon.Request, resp: falcon.Response, error: GatewayError)
         resp.set_header("Retry-After", str(error.retry_after_s))
     if "retry_after_s" in error.details:
         resp.set_header("Retry-After", str(error.details["retry_after_s"]))
-    body = {
-        "success": False,
-        "error": {
-            "code": error.code,
-            "message": error.message,
-            "details": _plain(error.details),
-            "request_id": request_id_of(req),
-        },
-    }
+    path = req.path.encode("ascii", "backslashreplace").decode()[:200]
+    body = problem(
+        error.code,
+        error.status,
+        error.message,
+        error.details,
+        request_id=request_id_of(req),
+        path=path,
+    )
     reply(resp, body, error.status)
-
-
-def _plain(value: Any) -> Any:
-    """Only what JSON has: a detail may be anything."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value)
+    if PROBLEM_JSON in (req.get_header("Accept") or ""):
+        resp.content_type = PROBLEM_JSON
 
 
 def ask(

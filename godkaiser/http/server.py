@@ -9,15 +9,14 @@ from typing import Any
 
 import falcon
 from waitress import wasyncore
-from waitress.server import create_server
+from waitress.adjustments import Adjustments
 
 from godkaiser.errors import StartupFailed
+from godkaiser.http.channels import BODY_BYTES, CONNECTIONS, HEADER_BYTES, Server
 
 THREADS = 8
-CONNECTIONS = 1000
 CHANNEL_TIMEOUT_S = 60
-HEADER_BYTES = 32 * 1024
-BODY_BYTES = 2 * 1024 * 1024
+CLEANUP_S = 2
 UNSENT_BYTES = 1024 * 1024
 """Of a streamed answer whose client reads slowly: beyond that its thread waits."""
 
@@ -53,20 +52,32 @@ class ApiServer:
         # waitress warns each time that a request waits for a thread; the metrics tell that better.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         # A duplicate: waitress closes what it is given, the gateway keeps the port.
-        self._server: Any = create_server(
+        own = listener.dup()
+        self._server: Any = Server(
             app,
-            sockets=[listener.dup()],
-            threads=THREADS,
-            trusted_proxy=trusted_proxy or None,
-            trusted_proxy_headers={"x-forwarded-for"} if trusted_proxy else set(),
-            # Nobody believes what others forward; that they do shows that they are no local program.
-            clear_untrusted_proxy_headers=False,
-            connection_limit=CONNECTIONS,
-            channel_timeout=CHANNEL_TIMEOUT_S,
-            max_request_header_size=HEADER_BYTES,
-            max_request_body_size=BODY_BYTES,
-            outbuf_high_watermark=UNSENT_BYTES,
-            ident=None,
+            {},
+            True,
+            own,
+            sockinfo=(own.family, own.type, own.proto, own.getsockname()),
+            bind_socket=False,
+            adj=Adjustments(
+                sockets=[own],
+                threads=THREADS,
+                trusted_proxy=trusted_proxy or None,
+                trusted_proxy_headers={"x-forwarded-for"} if trusted_proxy else set(),
+                # Nobody believes what others forward; that they do shows that they are no local program.
+                clear_untrusted_proxy_headers=False,
+                # Room for those that are closed when their place is needed; see `Server.make_room`.
+                connection_limit=CONNECTIONS + 100,
+                channel_timeout=CHANNEL_TIMEOUT_S,
+                cleanup_interval=CLEANUP_S,
+                # With select, the 1,025th open file of the process ends the server.
+                asyncore_use_poll=True,
+                max_request_header_size=HEADER_BYTES,
+                max_request_body_size=BODY_BYTES,
+                outbuf_high_watermark=UNSENT_BYTES,
+                ident=None,
+            ),
         )
         self._thread = threading.Thread(target=self._server.run, name="waitress", daemon=True)
 
@@ -75,6 +86,7 @@ class ApiServer:
 
     def stop(self, timeout_s: float) -> None:
         """Accept nothing more, let running requests end, and return."""
+        self._server.stop_dispatcher.shutdown(cancel_pending=True, timeout=timeout_s)
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout_s)
         # In the server's own thread, for its map of sockets belongs to that: when the map is
         # empty, its loop ends.

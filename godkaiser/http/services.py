@@ -34,5 +34,7 @@ class Services:
     live: Callable[[], object]
     """What is known of the live socket; None when there is none."""
     rate_limit: RateLimit
+    cors_origins: tuple[str, ...] = ()
+    """Whose pages may read answers in a browser."""
     waiters: threading.BoundedSemaphore = field(default_factory=_waiters)
     """Taken by each request that waits for a device: some threads are always left for a stop."""

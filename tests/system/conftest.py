@@ -25,8 +25,8 @@ def make_site_with(tmp_path):
     """Builds sites on a broker that the test has chosen, and takes them down."""
     sites = []
 
-    def make(broker, **options):
-        site = Site(tmp_path, broker, **options)
+    def make(broker, folder=tmp_path, **options):
+        site = Site(folder, broker, **options)
         sites.append(site)
         return site
 

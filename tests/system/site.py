@@ -82,11 +82,15 @@ class Site:
     def __init__(self, folder: Path, broker: Any, *, database_url: str = "",
                  devices: int = 0, interval_s: int = 1, approval: str = "manual",
                  requests_per_s: int = 0, trusted_proxy: str = "", mqtt: MqttConfig | None = None,
-                 broker_accounts: BrokerAccountsConfig | None = None) -> None:  # fmt: skip
+                 broker_accounts: BrokerAccountsConfig | None = None,
+                 cors_origins: tuple[str, ...] = ()) -> None:  # fmt: skip
         self.config = Config(
             gateway=GatewayConfig(data_dir=str(folder / "var")),
             http=HttpConfig(
-                listen="127.0.0.1:0", requests_per_s=requests_per_s, trusted_proxy=trusted_proxy
+                listen="127.0.0.1:0",
+                requests_per_s=requests_per_s,
+                trusted_proxy=trusted_proxy,
+                cors_origins=cors_origins,
             ),
             mqtt=mqtt or MqttConfig(host=broker.host, port=broker.port),
             broker_accounts=broker_accounts or BrokerAccountsConfig(),
