@@ -88,9 +88,16 @@ def _measure(port: int, token: str, count: int, floor: float) -> list[Row]:
 
 
 def _stop_among_slow(port: int, token: str) -> Row:
-    """Half send a head without an end, half a body; each a byte now and then."""
+    """Twice as many as there are threads ask for more than their windows take, and read nothing, so that every
+    thread is held; of the others half send a head without an end, half a body; each a byte now and then.
+    """
     ended = threading.Event()
-    slow = []
+    slow, readers = [], []
+    for _ in range(2 * THREADS):
+        link = socket.create_connection(("127.0.0.1", port))
+        link.sendall(b"GET /api/v1/docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        readers.append(link)
+    _await_held(port)
     for number in range(SLOW):
         link = socket.create_connection(("127.0.0.1", port))
         head = f"POST /api/v1/sensors/data HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
@@ -115,11 +122,26 @@ def _stop_among_slow(port: int, token: str) -> Row:
         ended.set()
         thread.join()
         client.close()
-        for link in slow:
+        for link in (*slow, *readers):
             link.close()
     p50 = percentile(times, 0.5) * 1000
-    return Row(what=f"emergency stop answered among {SLOW} slow clients, p50", ours=p50, unit="ms",
+    return Row(what="emergency stop answered while slow clients hold all threads, p50", ours=p50, unit="ms",
                target="<= 20 ms", reached=p50 <= 20.0)  # fmt: skip
+
+
+def _await_held(port: int) -> None:
+    """Raises RuntimeError: the threads are not held, so nothing would be measured."""
+    for _ in range(200):
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=0.5)
+        try:
+            link.request("GET", "/api/v1/health")
+            link.getresponse()
+        except TimeoutError:
+            return
+        finally:
+            link.close()
+    msg = "health is still answered"
+    raise RuntimeError(msg)
 
 
 class _Client:
