@@ -66,6 +66,8 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8000"
     trusted_proxy: str = ""
     requests_per_s: int = 200
+    login_attempts: int = 5
+    login_lockout_s: int = 300
     cors_origins: tuple[str, ...] = ()
 
     @property

@@ -195,6 +195,8 @@ KEYS: dict[str, dict[str, Key]] = {
     "http": {
         "listen": Key('an address like "127.0.0.1:8000"', _where(_address)),
         "trusted_proxy": Key('an IP address, or ""', _where(_ip_or_nothing)),
+        "login_attempts": Key("an integer from 1 to 1000", _number(1, 1000)),
+        "login_lockout_s": Key("an integer from 1 to 86400 (seconds)", _number(1, 86_400)),
         "cors_origins": Key(
             'a list of origins like ["https://panel.example"], without "*"', _where(_origins)
         ),

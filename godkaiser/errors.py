@@ -128,11 +128,19 @@ class InvalidToken(GatewayError):
     template = "The token is refused: {reason}. Log in again."
 
 
+class ForgedToken(InvalidToken):
+    """Nobody comes by one by accident."""
+
+
 class InvalidApiKey(GatewayError):
     code, status = "INVALID_API_KEY", 401
     template = (
         "The API key is refused: {reason}. An administrator makes one with POST /api/v1/auth/keys."
     )
+
+
+class UnknownSecret(InvalidApiKey):
+    """Likewise: a key that there never was, or no more."""
 
 
 class PermissionDenied(GatewayError):

@@ -209,7 +209,9 @@ class Gateway:
             system=self.system,
             database=self.database,
             tokens=self.tokens,
-            lockout=Lockout(),
+            lockout=Lockout(
+                self.config.http.login_attempts, float(self.config.http.login_lockout_s)
+            ),
             clock=self.system.runtime.now,
             started_at=self._started_at,
             version=__version__,

@@ -8,7 +8,7 @@ import threading
 
 import msgspec
 
-from godkaiser.errors import DatabaseUnavailable, InvalidApiKey, UnknownApiKey
+from godkaiser.errors import DatabaseUnavailable, InvalidApiKey, UnknownApiKey, UnknownSecret
 from godkaiser.http.permissions import ROLES, Role
 from godkaiser.storage import api_keys
 from godkaiser.storage.api_keys import StoredKey
@@ -44,7 +44,7 @@ class KeyRing:
         with self._lock:
             key = self._keys.get(_digest(secret))
         if key is None:
-            raise InvalidApiKey(reason="it is not known")
+            raise UnknownSecret(reason="it is not known")
         if now >= key.expires_at:
             raise InvalidApiKey(reason="it has expired")
         if key.last_used_at is None or abs(now - key.last_used_at) >= NOTE_USE_S:

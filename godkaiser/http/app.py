@@ -11,7 +11,10 @@ import falcon
 import structlog
 from prometheus_client import CollectorRegistry
 
+from godkaiser import paths
+from godkaiser.actors.journal import RecordAudit
 from godkaiser.errors import (
+    ForgedToken,
     GatewayError,
     InternalError,
     InvalidApiKey,
@@ -20,6 +23,8 @@ from godkaiser.errors import (
     NotFound,
     OutOfArea,
     PermissionDenied,
+    TooManyRequests,
+    UnknownSecret,
     ValidationFailed,
 )
 from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
@@ -47,6 +52,7 @@ from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
 from godkaiser.http.user_resources import KeyResources, SigningKeyResources, UserResources
+from godkaiser.storage.audit import AuditEntry
 
 log = structlog.get_logger("godkaiser.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
@@ -164,7 +170,7 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
     app.req_options.keep_blank_qs_values = True
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
-    app.add_error_handler(GatewayError, _gateway_error)
+    app.add_error_handler(GatewayError, RefusalHandler(services))
     pages = OpenApiResources(services.version)
     for path, suffix in (
         ("/openapi.json", "document"),
@@ -294,10 +300,37 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         app.add_route(f"{API}{path}", resource, suffix=suffix)
 
 
-def _gateway_error(
-    req: falcon.Request, resp: falcon.Response, error: GatewayError, params: dict[str, Any]
-) -> None:
-    reply_error(req, resp, error)
+class RefusalHandler:
+    """Tells what is refused; who sends forged tokens waits like who tries out passwords."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def __call__(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: GatewayError,
+        params: dict[str, Any],
+    ) -> None:
+        if isinstance(error, ForgedToken | UnknownSecret):
+            try:
+                self._blame(req)
+            except TooManyRequests as blocked:
+                error = blocked
+        reply_error(req, resp, error)
+
+    def _blame(self, req: falcon.Request) -> None:
+        """Raises TooManyRequests. Good tokens of the same address stay good: others may share it."""
+        services, now = self._services, self._services.clock()
+        services.lockout.check("", req.remote_addr, now)
+        locked = services.lockout.failed("", req.remote_addr, now)
+        if locked:
+            entry = AuditEntry(
+                at=now, who="user:unknown", what="forged token", source=req.remote_addr,
+                result="refused", details=locked, correlation_id=request_id_of(req),
+            )  # fmt: skip
+            services.system.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))
 
 
 def _falcon_error(

@@ -42,15 +42,14 @@ class AuthResources:
         body = read_body(req, SetupBody)
         services = self._services
         now = services.clock()
-        attempts = (f"set-up {req.remote_addr}",)
-        services.lockout.check(attempts, now)
+        services.lockout.check("set-up", req.remote_addr, now)
         if services.tokens.has_users():
             raise SetupClosed
         try:
             services.tokens.setup.check(req, body.setup_token)
         except SetupNeedsToken:
-            services.lockout.failed(attempts, now)
-            self._audit(req, body.username, "first administrator", "refused")
+            locked = services.lockout.failed("set-up", req.remote_addr, now)
+            self._audit(req, body.username, "first administrator", "refused", locked)
             raise
         if not services.tokens.create_first_user(body.username, body.password, now):
             raise SetupClosed
@@ -61,14 +60,13 @@ class AuthResources:
         body = read_body(req, Credentials)
         services = self._services
         now = services.clock()
-        keys = (f"user {body.username}", f"address {req.remote_addr}")
-        services.lockout.check(keys, now)
+        services.lockout.check(f"user {body.username}", req.remote_addr, now)
         role = services.tokens.authenticate(body.username, body.password)
         if role is None:
-            services.lockout.failed(keys, now)
-            self._audit(req, body.username, "login", "refused")
+            locked = services.lockout.failed(f"user {body.username}", req.remote_addr, now)
+            self._audit(req, body.username, "login", "refused", locked)
             raise InvalidCredentials
-        services.lockout.succeeded(keys)
+        services.lockout.succeeded(f"user {body.username}", req.remote_addr)
         self._audit(req, body.username, "login", "ok")
         reply(resp, services.tokens.issue(body.username, role, now))
 
@@ -86,13 +84,16 @@ class AuthResources:
         identity = identity_of(req)
         reply(resp, {"username": identity.username, "role": identity.role.word})
 
-    def _audit(self, req: falcon.Request, who: str, what: str, result: str) -> None:
+    def _audit(
+        self, req: falcon.Request, who: str, what: str, result: str, details: str = ""
+    ) -> None:
         entry = AuditEntry(
             at=self._services.clock(),
             who=f"user:{who}",
             what=what,
             source=req.remote_addr,
             result=result,
+            details=details,
             correlation_id=request_id_of(req),
         )
         self._services.system.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))

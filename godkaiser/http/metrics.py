@@ -77,6 +77,10 @@ class GatewayCollector:
         yield from self._storage()
         yield from self._site()
         yield from self._told()
+        attempts = _counter("login_attempts", "Wrong passwords and forged tokens", "result")
+        for result, number in self._services.lockout.counts.items():
+            attempts.add_metric([result], number)
+        yield attempts
 
     def _actors(self) -> Iterator[Metric]:
         groups: dict[str, list[ActorInfo]] = defaultdict(list)

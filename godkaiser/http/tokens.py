@@ -10,7 +10,7 @@ import bcrypt
 import jwt
 import msgspec
 
-from godkaiser.errors import InvalidToken, WeakPassword
+from godkaiser.errors import ForgedToken, InvalidToken, ServiceUnavailable, WeakPassword
 from godkaiser.http.api_keys import PREFIX, KeyRing
 from godkaiser.http.permissions import ROLES, Role
 from godkaiser.http.setup import FirstSetup
@@ -25,6 +25,8 @@ ISSUER = "godkaiser"
 KEY_FAMILY = "api key"
 MIN_PASSWORD = 8
 BCRYPT_BYTES = 72
+HASHES_AT_ONCE = 2
+HASHING_PATIENCE_S = 2.0
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -121,6 +123,7 @@ class TokenService:
         self._audience = audience
         self._rounds = bcrypt_rounds
         self._lock = threading.Lock()
+        self._hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
         self._blacklist: set[str] = set()
         self._valid_from: dict[str, float] = {}
         self.keys = KeyRing(database)
@@ -188,10 +191,16 @@ class TokenService:
             self._valid_from[username] = now
 
     def authenticate(self, username: str, password: str) -> Role | None:
-        """The role of a user whose password is right; None otherwise."""
+        """The role of a user whose password is right; None otherwise. Raises ServiceUnavailable."""
         account = accounts.find_user(self._database, username)
         expected = self._decoy if account is None else account.password_hash
-        matches = password_matches(password, expected)
+        # A hash takes a core for a fifth of a second: many at once would take all from the rest.
+        if not self._hashing.acquire(timeout=HASHING_PATIENCE_S):
+            raise ServiceUnavailable(reason="Too many log in at once. Try again in a second.")
+        try:
+            matches = password_matches(password, expected)
+        finally:
+            self._hashing.release()
         if account is None or account.disabled or not matches:
             return None
         return ROLES.get(account.role)
@@ -277,6 +286,8 @@ class TokenService:
             claims = self._verified(token, now)
             expired = now >= float(str(claims["exp"]))
             claims["iat"] = float(str(claims.get("iat", 0.0)))
+        except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as error:
+            raise ForgedToken(reason=str(error)) from error
         except (jwt.InvalidTokenError, ValueError) as error:
             raise InvalidToken(reason=str(error)) from error
         if expired:

@@ -118,11 +118,12 @@ class UserResources:
         body = read_body(req, PasswordChange)
         services = self._services
         identity = identity_of(req)
-        keys = (f"user {identity.username}", f"address {req.remote_addr}")
-        services.lockout.check(keys, services.clock())
+        person = f"user {identity.username}"
+        services.lockout.check(person, req.remote_addr, services.clock())
         role = services.tokens.authenticate(identity.username, body.old_password)
         if role is None:
-            services.lockout.failed(keys, services.clock())
+            locked = services.lockout.failed(person, req.remote_addr, services.clock())
+            _audit(services, req, "own password", locked, result="refused")
             raise InvalidCredentials
         now = services.clock()
         services.tokens.change_user(identity.username, now, password=body.new_password)
@@ -237,13 +238,15 @@ def _key(key: StoredKey) -> dict[str, Any]:
     return {"id": shown.pop("key_id"), **shown}
 
 
-def _audit(services: Services, req: falcon.Request, what: str, details: str = "") -> None:
+def _audit(
+    services: Services, req: falcon.Request, what: str, details: str = "", result: str = "ok"
+) -> None:
     entry = AuditEntry(
         at=services.clock(),
         who=f"user:{identity_of(req).username}",
         what=what,
         source=req.remote_addr,
-        result="ok",
+        result=result,
         details=details,
         correlation_id=request_id_of(req),
     )

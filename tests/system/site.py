@@ -83,7 +83,8 @@ class Site:
                  devices: int = 0, interval_s: int = 1, approval: str = "manual",
                  requests_per_s: int = 0, trusted_proxy: str = "", mqtt: MqttConfig | None = None,
                  broker_accounts: BrokerAccountsConfig | None = None,
-                 cors_origins: tuple[str, ...] = ()) -> None:  # fmt: skip
+                 cors_origins: tuple[str, ...] = (), login_attempts: int = 5,
+                 login_lockout_s: int = 300) -> None:  # fmt: skip
         self.config = Config(
             gateway=GatewayConfig(data_dir=str(folder / "var")),
             http=HttpConfig(
@@ -91,6 +92,8 @@ class Site:
                 requests_per_s=requests_per_s,
                 trusted_proxy=trusted_proxy,
                 cors_origins=cors_origins,
+                login_attempts=login_attempts,
+                login_lockout_s=login_lockout_s,
             ),
             mqtt=mqtt or MqttConfig(host=broker.host, port=broker.port),
             broker_accounts=broker_accounts or BrokerAccountsConfig(),
