@@ -61,6 +61,8 @@ class ChangeDevice(Message, frozen=True, kw_only=True):
     board: str | None = None
     zone_id: str | None = None
     zone_name: str | None = None
+    seen: str = ""
+    """The digest of what its author has read; then something else is refused (ChangedMeanwhile)."""
 
 
 class SaveSubzone(Message, frozen=True, kw_only=True):
@@ -105,6 +107,7 @@ class ConfigureSensor(Message, frozen=True, kw_only=True):
 
     config: SensorConfig
     issuer: Issuer
+    seen: str = ""
 
 
 class StartCalibration(Message, frozen=True, kw_only=True):
@@ -174,6 +177,7 @@ class ConfigureActuator(Message, frozen=True, kw_only=True):
 
     config: ActuatorConfig
     issuer: Issuer
+    seen: str = ""
 
 
 class SaveRule(Message, frozen=True, kw_only=True):
@@ -318,6 +322,7 @@ class SaveInterlocks(Message, frozen=True, kw_only=True):
 
     interlocks: tuple[Any, ...]
     issuer: Issuer
+    seen: str = ""
 
 
 class CommandOutcome(Message, frozen=True, kw_only=True):

@@ -14,9 +14,15 @@ from godkaiser.actors.device_messages import (
 )
 from godkaiser.actors.site_book import ASK_TIMEOUT_S, SiteBook
 from godkaiser.domain import gpio, interlocks, sensors
-from godkaiser.domain.entities import ActuatorConfig, Issuer, RemovedEntry, SensorConfig
+from godkaiser.domain.entities import ActuatorConfig, RemovedEntry, SensorConfig
 from godkaiser.errors import UnknownActuator, ValidationFailed
-from godkaiser.messages import RemoveActuator, RemoveSensor, SaveInterlocks
+from godkaiser.messages import (
+    ConfigureActuator,
+    ConfigureSensor,
+    RemoveActuator,
+    RemoveSensor,
+    SaveInterlocks,
+)
 from godkaiser.storage import registry
 
 
@@ -24,12 +30,16 @@ class PointDesk:
     def __init__(self, book: SiteBook) -> None:
         self._book = book
 
-    def configure_sensor(self, config: SensorConfig, issuer: Issuer) -> SensorConfig:
+    def configure_sensor(self, message: ConfigureSensor) -> SensorConfig:
+        config = message.config
         record = self._book.known(config.esp_id)
         config = msgspec.structs.replace(
             config, sensor_type=sensors.canonical_type(config.sensor_type)
         )
-        self._book.refuse_declared(config.key, f"{config.esp_id}/{config.gpio}")
+        where = f"{config.esp_id}/{config.gpio}"
+        self._book.refuse_declared(config.key, where)
+        present = self._book.sensors.get(config.esp_id, {}).get(config.key)
+        self._book.refuse_unseen(message.seen, present, f"sensor {where}")
         users = self._book.pin_users(config.esp_id, without=config.key)
         gpio.check_sensor(record.board, config, users)
         mine = self._book.sensors.setdefault(config.esp_id, {})
@@ -45,12 +55,16 @@ class PointDesk:
             config.esp_id, RemovedEntry(config.gpio, config.sensor_type, config.address)
         )
         self._book.tell_device(config.esp_id, UpdateSensors(sensors=tuple(mine.values())))
-        self._book.audit(issuer, f"sensor {config.esp_id}/{config.gpio} {config.sensor_type}")
+        self._book.audit(message.issuer, f"sensor {where} {config.sensor_type}")
         return config
 
-    def configure_actuator(self, config: ActuatorConfig, issuer: Issuer) -> ActuatorConfig:
+    def configure_actuator(self, message: ConfigureActuator) -> ActuatorConfig:
+        config = message.config
         record = self._book.known(config.esp_id)
-        self._book.refuse_declared(config.key, f"{config.esp_id}/{config.gpio}")
+        where = f"{config.esp_id}/{config.gpio}"
+        self._book.refuse_declared(config.key, where)
+        present = self._book.actuators.get(config.esp_id, {}).get(config.gpio)
+        self._book.refuse_unseen(message.seen, present, f"actuator {where}")
         users = self._book.pin_users(config.esp_id, without=config.key)
         gpio.check_actuator(record.board, config, users)
         mine = self._book.actuators.setdefault(config.esp_id, {})
@@ -63,9 +77,7 @@ class PointDesk:
         self._wanted_again(config.esp_id, RemovedEntry(config.gpio))
         self._book.safety.tell(InstallActuator(config=config))
         self._book.tell_device(config.esp_id, UpdateActuators(actuators=tuple(mine.values())))
-        self._book.audit(
-            issuer, f"actuator {config.esp_id}/{config.gpio} {config.actuator_type.value}"
-        )
+        self._book.audit(message.issuer, f"actuator {where} {config.actuator_type.value}")
         return config
 
     def keep_calibration(self, config: SensorConfig) -> None:
@@ -126,6 +138,8 @@ class PointDesk:
 
     def save_interlocks(self, message: SaveInterlocks) -> tuple[interlocks.Interlock, ...]:
         declared = self._book.declared.interlocks
+        present = (*declared, *registry.load_interlocks(self._book.database))
+        self._book.refuse_unseen(message.seen, present, "the list of interlocks")
         # Those of the files stay; who sends them back with his own has only read them.
         own = tuple(entry for entry in message.interlocks if entry not in declared)
         both = (*declared, *own)

@@ -125,10 +125,10 @@ class RegistrarActor(Actor):
                 return self._devices.save_subzone(message)
             case RemoveSubzone():
                 return self._devices.remove_subzone(message)
-            case ConfigureSensor(config=config, issuer=issuer):
-                return self._points.configure_sensor(config, issuer)
-            case ConfigureActuator(config=config, issuer=issuer):
-                return self._points.configure_actuator(config, issuer)
+            case ConfigureSensor():
+                return self._points.configure_sensor(message)
+            case ConfigureActuator():
+                return self._points.configure_actuator(message)
             case RemoveSensor():
                 return self._points.remove_sensor(message)
             case RemoveActuator():

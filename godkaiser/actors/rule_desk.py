@@ -13,7 +13,7 @@ from godkaiser.actors.rule import EndSequence
 from godkaiser.actors.site_book import ASK_TIMEOUT_S, SiteBook
 from godkaiser.domain import offline_rules, rules
 from godkaiser.domain.rules import Problem, RuleDefinition, RuleMemory
-from godkaiser.errors import ChangedMeanwhile, DeclaredInFile, InvalidRule, UnknownRule
+from godkaiser.errors import DeclaredInFile, InvalidRule, UnknownRule
 from godkaiser.messages import CheckRule, DeleteRule, RuleSaved, SaveRule
 from godkaiser.storage import rules as stored_rules
 from godkaiser.supervision import ActorStopped, AskTimeout, ChildSpec, RestartChild, StopChild
@@ -63,8 +63,7 @@ class RuleDesk:
         rule_id = message.rule_id
         self._refuse_declared(rule_id)
         present = None if rule_id is None else self._book.rules.get(rule_id)
-        if message.seen and (present is None or rules.digest_of(present) != message.seen):
-            raise ChangedMeanwhile(what=f"Rule {rule_id}")
+        self._book.refuse_unseen(message.seen, present, f"Rule {rule_id}")
         problems = self.check(CheckRule(definition=definition, rule_id=rule_id))
         errors = [problem for problem in problems if problem.severity == "error"]
         if rule_id is None and len(self._book.rules) >= MOST_RULES:

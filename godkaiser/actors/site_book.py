@@ -10,6 +10,7 @@ from godkaiser.actors.broker_accounts import SyncAccounts
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.domain import rules
 from godkaiser.domain.declared import Declared
+from godkaiser.domain.digests import digest_of
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -20,7 +21,13 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.pins import pin_users
 from godkaiser.domain.rules import RuleDefinition
-from godkaiser.errors import DeclaredInFile, StillInUse, UnknownDevice, UnknownSensor
+from godkaiser.errors import (
+    ChangedMeanwhile,
+    DeclaredInFile,
+    StillInUse,
+    UnknownDevice,
+    UnknownSensor,
+)
 from godkaiser.messages import Message
 from godkaiser.storage import registry
 from godkaiser.storage.audit import AuditEntry
@@ -106,6 +113,13 @@ class SiteBook:
             self.actuators.get(esp_id, {}).values(),
             without=without,
         )
+
+    def refuse_unseen(self, seen: str, present: object, what: str) -> None:
+        """Raises ChangedMeanwhile: with `seen`, the digest of what its author has read, nothing else is
+        replaced; `present` None is nothing.
+        """
+        if seen and (present is None or digest_of(present) != seen):
+            raise ChangedMeanwhile(what=what)
 
     def refuse_used(self, reference: tuple[Any, ...], what: str) -> None:
         """Raises StillInUse: a rule or an interlock names it."""

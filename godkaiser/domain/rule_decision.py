@@ -152,11 +152,6 @@ def text_of(definition: RuleDefinition) -> str:
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
 
 
-def digest_of(definition: RuleDefinition) -> str:
-    """Of all of it: two that differ in anything differ here."""
-    return hashlib.blake2b(msgspec.json.encode(definition), digest_size=12).hexdigest()
-
-
 def adopted(definition: RuleDefinition, memory: RuleMemory) -> tuple[RuleMemory, Advance | None]:
     """What this version of a rule takes over from the one that remembered, and what is left to do.
 

@@ -10,6 +10,7 @@ import msgspec
 import pykka
 
 from godkaiser import errors, paths
+from godkaiser.domain.digests import digest_of
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -20,7 +21,14 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.safety import Verdict
-from godkaiser.errors import GatewayError, UnknownActuatorType, UnknownVerb, ValidationFailed
+from godkaiser.errors import (
+    GatewayError,
+    UnknownActuator,
+    UnknownActuatorType,
+    UnknownVerb,
+    ValidationFailed,
+)
+from godkaiser.http.editing import seen_by
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -35,6 +43,7 @@ from godkaiser.http.exchange import (
     reply,
 )
 from godkaiser.http.idempotency import Idempotency
+from godkaiser.http.paging import cursor_of, encode_cursor, reply_page
 from godkaiser.http.services import Services
 from godkaiser.messages import (
     ActuatorView,
@@ -85,6 +94,9 @@ class Order(RequestBody, frozen=True, kw_only=True):
 class AddressedOrder(Order, frozen=True, kw_only=True):
     esp_id: str
     gpio: int
+
+
+CorrelationId = Annotated[str, msgspec.Meta(pattern=r"^[\w.:-]{1,64}\Z")]
 
 
 class HoldBody(RequestBody, frozen=True, kw_only=True):
@@ -142,7 +154,20 @@ class ActuatorResources:
             view = system.published_value(path, "view")
             if isinstance(view, ActuatorView) and wanted in {None, view.config.esp_id}:
                 found.append(_actuator(view))
-        reply(resp, {"data": found, "count": len(found)})
+        reply_page(
+            req, resp, found, identity=("esp_id", "gpio"),
+            sortable=("esp_id", "gpio", "name", "actuator_type", "owner"),
+        )  # fmt: skip
+
+    def on_get_actuator(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
+    ) -> None:
+        pin = check_gpio(gpio)
+        view = self._services.system.published_value(paths.actuator(esp_id, pin), "view")
+        if not isinstance(view, ActuatorView):
+            raise UnknownActuator(esp_id=esp_id[:64], gpio=pin)
+        resp.etag = digest_of(view.config)
+        reply(resp, _actuator(view))
 
     def on_post_actuator(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
@@ -158,8 +183,10 @@ class ActuatorResources:
             raise UnknownActuatorType(actuator_type=body.actuator_type) from error
         given = {**msgspec.structs.asdict(body), "actuator_type": kind}
         config = ActuatorConfig(esp_id=esp_id, gpio=pin, **given)
-        message = ConfigureActuator(config=config, issuer=issuer_of(req))
-        reply(resp, ask(self._services.system, paths.REGISTRAR, message), 201)
+        message = ConfigureActuator(config=config, issuer=issuer_of(req), seen=seen_by(req))
+        saved = ask(self._services.system, paths.REGISTRAR, message)
+        resp.etag = digest_of(saved)
+        reply(resp, saved, 201)
 
     def on_delete_actuator(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
@@ -212,8 +239,19 @@ class ActuatorResources:
 
     def on_get_commands(self, req: falcon.Request, resp: falcon.Response) -> None:
         limit = query_int(req, "limit", 100, 1, 1000) or 100
-        rows = history.newest_commands(self._services.database, limit)
-        reply(resp, {"data": rows, "count": len(rows)})
+        query = history.CommandQuery(
+            esp_id=req.get_param("esp_id"),
+            gpio=query_int(req, "gpio", None, 0, 255),
+            state=req.get_param("state"),
+            limit=limit + 1,
+            behind=cursor_of(req, tuple[float, CorrelationId]),
+        )
+        rows = list(history.newest_commands(self._services.database, query))
+        following = None
+        if len(rows) > limit:
+            del rows[limit:]
+            following = encode_cursor((rows[-1].requested_at, rows[-1].correlation_id))
+        reply(resp, {"data": rows, "count": len(rows), "next": following})
 
     def _once(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: int, order: Order
@@ -323,13 +361,17 @@ class SafetyResources:
 
     def on_get_interlocks(self, req: falcon.Request, resp: falcon.Response) -> None:
         found = self._services.system.published_value(paths.SAFETY, "interlocks") or ()
+        resp.etag = digest_of(found)
         reply(resp, {"data": found, "count": len(found)})
 
     def on_put_interlocks(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All of them at once, for they are right or wrong as a whole."""
         body = read_body(req, InterlocksBody)
-        message = SaveInterlocks(interlocks=body.interlocks, issuer=issuer_of(req))
+        message = SaveInterlocks(
+            interlocks=body.interlocks, issuer=issuer_of(req), seen=seen_by(req)
+        )
         saved = ask(self._services.system, paths.REGISTRAR, message)
+        resp.etag = digest_of(saved)
         reply(resp, {"data": saved, "count": len(saved)})
 
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:

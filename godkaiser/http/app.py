@@ -39,6 +39,7 @@ from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import reply_error, request_id_of
 from godkaiser.http.job_resources import JobResources
+from godkaiser.http.json_guard import has_unseen
 from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
 from godkaiser.http.mock_resources import MockResources
@@ -89,6 +90,8 @@ class AccessMiddleware:
             return
         if (req.method, template) not in PERMISSIONS:
             raise MethodNotAllowed(method=req.method, path=req.path)
+        if any(has_unseen(str(value)) for value in params.values()):
+            raise NotFound(path=ascii(req.path[:200])[1:-1])
         needed = PERMISSIONS[req.method, template]
         now = self._services.clock()
         if needed is None:

@@ -10,6 +10,7 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.domain.devices import validate_device_id
+from godkaiser.domain.digests import device_digest, digest_of
 from godkaiser.domain.entities import (
     Calibration,
     Issuer,
@@ -19,7 +20,8 @@ from godkaiser.domain.entities import (
     SensorKey,
 )
 from godkaiser.domain.sensors import Bus, bus_of, canonical_type
-from godkaiser.errors import InvalidTimeRange, ValidationFailed
+from godkaiser.errors import InvalidTimeRange, UnknownSensor, ValidationFailed
+from godkaiser.http.editing import seen_by
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -31,6 +33,7 @@ from godkaiser.http.exchange import (
     read_body,
     reply,
 )
+from godkaiser.http.paging import cursor_of, encode_cursor, reply_page
 from godkaiser.http.services import Services
 from godkaiser.messages import (
     ChangeDevice,
@@ -42,10 +45,11 @@ from godkaiser.messages import (
     RemoveSensor,
     SubmitReading,
 )
-from godkaiser.storage.readings import ReadingQuery, StoredReading, find_readings
+from godkaiser.storage.readings import ReadingQuery, readings_page
 
 Text = Annotated[str, msgspec.Meta(max_length=100)]
 MAX_ROWS = 10_000
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class RegisterBody(RequestBody, frozen=True, kw_only=True):
@@ -95,27 +99,43 @@ class DeviceResources:
 
     def on_get_devices(self, req: falcon.Request, resp: falcon.Response) -> None:
         system = self._services.system
-        wanted = req.get_param("status")
+        status, zone = req.get_param("status"), req.get_param("zone_id")
+        online = req.get_param_as_bool("online")
         found = []
         for path in system.children(paths.DEVICES):
             view = system.published_value(path, "view")
-            if isinstance(view, DeviceView) and wanted in {None, view.record.approval.value}:
+            if (
+                isinstance(view, DeviceView)
+                and status in {None, view.record.approval.value}
+                and zone in {None, view.record.zone_id}
+                and online in {None, view.online}
+            ):
                 found.append(_device(view))
-        reply(resp, {"data": found, "count": len(found)})
+        reply_page(
+            req, resp, found, identity=("device_id",),
+            sortable=("device_id", "name", "zone_id", "last_seen", "registered_at", "health"),
+        )  # fmt: skip
 
     def on_get_device(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         view = device_view(self._services.system, device_id)
         published = self._services.system.published(paths.device(device_id))
         body = _device(view)
         body["sensors"] = [_sensor(config, published.get(config.key)) for config in view.sensors]
+        resp.etag = device_digest(view.record)
         reply(resp, body)
 
     def on_patch_device(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         body = read_body(req, DeviceBody)
         message = ChangeDevice(
-            device_id=device_id, name=body.name, board=body.board, issuer=issuer_of(req)
+            device_id=device_id,
+            name=body.name,
+            board=body.board,
+            issuer=issuer_of(req),
+            seen=seen_by(req),
         )
-        reply(resp, ask(self._services.system, paths.REGISTRAR, message))
+        record = ask(self._services.system, paths.REGISTRAR, message)
+        resp.etag = device_digest(record)
+        reply(resp, record)
 
     def on_delete_device(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         message = RemoveDevice(device_id=device_id, issuer=issuer_of(req))
@@ -159,7 +179,7 @@ class SensorResources:
 
     def on_get_sensors(self, req: falcon.Request, resp: falcon.Response) -> None:
         system = self._services.system
-        wanted = req.get_param("esp_id")
+        wanted, sensor_type = req.get_param("esp_id"), _type_or_none(req.get_param("sensor_type"))
         found: list[dict[str, Any]] = []
         for path in system.children(paths.DEVICES):
             published = system.published(path)
@@ -167,7 +187,12 @@ class SensorResources:
             if isinstance(view, DeviceView) and wanted in {None, view.record.device_id}:
                 found.extend(_sensor(config, published.get(config.key)) for config in view.sensors)
                 found.extend(_computed(published))
-        reply(resp, {"data": found, "count": len(found)})
+        if sensor_type is not None:
+            found = [row for row in found if row["sensor_type"] == sensor_type]
+        reply_page(
+            req, resp, found, identity=("esp_id", "gpio", "sensor_type", "address"),
+            sortable=("esp_id", "gpio", "sensor_type", "name"),
+        )  # fmt: skip
 
     def on_post_sensor(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
@@ -186,8 +211,27 @@ class SensorResources:
             subzone_id=body.subzone_id,
             calibration=body.calibration,
         )
-        message = ConfigureSensor(config=config, issuer=issuer_of(req))
-        reply(resp, ask(self._services.system, paths.REGISTRAR, message), 201)
+        message = ConfigureSensor(config=config, issuer=issuer_of(req), seen=seen_by(req))
+        saved = ask(self._services.system, paths.REGISTRAR, message)
+        resp.etag = digest_of(saved)
+        reply(resp, saved, 201)
+
+    def on_get_series(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str
+    ) -> None:
+        """How it is configured, and its newest reading."""
+        key = series_key(req, esp_id, gpio, sensor_type)
+        alike = [
+            config
+            for config in device_view(self._services.system, esp_id).sensors
+            if (config.gpio, config.sensor_type) == (key.gpio, key.sensor_type)
+            and key.address in {"", config.address}
+        ]
+        if len(alike) != 1:
+            raise UnknownSensor(esp_id=esp_id, gpio=key.gpio, sensor_type=key.sensor_type)
+        published = self._services.system.published(paths.device(esp_id))
+        resp.etag = digest_of(alike[0])
+        reply(resp, _sensor(alike[0], published.get(alike[0].key)))
 
     def on_delete_series(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str
@@ -206,11 +250,13 @@ class SensorResources:
             start=query_float(req, "start"),
             end=query_float(req, "end"),
             limit=query_int(req, "limit", 100, 1, MAX_ROWS) or 100,
+            behind=cursor_of(req, tuple[Int64, Int64, Int64]),
         )
         if query.start is not None and query.end is not None and query.start > query.end:
             raise InvalidTimeRange(reason="start is after end: swap them.")
-        rows: list[StoredReading] = find_readings(self._services.database, query)
-        reply(resp, {"data": rows, "count": len(rows)})
+        page = readings_page(self._services.database, query)
+        following = None if page.last is None else encode_cursor(page.last)
+        reply(resp, {"data": page.rows, "count": len(page.rows), "next": following})
 
     def on_post_data(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, ReadingBody)

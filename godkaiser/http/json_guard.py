@@ -21,6 +21,10 @@ class _TwiceError(Exception):
     pass
 
 
+def has_unseen(text: str) -> bool:
+    return _UNSEEN.search(text) is not None
+
+
 def check_json(data: bytes) -> None:
     """What is no JSON at all is left to who decodes it.
 

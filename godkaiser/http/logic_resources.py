@@ -8,9 +8,12 @@ import falcon
 import msgspec
 
 from godkaiser import paths
-from godkaiser.domain.rules import RuleDefinition, digest_of
-from godkaiser.errors import UnknownRule, ValidationFailed
+from godkaiser.domain.digests import digest_of
+from godkaiser.domain.rules import RuleDefinition
+from godkaiser.errors import UnknownRule
+from godkaiser.http.editing import seen_by
 from godkaiser.http.exchange import ask, issuer_of, query_float, query_int, read_body, reply
+from godkaiser.http.paging import reply_page
 from godkaiser.http.services import Services
 from godkaiser.messages import DeleteRule, RuleView, SaveRule
 from godkaiser.storage import explanations, rules
@@ -24,8 +27,13 @@ class RuleResources:
         self._services = services
 
     def on_get_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
-        found = [self._shown(number, rule) for number, rule in self._known().items()]
-        reply(resp, {"data": found, "count": len(found)})
+        enabled = req.get_param_as_bool("enabled")
+        found = [
+            self._shown(number, rule)
+            for number, rule in self._known().items()
+            if enabled in {None, rule.enabled}
+        ]
+        reply_page(req, resp, found, identity=("id",), sortable=("id", "name", "priority"))
 
     def on_post_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
         definition = read_body(req, RuleDefinition)
@@ -45,7 +53,7 @@ class RuleResources:
     def on_put_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         number = _number(rule_id)
         definition = read_body(req, RuleDefinition)
-        seen = _seen(req)
+        seen = seen_by(req)
         message = SaveRule(definition=definition, issuer=issuer_of(req), rule_id=number, seen=seen)
         body = self._saved(message)
         resp.etag = digest_of(definition)
@@ -100,18 +108,6 @@ class RuleResources:
         if isinstance(view, RuleView) and view.definition == definition:
             return view
         return RuleView(rule_id=number, definition=definition)
-
-
-def _seen(req: falcon.Request) -> str:
-    """The text that its author has seen, by `If-Match`; "" when it does not matter."""
-    tags = req.if_match
-    if not tags or tags == ["*"]:
-        return ""
-    if len(tags) != 1 or getattr(tags[0], "is_weak", False):
-        raise ValidationFailed(
-            reason="If-Match: send the one ETag of the rule as you have read it."
-        )
-    return str(tags[0])
 
 
 def _number(rule_id: str) -> int:

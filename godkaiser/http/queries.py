@@ -8,6 +8,7 @@ import falcon
 import msgspec
 
 from godkaiser.errors import ValidationFailed
+from godkaiser.http.json_guard import has_unseen
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -24,6 +25,18 @@ def _text(name: str, description: str) -> Parameter:
 
 def _word(name: str, description: str, *words: str) -> Parameter:
     return Parameter(name, {"type": "string", "enum": list(words)}, description)
+
+
+def _page(most: int = 1000) -> tuple[Parameter, ...]:
+    return (_count(most), _text("cursor", "the next of the answer before"))
+
+
+def _sorted(*fields: str) -> tuple[Parameter, ...]:
+    return (*_page(), _text("sort", f"by {', '.join(fields)}; -FIELD for the reverse"))
+
+
+def _flag(name: str, description: str) -> Parameter:
+    return Parameter(name, {"type": "boolean"}, description)
 
 
 def _count(most: int) -> Parameter:
@@ -43,13 +56,24 @@ WAIT = Parameter(
 RESOLUTION = _text("resolution", "auto, raw, 1m or 1h")
 
 QUERIES: dict[tuple[str, str], tuple[Parameter, ...]] = {
-    ("GET", "/esp/devices"): (_text("status", "only in this state"),),
+    ("GET", "/esp/devices"): (
+        _text("status", "only in this state"), _text("zone_id", "only of this zone"),
+        _flag("online", "only those that are, or are not"),
+        *_sorted("device_id", "name", "zone_id", "last_seen", "registered_at", "health"),
+    ),
+    ("GET", "/logic/rules"): (
+        _flag("enabled", "only those that are, or are not"), *_sorted("id", "name", "priority"),
+    ),
+    ("GET", "/users"): _sorted("username", "role", "created_at"),
+    ("GET", "/sensors/{esp_id}/{gpio}/{sensor_type}"): (ADDRESS,),
     ("POST", "/esp/devices/{device_id}/commands"): (WAIT,),
     ("POST", "/esp/devices/{device_id}/onewire/scan"): (WAIT,),
     ("POST", "/sensors/{esp_id}/{gpio}/measure"): (WAIT,),
-    ("GET", "/sensors"): (DEVICE,),
+    ("GET", "/sensors"): (
+        DEVICE, _text("sensor_type", "only of this type"), *_sorted("esp_id", "gpio", "sensor_type", "name"),
+    ),
     ("GET", "/sensors/data"): (
-        DEVICE, GPIO, _text("sensor_type", "only of this type"), START, END, _count(1000),
+        DEVICE, GPIO, _text("sensor_type", "only of this type"), START, END, *_page(10_000),
     ),
     ("DELETE", "/sensors/{esp_id}/{gpio}/{sensor_type}"): (ADDRESS,),
     ("GET", "/sensors/{esp_id}/{gpio}/{sensor_type}/latest"): (ADDRESS,),
@@ -60,8 +84,10 @@ QUERIES: dict[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/sensors/{esp_id}/{gpio}/{sensor_type}/export"): (
         ADDRESS, START, END, RESOLUTION, _word("format", "of the answer", "csv", "ndjson"),
     ),
-    ("GET", "/actuators"): (DEVICE,),
-    ("GET", "/actuators/commands"): (_count(1000),),
+    ("GET", "/actuators"): (
+        DEVICE, *_sorted("esp_id", "gpio", "name", "actuator_type", "owner"),
+    ),
+    ("GET", "/actuators/commands"): (DEVICE, GPIO, _text("state", "only that ended so"), *_page()),
     ("POST", "/actuators/command"): (WAIT,),
     ("POST", "/actuators/{esp_id}/{gpio}/command"): (WAIT,),
     ("GET", "/actuators/{esp_id}/{gpio}/explain"): (
@@ -78,7 +104,10 @@ QUERIES: dict[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/logic/rules/{rule_id}/history"): (
         Parameter("before", TIME, "older than this"), _count(1000),
     ),
-    ("GET", "/audit/log"): (START, END, _count(1000)),
+    ("GET", "/audit/log"): (
+        START, END, _text("who", "only of this one, as it is shown"), _text("result", "only ok, refused, ..."),
+        *_page(),
+    ),
     ("GET", "/audit/statistics"): (START, END),
     ("GET", "/system/events"): (_count(1000),),
     ("GET", "/system/dead-letters"): (_count(1000),),
@@ -100,6 +129,10 @@ def check_query(req: falcon.Request, template: str) -> None:
         return
     known = [parameter.name for parameter in QUERIES.get((req.method, template), ())]
     unknown = [name for name in req.params if name not in known]
+    for name, value in req.params.items():
+        if any(map(has_unseen, value if isinstance(value, list) else [value])):
+            reason = f"Query parameter {name[:40]!a} holds a control character; take it out."
+            raise ValidationFailed(reason=reason)
     if unknown:
         there = f"there are {', '.join(known)}" if known else "there is none here"
         raise ValidationFailed(reason=f"Query parameter '{unknown[0][:40]}' is not known; {there}.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import falcon
+import msgspec
 
 from godkaiser import paths
 from godkaiser.errors import CommandRefused, UnknownActor, UnknownDeadLetter
@@ -17,6 +18,7 @@ from godkaiser.http.exchange import (
     read_body,
     reply,
 )
+from godkaiser.http.paging import cursor_of, encode_cursor
 from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import ALARMING, storage_health
 from godkaiser.messages import DeviceView, LinkView, RecorderView, SafetyView
@@ -169,9 +171,18 @@ class SystemResources:
     def on_get_audit(self, req: falcon.Request, resp: falcon.Response) -> None:
         limit = query_int(req, "limit", 100, 1, 1000) or 100
         start, end = query_float(req, "start"), query_float(req, "end")
-        query = audit.AuditQuery(start=start, end=end, limit=limit)
-        entries = audit.newest(self._services.database, query)
-        reply(resp, {"data": entries, "count": len(entries)})
+        query = audit.AuditQuery(
+            start=start,
+            end=end,
+            limit=limit + 1,
+            who=req.get_param("who"),
+            result=req.get_param("result"),
+            behind=cursor_of(req, Annotated[int, msgspec.Meta(ge=0, lt=2**53)]),
+        )
+        found = audit.numbered(self._services.database, query)
+        following = encode_cursor(found[limit - 1][0]) if len(found) > limit else None
+        entries = [entry for _, entry in found[:limit]]
+        reply(resp, {"data": entries, "count": len(entries), "next": following})
 
     def _check(self, path: str) -> None:
         try:

@@ -9,6 +9,7 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.journal import RecordAudit
+from godkaiser.domain.digests import digest_of
 from godkaiser.errors import (
     InvalidCredentials,
     LastAdministrator,
@@ -19,7 +20,9 @@ from godkaiser.errors import (
     ValidationFailed,
 )
 from godkaiser.http.auth_resources import Secret, Username
+from godkaiser.http.editing import refuse_unseen, seen_by
 from godkaiser.http.exchange import RequestBody, identity_of, read_body, reply, request_id_of
+from godkaiser.http.paging import reply_page
 from godkaiser.http.permissions import AREAS, ROLES
 from godkaiser.http.services import Services
 from godkaiser.http.signing_keys import FOR_EVER, SigningKey
@@ -77,7 +80,13 @@ class UserResources:
 
     def on_get_users(self, req: falcon.Request, resp: falcon.Response) -> None:
         found = [_user(account) for account in accounts.list_users(self._services.database)]
-        reply(resp, {"data": found, "count": len(found)})
+        sortable = ("username", "role", "created_at")
+        reply_page(req, resp, found, identity=("username",), sortable=sortable)
+
+    def on_get_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
+        body = self._shown(username)
+        resp.etag = digest_of(body)
+        reply(resp, body)
 
     def on_post_users(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, NewUser)
@@ -92,7 +101,7 @@ class UserResources:
     def on_patch_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
         """Every token of that user is void afterwards."""
         body = read_body(req, UserChange)
-        self._must_exist(username)
+        refuse_unseen(seen_by(req), digest_of(self._shown(username)), f"user {username}")
         changed = self._services.tokens.change_user(
             username,
             self._services.clock(),
@@ -104,7 +113,9 @@ class UserResources:
             raise LastAdministrator(username=username)
         what = [key for key, value in msgspec.structs.asdict(body).items() if value is not None]
         _audit(self._services, req, f"user {username} changed", ", ".join(what))
-        reply(resp, self._shown(username))
+        shown = self._shown(username)
+        resp.etag = digest_of(shown)
+        reply(resp, shown)
 
     def on_delete_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
         self._must_exist(username)

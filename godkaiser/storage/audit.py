@@ -75,26 +75,46 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
     start: float | None = None
     end: float | None = None
     limit: int = 100
+    who: str | None = None
+    result: str | None = None
+    behind: int | None = None
+    """The number of the last entry of the page before."""
 
 
 def newest(database: Database, query: AuditQuery) -> list[AuditEntry]:
+    return [entry for _, entry in numbered(database, query)]
+
+
+def numbered(database: Database, query: AuditQuery) -> list[tuple[int, AuditEntry]]:
+    """Each with its number in the trail, newest first."""
     where, values = _where(query.start, query.end)
+    for condition, value in (
+        ("who = ?", query.who),
+        ("result = ?", query.result),
+        ("seq < ?", query.behind),
+    ):
+        if value is not None:
+            where += f" AND {condition}" if where else f" WHERE {condition}"
+            values = [*values, value]
     rows = database.fetch(
-        "SELECT at, who, what, source, result, correlation_id, details FROM audit_log"
+        "SELECT seq, at, who, what, source, result, correlation_id, details FROM audit_log"
         f"{where} ORDER BY seq DESC LIMIT ?",
         (*values, query.limit),
     )
     return [
-        AuditEntry(
-            at=at,
-            who=who,
-            what=what,
-            source=source,
-            result=result,
-            correlation_id=correlation_id,
-            details=details,
+        (
+            seq,
+            AuditEntry(
+                at=at,
+                who=who,
+                what=what,
+                source=source,
+                result=result,
+                correlation_id=correlation_id,
+                details=details,
+            ),
         )
-        for at, who, what, source, result, correlation_id, details in rows
+        for seq, at, who, what, source, result, correlation_id, details in rows
     ]
 
 
@@ -135,7 +155,7 @@ def statistics(
     )
 
 
-def _where(start: float | None, end: float | None) -> tuple[str, list[float]]:
+def _where(start: float | None, end: float | None) -> tuple[str, list[Any]]:
     bounds = [(f"at {sign} ?", at) for sign, at in ((">=", start), ("<", end)) if at is not None]
     text = " AND ".join(condition for condition, _ in bounds)
     return (f" WHERE {text}" if text else ""), [at for _, at in bounds]

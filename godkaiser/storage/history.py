@@ -136,8 +136,34 @@ class CommandEntry(msgspec.Struct, frozen=True):
     message: str
 
 
-def newest_commands(database: Database, limit: int = 100) -> Sequence[CommandEntry]:
-    rows = database.rows(CommandRow.select().order_by(CommandRow.requested_at.desc()).limit(limit))
+class CommandQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Each filter that is None matches all; `behind` is the time and id of the last of the page before."""
+
+    esp_id: str | None = None
+    gpio: int | None = None
+    state: str | None = None
+    limit: int = 100
+    behind: tuple[float, str] | None = None
+
+
+def newest_commands(database: Database, query: CommandQuery) -> Sequence[CommandEntry]:
+    """Newest first."""
+    found = CommandRow.select()
+    for column, value in (
+        (CommandRow.esp_id, query.esp_id),
+        (CommandRow.gpio, query.gpio),
+        (CommandRow.state, query.state),
+    ):
+        if value is not None:
+            found = found.where(column == value)
+    if query.behind is not None:
+        at, correlation_id = query.behind
+        found = found.where(
+            (CommandRow.requested_at < at)
+            | ((CommandRow.requested_at == at) & (CommandRow.correlation_id < correlation_id))
+        )
+    order = (CommandRow.requested_at.desc(), CommandRow.correlation_id.desc())
+    rows = database.rows(found.order_by(*order).limit(query.limit))
     return [
         CommandEntry(
             row.correlation_id,

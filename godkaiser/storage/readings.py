@@ -177,10 +177,24 @@ class ReadingQuery(msgspec.Struct, frozen=True, kw_only=True):
     start: float | None = None
     end: float | None = None
     limit: int = 100
+    behind: tuple[int, int, int] | None = None
+    """Time (ms), series and content key of the last row of the page before."""
+
+
+class ReadingPage(msgspec.Struct, frozen=True, kw_only=True):
+    """`last` is where the next page goes on; None when there is none."""
+
+    rows: list[StoredReading]
+    last: tuple[int, int, int] | None
 
 
 def find_readings(database: Database, query: ReadingQuery) -> list[StoredReading]:
     """The newest readings that match, newest first."""
+    return readings_page(database, query).rows
+
+
+def readings_page(database: Database, query: ReadingQuery) -> ReadingPage:
+    """Newest first; those of one moment in the order of their series and content."""
     filters: list[str] = []
     names: list[Any] = []
     for column, value in (
@@ -205,30 +219,47 @@ def find_readings(database: Database, query: ReadingQuery) -> list[StoredReading
         limits.append(int(query.end * 1000.0))
     # Each series is clustered by time, so its newest rows are one short scan; a few scans merged
     # are far less than one sort over everything.
-    found: list[StoredReading] = []
+    found: list[tuple[int, int, int, StoredReading]] = []
     for series_id, esp_id, gpio, sensor_type, address in series:
+        behind, place = "", limits
+        if query.behind is not None:
+            moment, last_series, content_key = query.behind
+            place = [*limits, moment]
+            if series_id == last_series:
+                behind = " AND (at_ms, content_key) < (?, ?)"
+                place.append(content_key)
+            else:
+                behind = " AND at_ms <= ?" if series_id > last_series else " AND at_ms < ?"
         rows = database.fetch(
-            "SELECT at_ms, received_ms, raw, value, unit, quality FROM sensor_data"
-            f" WHERE series_id = ?{bounds} ORDER BY at_ms DESC LIMIT ?",
-            (series_id, *limits, query.limit),
+            "SELECT at_ms, content_key, received_ms, raw, value, unit, quality FROM sensor_data"
+            f" WHERE series_id = ?{bounds}{behind} ORDER BY at_ms DESC, content_key DESC LIMIT ?",
+            (series_id, *place, query.limit + 1),
         )
         found.extend(
-            StoredReading(
-                esp_id,
-                gpio,
-                sensor_type,
-                address,
-                at_ms / 1000.0,
-                received_ms / 1000.0,
-                raw,
-                value,
-                unit,
-                quality,
+            (
+                -at_ms,
+                series_id,
+                -content_key,
+                StoredReading(
+                    esp_id,
+                    gpio,
+                    sensor_type,
+                    address,
+                    at_ms / 1000.0,
+                    received_ms / 1000.0,
+                    raw,
+                    value,
+                    unit,
+                    quality,
+                ),
             )
-            for at_ms, received_ms, raw, value, unit, quality in rows
+            for at_ms, content_key, received_ms, raw, value, unit, quality in rows
         )
-    found.sort(key=lambda reading: reading.timestamp, reverse=True)
-    return found[: query.limit]
+    found.sort(key=lambda row: row[:3])
+    more = len(found) > query.limit
+    del found[query.limit :]
+    last = (-found[-1][0], found[-1][1], -found[-1][2]) if more else None
+    return ReadingPage(rows=[row[3] for row in found], last=last)
 
 
 def past_values(
