@@ -220,6 +220,11 @@ class UnknownBrokerAccount(GatewayError):
     template = "{device_id} has no account with the broker. Make one with POST on the same path."
 
 
+class UnknownWebhook(GatewayError):
+    code, status = "WEBHOOK_NOT_FOUND", 404
+    template = "There is no webhook {webhook_id}. GET /api/v1/webhooks lists them."
+
+
 class UnknownApiKey(GatewayError):
     code, status = "API_KEY_NOT_FOUND", 404
     template = "There is no valid API key {key_id}. GET /api/v1/auth/keys lists them."
@@ -327,6 +332,16 @@ class SigningKeyGiven(GatewayError):
         "The signing key comes from JWT_SECRET_KEY. To rotate it, put the old one into"
         " JWT_SECRET_KEY_PREVIOUS and a new one into JWT_SECRET_KEY, and start the gateway again."
     )
+
+
+class TooManyWebhooks(GatewayError):
+    code, status = "TOO_MANY_WEBHOOKS", 409
+    template = "There are {most} webhooks already, as many as may be. Delete one."
+
+
+class LiveIsOff(GatewayError):
+    code, status = "LIVE_OFF", 409
+    template = 'Webhooks hear what the live socket tells, and that is off: set [live] listen to another than "off".'
 
 
 class StillInUse(GatewayError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from godkaiser.actors.server import ServerActor
 from godkaiser.actors.spool import SpoolActor
 from godkaiser.actors.stops import StopTokens
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
+from godkaiser.actors.webhook_keeper import Audience, WebhookKeeperActor
 from godkaiser.config import Config
 from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.entities import (
@@ -59,11 +61,12 @@ from godkaiser.http.signing_keys import KEY_FILE, open_signing_keys
 from godkaiser.http.tokens import TokenService
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.server import LiveServer
+from godkaiser.live.webhooks import audience
 from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.account_files import BrokerFiles
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import Ports, open_ports
-from godkaiser.notifications import channels
+from godkaiser.notifications import channels, post
 from godkaiser.single_instance import DataFolderLock
 from godkaiser.storage import registry
 from godkaiser.storage.audit import AuditEntry
@@ -135,6 +138,8 @@ class Gateway:
         self.live_port: int | None = (
             None if self._live_listener is None else self._live_listener.getsockname()[1]
         )
+        self._started_at = time.time()
+        self.live = LiveHub(f"{self._started_at:.0f}", time.time)
         self.system = ActorSystem(
             _tree(
                 config,
@@ -146,13 +151,12 @@ class Gateway:
                 _stop_tokens(config),
                 self._make_server,
                 self._make_live_server if self._live_listener is not None else None,
+                audience(self.live),
             ),
             ThreadedRuntime(),
         )
         self.system.dead_letters.subscribe(self._acknowledge_dead_letter)
         self.system.events.subscribe(self._keep_life_event)
-        self._started_at = self.system.runtime.now()
-        self.live = LiveHub(f"{self._started_at:.0f}", self.system.runtime.now)
         if self._live_listener is not None:
             self.system.on_publication(self.live.note)
             self.system.events.subscribe(self.live.note_life)
@@ -278,6 +282,7 @@ def _tree(
     tokens: StopTokens,
     make_server: Callable[[], ApiServer],
     make_live_server: Callable[[], LiveServer] | None,
+    webhook_audience: Audience,
 ) -> ChildSpec:
     """The tree. Read it from top to bottom: that is the order of the start."""
     kaiser_id = config.gateway.kaiser_id
@@ -356,6 +361,12 @@ def _tree(
                 mailbox=MailboxSpec(capacity=500, overflow=Overflow.KEEP_NEWEST),
             ),
             *_broker_accounts(config, database, address),
+            supervisor("webhooks", intensity=MOCK_INTENSITY),
+            ChildSpec(
+                name="webhook_keeper",
+                factory=lambda: WebhookKeeperActor(database, post, webhook_audience),
+                shutdown_timeout_s=20.0,
+            ),
             ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
             ChildSpec(name="api", factory=lambda: ServerActor(make_server)),

@@ -30,7 +30,7 @@ def channels(config: NotifyConfig, port: NotificationPort) -> Mapping[str, Deliv
             reason = "the broker is away"
             raise OSError(reason) from error
 
-    return {"webhook": _post, "mqtt": mqtt, "email": email}
+    return {"webhook": _notify, "mqtt": mqtt, "email": email}
 
 
 def _body(notification: Notify) -> bytes:
@@ -44,14 +44,29 @@ def _body(notification: Notify) -> bytes:
     ).encode()
 
 
-def _post(notification: Notify) -> None:
-    request = urllib.request.Request(  # noqa: S310 - rules take http and https only
-        notification.target,
-        data=_body(notification),
-        headers={"Content-Type": "application/json", "User-Agent": "god-kaiser"},
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would become a GET, and what it holds would go to who was never named."""
+
+    def redirect_request(self, *_args: object) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
+
+
+def _notify(notification: Notify) -> None:
+    post(notification.target, _body(notification), {})
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """JSON to a program elsewhere. Raises OSError when it is not answered with 2xx in time."""
+    request = urllib.request.Request(  # noqa: S310 - only http and https are let in
+        url,
+        data=body,
+        headers={"Content-Type": "application/json", "User-Agent": "god-kaiser", **headers},
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+        with _opener.open(request, timeout=TIMEOUT_S) as answer:
             answer.read(1024)
     except (http.client.HTTPException, ValueError) as error:
         raise OSError(str(error)[:200]) from error

@@ -19,6 +19,8 @@ TIMEKEEPER = "/timekeeper"
 API = "/api"
 LIVE = "/live"
 BROKER_ACCOUNTS = "/broker_accounts"
+WEBHOOKS = "/webhooks"
+WEBHOOK_KEEPER = "/webhook_keeper"
 MOCKS = "/mocks"
 MOCK_KEEPER = "/mock_keeper"
 
@@ -29,6 +31,10 @@ def device(device_id: str) -> str:
 
 def actuator(esp_id: str, gpio: int) -> str:
     return f"{ACTUATORS}/{esp_id}:{gpio}"
+
+
+def webhook(webhook_id: int) -> str:
+    return f"{WEBHOOKS}/{webhook_id}"
 
 
 def rule(rule_id: int) -> str:

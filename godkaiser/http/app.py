@@ -53,6 +53,7 @@ from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
 from godkaiser.http.user_resources import KeyResources, SigningKeyResources, UserResources
+from godkaiser.http.webhook_resources import WebhookResources
 from godkaiser.storage.audit import AuditEntry
 
 log = structlog.get_logger("godkaiser.http")
@@ -191,6 +192,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
     users = UserResources(services)
     keys = KeyResources(services)
     signing = SigningKeyResources(services)
+    webhooks = WebhookResources(services)
     devices = DeviceResources(services)
     sensors = SensorResources(services)
     actuators = ActuatorResources(services)
@@ -289,6 +291,9 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/auth/keys", keys, "keys"),
         ("/auth/keys/{key_id}", keys, "key"),
         ("/auth/keys/{key_id}/rotate", keys, "rotate"),
+        ("/webhooks", webhooks, "webhooks"),
+        ("/webhooks/{webhook_id}", webhooks, "webhook"),
+        ("/webhooks/{webhook_id}/test", webhooks, "test"),
         ("/auth/signing-keys", signing, "keys"),
         ("/auth/signing-keys/rotate", signing, "rotate"),
         ("/system/dead-letters", system, "dead_letters"),

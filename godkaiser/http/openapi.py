@@ -50,6 +50,7 @@ from godkaiser.http.user_resources import (
     SigningRotation,
     UserChange,
 )
+from godkaiser.http.webhook_resources import WebhookBody, WebhookChange
 
 _CALIBRATION = "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration"
 BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
@@ -60,6 +61,8 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("POST", "/auth/keys"): NewKey,
     ("POST", "/auth/keys/{key_id}/rotate"): Rotation,
     ("POST", "/auth/signing-keys/rotate"): SigningRotation,
+    ("POST", "/webhooks"): WebhookBody,
+    ("PATCH", "/webhooks/{webhook_id}"): WebhookChange,
     ("POST", "/users"): NewUser,
     ("PATCH", "/users/{username}"): UserChange,
     ("POST", "/esp/register"): RegisterBody,

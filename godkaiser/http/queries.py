@@ -64,6 +64,7 @@ QUERIES: dict[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/logic/rules"): (
         _flag("enabled", "only those that are, or are not"), *_sorted("id", "name", "priority"),
     ),
+    ("GET", "/webhooks"): _sorted("id", "name"),
     ("GET", "/users"): _sorted("username", "role", "created_at"),
     ("GET", "/sensors/{esp_id}/{gpio}/{sensor_type}"): (ADDRESS,),
     ("POST", "/esp/devices/{device_id}/commands"): (WAIT,),

@@ -14,6 +14,7 @@ from godkaiser.domain.entities import Reading, SensorKey
 from godkaiser.live.audience import Audience
 from godkaiser.live.happenings import Event, Happening, happening_of, happening_of_life, is_told
 from godkaiser.live.memory import Memory
+from godkaiser.live.subscription import Subscription
 from godkaiser.supervision import LifeEvent
 
 MOST_WAITING = 50_000
@@ -26,6 +27,9 @@ Published = tuple[str, Hashable, object]
 
 class Listener(Protocol):
     def hear(self, event: Event) -> None: ...
+
+
+_Listeners = tuple[tuple[Subscription, Listener], ...]
 
 
 class LiveCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +58,7 @@ class LiveHub:
         self._handled = 0
         self._told = 0
         self._clients = 0
+        self._standing: _Listeners = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_awake = False
         self._attaching = threading.Lock()
@@ -83,7 +88,31 @@ class LiveHub:
             self._is_awake = False
         self.audience = Audience()
         self._clients = 0
+        self._seat(self._standing)
         self._wake()
+
+    def set_standing(self, listeners: _Listeners) -> None:
+        """Who hears as long as the gateway runs, over restarts of the server; from any thread."""
+        with self._attaching:
+            before, self._standing = self._standing, listeners
+            if self._loop is None:
+                # Who attaches next seats them.
+                return
+            try:
+                self._loop.call_soon_threadsafe(self._reseat, before, listeners)
+            except RuntimeError:
+                self._loop = None
+
+    def _reseat(self, before: _Listeners, after: _Listeners) -> None:
+        for subscription, listener in before:
+            self.audience.remove(subscription, listener)
+            self._clients -= 1
+        self._seat(after)
+
+    def _seat(self, listeners: _Listeners) -> None:
+        for subscription, listener in listeners:
+            self.audience.add(subscription, listener)
+            self._clients += 1
 
     def detach(self) -> None:
         with self._attaching:
@@ -92,7 +121,8 @@ class LiveHub:
     def counts(self) -> LiveCounts:
         waiting = len(self._waiting)
         dropped = max(0, self._noted - self._handled - waiting)
-        return LiveCounts(clients=self._clients, told=self._told, dropped=dropped, waiting=waiting)
+        clients = max(0, self._clients - len(self._standing))
+        return LiveCounts(clients=clients, told=self._told, dropped=dropped, waiting=waiting)
 
     def shown(self) -> dict[str, int]:
         return msgspec.structs.asdict(self.counts())

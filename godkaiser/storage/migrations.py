@@ -295,6 +295,13 @@ CREATE TABLE broker_accounts (
 )
 """
 
+_WEBHOOKS = """
+CREATE TABLE webhooks (
+    webhook_id BIGINT PRIMARY KEY,
+    body TEXT NOT NULL
+)
+"""
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
@@ -307,6 +314,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ("rule versions", _RULE_VERSIONS),
     ("access", _ACCESS),
     ("broker accounts", _BROKER_ACCOUNTS),
+    ("webhooks", _WEBHOOKS),
 )
 NEWEST = len(_STEPS)
 

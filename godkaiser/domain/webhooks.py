@@ -1,0 +1,108 @@
+"""Webhooks: programs elsewhere that are told of events; pure.
+
+Signed as Standard Webhooks has it (github.com/standard-webhooks): HMAC-SHA256 over id, time and body.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections import deque
+from urllib.parse import urlsplit
+
+import msgspec
+
+from godkaiser.errors import ValidationFailed
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 -- what each begins with
+SHORTEST_SECRET, LONGEST_SECRET = 24, 64
+MOST_WAITING = 1000
+MOST_AT_ONCE = 50
+GIVE_UP_S = 86_400.0
+"""A day without one good answer: nobody is there any more."""
+
+
+class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`filters` as JSON, in the form of the live socket. `made_at` in unix seconds."""
+
+    webhook_id: int
+    name: str
+    url: str
+    secret: str
+    filters: str
+    enabled: bool
+    made_by: str
+    made_at: float
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """An event that waits, as JSON; a value may be left out when too many wait."""
+
+    text: bytes
+    is_value: bool
+
+
+def check_url(url: str) -> None:
+    """Raises ValidationFailed."""
+    try:
+        parts = urlsplit(url)
+        good = (
+            parts.scheme in {"http", "https"}
+            and bool(parts.hostname)
+            and not parts.username
+            and (parts.port is None or parts.port > 0)
+            and url.isascii()
+            and url.isprintable()
+            and " " not in url
+        )
+    except ValueError:
+        good = False
+    if not good:
+        reason = (
+            f"url '{url[:80]}': use http:// or https:// with a host, and no user or password in it."
+        )
+        raise ValidationFailed(reason=reason)
+
+
+def check_secret(secret: str) -> None:
+    """Raises ValidationFailed; the secret is not in the text."""
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not (secret.startswith(SECRET_PREFIX) and SHORTEST_SECRET <= len(key) <= LONGEST_SECRET):
+        reason = (
+            f"secret: use {SECRET_PREFIX} and {SHORTEST_SECRET} to {LONGEST_SECRET} random bytes in"
+            " base64, or leave it out and one is made."
+        )
+        raise ValidationFailed(reason=reason)
+
+
+def secret_of(random: bytes) -> str:
+    return SECRET_PREFIX + base64.b64encode(random).decode()
+
+
+def signed(secret: str, message_id: str, at: int, body: bytes) -> dict[str, str]:
+    """The headers of a delivery; `at` in unix seconds."""
+    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
+    digest = hmac.digest(key, f"{message_id}.{at}.".encode() + body, hashlib.sha256)
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(at),
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+def keep(waiting: deque[Delivery], fresh: Delivery) -> int:
+    """Add one to those that wait; how many had to go for it: the oldest value, or else the oldest."""
+    waiting.append(fresh)
+    if len(waiting) <= MOST_WAITING:
+        return 0
+    for place, one in enumerate(waiting):
+        if one.is_value:
+            del waiting[place]
+            return 1
+    waiting.popleft()
+    return 1

@@ -1,0 +1,34 @@
+"""Webhooks hear what clients of the live socket hear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from godkaiser.actors.webhook import Deliver
+from godkaiser.domain.webhooks import Delivery
+from godkaiser.live.happenings import Event
+from godkaiser.live.hub import LiveHub
+from godkaiser.live.subscription import Filters, Subscription
+from godkaiser.supervision import Handle
+
+
+class WebhookListener:
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def hear(self, event: Event) -> None:
+        self._handle.offer(Deliver(delivery=Delivery(event.text, event.is_value)))
+
+
+def audience(hub: LiveHub) -> Callable[[Mapping[int, tuple[str, Handle]]], None]:
+    def told(webhooks: Mapping[int, tuple[str, Handle]]) -> None:
+        hub.set_standing(
+            tuple(
+                (Subscription(msgspec.json.decode(filters, type=Filters)), WebhookListener(handle))
+                for filters, handle in webhooks.values()
+            )
+        )
+
+    return told
