@@ -24,6 +24,7 @@ from godkaiser.domain.entities import (
     SensorKey,
     Subzone,
 )
+from godkaiser.domain.latency import Latencies
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -418,6 +419,8 @@ class ActuatorView(Message, frozen=True, kw_only=True):
     owner: str = ""
     pending_correlation_id: str = ""
     last_outcome: CommandOutcome | None = None
+    answered_after: Latencies = Latencies()
+    """From a command on the wire to the device's answer."""
 
 
 class StopView(Message, frozen=True, kw_only=True):
@@ -490,6 +493,8 @@ class RecorderView(Message, frozen=True, kw_only=True):
     batches: int = 0
     waiting: int = 0
     last_commit_ms: float = 0.0
+    stored_after: Latencies = Latencies()
+    """Of the oldest of each group: from its arrival to its commit."""
     last_error: str = ""
     warning: str = ""
 

@@ -53,6 +53,7 @@ class Pending(msgspec.Struct, frozen=True):
     correlation_id: str
     level: float
     outcome_to: Any
+    sent_at: float
 
 
 class ActuatorActor(Actor):
@@ -144,7 +145,7 @@ class ActuatorActor(Actor):
             )
             return
         now = self.context.now()
-        self._await_answer(Pending(message.correlation_id, verdict.value, message.outcome_to))
+        self._await_answer(Pending(message.correlation_id, verdict.value, message.outcome_to, now))
         self.context.cancel("repeat")
         was_on = self._view.on_since is not None and self._view.desired_value > 0
         self._show(
@@ -160,7 +161,7 @@ class ActuatorActor(Actor):
         self, by: str, correlation_id: str | None = None, outcome_to: Any = None
     ) -> None:
         correlation_id = correlation_id or str(uuid.uuid4())
-        self._await_answer(Pending(correlation_id, 0.0, outcome_to))
+        self._await_answer(Pending(correlation_id, 0.0, outcome_to, self.context.now()))
         self.context.cancel("lease")
         self._off_attempts = 0
         self._show(desired_value=0.0, lease_until=None, owner=by)
@@ -237,6 +238,7 @@ class ActuatorActor(Actor):
             return
         self._pending = None
         self.context.cancel("answer")
+        self._note_answer(pending)
         self._end(pending.correlation_id, pending.outcome_to, "failed", message.message)
         if pending.level > 0.0:
             self.context.cancel("lease")
@@ -251,9 +253,14 @@ class ActuatorActor(Actor):
             return
         self._pending = None
         self.context.cancel("answer")
+        self._note_answer(pending)
         self._end(pending.correlation_id, pending.outcome_to, "confirmed", text)
 
     # ---- bookkeeping
+
+    def _note_answer(self, pending: Pending) -> None:
+        took_s = self.context.now() - pending.sent_at
+        self._show(answered_after=self._view.answered_after.and_one(took_s))
 
     def _await_answer(self, pending: Pending) -> None:
         if self._pending is not None:

@@ -23,6 +23,7 @@ from godkaiser.actors.guarded_site import GuardedSite
 from godkaiser.actors.journal import RecordAudit, RecordHold, RecordVerdict
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Command
 from godkaiser.domain.interlocks import Interlock
+from godkaiser.domain.latency import Latencies
 from godkaiser.domain.safety import Hold, Verdict, judge
 from godkaiser.domain.safety_state import SafetyState
 from godkaiser.errors import CommandRefused, UnknownActuator
@@ -58,6 +59,8 @@ class CommandDesk:
         self._permits = permits
         self._journal = journal
         self._actuator_factory = actuator_factory
+        remembered = context.recall("judged_after")
+        self._judged_after = remembered if isinstance(remembered, Latencies) else Latencies()
 
     def begin(
         self,
@@ -84,6 +87,8 @@ class CommandDesk:
         command = message.command
         now = self._context.now()
         verdict = self.judge(command, conditions)
+        self._judged_after = self._judged_after.and_one(self._context.now() - command.requested_at)
+        self._context.publish("judged_after", self._judged_after)
         actuator = self._site.find(command.key)
         if verdict.allowed and actuator is not None:
             permit = (

@@ -120,6 +120,9 @@ class RecorderActor(Actor):
             duplicates=self._view.duplicates + result.duplicates,
             batches=self._view.batches + 1,
             last_commit_ms=commit_s * 1000.0,
+            stored_after=self._view.stored_after.and_one(
+                self.context.now() - readings[0].received_at
+            ),
         )
         if commit_s > SLOW_COMMIT_S:
             self._divert(f"The database took {commit_s:.1f} s for {len(readings)} readings.")

@@ -9,12 +9,14 @@ from typing import Any
 
 import falcon
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
 from godkaiser import paths
 from godkaiser.actors.notifier import NotifierView
+from godkaiser.actors.webhook import WebhookView
+from godkaiser.domain.latency import Latencies, cumulative, merged
 from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import spool_view
 from godkaiser.messages import (
@@ -28,7 +30,7 @@ from godkaiser.messages import (
 from godkaiser.supervision import ActorInfo
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-FLEETS = (paths.DEVICES, paths.RULES, paths.ACTUATORS, paths.MOCKS)
+FLEETS = (paths.DEVICES, paths.RULES, paths.ACTUATORS, paths.MOCKS, paths.WEBHOOKS)
 """Whose children are one group: a label for each device would have no bound."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -132,6 +134,10 @@ class GatewayCollector:
         yield _value(
             _gauge("commit_seconds", "The newest commit"), recorder.last_commit_ms / 1000.0
         )
+        yield _histogram(
+            "reading_stored_seconds", "From arrival to commit, of the oldest of each group",
+            recorder.stored_after,
+        )  # fmt: skip
         failing = bool(recorder.last_error)
         yield _value(_gauge("database_failing", "1 while the database takes nothing"), failing)
         yield _value(_gauge("spool_bytes", "Bytes in the spool"), spool.bytes)
@@ -165,6 +171,15 @@ class GatewayCollector:
             _gauge("commands_pending", "Commands that wait for their device"),
             sum(bool(view.pending_correlation_id) for view in on),
         )
+        judged = system.published_value(paths.SAFETY, "judged_after")
+        yield _histogram(
+            "verdict_seconds", "From a command's request to the verdict on it",
+            judged if isinstance(judged, Latencies) else Latencies(),
+        )  # fmt: skip
+        yield _histogram(
+            "command_answer_seconds", "From a command on the wire to its device's answer",
+            merged(view.answered_after for view in on),
+        )  # fmt: skip
         rules = [v for v in self._views(paths.RULES) if isinstance(v, RuleView)]
         yield _value(_gauge("rules", "Rules"), len(rules))
         yield _value(_gauge("rules_suspended", "Suspended"), sum(bool(v.suspended) for v in rules))
@@ -188,6 +203,14 @@ class GatewayCollector:
         told.add_metric(["retried"], notifier.retried)
         told.add_metric(["given_up"], notifier.given_up)
         yield told
+        hooks = [v for v in self._views(paths.WEBHOOKS) if isinstance(v, WebhookView)]
+        yield _value(_counter("webhook_delivered", "Events"), sum(v.delivered for v in hooks))
+        yield _value(_counter("webhook_dropped", "Events"), sum(v.dropped for v in hooks))
+        yield _value(_gauge("webhook_waiting", "Events"), sum(v.waiting for v in hooks))
+        states = _gauge("webhooks", "Webhooks by state", "state")
+        for state in ("idle", "sending", "failing", "suspended"):
+            states.add_metric([state], sum(v.state == state for v in hooks))
+        yield states
         live = self._services.live()
         if isinstance(live, dict):
             yield _value(_gauge("live_clients", "Clients of the live socket"), live["clients"])
@@ -222,6 +245,12 @@ def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
 
 def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
     return CounterMetricFamily(f"godkaiser_{name}", text, labels=labels)
+
+
+def _histogram(name: str, text: str, latencies: Latencies) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(f"godkaiser_{name}", text)
+    family.add_metric([], buckets=cumulative(latencies), sum_value=latencies.sum_s)
+    return family
 
 
 def _value(family: Any, value: float) -> Any:

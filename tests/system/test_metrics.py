@@ -46,6 +46,11 @@ def test_it_tells_what_is(site):
     assert value(samples, "broker_connected") == 1
     assert value(samples, "stopped") == 0
     assert value(samples, "messages_handled_total", group="/devices") > 0
+    for histogram in ("reading_stored_seconds", "verdict_seconds", "command_answer_seconds"):
+        count = value(samples, f"{histogram}_count")
+        assert count >= 1 and value(samples, f"{histogram}_bucket", le="+Inf") == count
+        assert 0 < value(samples, f"{histogram}_sum") < 10 * count
+        assert value(samples, f"{histogram}_bucket", le="10.0") >= 1
     # A device is never a label: a fleet has no bound.
     assert BENCH_1 not in text
     assert PASSWORD not in text
