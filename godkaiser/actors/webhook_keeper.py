@@ -50,6 +50,10 @@ class SaveWebhook(Message, frozen=True, kw_only=True):
     filters: str | None = None
     enabled: bool | None = None
 
+    def __repr__(self) -> str:
+        """It may be shown as a dead letter: without the secret."""
+        return f"SaveWebhook({self.webhook_id}, {self.name!r}, {self.url!r})"
+
 
 class DeleteWebhook(Message, frozen=True, kw_only=True):
     """Reply: None. Refusals: UnknownWebhook, DatabaseUnavailable."""

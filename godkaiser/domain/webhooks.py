@@ -36,6 +36,10 @@ class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
     made_by: str
     made_at: float
 
+    def __repr__(self) -> str:
+        """It may be shown as a dead letter: without its secret."""
+        return f"WebhookRecord({self.webhook_id}, {self.name!r}, {self.url!r})"
+
 
 class Delivery(msgspec.Struct, frozen=True):
     """An event that waits, as JSON; a value may be left out when too many wait."""

@@ -34,6 +34,7 @@ from godkaiser.http.device_resources import (
     RegisterBody,
     SensorBody,
 )
+from godkaiser.http.examples import EXAMPLES
 from godkaiser.http.exchange import encode
 from godkaiser.http.job_resources import RunBody
 from godkaiser.http.mock_resources import MockBody, ValueBody
@@ -135,7 +136,12 @@ def describe(version: str) -> dict[str, Any]:
         if kind is not None:
             operation["requestBody"] = {
                 "required": True,
-                "content": {"application/json": {"schema": body_of[kind]}},
+                "content": {
+                    "application/json": {
+                        "schema": body_of[kind],
+                        "examples": _examples(method, template),
+                    }
+                },
             }
         paths.setdefault(f"{API}{template}", {})[method.lower()] = operation
     return {
@@ -155,6 +161,11 @@ def describe(version: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def _examples(method: str, template: str) -> dict[str, Any]:
+    found = [one for one in EXAMPLES if (one.method, one.template) == (method, template)]
+    return {f"example {n}": {"value": one.body} for n, one in enumerate(found, start=1)}
 
 
 def _operation(method: str, template: str, role: Role | None) -> dict[str, Any]:
