@@ -146,4 +146,12 @@ def _checked(filters: Filters) -> str:
     problem = problem_of(Subscription(filters))
     if problem:
         raise ValidationFailed(reason=f"{problem}.")
-    return msgspec.json.encode(filters).decode()
+    given = [
+        {
+            name: part
+            for name, part in msgspec.to_builtins(one, order="deterministic").items()
+            if part
+        }
+        for one in filters
+    ]
+    return msgspec.json.encode(given).decode()

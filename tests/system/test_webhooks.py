@@ -98,6 +98,7 @@ def test_what_happens_is_told_signed_and_in_order(site, receiver):
         filters=[{"types": ["actuator", "safety"], "esp_ids": [BENCH]}, {"types": ["safety"]}],
     )
     assert made["secret"].startswith("whsec_")
+    assert made["filters"][1] == {"types": ["safety"]}
     for verb in ("ON", "OFF"):
         switch(site, verb)
     site.client.post("/actuators/emergency_stop", {"reason": "test"}, 200)
