@@ -126,6 +126,8 @@ def run(
     site = _load_site(config)
     logs.set_up(settings.log)
     manager = ServiceManager(dict(os.environ))
+    # Before anything runs: who is told to stop while he starts still stops in order.
+    stop = _stop_event()
     try:
         gateway = Gateway(settings, site)
         gateway.start()
@@ -141,7 +143,6 @@ def run(
             f' "setup_token": "{gateway.tokens.setup.token}"'
         )
     sys.stdout.flush()
-    stop = _stop_event()
     while not stop.wait(manager.watchdog_interval_s or 1.0):
         if gateway.system.terminated.is_set():
             break

@@ -44,7 +44,7 @@ class Lockout:
         self._person = Limit(20 * free, min(30.0, longest_s))
         self._lock = threading.Lock()
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter(failed=0, blocked=0)
         """Attempts by what became of them: failed, and blocked without a look."""
 
     def check(self, person: str, address: str, now: float) -> None:
