@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import socket
-import statistics
 import struct
 import threading
 import time
@@ -120,7 +119,8 @@ def test_a_hop_takes_milliseconds_and_not_the_forty_of_nagle(connect):
         writer.paho.publish("hop", b"x", 1)
         assert reader.next() is not None
         taken.append(time.perf_counter() - begun)
-    assert statistics.median(taken) < 0.02
+    # The quickest: the delay of Nagle would be in each, a busy machine is not.
+    assert min(taken) < 0.02
 
 
 def test_retained_messages_reach_who_subscribes_later_and_nobody_else(connect):

@@ -13,9 +13,15 @@ from godkaiser.actors.journal import RecordAudit
 from godkaiser.domain import recalculation
 from godkaiser.domain.entities import Calibration, Issuer, SensorKey
 from godkaiser.domain.recalculation import Recalculation
-from godkaiser.errors import DatabaseUnavailable, GatewayError, InvalidTransition, NoRecalculation
+from godkaiser.errors import (
+    DatabaseUnavailable,
+    GatewayError,
+    InvalidTransition,
+    NoRecalculation,
+    UnknownSensor,
+)
 from godkaiser.messages import Message
-from godkaiser.storage import calibrations, recalculations
+from godkaiser.storage import calibrations, recalculations, registry
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database
 from godkaiser.supervision import Actor
@@ -28,13 +34,12 @@ MOST_WAITING = 100
 
 
 class Recalculate(Message, frozen=True, kw_only=True):
-    """Say again what the readings from `start` to `end` (unix seconds) mean under `calibration`.
+    """Say again what the readings from `start` to `end` (unix seconds) mean under the sensor's calibration.
 
-    Reply: Recalculation, of its beginning. Refusals: InvalidTransition while it runs.
+    Reply: Recalculation, of its beginning. Refusals: UnknownSensor, InvalidTransition while it runs.
     """
 
     key: SensorKey
-    calibration: Calibration | None
     start: float
     end: float
     issuer: Issuer
@@ -93,11 +98,15 @@ class RecalculatorActor(Actor):
             raise InvalidTransition(reason="It runs already: see its progress, or cancel it first.")
         if len(self._running) >= MOST_WAITING:
             raise InvalidTransition(reason=f"{MOST_WAITING} sensors wait already; try later.")
+        # As it is stored: what a device publishes of itself is a moment behind.
+        sensor = registry.find_sensor(self._database, key)
+        if sensor is None:
+            raise UnknownSensor(esp_id=key.esp_id, gpio=key.gpio, sensor_type=key.sensor_type)
         now = self.context.now()
         run = Recalculation(
             key=key,
-            calibration=message.calibration,
-            before=self._held_before(key, message.calibration),
+            calibration=sensor.calibration,
+            before=self._held_before(key, sensor.calibration),
             start=message.start,
             end=message.end,
             total=recalculations.count_raw(self._database, key, message.start, message.end),

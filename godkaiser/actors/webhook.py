@@ -32,7 +32,10 @@ class Deliver(Message, frozen=True, kw_only=True):
 
 
 class UseRecord(Message, frozen=True, kw_only=True):
-    """It was changed: go on with it, and with what waits; one that was suspended begins again."""
+    """It was changed: go on with it, and with what waits; one that was suspended begins again.
+
+    One that is not enabled any more drops what waits.
+    """
 
     record: WebhookRecord
 
@@ -42,7 +45,9 @@ class SendWaiting(Message, frozen=True, kw_only=True):
 
 
 class WebhookView(Message, frozen=True, kw_only=True):
-    """Published. `state`: idle, sending, failing (with the error, tried again) or suspended (not any more)."""
+    """Published. `state`: idle, sending, failing (with the error, tried again) or suspended (not any more);
+    off: not enabled.
+    """
 
     state: str = "idle"
     delivered: int = 0
@@ -65,12 +70,19 @@ class WebhookActor(Actor):
         self._view = WebhookView()
 
     def on_start(self) -> None:
+        # The one that it was made with may have been changed since.
+        self._record = self.context.recall("record") or self._record
         remembered = self.context.recall("view")
         if isinstance(remembered, WebhookView):
             # What waited went with the incarnation that crashed, and is counted.
             lost = remembered.dropped + remembered.waiting
             self._view = msgspec.structs.replace(remembered, dropped=lost, waiting=0)
-        self._show(state="idle" if self._view.state == "sending" else self._view.state)
+        if not self._record.enabled:
+            self._show(state="off")
+        elif self._view.state in {"sending", "off"}:
+            self._show(state="idle")
+        else:
+            self._show()
 
     def on_receive(self, message: object) -> None:
         match message:
@@ -78,16 +90,25 @@ class WebhookActor(Actor):
                 self._take(delivery)
             case UseRecord(record=record):
                 self._record = record
-                self._show(state="idle", attempts=0, last_error="", failing_since=None)
-                self._send_soon()
+                self.context.publish("record", record)
+                self._begin_again()
             case SendWaiting():
                 self._is_due = False
                 self._send()
             case _:
                 self.context.unhandled(message)
 
+    def _begin_again(self) -> None:
+        self._show(state="idle", attempts=0, last_error="", failing_since=None)
+        if self._record.enabled:
+            self._send_soon()
+        else:
+            self.context.cancel("send")
+            self._is_due = False
+            self._drop_all(state="off")
+
     def _take(self, delivery: Delivery) -> None:
-        if self._view.state == "suspended":
+        if self._view.state in {"suspended", "off"}:
             self._show(dropped=self._view.dropped + 1)
             return
         dropped = webhooks.keep(self._waiting, delivery)
@@ -130,15 +151,7 @@ class WebhookActor(Actor):
         gone = getattr(error, "code", None) == http.HTTPStatus.GONE
         reason = (str(error) or type(error).__name__)[:200]
         if gone or now - since > webhooks.GIVE_UP_S:
-            left = len(self._waiting) + (len(self._batch[1]) if self._batch else 0)
-            self._waiting.clear()
-            self._batch = None
-            self._show(
-                state="suspended",
-                last_error=reason,
-                failing_since=since,
-                dropped=self._view.dropped + left,
-            )
+            self._drop_all(state="suspended", last_error=reason, failing_since=since)
             entry = AuditEntry(
                 at=now, who="system:webhooks", result="failed", details=reason,
                 what=f"webhook {self._record.webhook_id} suspended",
@@ -150,7 +163,16 @@ class WebhookActor(Actor):
         self._is_due = True
         self.context.schedule(delay_s, SendWaiting(), key="send")
 
+    def _drop_all(self, **changes: Any) -> None:
+        dropped = self._view.dropped + self._count_waiting()
+        self._waiting.clear()
+        self._batch = None
+        self._show(dropped=dropped, **changes)
+
+    def _count_waiting(self) -> int:
+        return len(self._waiting) + (len(self._batch[1]) if self._batch else 0)
+
     def _show(self, **changes: Any) -> None:
-        waiting = len(self._waiting) + (len(self._batch[1]) if self._batch else 0)
+        waiting = self._count_waiting()
         self._view = msgspec.structs.replace(self._view, waiting=waiting, **changes)
         self.context.publish("view", self._view)

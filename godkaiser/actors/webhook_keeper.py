@@ -30,7 +30,7 @@ from godkaiser.supervision import (
 )
 
 MOST_WEBHOOKS = 20
-ASK_TIMEOUT_S = 15.0
+ASK_TIMEOUT_S = 4.0
 LOAD_AGAIN_S = 5.0
 
 Audience = Callable[[Mapping[int, tuple[str, Handle]]], None]

@@ -180,13 +180,7 @@ class CalibrationResources:
         end = self._services.clock() if body.end is None else body.end
         if body.start >= end:
             raise InvalidTimeRange(reason="start is not before end: swap them.")
-        message = Recalculate(
-            key=config.key,
-            calibration=config.calibration,
-            start=body.start,
-            end=end,
-            issuer=issuer_of(req),
-        )
+        message = Recalculate(key=config.key, start=body.start, end=end, issuer=issuer_of(req))
         reply(resp, ask(self._services.system, paths.RECALCULATOR, message), 202)
 
     def on_delete_recalculation(

@@ -92,7 +92,7 @@ class WebhookResources:
         message = DeleteWebhook(
             webhook_id=self._record(webhook_id).webhook_id, issuer=issuer_of(req)
         )
-        ask(self._system, paths.WEBHOOK_KEEPER, message, timeout_s=PATIENCE_S)
+        ask(self._system, paths.WEBHOOK_KEEPER, message)
         resp.status = 204
 
     def on_post_test(self, req: falcon.Request, resp: falcon.Response, webhook_id: str) -> None:
@@ -108,7 +108,7 @@ class WebhookResources:
     def _save(self, message: SaveWebhook) -> WebhookRecord:
         if self._services.live() is None:
             raise LiveIsOff
-        record = ask(self._system, paths.WEBHOOK_KEEPER, message, timeout_s=PATIENCE_S)
+        record = ask(self._system, paths.WEBHOOK_KEEPER, message)
         assert isinstance(record, WebhookRecord)
         return record
 
@@ -126,19 +126,15 @@ class WebhookResources:
 
     def _shown(self, record: WebhookRecord) -> dict[str, Any]:
         view = self._system.published_value(paths.webhook(record.webhook_id), "view")
-        state = (
-            view if isinstance(view, WebhookView) and record.enabled else WebhookView(state="off")
-        )
+        if not isinstance(view, WebhookView):
+            # It has just been made.
+            view = WebhookView(state="idle" if record.enabled else "off")
         return {
             "id": record.webhook_id, "name": record.name, "url": record.url,
             "filters": msgspec.json.decode(record.filters), "enabled": record.enabled,
             "made_by": record.made_by, "made_at": record.made_at,
-            "delivery": msgspec.to_builtins(state),
+            "delivery": msgspec.to_builtins(view),
         }  # fmt: skip
-
-
-PATIENCE_S = 12.0
-"""A delivery under way is waited for before its webhook is changed."""
 
 
 def _checked(filters: Filters) -> str:

@@ -86,9 +86,10 @@ class LiveHub:
         with self._attaching:
             self._loop = loop
             self._is_awake = False
-        self.audience = Audience()
-        self._clients = 0
-        self._seat(self._standing)
+            # In the same breath: who is set meanwhile is seated once, by the loop.
+            self.audience = Audience()
+            self._clients = 0
+            self._seat(self._standing)
         self._wake()
 
     def set_standing(self, listeners: _Listeners) -> None:

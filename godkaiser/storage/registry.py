@@ -79,6 +79,14 @@ def load_sensors(database: Database) -> list[SensorConfig]:
     return [msgspec.json.decode(row.body, type=SensorConfig) for row in rows]
 
 
+def find_sensor(database: Database, key: SensorKey) -> SensorConfig | None:
+    rows = database.fetch(
+        "SELECT body FROM sensors WHERE esp_id = ? AND gpio = ? AND sensor_type = ? AND address = ?",
+        (key.esp_id, key.gpio, key.sensor_type, key.address),
+    )
+    return msgspec.json.decode(rows[0][0], type=SensorConfig) if rows else None
+
+
 def save_sensor(database: Database, config: SensorConfig) -> None:
     database.run(
         Sensor.insert(

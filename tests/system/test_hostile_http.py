@@ -85,8 +85,10 @@ def small_limits(monkeypatch):
     monkeypatch.setattr(channels, "TAKE_S", 2.0)
 
 
-def test_a_stop_is_answered_while_slow_readers_hold_every_thread(site, small_limits):
+def test_a_stop_is_answered_while_slow_readers_hold_every_thread(site, monkeypatch):
     """Each asks for more than its window takes, and reads nothing: what does not fit waits in a thread."""
+    # Nothing but threads of its own lets the stop through.
+    monkeypatch.setattr(channels, "TAKE_S", 3600.0)
     with raw(site, 2 * THREADS) as links:
         for link in links:
             link.sendall(get(BUNDLE) * MANY)
@@ -96,11 +98,10 @@ def test_a_stop_is_answered_while_slow_readers_hold_every_thread(site, small_lim
             for _ in range(100):
                 # Until all threads are held, some are answered.
                 other.call("GET", "/health")
-        began = time.monotonic()
         site.client.post("/actuators/emergency_stop", {"reason": "held"}, 200)
-        assert time.monotonic() - began < 1.0
         other.close()
-        # And they do not hold them for long.
+        # Nor are they held for ever.
+        monkeypatch.setattr(channels, "TAKE_S", 1.0)
         late = Client(site.gateway.http_port)
         assert late.call("GET", "/health")[0] == 200
         late.close()
