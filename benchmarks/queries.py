@@ -66,8 +66,14 @@ def _measure(engine: str, folder: Path, count: int) -> list[Row]:
             cluster.stop()
 
 
-def build(database: Database, count: int) -> int:
-    """All sensors in turn, as they come; a year of hours for each. The end of the readings."""
+JUMPING = "i % 997 / 10.0"
+
+
+def build(database: Database, count: int, value: str = JUMPING) -> int:
+    """All sensors in turn, as they come; a year of hours for each. The end of the readings.
+
+    `value` is an SQL expression of the number `i` of the reading.
+    """
     migrate(database)
     with database.transaction() as cursor:
         for n in range(SENSORS):
@@ -86,7 +92,7 @@ def build(database: Database, count: int) -> int:
             min(first + BLOCK, count),
             f"SELECT i % {SENSORS} + 1, CAST({BEGIN_MS} AS BIGINT) + i / {SENSORS} * {INTERVAL_MS}, i,"
             f" CAST({BEGIN_MS} AS BIGINT) + i / {SENSORS} * {INTERVAL_MS} + 40, i % 997 + 0.5,"
-            " i % 997 / 10.0, '°C', 'good' FROM n",
+            f" {value}, '°C', 'good' FROM n",
             "sensor_data",
         )
     columns = "'good', 360, 360, 360.0, i % 7 + 0.5, i % 9 + 7.5, i % 7 + 1.5"

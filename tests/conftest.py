@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from godkaiser.storage.database import open_database
 from godkaiser.storage.migrations import migrate
@@ -13,6 +14,14 @@ from tests.provision.install import find
 from tests.provision.servers import Mosquitto, PostgreSQL
 
 LEFT_OUT: Counter[str] = Counter()
+
+# What a property says does not depend on the pace of the machine.
+settings.register_profile(
+    "any pace",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("any pace")
 
 
 def _need(program: str) -> None:

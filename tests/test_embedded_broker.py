@@ -41,11 +41,11 @@ class Client:
             self.paho.will_set(*will)
         self.paho.connect(HOST, port, 30)
         self.paho.loop_start()
-        self.session_present = connected.get(timeout=5)
+        self.session_present = connected.get(timeout=20)
 
     def subscribe(self, topic, qos=1):
         self.paho.subscribe(topic, qos)
-        self._subscribed.get(timeout=5)
+        self._subscribed.get(timeout=20)
         return self
 
     def publish(self, topic, payload, qos=1, *, retain=False):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.config import ConfigError, describe
@@ -194,7 +194,7 @@ def _toml(value):
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(index=st.integers(0, 30), value=VALUES)
 def test_any_value_anywhere_is_taken_or_told_with_its_line(write, index, value):
     lines = GOOD.splitlines()

@@ -13,6 +13,7 @@ another one, or fires as only a loop does, is suspended.
 from __future__ import annotations
 
 import hashlib
+import math
 
 import msgspec
 
@@ -135,6 +136,26 @@ def decide(
         remark=newly_suspended or (f"sequence {went.outcome}" if went.outcome else ""),
         wake_at=earliest(evaluation.wake_at, went.wake_at),
     )
+
+
+def settled_until(definition: RuleDefinition, memory: RuleMemory, facts: Facts) -> float:
+    """Before this moment (unix seconds) it decides nothing new while its conditions come out as they did.
+
+    `memory` is of a decision that has commanded nothing. Negative infinity: it may at any time.
+    """
+    if memory.progress is not None:
+        return -math.inf
+    holds = memory.truth is Truth.TRUE and definition.enabled
+    if not holds or memory.suspended:
+        # A firing that is over has been released with that decision.
+        return math.inf
+    if any(isinstance(action, StopAction) for action in definition.actions):
+        return -math.inf
+    if not _has_work(definition, commands_of(definition), facts):
+        return math.inf
+    if memory.last_fired is None:
+        return -math.inf
+    return memory.last_fired + definition.cooldown_seconds
 
 
 def releases(definition: RuleDefinition, action: ActuatorAction) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import msgspec
 
 from godkaiser.domain.entities import Verb
+from godkaiser.domain.rule_calm import Calm, Span
 from godkaiser.domain.rule_conditions import evaluate
 from godkaiser.domain.rule_decision import decide
 from godkaiser.domain.rule_facts import Fact, Facts, Finding, RuleMemory, extended
@@ -38,7 +40,9 @@ class ReplayEvent(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """`true_s`: for how long it held. `events` are the first ones; `fired` counts all of them."""
+    """`true_s`: for how long it held. `events` are the first ones; `fired` counts all of them. Not `complete`:
+    there was more to look at than it might, and it ends before.
+    """
 
     start: float
     end: float
@@ -46,39 +50,46 @@ class Replay(msgspec.Struct, frozen=True):
     fired: int
     true_s: float
     events: tuple[ReplayEvent, ...]
+    complete: bool = True
 
 
 def replay(
-    definition: RuleDefinition, readings: Iterable[PastReading], start: float, end: float
+    definition: RuleDefinition,
+    readings: Iterable[PastReading],
+    start: float,
+    end: float,
+    *,
+    most_looks: float = math.inf,
 ) -> Replay:
     """Over readings in the order of their time.
 
     Each command is taken as done at once: every actuator is off at the start, and nobody else moves it.
+    Readings that cannot change anything are not looked at; `most_looks` bounds the others.
     """
-    definition = msgspec.structs.replace(definition, enabled=True)
-    past = _Past(definition, start)
-    ticks = depends_on_time(definition)
-    next_tick = start
+    past = _Past(msgspec.structs.replace(definition, enabled=True), start)
     count = 0
     for at, sensor, value in readings:
-        while ticks and next_tick < at:
-            past.look(next_tick)
-            next_tick += TICK_S
-        while past.wake_at is not None and past.wake_at < at:
-            past.look(past.wake_at)
-        past.learn(sensor, Fact(value, at))
-        past.look(at)
+        if past.looks > most_looks:
+            end = at
+            break
         count += 1
-    while ticks and next_tick < end:
-        past.look(next_tick)
-        next_tick += TICK_S
-    while past.wake_at is not None and past.wake_at < end:
-        past.look(past.wake_at)
+        span = past.spans.get(sensor)
+        if at < past.calm_until and span is not None and span[0] <= value <= span[1]:
+            past.learn(sensor, Fact(value, at))
+            continue
+        past.pass_time(at)
+        past.learn(sensor, Fact(value, at))
+        past.look(at, sensor)
+    past.pass_time(end)
     past.finish(end)
-    return Replay(start, end, count, past.fired, past.true_s, tuple(past.events))
+    return Replay(
+        start, end, count, past.fired, past.true_s, tuple(past.events), past.looks <= most_looks
+    )
 
 
 class _Past:
+    """`spans` and `calm_until` as `Calm` says, of the newest look; empty where it commanded something."""
+
     def __init__(self, definition: RuleDefinition, start: float) -> None:
         self._definition = definition
         self._memory = RuleMemory()
@@ -93,10 +104,15 @@ class _Past:
         # Built once: it looks at the dictionaries, which change.
         self._facts = Facts(self._readings, self._trails, {}, self._levels, self._levels)
         self._at = start
+        self._next_tick = start if depends_on_time(definition) else math.inf
+        self._wake_at = math.inf
+        self._calm = Calm(definition)
+        self.spans: dict[SensorRef, Span | None] = {}
+        self.calm_until = -math.inf
+        self.looks = 0
         self.events: list[ReplayEvent] = []
         self.fired = 0
         self.true_s = 0.0
-        self.wake_at: float | None = None
 
     def learn(self, sensor: SensorRef, fact: Fact) -> None:
         self._readings[sensor] = fact
@@ -104,16 +120,31 @@ class _Past:
         if window is not None:
             self._trails[sensor] = extended(self._trails.get(sensor, ()), fact, window)
 
-    def look(self, now: float) -> None:
+    def pass_time(self, to: float) -> None:
+        """Look where it must be looked at without a reading."""
+        while min(self._next_tick, self._wake_at) < to:
+            if self._wake_at <= self._next_tick:
+                self.look(self._wake_at)
+                continue
+            tick = self._next_tick
+            self._next_tick += TICK_S
+            if tick >= self.calm_until:
+                self.look(tick)
+
+    def look(self, now: float, sensor: SensorRef | None = None) -> None:
+        """`sensor`: whose reading is the reason."""
+        self.looks += 1
         self.finish(now)
-        evaluation = evaluate(self._definition, self._facts, self._memory, now)
-        decision = decide(self._definition, evaluation, self._memory, self._facts, now)
+        before = self._memory
+        evaluation = evaluate(self._definition, self._facts, before, now)
+        decision = decide(self._definition, evaluation, before, self._facts, now)
         self._memory = decision.memory
         # What is to be confirmed is so at the next look.
-        self.wake_at = None if decision.wake_at is None else max(decision.wake_at, now + 0.001)
+        self._wake_at = math.inf if decision.wake_at is None else max(decision.wake_at, now + 0.001)
         given = (*decision.released, *decision.actions)
         for action in given:
             self._levels[action.ref] = _level_after(action, self._levels[action.ref])
+        self._calm_down(now, sensor, is_moved=bool(given))
         if not (given or decision.is_worth_telling):
             return
         self.fired += decision.fired
@@ -123,6 +154,21 @@ class _Past:
             )
             commands = tuple(_shown(action) for action in given)
             self.events.append(ReplayEvent(now, kind, commands, evaluation.findings))
+
+    def _calm_down(self, now: float, sensor: SensorRef | None, *, is_moved: bool) -> None:
+        if now < self.calm_until and sensor is not None:
+            # The conditions on the other sensors come out as they did.
+            changed: Iterable[SensorRef] = (sensor,)
+        else:
+            changed = tuple(self._readings)
+        for one in changed:
+            self.spans[one] = self._calm.span(one, self._facts, self._memory, now)
+        # What it has moved may be asked for by itself.
+        self.calm_until = (
+            -math.inf
+            if is_moved
+            else min(self._wake_at, self._calm.until(self._facts, self._memory, now))
+        )
 
     def finish(self, now: float) -> None:
         if self._memory.truth == "true":

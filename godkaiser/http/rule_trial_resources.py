@@ -35,7 +35,8 @@ from godkaiser.storage.readings import past_values
 DAY_S = 86_400.0
 MOST_HOURS = 24 * 31
 MOST_LOOKS = 4_000_000
-"""Readings times conditions of one trial: some seconds of work."""
+"""Looks times conditions of one trial: some seconds of work. Few readings need a look."""
+MOST_READINGS = 2_000_000
 MOST_TRIALS = 2
 _USABLE = frozenset(quality.value for quality in Quality if may_feed_rules(quality))
 _ACTUATOR = re.compile(r"([A-Za-z0-9_]{1,31}):([0-9]{1,2})\Z")
@@ -130,13 +131,22 @@ class RuleTrialResources:
             raise ServiceUnavailable(reason=reason)
         try:
             end = self._services.clock()
-            most = MOST_LOOKS // sum(1 for _ in every_condition(rule))
-            sensors = rules.sensors_of(rule)
-            past = _Past(past_values(self._services.database, sensors, end - span_s, end, most))
-            found = replay(rule, past, end - span_s, end)
+            most_looks = MOST_LOOKS // sum(1 for _ in every_condition(rule))
+            past = _Past(
+                past_values(
+                    self._services.database,
+                    rules.sensors_of(rule),
+                    end - span_s,
+                    end,
+                    MOST_READINGS,
+                )
+            )
+            found = replay(rule, past, end - span_s, end, most_looks=most_looks)
         finally:
             self._trials.release()
-        return {**msgspec.to_builtins(found), "complete": past.taken < most}
+        answer: dict[str, Any] = msgspec.to_builtins(found)
+        answer["complete"] = found.complete and past.taken < MOST_READINGS
+        return answer
 
     def on_get_explain(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`?actuator=ESP:GPIO&at=`: the newest commands up to then, each back to its cause."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import heapq
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +29,8 @@ _POSTGRESQL_INSERT = (
 _FIND_REPEAT = (
     "SELECT 1 FROM sensor_data WHERE series_id = ? AND at_ms >= ? AND content_key = ? LIMIT 1"
 )
+
+_AT_ONCE_MS = 6 * 3_600_000
 
 SeriesName = tuple[str, int, str]
 """Device, GPIO and type; series with several addresses share it."""
@@ -267,25 +268,28 @@ def past_values(
 ) -> Iterator[tuple[float, SeriesName, float, str]]:
     """Time, series, value and quality of stored readings with a value, in the order of their time.
 
-    At most `limit` in all (the first ones). The series of a sensor with several addresses are one.
+    At most `limit` in all (the first ones), read some hours at a time. The series of a sensor with several
+    addresses are one.
     """
-    bounds = (int(start * 1000.0), int(end * 1000.0))
-    columns: list[Iterator[tuple[float, SeriesName, float, str]]] = []
-    for name in sorted(set(sensors)):
-        series = database.fetch(
+    series = [
+        (series_id, name)
+        for name in sorted(set(sensors))
+        for (series_id,) in database.fetch(
             "SELECT id FROM series WHERE esp_id = ? AND gpio = ? AND sensor_type = ?", name
         )
-        for (series_id,) in series:
+    ]
+    begin_ms, end_ms = int(start * 1000.0), int(end * 1000.0)
+    for first_ms in range(begin_ms, end_ms, _AT_ONCE_MS):
+        found: list[tuple[float, SeriesName, float, str]] = []
+        for series_id, name in series:
             rows = database.fetch(
                 "SELECT at_ms, value, quality FROM sensor_data WHERE series_id = ? AND at_ms >= ?"
                 " AND at_ms < ? AND value IS NOT NULL ORDER BY at_ms LIMIT ?",
-                (series_id, *bounds, limit),
+                (series_id, first_ms, min(first_ms + _AT_ONCE_MS, end_ms), limit),
             )
-            columns.append(_named(rows, name))
-    return itertools.islice(heapq.merge(*columns, key=operator.itemgetter(0)), limit)
-
-
-def _named(
-    rows: Iterable[tuple[Any, ...]], name: SeriesName
-) -> Iterator[tuple[float, SeriesName, float, str]]:
-    return ((at_ms / 1000.0, name, value, quality) for at_ms, value, quality in rows)
+            found += [(at_ms / 1000.0, name, value, quality) for at_ms, value, quality in rows]
+        found.sort(key=operator.itemgetter(0))
+        yield from itertools.islice(found, limit)
+        limit -= len(found)
+        if limit <= 0:
+            return

@@ -103,7 +103,7 @@ def test_the_events_are_bounded_and_the_count_is_not():
     assert (len(found.events), found.fired) == (MOST_EVENTS, 1440)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(0.1, 400.0), st.floats(15.0, 35.0)), max_size=80))
 def test_a_hysteresis_opens_and_closes_in_turn(steps):
     """Against the textbook: a flag that is set at 28 and taken back at 25."""

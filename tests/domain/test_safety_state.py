@@ -322,7 +322,7 @@ class StopMachine(RuleBasedStateMachine):
 
 
 TestStopMachine = StopMachine.TestCase
-TestStopMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestStopMachine.settings = settings(max_examples=150, stateful_step_count=40)
 
 
 def test_the_latch_of_a_thousand_stopped_devices_is_read_as_it_was_written() -> None:

@@ -23,7 +23,7 @@ class Puppet:
         tails = ("system/heartbeat/ack", "config", "actuator/+/command", "actuator/emergency")
         self._client.subscribe([(f"{own}/{tail}", 2) for tail in tails])
         self._client.loop_start()
-        subscribed.get(timeout=5)
+        subscribed.get(timeout=20)
 
     def say(self, tail: str, payload: Any, *, qos: int = 1, retain: bool = False) -> None:
         topic = f"kaiser/god/esp/{self.device_id}/{tail}"
@@ -37,7 +37,7 @@ class Puppet:
         body = {"uptime": 100, "heap_free": 1, "wifi_rssi": -5, "ts": int(time.time())}
         self.say("system/heartbeat", {**body, **fields})
 
-    def hear(self, ending: str, timeout_s: float = 10.0) -> mqtt.MQTTMessage:
+    def hear(self, ending: str, timeout_s: float = 20.0) -> mqtt.MQTTMessage:
         """The next message whose topic ends so."""
         deadline = time.monotonic() + timeout_s
         while True:

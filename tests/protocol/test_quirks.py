@@ -388,7 +388,7 @@ def acknowledges_before_it_configures(site, known):
     known.silence()
     known.beat(uptime=1)
     began = time.monotonic()
-    assert known.heard.get(timeout=5).topic.endswith("heartbeat/ack")
+    assert known.heard.get(timeout=20).topic.endswith("heartbeat/ack")
     pushed = known.hear("/config")
     assert time.monotonic() - began >= 0.4
     assert (pushed.qos, pushed.retain) == (2, False)

@@ -141,7 +141,6 @@ def _drop(_logger, _name, _event):
 SiteMachine.TestCase.settings = settings(
     max_examples=60,
     stateful_step_count=15,
-    deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )

@@ -106,7 +106,6 @@ class Competition(RuleBasedStateMachine):
 Competition.TestCase.settings = settings(
     max_examples=30,
     stateful_step_count=20,
-    deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )

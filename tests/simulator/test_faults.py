@@ -123,7 +123,7 @@ def ear(own_mosquitto):
     client.connect(own_mosquitto.host, own_mosquitto.port)
     client.subscribe("#", 1)
     client.loop_start()
-    ready.get(timeout=5)
+    ready.get(timeout=20)
     client.heard = heard
     yield client
     client.disconnect()

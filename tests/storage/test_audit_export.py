@@ -29,14 +29,14 @@ def opened(data, opener=KEY):
     return b"".join(sealed_file.unseal(io.BytesIO(data), opener))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.binary(max_size=300), max_size=5), st.sampled_from([0, 1, CHUNK, 2 * CHUNK]))
 def test_what_was_sealed_comes_back(parts, more):
     parts = [*parts, b"x" * more]
     assert opened(sealed(parts)) == b"".join(parts)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_flipped_bit_and_any_cut_is_found(data):
     whole = sealed([b"a" * (CHUNK + 500)])

@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
@@ -120,9 +120,7 @@ actions = st.lists(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
-)
+@settings(max_examples=40)
 @given(actions=actions)
 def test_whatever_the_order_the_buckets_are_those_of_the_stored_rows(database, actions):
     key = SensorKey(f"ESP_D{next(_names):05X}", 4, "ph")

@@ -7,7 +7,7 @@ import threading
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.domain.entities import (
@@ -25,7 +25,12 @@ from godkaiser.domain.rules import RuleDefinition, RuleMemory, Truth
 from godkaiser.errors import DatabaseUnavailable, StartupFailed
 from godkaiser.storage import accounts, history, migrations, registry, rules
 from godkaiser.storage.database import open_database
-from godkaiser.storage.readings import ReadingQuery, ReadingWriter, find_readings
+from godkaiser.storage.readings import (
+    ReadingQuery,
+    ReadingWriter,
+    find_readings,
+    past_values,
+)
 
 NOW = 1_767_096_000.0
 _numbers = itertools.count()
@@ -91,9 +96,7 @@ def test_without_clock_and_number_a_redelivery_is_told_by_its_flag(database):
     assert writer.write([redelivered]).stored == 0
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None
-)
+@settings(max_examples=20)
 @given(batches=st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6))
 def test_however_it_is_delivered_each_reading_is_stored_once(database, batches):
     key = SensorKey(f"ESP_C{next(_numbers):05X}", 4, "ph")
@@ -113,6 +116,35 @@ def test_queries_choose_by_sensor_and_time(database):
     window = ReadingQuery(esp_id="ESP_A00001", gpio=4, start=NOW + 3, end=NOW + 6, limit=100)
     assert [r.timestamp - NOW for r in find_readings(database, window)] == [5, 4, 3]
     assert find_readings(database, ReadingQuery(sensor_type="co2", limit=100)) == []
+
+
+def test_the_past_of_some_sensors_comes_in_the_order_of_its_time(database):
+    """Over more than is read at once."""
+    other = SensorKey("ESP_A00001", 5, "ds18b20", "")
+    same = SensorKey("ESP_A00001", 4, "ds18b20", "28AA641E8D3C0C79")
+    hours = range(0, 30, 5)
+    stored = [
+        reading(number, key=key, at=NOW + hour * 3600.0 + number)
+        for hour in hours
+        for number, key in enumerate((KEY, other, same, SensorKey("ESP_A00002", 4, "ds18b20", "")))
+    ]
+    ReadingWriter(database).write(stored)
+    names = {("ESP_A00001", 4, "ds18b20"), ("ESP_A00001", 5, "ds18b20"), ("ESP_A00009", 4, "x")}
+
+    def past(start, end, limit=1000):
+        found = list(past_values(database, names, NOW + start, NOW + end, limit))
+        assert all(quality == "good" for *_, quality in found)
+        return [(at - NOW, name[1], value) for at, name, value, _ in found]
+
+    every = [
+        (hour * 3600.0 + number, gpio, number / 2)
+        for hour in hours
+        for number, gpio in enumerate((4, 5, 4))
+    ]
+    assert past(0, 26 * 3600.0) == every
+    assert past(1, 25 * 3600.0) == every[1:15]
+    assert past(0, 26 * 3600.0, 7) == every[:7]
+    assert past(5, 6) == []
 
 
 def test_many_threads_may_use_the_database(database):

@@ -21,7 +21,7 @@ from godkaiser.supervision import (
     supervisor,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 DEFAULTS: dict[str, Any] = {}
 """How children are made unless a test says otherwise."""
 NO_FAULTS = Chances(interrupt=0.0, drowsy=0.0)

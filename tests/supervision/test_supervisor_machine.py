@@ -114,7 +114,5 @@ class SupervisorMachine(RuleBasedStateMachine):
             assert not self.system.cells()
 
 
-SupervisorMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None
-)
+SupervisorMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestSupervisorMachine = SupervisorMachine.TestCase

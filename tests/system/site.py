@@ -26,7 +26,7 @@ from godkaiser.simulator.fleet import Fleet
 PASSWORD = "correct horse battery"
 
 
-def eventually(condition: Callable[[], Any], timeout_s: float = 15.0) -> Any:
+def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     """The first true value of `condition`; fails when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while True:

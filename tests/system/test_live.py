@@ -42,7 +42,7 @@ def say(socket_, wish):
     socket_.send(json.dumps(wish))
     early = []
     while True:
-        found = json.loads(socket_.recv(timeout=10))
+        found = json.loads(socket_.recv(timeout=20))
         if found["type"] != "events":
             return found, early
         early += found["events"]
@@ -151,7 +151,7 @@ def test_only_who_is_known_may_listen(site, attend):
     silent = attend(header=False)
     silent.send(json.dumps({"token": "forged"}))
     with pytest.raises(ConnectionClosed) as closed:
-        silent.recv(timeout=10)
+        silent.recv(timeout=20)
     assert closed.value.rcvd.code == 4401
     known = attend(header=False)
     known.send(json.dumps({"token": site.client.token}))
@@ -218,5 +218,5 @@ def test_too_many_words_are_cut_short(site, attend):
     with pytest.raises(ConnectionClosed) as closed:
         for _ in range(50):
             socket_.send('{"filter": {"types": ["safety"]}}')
-            socket_.recv(timeout=5)
+            socket_.recv(timeout=20)
     assert closed.value.rcvd.code == 4429

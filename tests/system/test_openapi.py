@@ -142,7 +142,6 @@ def test_every_endpoint_answers_everything_as_it_says(site):
 def _call(site, operation, wrong, statuses):
     @settings(
         max_examples=12,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=[Phase.explicit, Phase.generate],

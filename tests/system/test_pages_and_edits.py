@@ -33,7 +33,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows=ROWS, gone=st.sets(st.integers(0, 50)), fresh=ROWS, limit=st.integers(1, 7),
        sort=st.sampled_from(["", "id", "-id", "name", "-name"]))  # fmt: skip
 def test_what_stays_is_seen_once_and_in_order_whatever_else_comes_and_goes(
