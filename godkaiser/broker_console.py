@@ -23,10 +23,11 @@ EXIT_FAILED = 73
 @app.command()
 def sync(config: Annotated[Path, typer.Option(help="The configuration file.")]) -> None:
     """Write Mosquitto's passwd and acl from what is stored; works without the gateway, and before its first start."""
-    from godkaiser.gateway import broker_address, broker_files
+    from godkaiser.gateway import broker_address
     from godkaiser.storage import broker_accounts, registry
     from godkaiser.storage.database import open_database
     from godkaiser.storage.migrations import migrate
+    from godkaiser.tree import broker_files
 
     try:
         settings = load(config, os.environ)

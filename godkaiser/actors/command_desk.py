@@ -6,8 +6,7 @@ one breath are judged one after the other.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -20,14 +19,14 @@ from godkaiser.actors.device_messages import (
 )
 from godkaiser.actors.guarded_actuator import GuardedActuator
 from godkaiser.actors.guarded_site import GuardedSite
-from godkaiser.actors.journal import RecordAudit, RecordHold, RecordVerdict
+from godkaiser.actors.journal import RecordAudit, RecordVerdict
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Command
 from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.latency import Latencies
-from godkaiser.domain.safety import Hold, Verdict, judge
+from godkaiser.domain.safety import Verdict, judge
 from godkaiser.domain.safety_state import SafetyState
-from godkaiser.errors import CommandRefused, UnknownActuator
-from godkaiser.messages import ActuatorView, HoldActuator, HoldView, RequestCommand
+from godkaiser.errors import CommandRefused
+from godkaiser.messages import ActuatorView, RequestCommand
 from godkaiser.mqtt.ports import PermitIssuer
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.supervision import ActorContext, ChildSpec, Handle, StartChild, StopChild
@@ -62,23 +61,13 @@ class CommandDesk:
         remembered = context.recall("judged_after")
         self._judged_after = remembered if isinstance(remembered, Latencies) else Latencies()
 
-    def begin(
-        self,
-        actuators: Iterable[ActuatorConfig],
-        interlocks: tuple[Interlock, ...],
-        holds: Mapping[ActuatorKey, Hold],
-    ) -> None:
+    def begin(self, actuators: Iterable[ActuatorConfig], interlocks: tuple[Interlock, ...]) -> None:
         """Take up what was configured or, after a crash, what the predecessor had."""
         known = self._context.recall("installed")
         for message in known if known is not None else map(_as_installation, actuators):
             self._take(message)
         remembered = self._context.recall("interlocks")
         self.set_interlocks(interlocks if remembered is None else remembered)
-        remembered = self._context.recall("holds")
-        for key, hold in (holds if remembered is None else remembered).items():
-            actuator = self._site.find(key)
-            if actuator is not None:
-                actuator.hold = hold
 
     # ---- commands
 
@@ -188,7 +177,7 @@ class CommandDesk:
                 actuator.on_since = min(view.on_since, self._context.now())
         self._site.add(actuator)
 
-    # ---- interlocks and holds
+    # ---- interlocks
 
     def set_interlocks(self, interlocks: tuple[Interlock, ...]) -> None:
         self._site.set_interlocks(interlocks)
@@ -201,25 +190,6 @@ class CommandDesk:
             actuator.set_level(0.0, now)
             actuator.handle.tell_urgent(ReleaseNow(reason="interlock"))
             self._audit("system:interlock", f"released {actuator}")
-
-    def hold(self, message: HoldActuator) -> HoldView:
-        """Raises UnknownActuator."""
-        actuator = self._site.find(message.key)
-        if actuator is None:
-            raise UnknownActuator(esp_id=message.key.esp_id, gpio=message.key.gpio)
-        until = math.inf if message.seconds is None else self._context.now() + message.seconds
-        hold = None if message.seconds == 0 else Hold(by=str(message.issuer), until=until)
-        actuator.hold = hold
-        self._context.publish("holds", self._site.holds())
-        self._journal.tell(RecordHold(key=message.key, hold=hold))
-        self._audit(str(message.issuer), f"{'released' if hold is None else 'took'} {actuator}")
-        return HoldView(
-            esp_id=message.key.esp_id,
-            gpio=message.key.gpio,
-            held=hold is not None,
-            by="" if hold is None else hold.by,
-            until=None if hold is None or math.isinf(until) else until,
-        )
 
     def _audit(self, who: str, what: str) -> None:
         entry = AuditEntry(at=self._context.now(), who=who, what=what)

@@ -1,13 +1,13 @@
 """One actor for each rule: it hears the sensors that it names, decides, and asks the safety actor.
 
 Its memory (hysteresis, cooldown, a sequence under way) is handed over a crash through what it published,
-and over a restart of the gateway through the journal.
+and over a restart of the gateway, or its sudden end, through its note and the journal.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -50,6 +50,9 @@ from godkaiser.supervision import Actor, Handle
 
 RULES_JOB = "rules"
 
+NoteMemory = Callable[[int, RuleMemory | None], None]
+"""On return it survives the end of the process; None: the rule is to be deleted."""
+
 
 class LookAgain(Message, frozen=True, kw_only=True):
     """To oneself: something changes by itself now."""
@@ -62,8 +65,11 @@ class EndSequence(Message, frozen=True, kw_only=True):
 
 
 class RuleActor(Actor):
-    def __init__(self, rule_id: int, definition: RuleDefinition, memory: RuleMemory | None) -> None:
+    def __init__(
+        self, rule_id: int, definition: RuleDefinition, memory: RuleMemory | None, note: NoteMemory
+    ) -> None:
         super().__init__()
+        self._note = note
         self._rule_id = rule_id
         self._definition = definition
         self._memory = memory or RuleMemory()
@@ -113,6 +119,7 @@ class RuleActor(Actor):
             self._memory = msgspec.structs.replace(self._memory, suspended="", reversals=())
             changed = True
         if changed:
+            self._change_memory(self._memory)
             self._remember(None)
 
     def on_receive(self, message: object) -> Any:
@@ -124,8 +131,9 @@ class RuleActor(Actor):
                 self._decide()
             case EndSequence(why=why):
                 self._end(rules.end_of(self._definition, self._memory, why))
-                self._memory = msgspec.structs.replace(self._memory, progress=None)
+                self._change_memory(msgspec.structs.replace(self._memory, progress=None))
                 self._remember(None)
+                self._note(self._rule_id, None)
             case _:
                 self.context.unhandled(message)
 
@@ -143,8 +151,7 @@ class RuleActor(Actor):
         changed = decision.memory != self._memory or decision.is_worth_telling
         if changed:
             # A crash after this loses what was to be switched on; before it, a dose would be given twice.
-            self._memory = decision.memory
-            self.context.publish("memory", (self._definition, self._memory))
+            self._change_memory(decision.memory)
         commands += self._request_all(a for a in given if a.command is not Verb.OFF)
         for notification in decision.notifications:
             self._notify(notification)
@@ -157,8 +164,12 @@ class RuleActor(Actor):
             self.context.schedule(max(0.0, decision.wake_at - now), LookAgain(), key="wake")
         self._show()
 
-    def _remember(self, decision: Decision | None, commands: tuple[str, ...] = ()) -> None:
+    def _change_memory(self, memory: RuleMemory) -> None:
+        self._memory = msgspec.structs.replace(memory, changes=self._memory.changes + 1)
+        self._note(self._rule_id, self._memory)
         self.context.publish("memory", (self._definition, self._memory))
+
+    def _remember(self, decision: Decision | None, commands: tuple[str, ...] = ()) -> None:
         self._journal.tell(
             RecordRule(
                 rule_id=self._rule_id,

@@ -29,6 +29,7 @@ from godkaiser.actors.device_messages import (
 )
 from godkaiser.actors.guarded_actuator import GuardedActuator
 from godkaiser.actors.guarded_site import GuardedSite
+from godkaiser.actors.hold_book import HoldBook
 from godkaiser.actors.input_watch import InputWatch
 from godkaiser.actors.journal import RecordAudit, RecordSafety
 from godkaiser.actors.router import BroadcastSeen
@@ -41,9 +42,17 @@ from godkaiser.domain.entities import (
     Issuer,
     OnShutdown,
 )
+from godkaiser.domain.holds import Holds
 from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.safety import Hold
-from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind, StopState, held_by_another
+from godkaiser.domain.safety_state import (
+    GLOBAL,
+    SafetyState,
+    Scope,
+    ScopeKind,
+    StopState,
+    held_by_another,
+)
 from godkaiser.domain.stop_inputs import StopInput
 from godkaiser.errors import (
     GatewayError,
@@ -69,7 +78,7 @@ from godkaiser.mqtt.ports import PermitIssuer, StopPort
 from godkaiser.protocol import evidence, inbound
 from godkaiser.protocol.evidence import Evidence
 from godkaiser.storage.audit import AuditEntry
-from godkaiser.storage.latch_file import LatchFile
+from godkaiser.storage.record_file import RecordFile
 from godkaiser.supervision import Actor, Backoff, ChildSpec, Handle
 from godkaiser.supervision.strategy import backoff_delay
 
@@ -111,7 +120,8 @@ class SafetyActor(Actor):
         actuator_factory: Callable[[ActuatorConfig, Handle, Handle], ChildSpec],
         stop_port: StopPort,
         permits: PermitIssuer,
-        latch_file: LatchFile,
+        latch_file: RecordFile[SafetyState],
+        holds_file: RecordFile[Holds],
         *,
         kaiser_id: str,
         tokens: StopTokens = StopTokens(),
@@ -120,6 +130,7 @@ class SafetyActor(Actor):
         self._record = record
         self._actuator_factory = actuator_factory
         self._permits = permits
+        self._holds_file = holds_file
         self._site = GuardedSite()
         self._inputs = InputWatch(record.stop_inputs)
         self._cleared_at: dict[str, float] = {}
@@ -132,6 +143,7 @@ class SafetyActor(Actor):
         )
         self._journal: Handle
         self._desk: CommandDesk
+        self._holds: HoldBook
 
     def on_start(self) -> None:
         self._journal = self.context.handle(paths.JOURNAL)
@@ -142,13 +154,19 @@ class SafetyActor(Actor):
         self._desk = CommandDesk(
             self.context, self._site, self._permits, self._journal, self._actuator_factory
         )
-        self._desk.begin(self._record.actuators, self._record.interlocks, self._record.holds)
+        self._desk.begin(self._record.actuators, self._record.interlocks)
+        self._holds = HoldBook(self.context, self._site, self._journal, self._holds_file)
+        doubt = self._holds.restore(self._record.holds)
         self._watch_inputs()
         self.context.join(LINK_GROUP)
         unfinished = self.context.recall("stopping")
         if unfinished is not None:
             # A crash in the midst of a stop: its successor carries it out.
             self._carry_out(unfinished)
+        if doubt:
+            self._carry_out(StopAll(issuer=Issuer("system", "holds"), reason=doubt))
+            # Only now may it be forgotten that it could not be read.
+            self._holds.tidy()
         if self.context.incarnation > 1 and self._stops.state.records:
             # A stop may have come between the crash and now; saying it again moves nothing.
             self._permits.revoke_all()
@@ -193,12 +211,13 @@ class SafetyActor(Actor):
                 self._site.forget(device_id)
             case UninstallActuator(key=key):
                 self._desk.uninstall(key)
+                self._holds.tidy()
             case InstallInterlocks(interlocks=interlocks):
                 self._desk.set_interlocks(interlocks)
             case ExplainCommand(command=command):
                 return self._desk.judge(command, self._conditions())
             case HoldActuator():
-                return self._desk.hold(message)
+                return self._holds.hold(message)
             case PrepareShutdown():
                 return self._prepare_shutdown()
             case _:

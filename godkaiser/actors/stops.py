@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from godkaiser.domain import latch, safety_state
+from godkaiser.domain.checked_record import RecordUnreadable
 from godkaiser.domain.entities import Issuer
 from godkaiser.domain.safety_state import SafetyState, Scope, ScopeKind, StopRecord, StopState
 from godkaiser.errors import ServiceUnavailable
@@ -20,7 +21,7 @@ from godkaiser.messages import SafetyView, StopView
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.ports import PermitIssuer, StopPort
 from godkaiser.protocol import outbound
-from godkaiser.storage.latch_file import LatchFile
+from godkaiser.storage.record_file import RecordFile
 
 UNCONFIRMED_ALARM_S = 30.0
 NAMED_IN_ALARM = 5
@@ -42,7 +43,7 @@ class Stops:
         self,
         port: StopPort,
         permits: PermitIssuer,
-        latch_file: LatchFile,
+        latch_file: RecordFile[SafetyState],
         changed: Callable[[SafetyView, bool], None],
         *,
         kaiser_id: str,
@@ -68,7 +69,7 @@ class Stops:
         """Read the latch. What cannot be read, or was there and is gone, is a stop."""
         try:
             state = self._latch.read()
-        except latch.LatchUnreadable as error:
+        except RecordUnreadable as error:
             state = latch.stopped_in_doubt(str(error), now)
             self._write_or_alarm(state)
         if state is None:

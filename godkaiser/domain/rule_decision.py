@@ -130,6 +130,7 @@ def decide(
             suspended=suspended,
             text=memory.text,
             progress=went.progress,
+            changes=memory.changes,
         ),
         stops=stops,
         notifications=(*notifications, *went.notifications),
@@ -200,6 +201,7 @@ def adopted(definition: RuleDefinition, memory: RuleMemory) -> tuple[RuleMemory,
         fired_count=memory.fired_count,
         recent=memory.recent,
         text=text,
+        changes=memory.changes,
     )
     return kept, left
 

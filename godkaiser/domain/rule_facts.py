@@ -55,6 +55,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 class RuleMemory(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule must remember between evaluations, and across restarts.
 
+    `changes`: how often it has changed, so that of two the newer can be told.
     `since`: when what must hold for a while began to; `recent`: when it fired within the last hour;
     `reversals`: when another rule undid what this one did; `suspended`: why it fires no more; `text`: a digest of
     the rule that remembers it.
@@ -71,6 +72,7 @@ class RuleMemory(msgspec.Struct, frozen=True, kw_only=True):
     suspended: str = ""
     text: str = ""
     progress: Progress | None = None
+    changes: int = 0
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -29,8 +29,12 @@ class Dying(RuleActor):
     """Dies once, as soon as it has asked for something."""
 
     deaths: list[str]
+    noted: dict
+    known: list[int]
 
     def _request(self, action):
+        memory = self.noted.get(1)
+        self.known.append(0 if memory is None else memory.fired_count)
         asked = super()._request(action)
         if not self.deaths:
             self.deaths.append(action.command.value)
@@ -45,8 +49,8 @@ def test_what_was_asked_for_is_not_asked_for_again_but_an_off_is(verb):
         esp_id="ESP_A00002", gpio=25, command=verb, duration=5.0 * (verb is Verb.ON)
     )
     rule = RuleDefinition(name="dose", conditions=(HOT,), actions=(action,), cooldown_seconds=600.0)
-    safety, journal, deaths = [], [], []
-    dying = type("Doomed", (Dying,), {"deaths": deaths})
+    safety, journal, deaths, noted, known = [], [], [], {}, []
+    dying = type("Doomed", (Dying,), {"deaths": deaths, "noted": noted, "known": known})
     runtime = SimulatedRuntime(1)
     runtime.calm()
     tree = supervisor(
@@ -54,7 +58,10 @@ def test_what_was_asked_for_is_not_asked_for_again_but_an_off_is(verb):
         [
             supervisor("storage", [ChildSpec(name="journal", factory=lambda: Sink(journal))]),
             supervisor("safety", [ChildSpec(name="guard", factory=lambda: Sink(safety))]),
-            supervisor("rules", [ChildSpec(name="1", factory=lambda: dying(1, rule, None))]),
+            supervisor(
+                "rules",
+                [ChildSpec(name="1", factory=lambda: dying(1, rule, None, noted.__setitem__))],
+            ),
         ],
     )
     system = ActorSystem(tree, runtime)
@@ -71,3 +78,5 @@ def test_what_was_asked_for_is_not_asked_for_again_but_an_off_is(verb):
     asked = [m.command.verb for m in safety if isinstance(m, RequestCommand)]
     # Known to be undone, an OFF is asked for again; a dose may be lost, and never doubled.
     assert asked == ([Verb.ON] if verb is Verb.ON else [Verb.OFF, Verb.OFF])
+    # It is noted as done before a dose is asked for, and after an OFF is.
+    assert known == ([1] if verb is Verb.ON else [0, 0])

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.domain.latch import LatchUnreadable, decode, encode, stopped_in_doubt
+from godkaiser.domain.checked_record import RecordUnreadable, decode, encode
+from godkaiser.domain.latch import stopped_in_doubt
 from godkaiser.domain.safety_state import (
     GLOBAL,
     SafetyState,
@@ -49,14 +50,14 @@ states = st.builds(
 
 @given(states)
 def test_every_state_comes_back_from_its_record(state: SafetyState) -> None:
-    assert decode(encode(state)) == state
+    assert decode(encode(state), SafetyState) == state
 
 
 @given(states, st.data())
 def test_a_truncated_record_is_unreadable(state: SafetyState, data: st.DataObject) -> None:
     record = encode(state)
-    with pytest.raises(LatchUnreadable):
-        decode(record[: data.draw(st.integers(0, len(record) - 1))])
+    with pytest.raises(RecordUnreadable):
+        decode(record[: data.draw(st.integers(0, len(record) - 1))], SafetyState)
 
 
 @given(states, st.data())
@@ -66,20 +67,20 @@ def test_a_changed_record_is_unreadable_or_says_the_same(
     record = bytearray(encode(state))
     for _ in range(data.draw(st.integers(1, 4))):
         record[data.draw(st.integers(0, len(record) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(LatchUnreadable):
-        assert decode(bytes(record)) == state
+    with contextlib.suppress(RecordUnreadable):
+        assert decode(bytes(record), SafetyState) == state
 
 
 @given(st.binary())
 def test_what_was_never_a_record_is_unreadable(content: bytes) -> None:
-    with pytest.raises(LatchUnreadable):
-        decode(content)
+    with pytest.raises(RecordUnreadable):
+        decode(content, SafetyState)
 
 
 def test_a_valid_checksum_does_not_make_a_state_of_something_else() -> None:
     body = b'{"records":[{"scope":7}]}'
-    with pytest.raises(LatchUnreadable):
-        decode(b"1 %08x %s\n" % (zlib.crc32(body), body))
+    with pytest.raises(RecordUnreadable):
+        decode(b"1 %08x %s\n" % (zlib.crc32(body), body), SafetyState)
 
 
 def test_a_record_that_cannot_be_read_is_a_stop_of_everything_with_its_reason() -> None:

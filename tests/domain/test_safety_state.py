@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from godkaiser.domain import safety_state
-from godkaiser.domain.latch import decode, encode
+from godkaiser.domain.checked_record import decode, encode
 from godkaiser.domain.safety import judge
 from godkaiser.domain.safety_state import (
     CLEAR_LOCKOUT_S,
@@ -294,7 +294,7 @@ class StopMachine(RuleBasedStateMachine):
 
     @rule()
     def gateway_restarts(self) -> None:
-        assert decode(encode(self.state)) == self.state
+        assert decode(encode(self.state), SafetyState) == self.state
 
     @invariant()
     def nothing_is_energised_unless_all_is_normal(self) -> None:
@@ -328,4 +328,4 @@ TestStopMachine.settings = settings(max_examples=150, stateful_step_count=40)
 def test_the_latch_of_a_thousand_stopped_devices_is_read_as_it_was_written() -> None:
     many = [f"ESP_{n:06X}" for n in range(1000)]
     state = safety_state.stop(SafetyState(), GLOBAL, by="x", reason="y", now=NOW, devices=many)
-    assert decode(encode(state)) == state
+    assert decode(encode(state), SafetyState) == state

@@ -23,7 +23,7 @@ from godkaiser.actors.device import DeviceActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
-from godkaiser.domain import latch
+from godkaiser.domain import checked_record
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -35,7 +35,8 @@ from godkaiser.domain.entities import (
     SensorConfig,
     Verb,
 )
-from godkaiser.domain.rules import ActuatorAction, RuleDefinition, SensorCondition
+from godkaiser.domain.holds import Holds
+from godkaiser.domain.rules import ActuatorAction, RuleDefinition, RuleMemory, SensorCondition
 from godkaiser.domain.safety_state import SafetyState, StopState
 from godkaiser.errors import GatewayError
 from godkaiser.messages import ClearStop, HoldActuator, RequestCommand, ResumeAutomation, StopAll
@@ -80,15 +81,28 @@ class MemoryLatch:
         self.record: bytes | None = None
 
     def read(self) -> SafetyState | None:
-        return None if self.record is None else latch.decode(self.record)
+        return None if self.record is None else checked_record.decode(self.record, SafetyState)
 
     def write(self, state: SafetyState) -> None:
         self._world.check_latch(self.state, state)
-        self.record = latch.encode(state)
+        self.record = checked_record.encode(state)
 
     @property
     def state(self) -> SafetyState:
         return self.read() or SafetyState()
+
+
+class MemoryHolds:
+    """The file of the holds, likewise."""
+
+    def __init__(self) -> None:
+        self.record: bytes | None = None
+
+    def read(self) -> Holds | None:
+        return None if self.record is None else checked_record.decode(self.record, Holds)
+
+    def write(self, holds: Holds) -> None:
+        self.record = checked_record.encode(holds)
 
 
 class Wire:
@@ -183,6 +197,8 @@ class World:
         self.runtime = SimulatedRuntime(seed, self.chances, may_crash=_may_crash)
         self.wrong: list[str] = []
         self.latch = MemoryLatch(self)
+        self.holds = MemoryHolds()
+        self.noted: dict[int, RuleMemory | None] = {}
         self.link_up = False
         self.session = 0
         self.storage_away = False
@@ -214,7 +230,7 @@ class World:
     # ---- the gateway
 
     def boot(self) -> None:
-        """As the process would start: everything new but the latch."""
+        """As the process would start: everything new but the files."""
         self.ports = open_ports("god")
         self.system = ActorSystem(self._tree(), self.runtime)
         self.system.start()
@@ -224,8 +240,6 @@ class World:
     def kill(self) -> None:
         """kill -9: whatever was in memory is gone, between any two messages."""
         self.counts["kills"] += 1
-        # They are in the database, which this world has none of.
-        self.held.clear()
         for scope in self.answered:
             if not any(str(record.scope) == scope for record in self.latch.state.records):
                 self.wrong.append(f"the stop of {scope} was answered and is not latched")
@@ -270,7 +284,7 @@ class World:
                 actuators=tuple(actuators), mirror_exists=self.latch.record is not None
             )
             return SafetyActor(
-                record, actuator, self.ports.stops, self.ports.permits, self.latch,  # type: ignore[arg-type]
+                record, actuator, self.ports.stops, self.ports.permits, self.latch, self.holds,  # type: ignore[arg-type]
                 kaiser_id="god",
             )  # fmt: skip
 
@@ -301,7 +315,11 @@ class World:
                 **ROBUST,
             ),
             supervisor("devices", [device(d) for d in DEVICES], **ROBUST),
-            supervisor("rules", [_rule(n, text) for n, text in enumerate(self.rules, 1)], **ROBUST),
+            supervisor(
+                "rules",
+                [_rule(n, text, self.noted) for n, text in enumerate(self.rules, 1)],
+                **ROBUST,
+            ),
             supervisor(
                 "link",
                 [
@@ -512,8 +530,13 @@ def _may_crash(path: str) -> bool:
     return path not in {"/", "/link/broker"}
 
 
-def _rule(number: int, definition: RuleDefinition) -> ChildSpec:
-    return ChildSpec(name=str(number), factory=lambda: RuleActor(number, definition, None))
+def _rule(
+    number: int, definition: RuleDefinition, noted: dict[int, RuleMemory | None]
+) -> ChildSpec:
+    return ChildSpec(
+        name=str(number),
+        factory=lambda: RuleActor(number, definition, noted.get(number), noted.__setitem__),
+    )
 
 
 def _wants_it_on(device_id: str) -> RuleDefinition:

@@ -232,3 +232,24 @@ def test_a_hold_lasts_over_a_restart(make):
     assert {tail for tail, body in device.heard if body.get("command") == "ON"} == {
         f"actuator/{PUMP}/command"
     }
+
+
+def test_a_record_of_holds_that_cannot_be_read_is_a_stop(make, tmp_path):
+    gateway, device = make()
+    settle(gateway, device)
+    gateway.client.post(f"/actuators/{DEVICE}/{FAN}/hold", {}, 200)
+    gateway.kill()
+    record = tmp_path / "var" / "safety.holds"
+    record.write_bytes(record.read_bytes()[:-3])
+    gateway.start()
+    gateway.log_in()
+    (stop,) = status(gateway)["stops"]
+    assert status(gateway)["state"] == "active" and "held actuators" in stop["reason"]
+    settle(gateway, device)
+    clear(gateway)
+    assert order(gateway)[1]["outcome"]["state"] == "confirmed"
+    # Once it is cleared it is over, also for the next start.
+    gateway.kill()
+    gateway.start()
+    gateway.log_in()
+    assert status(gateway)["state"] == "normal"

@@ -7,9 +7,9 @@ import resource
 
 import pytest
 
-from godkaiser.domain.latch import LatchUnreadable
+from godkaiser.domain.checked_record import RecordUnreadable
 from godkaiser.domain.safety_state import GLOBAL, SafetyState, StopRecord, StopState
-from godkaiser.storage.latch_file import LatchFile
+from godkaiser.storage.record_file import RecordFile
 
 STOPPED = SafetyState(
     (
@@ -21,16 +21,16 @@ STOPPED = SafetyState(
 
 
 def test_it_comes_back_as_written_and_only_the_newest(tmp_path):
-    latch = LatchFile(tmp_path / "deep" / "latch")
+    latch = RecordFile(tmp_path / "deep" / "latch", SafetyState)
     assert latch.read() is None
     latch.write(STOPPED)
-    assert LatchFile(tmp_path / "deep" / "latch").read() == STOPPED
+    assert RecordFile(tmp_path / "deep" / "latch", SafetyState).read() == STOPPED
     latch.write(SafetyState())
     assert latch.read() == SafetyState()
 
 
 def test_a_write_that_was_cut_off_leaves_the_record_before_it(tmp_path, monkeypatch):
-    latch = LatchFile(tmp_path / "latch")
+    latch = RecordFile(tmp_path / "latch", SafetyState)
     latch.write(STOPPED)
 
     def power_cut(_descriptor):
@@ -44,7 +44,7 @@ def test_a_write_that_was_cut_off_leaves_the_record_before_it(tmp_path, monkeypa
 
 
 def test_a_disk_that_fills_up_half_way_is_told(tmp_path):
-    latch = LatchFile(tmp_path / "latch")
+    latch = RecordFile(tmp_path / "latch", SafetyState)
     latch.write(STOPPED)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
@@ -60,11 +60,11 @@ def test_a_disk_that_fills_up_half_way_is_told(tmp_path):
 def test_a_damaged_record_is_no_record_to_trust(tmp_path, damage):
     path = tmp_path / "latch"
     path.write_bytes(damage)
-    with pytest.raises(LatchUnreadable):
-        LatchFile(path).read()
+    with pytest.raises(RecordUnreadable):
+        RecordFile(path, SafetyState).read()
 
 
 def test_a_record_that_cannot_be_opened_is_no_record_to_trust(tmp_path):
     (tmp_path / "latch").mkdir()
-    with pytest.raises(LatchUnreadable):
-        LatchFile(tmp_path / "latch").read()
+    with pytest.raises(RecordUnreadable):
+        RecordFile(tmp_path / "latch", SafetyState).read()

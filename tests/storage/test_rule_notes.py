@@ -1,0 +1,97 @@
+"""The notes of the rules: the newest of each survives the end of the process, whatever happens to the file."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from godkaiser.domain.rules import RuleMemory, Truth
+from godkaiser.storage import rule_notes
+from godkaiser.storage.rule_notes import RuleNotes
+
+
+def memory(changes, **how):
+    return RuleMemory(truth=Truth.TRUE, last_fired=1.5, hysteresis={"a": True}, changes=changes, **how)  # fmt: skip
+
+
+def test_the_newest_of_each_rule_comes_back(tmp_path):
+    notes = RuleNotes(tmp_path / "notes")
+    for changes in (1, 2, 3):
+        notes.note(7, memory(changes))
+    notes.note(8, memory(1))
+    # Nobody closes what is killed.
+    again = RuleNotes(tmp_path / "notes")
+    assert again.newer(7, None) == memory(3)
+    assert again.newer(7, memory(2)) == memory(3)
+    assert again.newer(7, memory(4)) == memory(4)
+    assert again.newer(9, None) is None
+    again.note(8, None)
+    assert RuleNotes(tmp_path / "notes").newer(8, None) is None
+    assert RuleNotes(tmp_path / "notes").newer(7, None) == memory(3)
+
+
+@given(cut=st.integers(0, 400), rubbish=st.binary(max_size=20))
+def test_a_line_that_was_cut_off_takes_no_other_with_it(tmp_path_factory, cut, rubbish):
+    path = tmp_path_factory.mktemp("notes") / "notes"
+    notes = RuleNotes(path)
+    notes.note(1, memory(1))
+    first = path.stat().st_size
+    notes.note(2, memory(5))
+    notes.close()
+    path.write_bytes(path.read_bytes()[: first + cut % first] + rubbish)
+    again = RuleNotes(path)
+    assert again.newer(1, None) == memory(1)
+    assert again.newer(2, None) in (None, memory(5))
+    again.note(1, memory(2))
+    assert RuleNotes(path).newer(1, None) == memory(2)
+
+
+def test_the_file_begins_anew_before_it_grows_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(rule_notes, "GROWTH_BYTES", 2000)
+    notes = RuleNotes(tmp_path / "notes")
+    for changes in range(200):
+        notes.note(changes % 5, memory(changes))
+    assert (tmp_path / "notes").stat().st_size < 5000
+    again = RuleNotes(tmp_path / "notes")
+    assert [again.newer(n, None) for n in range(5)] == [memory(195 + n) for n in range(5)]
+
+
+def test_a_disk_that_cannot_be_written_stops_nobody_and_what_comes_after_is_noted(tmp_path):
+    RuleNotes(tmp_path / "notes").note(1, memory(1))
+    notes = RuleNotes(tmp_path / "notes")
+    (tmp_path / "notes.new").mkdir()
+    for changes in (2, 3):
+        notes.note(1, memory(changes))
+    assert RuleNotes(tmp_path / "notes").newer(1, None) == memory(1)
+    (tmp_path / "notes.new").rmdir()
+    notes.note(2, memory(1))
+    again = RuleNotes(tmp_path / "notes")
+    assert (again.newer(1, None), again.newer(2, None)) == (memory(3), memory(1))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"[]\n{}\n", b'{"rule_id":1}\n'])
+def test_a_file_of_something_else_holds_nothing(tmp_path, content):
+    (tmp_path / "notes").write_bytes(content)
+    notes = RuleNotes(tmp_path / "notes")
+    assert notes.newer(1, memory(0)) == memory(0)
+    notes.note(1, memory(1))
+    assert RuleNotes(tmp_path / "notes").newer(1, None) == memory(1)
+
+
+def test_many_threads_may_note_at_once(tmp_path):
+    notes = RuleNotes(tmp_path / "notes")
+
+    def work(rule_id):
+        for changes in range(200):
+            notes.note(rule_id, memory(changes))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    again = RuleNotes(tmp_path / "notes")
+    assert [again.newer(n, None) for n in range(4)] == [memory(199)] * 4
