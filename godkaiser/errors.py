@@ -237,6 +237,14 @@ class KeyInUse(GatewayError):
     )
 
 
+class KeyInDoubt(GatewayError):
+    code, status = "IDEMPOTENCY_KEY_IN_DOUBT", 409
+    template = (
+        "The gateway ended, or found no time to answer, while the first request with this Idempotency-Key was under"
+        " way: it may have been given. Look at the actuator, and command it with a new key if it is to be."
+    )
+
+
 class UserExists(GatewayError):
     code, status = "USER_EXISTS", 409
     template = "There is a user {username} already. Choose another name, or change that one."

@@ -17,6 +17,7 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.errors import StartupFailed
 from godkaiser.http.app import create_app
+from godkaiser.http.idempotency import Idempotency
 from godkaiser.http.lockout import Lockout
 from godkaiser.http.rate_limit import RateLimit
 from godkaiser.http.server import ApiServer, bind
@@ -83,6 +84,7 @@ class Gateway:
             None if self._live_listener is None else self._live_listener.getsockname()[1]
         )
         self._notes = RuleNotes(config.data_dir / "rules.notes")
+        self._idempotency = Idempotency(config.data_dir / "commands.notes")
         self._started_at = time.time()
         self.live = LiveHub(f"{self._started_at:.0f}", time.time)
         self.system = ActorSystem(
@@ -129,6 +131,7 @@ class Gateway:
             self._live_listener.close()
         self.spool.close()
         self._notes.close()
+        self._idempotency.close()
         self.database.close_all()
         self._lock.release()
         return in_order
@@ -171,6 +174,7 @@ class Gateway:
             kaiser_id=self.config.gateway.kaiser_id,
             live=self._live_view,
             rate_limit=RateLimit(self.config.http.requests_per_s),
+            idempotency=self._idempotency,
             cors_origins=self.config.http.cors_origins,
         )
         return ApiServer(create_app(services), self._listener, self.config.http.trusted_proxy)

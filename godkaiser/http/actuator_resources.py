@@ -42,7 +42,6 @@ from godkaiser.http.exchange import (
     read_body,
     reply,
 )
-from godkaiser.http.idempotency import Idempotency
 from godkaiser.http.paging import cursor_of, encode_cursor, reply_page
 from godkaiser.http.services import Services
 from godkaiser.messages import (
@@ -144,7 +143,7 @@ def check_scope(esp_id: str | None, zone_id: str | None) -> None:
 class ActuatorResources:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._given = Idempotency()
+        self._given = services.idempotency
 
     def on_get_actuators(self, req: falcon.Request, resp: falcon.Response) -> None:
         system = self._services.system

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from godkaiser.http.idempotency import Idempotency
 from godkaiser.http.lockout import Lockout
 from godkaiser.http.rate_limit import RateLimit
 from godkaiser.http.tokens import TokenService
@@ -34,6 +35,7 @@ class Services:
     live: Callable[[], object]
     """What is known of the live socket; None when there is none."""
     rate_limit: RateLimit
+    idempotency: Idempotency
     cors_origins: tuple[str, ...] = ()
     """Whose pages may read answers in a browser."""
     waiters: threading.BoundedSemaphore = field(default_factory=_waiters)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser.domain.rules import RuleMemory, Truth
-from godkaiser.storage import rule_notes
+from godkaiser.storage import notes_file
 from godkaiser.storage.rule_notes import RuleNotes
 
 
@@ -50,7 +50,7 @@ def test_a_line_that_was_cut_off_takes_no_other_with_it(tmp_path_factory, cut, r
 
 
 def test_the_file_begins_anew_before_it_grows_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(rule_notes, "GROWTH_BYTES", 2000)
+    monkeypatch.setattr(notes_file, "GROWTH_BYTES", 2000)
     notes = RuleNotes(tmp_path / "notes")
     for changes in range(200):
         notes.note(changes % 5, memory(changes))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+from http.client import HTTPException
 
-from tests.system.site import PASSWORD, Client
+from tests.system.device_on_the_wire import DeviceOnTheWire
+from tests.system.process import GatewayProcess
+from tests.system.site import PASSWORD, Client, eventually
+from tests.system.test_stop_survives import SITE
 
 BENCH, FAN = "ESP_A00001", 25
 TOGGLE = {"esp_id": BENCH, "gpio": FAN, "command": "TOGGLE"}
@@ -38,6 +42,69 @@ def test_another_request_needs_another_key_and_another_person_has_his_own(site):
     other.close()
     assert toggle(site.client, "")[0] in {202, 400}
     assert toggle(site.client, "x" * 256)[0] == 400
+
+
+def test_a_restart_of_the_gateway_or_the_api_forgets_nothing(site):
+    status, first = toggle(site.client, "a")
+    assert status == 202
+    site.stop_gateway()
+    site.start_gateway()
+    site.wait_in_sync()
+    assert toggle(site.client, "a") == (202, first)
+    assert toggle(site.client, "a", {**TOGGLE, "gpio": 26})[0] == 422
+    site.client.call("POST", "/system/actors/crash", {"path": "/api"})
+    site.client.close()
+    eventually(lambda: site.gateway.system.info("/api").restarts == 1)
+    assert eventually(lambda: _again(site.client)) == (202, first)
+
+
+def _again(client):
+    try:
+        return toggle(client, "a")
+    except (OSError, HTTPException):
+        client.close()
+        return None
+
+
+def test_what_was_under_way_when_the_gateway_was_killed_is_not_given_again(tmp_path, own_mosquitto):
+    (tmp_path / "devices.d").mkdir()
+    (tmp_path / "devices.d" / "site.toml").write_text(SITE)
+    gateway = GatewayProcess(tmp_path, own_mosquitto.port).start()
+    device = DeviceOnTheWire(own_mosquitto.port, BENCH, (FAN, 26))
+    try:
+        gateway.log_in()
+        device.beat()
+        device.tell_states()
+        eventually(
+            lambda: all(a["state"] != "unknown" for a in gateway.client.get("/actuators")["data"])
+        )
+        body = {"esp_id": BENCH, "gpio": FAN, "command": "ON", "duration": 20}
+        # It hears the command and does not answer.
+        device._obey = lambda *_: None
+        other = Client(gateway.port)
+        other.token = gateway.client.token
+        cut_off = []
+
+        def send():
+            try:
+                toggle(other, "a", body, "/actuators/command?wait=20")
+            except (OSError, HTTPException) as error:
+                cut_off.append(error)
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        eventually(lambda: device.energised)
+        gateway.kill()
+        sending.join(30)
+        assert cut_off
+        gateway.start()
+        gateway.log_in()
+        status, answer = toggle(gateway.client, "a", body)
+        assert (status, answer["error"]["code"]) == (409, "IDEMPOTENCY_KEY_IN_DOUBT")
+        assert len(device.energised) == 1
+    finally:
+        device.close()
+        gateway.stop()
 
 
 def test_what_was_refused_is_judged_anew(site):

@@ -1,0 +1,75 @@
+"""Notes: lines in a file that survive the sudden end of the process, at the price of one write each.
+
+A note is not flushed: what a power cut takes with it are those of the last seconds. The file begins anew, with
+what is still true, whenever it has grown as much again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import structlog
+
+GROWTH_BYTES = 1 << 20
+
+log = structlog.get_logger("godkaiser.notes")
+
+
+class NotesFile:
+    """`still_true` gives the notes to begin anew with. Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, path: Path, still_true: Callable[[], Iterable[bytes]]) -> None:
+        self._path = path
+        self._still_true = still_true
+        self._descriptor: int | None = None
+        self._room = 0
+        self._is_told = False
+
+    def read(self) -> list[bytes]:
+        """In their order; the last one may be cut off."""
+        try:
+            return self._path.read_bytes().splitlines()
+        except OSError:
+            return []
+
+    def add(self, note: bytes) -> None:
+        """On return it survives the end of this process. A disk that is full is told, and stops nobody."""
+        try:
+            self._append(note + b"\n")
+        except OSError as error:
+            if not self._is_told:
+                log.error("not_noted", file=str(self._path), reason=str(error))
+            self._is_told = True
+        else:
+            self._is_told = False
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _append(self, line: bytes) -> None:
+        """Raises OSError."""
+        if self._descriptor is None or self._room <= 0:
+            # With this one: it is among what is true now.
+            self._begin_anew()
+            return
+        written = os.write(self._descriptor, line)
+        self._room -= written
+        if written < len(line):
+            # The disk is full: a line that is cut off must not run into the next one.
+            self.close()
+
+    def _begin_anew(self) -> None:
+        """Raises OSError; then the file before it still stands."""
+        self.close()
+        draft = self._path.with_name(f"{self._path.name}.new")
+        content = b"".join(note + b"\n" for note in self._still_true())
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        draft.replace(self._path)
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        self._room = max(GROWTH_BYTES, len(content))
