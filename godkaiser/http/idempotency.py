@@ -58,11 +58,8 @@ class Idempotency:
         self._kept: OrderedDict[Place, Kept] = OrderedDict()
         self._under_way: set[Place] = set()
         self._file = NotesFile(path, self._still_true)
-        for line in self._file.read():
-            try:
-                self._keep(msgspec.json.decode(line, type=Note))
-            except msgspec.DecodeError:
-                continue
+        for note in self._file.read(Note):
+            self._keep(note)
 
     def close(self) -> None:
         with self._lock:

@@ -7,10 +7,14 @@ what is still true, whenever it has grown as much again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 import structlog
+
+T = TypeVar("T")
 
 GROWTH_BYTES = 1 << 20
 
@@ -27,12 +31,17 @@ class NotesFile:
         self._room = 0
         self._is_told = False
 
-    def read(self) -> list[bytes]:
-        """In their order; the last one may be cut off."""
+    def read(self, kind: type[T]) -> Iterator[T]:
+        """In their order; one that was cut off is left out."""
         try:
-            return self._path.read_bytes().splitlines()
+            lines = self._path.read_bytes().splitlines()
         except OSError:
-            return []
+            return
+        for line in lines:
+            try:
+                yield msgspec.json.decode(line, type=kind)
+            except msgspec.DecodeError:
+                continue
 
     def add(self, note: bytes) -> None:
         """On return it survives the end of this process. A disk that is full is told, and stops nobody."""

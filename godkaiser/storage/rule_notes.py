@@ -28,11 +28,8 @@ class RuleNotes:
         self._writing = threading.Lock()
         self._newest: dict[int, RuleMemory] = {}
         self._file = NotesFile(path, self._still_true)
-        for line in self._file.read():
-            try:
-                self._keep(msgspec.json.decode(line, type=Note))
-            except msgspec.DecodeError:
-                continue
+        for note in self._file.read(Note):
+            self._keep(note)
 
     def newer(self, rule_id: int, stored: RuleMemory | None) -> RuleMemory | None:
         """What the rule remembers; `stored` is what the database has."""
