@@ -280,11 +280,22 @@ class RequestCommand(Message, frozen=True, kw_only=True):
     """Ask for an actuator to be moved. Reply: `godkaiser.domain.safety.Verdict`, at once.
 
     A verdict that does not allow is a reply, not an error. With `outcome_to` (any object with
-    `set(CommandOutcome)`), the device's answer is delivered there when it is known.
+    `set(CommandOutcome)`), the device's answer is delivered there when it is known. `verdict_to` is the
+    handle of an actor that does not wait for the reply: it is told CommandJudged.
     """
 
     command: Command
     outcome_to: Any = None
+    verdict_to: Any = None
+
+
+class CommandJudged(Message, frozen=True, kw_only=True):
+    """To the `verdict_to` of a RequestCommand: the verdict in short; `code` and `message` of a refusal."""
+
+    correlation_id: str
+    allowed: bool
+    code: str = ""
+    message: str = ""
 
 
 class ExplainCommand(Message, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from godkaiser.domain.latency import Latencies
 from godkaiser.domain.safety import Verdict, judge
 from godkaiser.domain.safety_state import SafetyState
 from godkaiser.errors import CommandRefused
-from godkaiser.messages import ActuatorView, RequestCommand
+from godkaiser.messages import ActuatorView, CommandJudged, RequestCommand
 from godkaiser.mqtt.ports import PermitIssuer
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.supervision import ActorContext, ChildSpec, Handle, StartChild, StopChild
@@ -99,6 +99,15 @@ class CommandDesk:
             if not verdict.energising:
                 self.release_dependents(now)
         self._journal.tell(RecordVerdict(command=command, verdict=verdict))
+        if message.verdict_to is not None:
+            message.verdict_to.tell(
+                CommandJudged(
+                    correlation_id=command.correlation_id,
+                    allowed=verdict.allowed,
+                    code=verdict.code,
+                    message=verdict.message,
+                )
+            )
         return verdict
 
     def judge(self, command: Command, conditions: Conditions) -> Verdict:

@@ -214,7 +214,11 @@ class Issuer(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody asks of an actuator. `duration_s` 0 means: until the maximum runtime."""
+    """What somebody asks of an actuator. `duration_s` 0 means: until the maximum runtime.
+
+    `requested_at` is for people; `decided_at` is the monotonic time of the process that decided (0: not
+    told), from which its age counts. Older than `max_age_s` it is void; None: the default limit.
+    """
 
     esp_id: str
     gpio: int
@@ -224,6 +228,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     issuer: Issuer
     correlation_id: str
     requested_at: float
+    decided_at: float = 0.0
+    max_age_s: float | None = None
 
     @property
     def key(self) -> ActuatorKey:

@@ -120,8 +120,12 @@ class ActorContext:
         return self._cell.system.runtime.now()
 
     def monotonic(self) -> float:
-        """A clock that never jumps, seconds."""
+        """A clock that never jumps, seconds since the machine was started."""
         return self._cell.system.runtime.monotonic()
+
+    def boot_id(self) -> str:
+        """What `monotonic` belongs to: after a restart with another one, its older values mean nothing."""
+        return self._cell.system.runtime.boot_id()
 
     def random(self) -> float:
         """In [0, 1), from the runtime's seeded source (jitter that a simulation replays)."""

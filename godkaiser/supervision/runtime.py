@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
 
+from godkaiser import boot_clock
 from godkaiser.supervision.events import Step
 from godkaiser.supervision.mailbox import Mailbox
 from godkaiser.supervision.pool import Pool
@@ -29,13 +30,18 @@ if TYPE_CHECKING:
 
 
 class Runtime(Protocol):
-    """What an actor system needs of the world. `random` is in [0, 1), times are in seconds."""
+    """What an actor system needs of the world. `random` is in [0, 1), times are in seconds.
+
+    `monotonic` counts from the start of the machine, so that within one `boot_id` a moment means the
+    same to the next process.
+    """
 
     def bind(self, system: ActorSystem) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def now(self) -> float: ...
     def monotonic(self) -> float: ...
+    def boot_id(self) -> str: ...
     def random(self) -> float: ...
     def pause(self, seconds: float) -> None: ...
     def await_event(self, event: threading.Event, timeout_s: float) -> bool: ...
@@ -68,13 +74,14 @@ class ThreadedRuntime:
 
     def __init__(self, *, stall_check_s: float = 1.0, seed: int | None = None) -> None:
         self._random = random.Random(seed)
-        self._timers = TimerThread(time.monotonic)
+        self._timers = TimerThread(boot_clock.boot_time)
         self._stall_check_s = stall_check_s
         self._system: ActorSystem | None = None
         self._looking = threading.Lock()
         self._pool = Pool()
         self.now = time.time
-        self.monotonic = time.monotonic
+        self.monotonic = boot_clock.boot_time
+        self.boot_id = boot_clock.boot_id
         self.random = self._random.random
         self.pause = time.sleep
 

@@ -118,6 +118,9 @@ class SimulatedRuntime:
     def monotonic(self) -> float:
         return self._clock
 
+    def boot_id(self) -> str:
+        return "simulated"
+
     def random(self) -> float:
         return self._jitter.random()
 

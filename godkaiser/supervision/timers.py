@@ -12,6 +12,8 @@ logger = logging.getLogger("godkaiser.supervision")
 
 SWEEP_FROM = 1024
 """Timers in the queue before cancelled ones are looked for."""
+LONGEST_WAIT_S = 30.0
+"""A wait does not count the time for which the machine is suspended; the clock of the timers does."""
 
 
 class Timer:
@@ -107,7 +109,7 @@ class TimerThread:
                     continue
                 wait_s = due_at - self._clock()
                 if wait_s > 0:
-                    self._changed.wait(wait_s)
+                    self._changed.wait(min(wait_s, LONGEST_WAIT_S))
                     continue
                 due = self._queue.pop_due(self._clock())
             for timer in due:
