@@ -14,6 +14,7 @@ from typing import IO, Annotated, NoReturn
 import typer
 
 from godkaiser.config import ConfigError, load
+from godkaiser.durable_file import sync_folder
 from godkaiser.errors import GatewayError
 
 app = typer.Typer(no_args_is_help=True, help="Look after the audit trail.")
@@ -152,6 +153,7 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            sync_folder(path.parent)
         except BaseException:
             path.unlink()
             raise

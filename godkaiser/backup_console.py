@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from godkaiser.config import Config, ConfigError, load
+from godkaiser.durable_file import make_folder
 from godkaiser.errors import GatewayError
 from godkaiser.single_instance import DataFolderLock
 
@@ -118,7 +119,7 @@ def _load(config: Path | None) -> Config:
 
 
 def _lock(settings: Config) -> DataFolderLock:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data_dir)
     return DataFolderLock(settings.data_dir)
 
 

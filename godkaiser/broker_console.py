@@ -10,6 +10,7 @@ from urllib.parse import quote
 import typer
 
 from godkaiser.config import ConfigError, load
+from godkaiser.durable_file import make_folder
 from godkaiser.errors import GatewayError
 from godkaiser.gateway_link import ConfigOption, DataOption, HttpOption
 from godkaiser.operator_console import JsonOption, at, link_to, of, show
@@ -34,7 +35,7 @@ def sync(config: Annotated[Path, typer.Option(help="The configuration file.")]) 
         if not settings.broker_accounts.folder:
             typer.echo(f"godkaiser: {config}: set [broker_accounts] folder first", err=True)
             raise typer.Exit(EXIT_CONFIG)
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.data_dir)
         files = broker_files(settings, broker_address(settings))
         database = open_database(settings.database_url)
         try:

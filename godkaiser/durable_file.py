@@ -1,29 +1,143 @@
-"""A small file, replaced as a whole: after a power cut it is the old one or the new one."""
+"""Files that survive a power cut: replaced as a whole, flushed, and with certainty about which one holds.
+
+The only place of the program that replaces a file or flushes a folder.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
+DRAFT, BEFORE = ".new", ".before"
+# Some filesystems have no hard links, and some kernels refuse them for files of other owners.
+_NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV}
 
-def replace_file(path: Path, content: bytes, *, mode: int) -> None:
-    """On return it survives a power cut. `mode` holds whatever the umask.
+
+class InDoubt(OSError):
+    """A replacement failed, and after a power cut the disk may hold the old file or the new one."""
+
+
+def make_folder(folder: Path, mode: int = 0o700) -> None:
+    """Make a folder and the missing ones above it, so that they survive a power cut.
+
+    A folder that is there already keeps its mode.
 
     Raises:
-        OSError: the disk is full or not writable; the file before it still stands.
+        OSError: it cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    # A plain os.write may stop half way on a disk that fills up, and say so by its result only.
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    if folder.is_dir():
+        return
+    make_folder(folder.parent, mode)
+    with suppress(FileExistsError):
+        folder.mkdir(mode)
+        folder.chmod(mode)
+        sync_folder(folder.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def replace_file(path: Path, content: bytes, *, mode: int, roll_back: bool = True) -> None:
+    """Put `content` in place of the file, whatever the umask; on return it survives a power cut.
+
+    Missing folders are made, as accessible as the file is.
+
+    Raises:
+        InDoubt: see `put_in_place`.
+        OSError: the disk is full or failing; the file before it still stands, on disk too.
+    """
+    make_folder(path.parent, mode | (mode & 0o444) >> 2)
+    draft = path.with_name(path.name + DRAFT)
     try:
-        os.fsync(folder)
+        write_file(draft, content, mode)
+    except OSError:
+        _remove(draft)
+        raise
+    put_in_place(draft, path, roll_back=roll_back)
+
+
+def put_in_place(draft: Path, path: Path, *, roll_back: bool = True) -> None:
+    """Rename a flushed file over `path`, in the same folder, and flush the folder.
+
+    When the flush fails, the file before it is put back: a process that is killed afterwards finds what its
+    caller was told. With `roll_back` False the new file is left there instead.
+
+    Raises:
+        InDoubt: after a power cut it may be the old one or the new one.
+        OSError: the file before it still stands, on disk too. The draft is gone.
+    """
+    before = path.with_name(path.name + BEFORE)
+    try:
+        is_kept = roll_back and _keep(path, before)
+    except OSError:
+        _remove(draft)
+        raise
+    try:
+        os.replace(draft, path)  # noqa: PTH105 - the tests let it fail
+        sync_folder(path.parent)
+    except OSError as error:
+        if os.path.lexists(draft):
+            # The rename itself was refused.
+            _remove(draft)
+            _remove(before)
+            raise
+        if not roll_back:
+            raise _in_doubt(error, path) from error
+        try:
+            if is_kept:
+                os.replace(before, path)  # noqa: PTH105
+            else:
+                path.unlink(missing_ok=True)
+            sync_folder(path.parent)
+        except OSError as second:
+            raise _in_doubt(second, path) from error
+        raise
+    _remove(before)
+
+
+def write_file(path: Path, content: bytes, mode: int) -> None:
+    """Write a file and flush it. Raises OSError; half of it may be there then."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        view = memoryview(content)
+        # A disk that fills up takes a part, and says so by the result only.
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _keep(path: Path, before: Path) -> bool:
+    """Give the file a second name that outlives its replacement; False when there is no file."""
+    before.unlink(missing_ok=True)
+    try:
+        os.link(path, before)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        write_file(before, path.read_bytes(), path.stat().st_mode & 0o777)
+    return True
+
+
+def _remove(path: Path) -> None:
+    """It is of no use any more; one that stays is replaced by the next."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _in_doubt(error: OSError, path: Path) -> InDoubt:
+    return InDoubt(error.errno, error.strerror, str(path))

@@ -15,6 +15,7 @@ from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.entities import (
     OnShutdown,
 )
+from godkaiser.durable_file import make_folder
 from godkaiser.errors import StartupFailed
 from godkaiser.http.app import create_app
 from godkaiser.http.idempotency import Idempotency
@@ -237,7 +238,7 @@ def _bind_live(config: Config, listener: socket.socket) -> socket.socket | None:
 
 def _lock_data_folder(config: Config) -> DataFolderLock:
     try:
-        config.data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(config.data_dir)
     except OSError as error:
         reason = (
             f"the data folder {config.data_dir} cannot be made: {error.strerror}. Choose another"

@@ -250,13 +250,16 @@ def _safety_factory(parts: Parts) -> Callable[[], SafetyActor]:
             mailbox=MailboxSpec(capacity=1000),
         )
 
+    # They know what could not be written yet, and so outlive a crash of the actor.
+    latch = RecordFile(config.data_dir / "safety.latch", SafetyState)
+    holds = RecordFile(config.data_dir / "safety.holds", Holds)
     return lambda: SafetyActor(
         stored()[0],
         actuator,
         ports.stops,
         ports.permits,
-        RecordFile(config.data_dir / "safety.latch", SafetyState),
-        RecordFile(config.data_dir / "safety.holds", Holds),
+        latch,
+        holds,
         kaiser_id=config.gateway.kaiser_id,
         tokens=parts.tokens,
     )

@@ -115,7 +115,7 @@ class Idempotency:
                 kept = None
             if kept is None:
                 self._under_way.add(place)
-                self._note(Note(place, begun))
+                self._note(Note(place, begun), flush=True)
                 return None
             if kept.digest != begun.digest:
                 raise KeyReused
@@ -129,9 +129,9 @@ class Idempotency:
             if left is None or left.answer is not None:
                 self._note(Note(place, left))
 
-    def _note(self, note: Note) -> None:
+    def _note(self, note: Note, *, flush: bool = False) -> None:
         self._keep(note)
-        self._file.add(msgspec.json.encode(note))
+        self._file.add(msgspec.json.encode(note), flush=flush)
 
     def _keep(self, note: Note) -> None:
         self._kept.pop(note.place, None)

@@ -19,6 +19,7 @@ from typing import IO, Any, cast
 import psycopg2
 
 from godkaiser import __version__
+from godkaiser.durable_file import put_in_place
 from godkaiser.errors import BackupRefused
 from godkaiser.storage import backup_folder, migrations, tables
 from godkaiser.storage.backup_folder import FORMAT, Manifest
@@ -184,8 +185,7 @@ def _restore_sqlite(database: Database, folder: Path, manifest: Manifest, *, kee
         path.rename(path.with_name(f"{path.name}.before-restore-{int(time.time())}"))
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    fresh.replace(path)
-    backup_folder.flush_folder(path.parent)
+    put_in_place(fresh, path)
 
 
 def _restore_postgresql(

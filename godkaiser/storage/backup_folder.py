@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from godkaiser.durable_file import replace_file
 from godkaiser.errors import BackupRefused
 
 MANIFEST = "manifest.json"
@@ -58,22 +59,8 @@ def describe(path: Path) -> BackupFile:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    path = folder / f"{MANIFEST}.new"
-    with path.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    path.chmod(0o600)
-    path.rename(folder / MANIFEST)
-    flush_folder(folder)
-
-
-def flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    content = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    replace_file(folder / MANIFEST, content, mode=0o600)
 
 
 def check(folder: Path) -> Manifest:

@@ -7,9 +7,10 @@ always the same error, `DatabaseUnavailable`.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -18,6 +19,7 @@ import peewee
 import psycopg2
 from playhouse.pool import PooledPostgresqlDatabase
 
+from godkaiser.durable_file import make_folder
 from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
 from godkaiser.storage.database_breaker import DatabaseBreaker
 
@@ -214,9 +216,8 @@ def sqlite_path(url: str) -> Path:
 
 def _open_sqlite(url: str, path: Path) -> Database:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
+        make_folder(path.parent)
+        _make_private(path)
     except OSError as error:
         reason = (
             f"database file {path}: {error.strerror}. Make it writable for the user that runs the"
@@ -247,6 +248,20 @@ def _open_sqlite(url: str, path: Path) -> Database:
         )
         raise StartupFailed(reason=reason) from error
     return database
+
+
+def _make_private(path: Path) -> None:
+    """Make the file if it is not there; nobody but its owner may read it. SQLite gives its log the same mode.
+
+    Raises OSError.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        # Of an earlier version; another owner's file keeps the mode that its owner chose.
+        with suppress(FileNotFoundError):
+            if file.stat().st_uid == os.geteuid():
+                file.chmod(0o600)
 
 
 def _open_postgresql(url: str) -> Database:

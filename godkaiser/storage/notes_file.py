@@ -1,7 +1,7 @@
 """Notes: lines in a file that survive the sudden end of the process, at the price of one write each.
 
-A note is not flushed: what a power cut takes with it are those of the last seconds. The file begins anew, with
-what is still true, whenever it has grown as much again.
+A note that is not flushed may go with a power cut, but only those of the last seconds. The file begins anew, with
+what is still true and flushed, whenever it has grown as much again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import msgspec
 import structlog
+
+from godkaiser.durable_file import replace_file
 
 T = TypeVar("T")
 
@@ -43,10 +45,15 @@ class NotesFile:
             except msgspec.DecodeError:
                 continue
 
-    def add(self, note: bytes) -> None:
-        """On return it survives the end of this process. A disk that is full is told, and stops nobody."""
+    def add(self, note: bytes, *, flush: bool = False) -> None:
+        """On return it survives the end of this process and, with `flush`, a power cut.
+
+        A disk that is full is told, and stops nobody.
+        """
         try:
             self._append(note + b"\n")
+            if flush and self._descriptor is not None:
+                os.fdatasync(self._descriptor)
         except OSError as error:
             if not self._is_told:
                 log.error("not_noted", file=str(self._path), reason=str(error))
@@ -74,11 +81,7 @@ class NotesFile:
     def _begin_anew(self) -> None:
         """Raises OSError; then the file before it still stands."""
         self.close()
-        draft = self._path.with_name(f"{self._path.name}.new")
         content = b"".join(note + b"\n" for note in self._still_true())
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        draft.replace(self._path)
+        replace_file(self._path, content, mode=0o600)
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._room = max(GROWTH_BYTES, len(content))

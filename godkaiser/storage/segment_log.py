@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from godkaiser.durable_file import InDoubt, replace_file, sync_folder
 from godkaiser.storage import spool_frames
 from godkaiser.storage.spool_frames import Frame
 
@@ -204,7 +205,14 @@ class SegmentLog:
         if segment is self._segments[-1]:
             self.close()
         if records:
-            _replace(segment.path, b"".join(kept))
+            try:
+                replace_file(segment.path, b"".join(kept), mode=0o600)
+            except InDoubt:
+                # Whichever of the two is there, the offsets must be its own.
+                found = _scan(segment.path, segment.path.read_bytes(), self.epoch)
+                segment.end, segment.records, segment.last = found.end, found.records, found.last
+                segment.head, segment.replayed = found.head, 0
+                raise
             freed = segment.end - end
             segment.end, segment.records, segment.last = end, records, last
             segment.head, segment.replayed = spool_frames.HEADER_BYTES, 0
@@ -259,15 +267,6 @@ class SegmentLog:
         return path.name + DAMAGED
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _scan(path: Path, data: bytes, epoch: bytes) -> _Segment:
     first = last = records = 0
     end = spool_frames.HEADER_BYTES
@@ -285,21 +284,6 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
         written = os.pwrite(descriptor, view, offset)
         view = view[written:]
         offset += written
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        _write_all(descriptor, content, 0)
-        os.fsync(descriptor)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-    draft.replace(path)
-    sync_folder(path.parent)
 
 
 def _cut(path: Path, end: int) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from godkaiser.domain.entities import Reading, SensorKey
 from godkaiser.domain.spool_policy import choose_victims
+from godkaiser.durable_file import make_folder
 from godkaiser.errors import SpoolUnavailable
 from godkaiser.storage import spool_frames, spool_records
 from godkaiser.storage.segment_log import Opened, SegmentLog
@@ -87,7 +88,7 @@ class Spool:
         """
         with self._lock:
             try:
-                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_folder(self._folder)
                 for draft in self._folder.glob("*.new"):
                     draft.unlink()
                 self.found = {stream: log.open() for stream, log in self._logs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from godkaiser.domain.rules import RuleMemory, Truth
 from godkaiser.storage import notes_file
+from godkaiser.storage.notes_file import NotesFile
 from godkaiser.storage.rule_notes import RuleNotes
+from tests.disk_faults import FaultyDisk
 
 
 def memory(changes, **how):
@@ -95,3 +98,21 @@ def test_many_threads_may_note_at_once(tmp_path):
         thread.join(30)
     again = RuleNotes(tmp_path / "notes")
     assert [again.newer(n, None) for n in range(4)] == [memory(199)] * 4
+
+
+def test_what_the_file_begins_anew_with_and_what_is_flushed_survives_a_power_cut(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "notes"
+    disk = FaultyDisk(monkeypatch, path.parent)
+    flushed = []
+    monkeypatch.setattr(os, "fdatasync", flushed.append)
+    notes = NotesFile(path, lambda: [b"1", b"2"])
+    notes.add(b"2")
+    assert disk.after_power_cut("notes") == b"1\n2\n"
+    notes.add(b"3")
+    assert not flushed
+    notes.add(b"4", flush=True)
+    assert len(flushed) == 1
+    assert path.read_bytes() == b"1\n2\n3\n4\n"

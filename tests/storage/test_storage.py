@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import stat
 import threading
 
 import msgspec
@@ -311,3 +313,19 @@ def test_an_address_without_a_server_names_it_and_hides_the_password():
     with pytest.raises((StartupFailed, DatabaseUnavailable)) as caught:
         migrations.migrate(open_database("postgresql://u:secret@127.0.0.1:1/db"))
     assert "127.0.0.1:1" in str(caught.value) and "secret" not in str(caught.value)
+
+
+def test_a_database_file_is_for_its_owner_only_also_one_of_an_earlier_version(tmp_path):
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            database = open_database(f"sqlite:///{tmp_path}/data/deep/file.db")
+            migrations.migrate(database)
+            files = list((tmp_path / "data" / "deep").iterdir())
+            assert {file.name for file in files} == {"file.db", "file.db-wal", "file.db-shm"}
+            assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+            assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+            database.close_all()
+            (tmp_path / "data" / "deep" / "file.db").chmod(0o644)
+    finally:
+        os.umask(before)
