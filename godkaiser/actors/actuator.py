@@ -1,6 +1,6 @@
 """One actor for each actuator: what is wanted of it, what it says it does, and until when.
 
-It publishes commands, and nobody else does. It energises only with a permit of the safety actor;
+It publishes commands, and nobody else does. It energises only with a clearance of the safety actor;
 it switches off at the end of the lease, at a stop, and when it is in doubt, without asking anybody.
 OFF is repeated until the device confirms it; an ON that is not confirmed becomes an OFF.
 """
@@ -25,7 +25,8 @@ from godkaiser.actors.journal import RecordOutcome, RecordRuntime
 from godkaiser.domain.entities import ActuatorConfig, Verb
 from godkaiser.messages import ActuatorView, CommandOutcome, Message
 from godkaiser.mqtt.connection import NotConnected
-from godkaiser.mqtt.ports import CommandPort, PermitExpired
+from godkaiser.mqtt.gate import ClearanceExpired, Fate
+from godkaiser.mqtt.ports import CommandPort
 from godkaiser.protocol import outbound
 from godkaiser.storage.registry import Runtime
 from godkaiser.supervision import Actor, Backoff, Handle
@@ -135,8 +136,10 @@ class ActuatorActor(Actor):
             message.issued_by,
         )
         try:
-            self._port.energise(self._config.esp_id, self._config.gpio, payload, message.permit)
-        except PermitExpired:
+            self._port.energise(
+                self._config.esp_id, self._config.gpio, payload, message.clearance, _ignore_fate
+            )
+        except ClearanceExpired:
             self._end(message.correlation_id, message.outcome_to, "refused", "a stop came first")
             return
         except NotConnected:
@@ -314,3 +317,7 @@ class ActuatorActor(Actor):
     def _show(self, **changes: Any) -> None:
         self._view = msgspec.structs.replace(self._view, **changes)
         self.context.publish("view", self._view)
+
+
+def _ignore_fate(_fate: Fate) -> None:
+    """The answer of the device, or its silence, ends a command."""

@@ -13,7 +13,7 @@ import paho.mqtt.client as mqtt
 from godkaiser import paths
 from godkaiser.messages import LinkView, Message
 from godkaiser.mqtt.connection import BrokerAddress, Connection, Inbound, NotConnected, Will
-from godkaiser.mqtt.ports import Ports
+from godkaiser.mqtt.ports import Link, Ports
 from godkaiser.protocol import outbound, topics
 from godkaiser.supervision import Actor, Backoff
 from godkaiser.supervision.strategy import backoff_delay
@@ -101,7 +101,9 @@ class BrokerActor(Actor):
             self._lost(str(error))
             return
         self._attempt = 0
-        self._ports.control.attach(self._outgoing)
+        self._ports.control.attach(
+            Link(commands=self._outgoing, stops=self._outgoing, devices=self._outgoing)
+        )
         self._outgoing.publish(
             topics.server_status(self._kaiser_id),
             outbound.server_status("online", self.context.now()),
@@ -125,7 +127,7 @@ class BrokerActor(Actor):
         self.context.schedule(delay_s, Connect(), key="connect")
 
     def _drop(self) -> None:
-        self._ports.acks.attach(None)
+        self._ports.acks.attach()
         self._ports.control.attach(None)
         for connection in (self._incoming, self._outgoing):
             if connection is not None:
@@ -155,7 +157,7 @@ class BrokerActor(Actor):
 
         def on_message(message: mqtt.MQTTMessage) -> None:
             if message.qos:
-                admit()
+                admit(session)
             deliver(
                 Inbound(
                     message.topic,

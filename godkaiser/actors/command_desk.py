@@ -27,11 +27,13 @@ from godkaiser.domain.safety import Verdict, judge
 from godkaiser.domain.safety_state import SafetyState
 from godkaiser.errors import CommandRefused
 from godkaiser.messages import ActuatorView, CommandJudged, RequestCommand
-from godkaiser.mqtt.ports import PermitIssuer
+from godkaiser.mqtt.gate import Clearance, CommandGate
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.supervision import ActorContext, ChildSpec, Handle, StartChild, StopChild
 
 ASK_TIMEOUT_S = 2.0
+COMMAND_AGE_S = 10.0
+"""A decision to energise that has not left by then is void."""
 
 ActuatorFactory = Callable[[ActuatorConfig, Handle, Handle], ChildSpec]
 
@@ -49,13 +51,15 @@ class CommandDesk:
         self,
         context: ActorContext,
         site: GuardedSite,
-        permits: PermitIssuer,
+        gate: CommandGate,
         journal: Handle,
         actuator_factory: ActuatorFactory,
     ) -> None:
         self._context = context
         self._site = site
-        self._permits = permits
+        self._gate = gate
+        # The gate outlives a crash, and takes no generation that is older than one it knows.
+        self._generation = context.incarnation << 32
         self._journal = journal
         self._actuator_factory = actuator_factory
         remembered = context.recall("judged_after")
@@ -80,15 +84,13 @@ class CommandDesk:
         self._context.publish("judged_after", self._judged_after)
         actuator = self._site.find(command.key)
         if verdict.allowed and actuator is not None:
-            permit = (
-                self._permits.issue(command.esp_id, command.gpio) if verdict.energising else None
-            )
+            clearance = self._clear(command) if verdict.energising else None
             actuator.handle.tell(
                 ApplyCommand(
                     correlation_id=command.correlation_id,
                     issued_by=str(command.issuer),
                     verdict=verdict,
-                    permit=permit,
+                    clearance=clearance,
                     outcome_to=message.outcome_to,
                     priority=command.issuer.priority,
                 )
@@ -97,6 +99,8 @@ class CommandDesk:
             actuator.owner = command.issuer
             actuator.set_level(verdict.value, now)
             if not verdict.energising:
+                self._generation += 1
+                self._gate.supersede(command.esp_id, command.gpio, self._generation)
                 self.release_dependents(now)
         self._journal.tell(RecordVerdict(command=command, verdict=verdict))
         if message.verdict_to is not None:
@@ -109,6 +113,11 @@ class CommandDesk:
                 )
             )
         return verdict
+
+    def _clear(self, command: Command) -> Clearance:
+        self._generation += 1
+        expires_at = self._context.monotonic() + COMMAND_AGE_S
+        return self._gate.clear(command.esp_id, command.gpio, self._generation, expires_at)
 
     def judge(self, command: Command, conditions: Conditions) -> Verdict:
         """The verdict, and nothing else."""

@@ -106,12 +106,12 @@ class DevicePresence(Message, frozen=True, kw_only=True):
 
 
 class ApplyCommand(Message, frozen=True, kw_only=True):
-    """From the safety actor to an actuator. `permit` is None for an OFF."""
+    """From the safety actor to an actuator. `clearance` is None for an OFF."""
 
     correlation_id: str
     issued_by: str
     verdict: Verdict
-    permit: Any = None
+    clearance: Any = None
     outcome_to: Any = None
     priority: int = 0
 

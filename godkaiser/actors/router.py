@@ -36,10 +36,15 @@ class UnknownDeviceSeen(Message, frozen=True, kw_only=True):
 
 
 class BroadcastSeen(Message, frozen=True, kw_only=True):
-    """To /safety/guard: somebody published on the emergency broadcast topic."""
+    """To /safety/guard: somebody published on the emergency broadcast topic.
+
+    The safety actor acknowledges `token` (session and packet id) once the stop is on disk; None:
+    nothing is to be acknowledged.
+    """
 
     payload: bytes
     retained: bool
+    token: tuple[int, int] | None = None
 
 
 class PublishCounts(Message, frozen=True, kw_only=True):
@@ -97,10 +102,14 @@ class RouterActor(Actor):
 
     def _route_other(self, inbound: Inbound) -> None:
         if inbound.topic == BROADCAST_EMERGENCY:
+            self._counts["broadcast"] += 1
             self.context.handle(paths.SAFETY).tell_urgent(
-                BroadcastSeen(payload=inbound.payload, retained=inbound.retain)
+                BroadcastSeen(
+                    payload=inbound.payload,
+                    retained=inbound.retain,
+                    token=(inbound.session, inbound.mid) if inbound.qos else None,
+                )
             )
-            self._done_with(inbound, "broadcast")
         else:
             detail = f"no such topic in the device contract: {inbound.topic[:200]}"
             self.context.reject(inbound, detail, kind="UNKNOWN_TOPIC")

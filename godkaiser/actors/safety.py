@@ -1,6 +1,6 @@
 """The safety actor: the one way to an actuator, and the keeper of the stops.
 
-It alone holds handles of actuator actors and makes permits. A command is judged on facts that are
+It alone holds handles of actuator actors and clears commands. A command is judged on facts that are
 held here, so that two commands in one breath are judged one after the other.
 """
 
@@ -74,7 +74,8 @@ from godkaiser.messages import (
     SafetyView,
     StopAll,
 )
-from godkaiser.mqtt.ports import PermitIssuer, StopPort
+from godkaiser.mqtt.gate import CommandGate
+from godkaiser.mqtt.ports import AckPort, StopPort
 from godkaiser.protocol import evidence, inbound
 from godkaiser.protocol.evidence import Evidence
 from godkaiser.storage.audit import AuditEntry
@@ -119,7 +120,8 @@ class SafetyActor(Actor):
         record: SafetyRecord,
         actuator_factory: Callable[[ActuatorConfig, Handle, Handle], ChildSpec],
         stop_port: StopPort,
-        permits: PermitIssuer,
+        gate: CommandGate,
+        acks: AckPort,
         latch_file: RecordFile[SafetyState],
         holds_file: RecordFile[Holds],
         *,
@@ -129,7 +131,10 @@ class SafetyActor(Actor):
         super().__init__()
         self._record = record
         self._actuator_factory = actuator_factory
-        self._permits = permits
+        self._gate = gate
+        self._acks = acks
+        # Stops heard on the broadcast topic that the latch does not hold yet.
+        self._unlatched: list[tuple[int, int]] = []
         self._holds_file = holds_file
         self._site = GuardedSite()
         self._inputs = InputWatch(record.stop_inputs)
@@ -139,7 +144,7 @@ class SafetyActor(Actor):
         self._link_up = False
         self._clock_offset = 0.0
         self._stops = Stops(
-            stop_port, permits, latch_file, self._stops_changed, kaiser_id=kaiser_id, tokens=tokens
+            stop_port, gate, latch_file, self._stops_changed, kaiser_id=kaiser_id, tokens=tokens
         )
         self._journal: Handle
         self._desk: CommandDesk
@@ -152,7 +157,7 @@ class SafetyActor(Actor):
         self._clock_offset = self.context.now() - self.context.monotonic()
         self._stops.restore(self.context.now(), mirror_exists=self._record.mirror_exists)
         self._desk = CommandDesk(
-            self.context, self._site, self._permits, self._journal, self._actuator_factory
+            self.context, self._site, self._gate, self._journal, self._actuator_factory
         )
         self._desk.begin(self._record.actuators, self._record.interlocks)
         self._holds = HoldBook(self.context, self._site, self._journal, self._holds_file)
@@ -169,7 +174,7 @@ class SafetyActor(Actor):
             self._holds.tidy()
         if self.context.incarnation > 1 and self._stops.state.records:
             # A stop may have come between the crash and now; saying it again moves nothing.
-            self._permits.revoke_all()
+            self._gate.revoke_all()
             self._repeat()
 
     def on_receive(self, message: object) -> Any:
@@ -325,6 +330,18 @@ class SafetyActor(Actor):
         return self._stops.view()
 
     def _broadcast_seen(self, message: BroadcastSeen) -> None:
+        self._heed_broadcast(message)
+        if message.token is not None:
+            self._unlatched.append(message.token)
+            self._acknowledge_latched()
+
+    def _acknowledge_latched(self) -> None:
+        """The broker keeps a stop until the latch holds it: a kill before that loses nothing."""
+        if self._stops.is_recorded and self._unlatched:
+            self._acks.acknowledge(self._unlatched)
+            self._unlatched.clear()
+
+    def _heed_broadcast(self, message: BroadcastSeen) -> None:
         try:
             body = msgspec.json.decode(message.payload)
         except msgspec.DecodeError:
@@ -398,7 +415,7 @@ class SafetyActor(Actor):
 
     def _prepare_shutdown(self) -> int:
         self._shutting_down = True
-        self._permits.revoke_all()
+        self._gate.revoke_all()
         told = 0
         for actuator in self._site.actuators():
             if actuator.config.on_shutdown is OnShutdown.OFF and (
@@ -545,6 +562,7 @@ class SafetyActor(Actor):
         self.context.publish("view", view)
         active = (r.scope for r in self._stops.state.records if r.state is StopState.ACTIVE)
         self.context.publish("stopped", frozenset(active))
+        self._acknowledge_latched()
         if is_event:
             body = msgspec.json.encode(view).decode()
             self._journal.tell(RecordSafety(body=body, at=self.context.now()))

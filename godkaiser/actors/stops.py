@@ -1,6 +1,6 @@
 """The stops, as the safety actor holds them: state, latch, wire and confirmation in one place.
 
-The order of a stop is fixed: permits revoked, message on the wire, latch on disk, everything else.
+The order of a stop is fixed: clearances revoked, message on the wire, latch on disk, everything else.
 The order of a clear is the other way round: latch on disk first, then the wire.
 """
 
@@ -19,7 +19,8 @@ from godkaiser.domain.safety_state import SafetyState, Scope, ScopeKind, StopRec
 from godkaiser.errors import ServiceUnavailable
 from godkaiser.messages import SafetyView, StopView
 from godkaiser.mqtt.connection import NotConnected
-from godkaiser.mqtt.ports import PermitIssuer, StopPort
+from godkaiser.mqtt.gate import CommandGate
+from godkaiser.mqtt.ports import StopPort
 from godkaiser.protocol import outbound
 from godkaiser.storage.record_file import RecordFile
 
@@ -42,7 +43,7 @@ class Stops:
     def __init__(
         self,
         port: StopPort,
-        permits: PermitIssuer,
+        gate: CommandGate,
         latch_file: RecordFile[SafetyState],
         changed: Callable[[SafetyView, bool], None],
         *,
@@ -50,7 +51,7 @@ class Stops:
         tokens: StopTokens,
     ) -> None:
         self._port = port
-        self._permits = permits
+        self._gate = gate
         self._latch = latch_file
         self._changed = changed
         self._shown: object = None
@@ -90,11 +91,12 @@ class Stops:
     ) -> None:
         covered = tuple(devices)
         if scope.kind is ScopeKind.GLOBAL:
-            self._permits.revoke_all()
+            self._gate.revoke_all()
             self._broadcast(reason, issuer, now)
         else:
             for device_id in covered:
-                self._permits.revoke(device_id)
+                self._gate.revoke(device_id)
+            for device_id in covered:
                 self._stop_device(device_id, reason)
         state = safety_state.stop(
             self.state, scope, by=str(issuer), reason=reason, now=now, devices=covered

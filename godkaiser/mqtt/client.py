@@ -13,12 +13,35 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 
+import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
 
+from godkaiser.mqtt.gate import Fate, FateListener
+
+MAX_FLIGHTS = 60_000
+"""Of the 65,535 packet ids of a connection."""
 READ_BYTES = 64 * 1024
 IDLE_MS = 1000
+
+
+class Flight(msgspec.Struct):
+    """A publication by QoS 1 or 2 that the broker has not confirmed.
+
+    `may_release` is asked right before its PUBREL is written; None: always.
+    """
+
+    qos: int
+    may_release: Callable[[], bool] | None
+    on_fate: FateListener | None
+    is_withheld: bool = False
+    is_released: bool = False
+
+    def end(self, fate: Fate) -> None:
+        if self.on_fate is not None:
+            self.on_fate(fate)
 
 
 class BufferedClient(mqtt.Client):
@@ -33,6 +56,8 @@ class BufferedClient(mqtt.Client):
         self._data = b""
         self._at = 0
         self._write_lock = threading.Lock()
+        self._flights: dict[int, Flight] = {}
+        self._flights_ended = False
         self._driver: threading.Thread | None = None
         self._stop_driving = False
         self._wake_receiver, self._wake_sender = socket.socketpair()
@@ -61,6 +86,63 @@ class BufferedClient(mqtt.Client):
             self.loop_write()
             if self.want_write():
                 self._wake()
+
+    # ---- publications: in place of Paho's store of messages, its window and its locks
+
+    def publish_tracked(self, topic: str, payload: bytes, retain: bool, flight: Flight) -> None:
+        """Raises ConnectionError: nothing was queued."""
+        if not self.is_connected():
+            raise ConnectionError
+        mid = self._free_mid()
+        self._flights[mid] = flight
+        if self._flights_ended and self._flights.pop(mid, None) is not None:
+            # The connection ended meanwhile, and the end of the flights may have missed this one.
+            raise ConnectionError
+        self._send_publish(mid, topic.encode(), payload, flight.qos, retain)
+        self.flush()
+
+    def end_flights(self) -> None:
+        """The connection has ended: tell each publication what became of it."""
+        self._flights_ended = True
+        while self._flights:
+            try:
+                _mid, flight = self._flights.popitem()
+            except KeyError:
+                return
+            if not flight.is_withheld:
+                # The session is clean: what the broker has not been told to release, it forgets.
+                dead = flight.qos == 2 and not flight.is_released  # noqa: PLR2004
+                flight.end(Fate.WITHHELD if dead else Fate.LOST)
+
+    def _free_mid(self) -> int:
+        if len(self._flights) > MAX_FLIGHTS:
+            msg = "the broker does not acknowledge what was published"
+            raise ConnectionError(msg)
+        while (mid := self._mid_generate()) in self._flights:
+            pass
+        return mid
+
+    def _handle_pubrec(self) -> MQTTErrorCode:
+        mid = int.from_bytes(self._in_packet["packet"][:2], "big")
+        flight = self._flights.get(mid)
+        if flight is None or flight.is_withheld:
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        if flight.may_release is not None and not flight.may_release():
+            # The packet id stays taken: the broker still holds the message, and never passes it on.
+            flight.is_withheld = True
+            flight.end(Fate.WITHHELD)
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        flight.is_released = True
+        return self._send_pubrel(mid)
+
+    def _handle_pubackcomp(self, _cmd: object) -> MQTTErrorCode:
+        mid = int.from_bytes(self._in_packet["packet"][:2], "big")
+        flight = self._flights.pop(mid, None)
+        if flight is not None:
+            flight.end(Fate.DELIVERED)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    # ---- the loop
 
     def _drive(self) -> None:
         sock = self.socket()

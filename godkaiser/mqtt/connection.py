@@ -19,10 +19,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from godkaiser.mqtt.client import BufferedClient
+from godkaiser.mqtt.client import BufferedClient, Flight
+from godkaiser.mqtt.gate import Fate, FateListener
 
 CONNECT_TIMEOUT_S = 5.0
-OUTGOING_WINDOW = 2000
 PUBACK = 0x40
 
 
@@ -62,7 +62,7 @@ class Inbound(msgspec.Struct, frozen=True):
 
 
 class NotConnected(Exception):
-    """There is no connection to the broker now."""
+    """There is no connection to the broker now, or it takes nothing more."""
 
 
 class Connection:
@@ -96,8 +96,6 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_inflight_messages_set(OUTGOING_WINDOW)
-        client.max_queued_messages_set(OUTGOING_WINDOW * 4)
         if address.username:
             client.username_pw_set(address.username, address.password or None)
         if address.tls:
@@ -144,32 +142,59 @@ class Connection:
             reason = f"the broker did not confirm the subscription in {CONNECT_TIMEOUT_S:.0f} s"
             raise NotConnected(reason)
 
-    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> None:
-        """Hand over to the network thread, which sends at once.
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        on_fate: FateListener | None = None,
+    ) -> None:
+        """Send at once, or as soon as the socket takes it.
 
         Raises:
             NotConnected: nothing was queued.
         """
-        if not self._client.is_connected():
-            raise NotConnected
-        info = self._client.publish(topic, payload, qos, retain)
-        if info.rc not in (mqtt.MQTT_ERR_SUCCESS, mqtt.MQTT_ERR_NO_CONN):
-            raise NotConnected(mqtt.error_string(info.rc))
-        self._client.flush()
+        self._publish(topic, payload, retain, Flight(qos, None, on_fate))
+
+    def publish_held(
+        self,
+        topic: str,
+        payload: bytes,
+        may_release: Callable[[], bool],
+        on_fate: FateListener,
+    ) -> None:
+        """Publish by QoS 2 and write the PUBREL only if `may_release` says so at that moment.
+
+        Raises:
+            NotConnected: nothing was queued.
+        """
+        self._publish(topic, payload, False, Flight(2, may_release, on_fate))
+
+    def _publish(self, topic: str, payload: bytes, retain: bool, flight: Flight) -> None:
+        try:
+            self._client.publish_tracked(topic, payload, retain, flight)
+        except ConnectionError as error:
+            raise NotConnected(str(error)) from error
 
     def publish_and_wait(
         self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout_s: float
     ) -> bool:
         """Publish and wait until the broker has acknowledged; False when it did not in time."""
-        if not self._client.is_connected():
-            return False
-        info = self._client.publish(topic, payload, qos, retain)
-        self._client.flush()
+        settled = threading.Event()
+        fates: list[Fate] = []
+
+        def note(fate: Fate) -> None:
+            fates.append(fate)
+            settled.set()
+
         try:
-            info.wait_for_publish(timeout_s)
-        except (RuntimeError, ValueError):
+            self.publish(topic, payload, qos=qos, retain=retain, on_fate=note)
+        except NotConnected:
             return False
-        return info.is_published()
+        settled.wait(timeout_s)
+        return fates == [Fate.DELIVERED]
 
     def acknowledge(self, mids: Sequence[int]) -> None:
         """Send PUBACKs for QoS 1 messages, all in one write.
@@ -189,6 +214,7 @@ class Connection:
         self._client.disconnect()
         self._client.flush()
         self._client.stop_driving()
+        self._client.end_flights()
 
     def _note_connect(
         self,
@@ -210,6 +236,7 @@ class Connection:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        self._client.end_flights()
         if not self._closing:
             self._on_lost(self.session, str(reason))
 

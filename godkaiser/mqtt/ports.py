@@ -1,11 +1,10 @@
-"""Who may publish what: three narrow ports over one connection, and nothing else publishes.
+"""Who may publish what: narrow ports over the connections, and nothing else publishes.
 
-`open_ports` makes them once, in the composition root. The connection behind them is reachable only
-through `LinkControl`, which the broker actor holds; the raw publish function stays in the closure.
+`open_ports` makes them once, in the composition root. The connections behind them are reachable
+only through `LinkControl`, which the broker actor holds; the raw publish functions stay in closures.
 
-- `CommandPort` goes to the actuator actors. An energising command leaves only with a permit of the
-  safety actor that is still valid at the moment of publishing: a stop invalidates all permits given
-  before it, so nothing that was decided earlier and waits in a queue can leave after it.
+- `CommandPort` goes to the actuator actors. An energising command reaches a device only while its
+  clearance is current (`mqtt/gate.py`), checked at the last moment before the broker may pass it on.
 - `StopPort` goes to the safety actor.
 - `DevicePort` goes to the device actors: acknowledgements, configuration, zones, system commands.
 """
@@ -14,130 +13,222 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
-from godkaiser.mqtt.connection import Connection, NotConnected
+from godkaiser.boot_clock import boot_time
+from godkaiser.mqtt.connection import NotConnected
+from godkaiser.mqtt.gate import (
+    Clearance,
+    ClearanceExpired,
+    CommandGate,
+    Fate,
+    FateListener,
+)
 from godkaiser.protocol import topics
 
 UNDER_WAY = 8000
 """Below the bounds of all mailboxes on the way to the recorder, above the broker's window."""
 ADMIT_TIMEOUT_S = 10.0
 """Longer, and the connection's keep-alive would suffer; then one more message is let in."""
-
-Publish = Callable[[str, bytes, int, bool], None]
-
-
-class PermitExpired(Exception):
-    """The permit was given before a stop; the command must not leave."""
+STOP_OVERDUE_S = 1.0
+"""A stop that the broker has not acknowledged after this time goes out by a second connection."""
 
 
-class Permit:
-    """Leave to publish one energising command to one actuator; only the safety actor makes them."""
+class Outlet(Protocol):
+    """A connection that publishes. All methods raise NotConnected, and then nothing was queued."""
 
-    __slots__ = ("device_id", "epoch", "gpio", "issuer_key")
+    @property
+    def is_open(self) -> bool: ...
 
-    def __init__(
-        self, issuer_key: object, epoch: tuple[int, int], device_id: str, gpio: int
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        on_fate: FateListener | None = None,
+    ) -> None: ...
+
+
+class CommandOutlet(Outlet, Protocol):
+    """The connection of the commands. What is published on it by QoS 2 is released in order."""
+
+    def publish_held(
+        self,
+        topic: str,
+        payload: bytes,
+        may_release: Callable[[], bool],
+        on_fate: FateListener,
     ) -> None:
-        self.issuer_key = issuer_key
-        self.epoch = epoch
-        self.device_id = device_id
-        self.gpio = gpio
+        """Publish by QoS 2; write the PUBREL only if `may_release` says so at that moment."""
 
 
-class PermitIssuer:
-    """Held by the safety actor alone. To revoke is the first thing that a stop does."""
+class Source(Protocol):
+    """A connection that receives, and acknowledges what it received."""
+
+    session: int
+
+    def acknowledge(self, mids: Sequence[int]) -> None: ...
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """The connections that publish, all of one life: when one is lost, all of them are closed."""
+
+    commands: CommandOutlet
+    stops: Outlet
+    devices: Outlet
+
+
+class LinkControl:
+    """Held by the broker actor: puts connections behind the ports, and takes them away."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._key = object()
-        self._epoch = 0
-        self._device_epochs: dict[str, int] = {}
+        self._link: Link | None = None
 
-    def issue(self, device_id: str, gpio: int) -> Permit:
-        return Permit(self._key, self._current(device_id), device_id, gpio)
+    def attach(self, link: Link | None) -> None:
+        self._link = link
 
-    def revoke_all(self) -> None:
-        """Every permit given so far ends."""
-        with self._lock:
-            self._epoch += 1
+    @property
+    def is_up(self) -> bool:
+        link = self._link
+        return link is not None and all(
+            outlet.is_open for outlet in (link.commands, link.stops, link.devices)
+        )
 
-    def revoke(self, device_id: str) -> None:
-        """Every permit given so far for this device ends."""
-        with self._lock:
-            self._device_epochs[device_id] = self._device_epochs.get(device_id, 0) + 1
-
-    def _current(self, device_id: str) -> tuple[int, int]:
-        return (self._epoch, self._device_epochs.get(device_id, 0))
-
-    def publish_under(
-        self, permit: Permit, device_id: str, gpio: int, publish: Callable[[], None]
-    ) -> None:
-        """Run `publish` while no stop can come in between.
-
-        Raises:
-            PermitExpired: the permit is another actuator's, forged, or older than the last stop.
-        """
-        with self._lock:
-            if (
-                permit.issuer_key is not self._key
-                or permit.epoch != self._current(device_id)
-                or permit.device_id != device_id
-                or permit.gpio != gpio
-            ):
-                raise PermitExpired
-            publish()
+    def require(self) -> Link:
+        """Raises NotConnected."""
+        link = self._link
+        if link is None:
+            raise NotConnected
+        return link
 
 
 class CommandPort:
-    """Publishes on the command topic of actuators."""
+    """Publishes on the command topic of actuators, by QoS 2, in the order of the calls."""
 
-    def __init__(self, publish: Publish, permits: PermitIssuer, kaiser_id: str) -> None:
-        self.__publish = publish
-        self.__permits = permits
+    def __init__(self, control: LinkControl, gate: CommandGate, kaiser_id: str) -> None:
+        self.__control = control
+        self.__gate = gate
         self._kaiser_id = kaiser_id
 
-    def energise(self, device_id: str, gpio: int, payload: bytes, permit: Permit) -> None:
-        """Raises PermitExpired, NotConnected."""
-        topic = topics.actuator_command(self._kaiser_id, device_id, gpio)
-        self.__permits.publish_under(
-            permit, device_id, gpio, lambda: self.__publish(topic, payload, 2, False)
-        )
+    def energise(
+        self,
+        device_id: str,
+        gpio: int,
+        payload: bytes,
+        clearance: Clearance,
+        on_fate: FateListener,
+    ) -> None:
+        """Publish a command that reaches the device only while its clearance is current.
 
-    def release(self, device_id: str, gpio: int, off_payload: bytes) -> None:
+        Raises:
+            ClearanceExpired: it is not current, or another actuator's. Nothing was published.
+            NotConnected: nothing was published; the text says why.
+        """
+        gate = self.__gate
+        if (clearance.device_id, clearance.gpio) != (device_id, gpio) or not gate.is_current(
+            clearance
+        ):
+            raise ClearanceExpired
+        topic = topics.actuator_command(self._kaiser_id, device_id, gpio)
+        commands = self.__control.require().commands
+        commands.publish_held(topic, payload, lambda: gate.is_current(clearance), on_fate)
+
+    def release(
+        self,
+        device_id: str,
+        gpio: int,
+        off_payload: bytes,
+        on_fate: FateListener | None = None,
+    ) -> None:
         """Publish an OFF: always allowed. Raises NotConnected, ValueError when it is no OFF."""
-        # The payload is read back rather than trusted: this is the way round the permit.
+        # The payload is read back rather than trusted: this is the way round the gate.
         if msgspec.json.decode(off_payload).get("command") != "OFF":
-            msg = "only an OFF may be published without a permit"
+            msg = "only an OFF may be published without a clearance"
             raise ValueError(msg)
         topic = topics.actuator_command(self._kaiser_id, device_id, gpio)
-        self.__publish(topic, off_payload, 2, False)
+        self.__control.require().commands.publish(topic, off_payload, qos=2, on_fate=on_fate)
+
+
+class _SentStop:
+    """The network thread sets `is_settled` when the broker has acknowledged."""
+
+    __slots__ = ("is_settled", "payload", "sent_at")
+
+    def __init__(self, payload: bytes, sent_at: float) -> None:
+        self.payload = payload
+        self.sent_at = sent_at
+        self.is_settled = False
+
+    def settle(self, _fate: Fate) -> None:
+        # Also when the connection ended: the safety actor repeats unconfirmed stops on the next one.
+        self.is_settled = True
 
 
 class StopPort:
-    """Publishes stops and clears."""
+    """Publishes stops and clears, on a connection of their own. Used by one thread."""
 
-    def __init__(self, publish: Publish, kaiser_id: str) -> None:
-        self.__publish = publish
+    def __init__(
+        self, control: LinkControl, kaiser_id: str, monotonic: Callable[[], float]
+    ) -> None:
+        self.__control = control
         self._kaiser_id = kaiser_id
+        self._monotonic = monotonic
+        # By topic: the newest stop that may lack its acknowledgement.
+        self._sent: dict[str, _SentStop] = {}
 
     def broadcast(self, payload: bytes) -> None:
-        self.__publish(topics.BROADCAST_EMERGENCY, payload, 1, False)
+        """Raises NotConnected."""
+        self._stop(topics.BROADCAST_EMERGENCY, payload)
 
     def clear_retained_broadcast(self) -> None:
         """A retained stop would stop every device each time that it connects."""
-        self.__publish(topics.BROADCAST_EMERGENCY, b"", 1, True)
+        stops = self.__control.require().stops
+        stops.publish(topics.BROADCAST_EMERGENCY, b"", qos=1, retain=True)
 
     def to_device(self, device_id: str, payload: bytes) -> None:
-        self.__publish(topics.actuator_emergency(self._kaiser_id, device_id), payload, 1, False)
+        """Publish a stop or a clear of one device. Raises NotConnected."""
+        topic = topics.actuator_emergency(self._kaiser_id, device_id)
+        if msgspec.json.decode(payload).get("command") != "clear_emergency":
+            self._stop(topic, payload)
+            return
+        # A stop must not be sent again after its clear.
+        self._sent.pop(topic, None)
+        self.__control.require().stops.publish(topic, payload, qos=1)
+
+    def resend_overdue(self) -> int:
+        """Publish again, on the command connection, each stop that the broker has not acknowledged
+        for 1 s; once each. Call it a second after a stop. Returns how many there were.
+        """
+        due = self._monotonic() - STOP_OVERDUE_S
+        resent = 0
+        for topic, stop in list(self._sent.items()):
+            if not stop.is_settled and stop.sent_at > due:
+                continue
+            del self._sent[topic]
+            if stop.is_settled:
+                continue
+            try:
+                self.__control.require().commands.publish(topic, stop.payload, qos=1)
+            except NotConnected:
+                continue
+            resent += 1
+        return resent
+
+    def _stop(self, topic: str, payload: bytes) -> None:
+        stop = _SentStop(payload, self._monotonic())
+        self.__control.require().stops.publish(topic, payload, qos=1, on_fate=stop.settle)
+        self._sent[topic] = stop
 
 
 class DevicePort:
     """Publishes what a device needs that moves nothing."""
 
-    def __init__(self, publish: Publish, kaiser_id: str) -> None:
-        self.__publish = publish
+    def __init__(self, control: LinkControl, kaiser_id: str) -> None:
+        self.__control = control
         self._kaiser_id = kaiser_id
 
     @property
@@ -145,32 +236,35 @@ class DevicePort:
         return self._kaiser_id
 
     def heartbeat_ack(self, device_id: str, payload: bytes) -> None:
-        self.__publish(topics.heartbeat_ack(self._kaiser_id, device_id), payload, 1, False)
+        self.__publish(topics.heartbeat_ack(self._kaiser_id, device_id), payload, qos=1)
 
     def config(self, device_id: str, payload: bytes) -> None:
-        self.__publish(topics.config(self._kaiser_id, device_id), payload, 2, False)
+        self.__publish(topics.config(self._kaiser_id, device_id), payload, qos=2)
 
     def zone_assign(self, device_id: str, payload: bytes) -> None:
-        self.__publish(topics.zone_assign(self._kaiser_id, device_id), payload, 1, False)
+        self.__publish(topics.zone_assign(self._kaiser_id, device_id), payload, qos=1)
 
     def subzone_assign(self, device_id: str, payload: bytes) -> None:
-        self.__publish(topics.subzone_assign(self._kaiser_id, device_id), payload, 1, False)
+        self.__publish(topics.subzone_assign(self._kaiser_id, device_id), payload, qos=1)
 
     def subzone_remove(self, device_id: str, payload: bytes) -> None:
-        self.__publish(topics.subzone_remove(self._kaiser_id, device_id), payload, 1, False)
+        self.__publish(topics.subzone_remove(self._kaiser_id, device_id), payload, qos=1)
 
     def subzone_safe(self, device_id: str, payload: bytes) -> None:
-        self.__publish(topics.subzone_safe(self._kaiser_id, device_id), payload, 1, False)
+        self.__publish(topics.subzone_safe(self._kaiser_id, device_id), payload, qos=1)
 
     def measure(self, device_id: str, gpio: int, payload: bytes) -> None:
         topic = topics.sensor_command(self._kaiser_id, device_id, gpio)
-        self.__publish(topic, payload, 2, False)
+        self.__publish(topic, payload, qos=2)
 
     def system_command(self, device_id: str, payload: bytes) -> None:
-        self.__publish(topics.system_command(self._kaiser_id, device_id), payload, 2, False)
+        self.__publish(topics.system_command(self._kaiser_id, device_id), payload, qos=2)
 
     def clear_will(self, device_id: str) -> None:
-        self.__publish(topics.will(self._kaiser_id, device_id), b"", 1, True)
+        self.__publish(topics.will(self._kaiser_id, device_id), b"", qos=1, retain=True)
+
+    def __publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> None:
+        self.__control.require().devices.publish(topic, payload, qos=qos, retain=retain)
 
 
 class NotificationPort:
@@ -178,17 +272,55 @@ class NotificationPort:
 
     PREFIX = "godkaiser/notify/"
 
-    def __init__(self, publish: Publish) -> None:
-        self.__publish = publish
+    def __init__(self, control: LinkControl) -> None:
+        self.__control = control
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Raises NotConnected."""
-        self.__publish(self.PREFIX + topic, payload, 1, False)
+        self.__control.require().devices.publish(self.PREFIX + topic, payload, qos=1)
+
+
+class _Lane:
+    """What one receiving connection has under way. Its network thread waits beyond the bound."""
+
+    def __init__(self, source: Source, bound: int) -> None:
+        self.source = source
+        self._bound = bound
+        self._received = 0
+        self._done = 0
+        self._waits = False
+        self._is_closed = False
+        self._progress = threading.Condition()
+
+    @property
+    def under_way(self) -> int:
+        return self._received - self._done
+
+    def admit(self) -> None:
+        self._received += 1
+        if self.under_way > self._bound:
+            with self._progress:
+                self._waits = True
+                self._progress.wait_for(
+                    lambda: self._is_closed or self.under_way <= self._bound, ADMIT_TIMEOUT_S
+                )
+                self._waits = False
+
+    def note_done(self, number: int) -> None:
+        with self._progress:
+            self._done += number
+            if self._waits:
+                self._progress.notify_all()
+
+    def close(self) -> None:
+        with self._progress:
+            self._is_closed = True
+            self._progress.notify_all()
 
 
 class AckPort:
-    """Acknowledges messages of the subscribing connection; those of an older one are ignored: the
-    broker sends them again, and they are recognised.
+    """Acknowledges each message on the connection that it came from, which its session names; those
+    of an older connection are ignored: the broker sends them again, and they are recognised.
 
     It also slows the source. The broker's window should bound what is under way, but Mosquitto
     2.0.11 sends its whole queue once a few messages are acknowledged (measured: window 4,000, 1,000
@@ -198,76 +330,38 @@ class AckPort:
 
     def __init__(self, bound: int = UNDER_WAY) -> None:
         self._bound = bound
-        self._connection: Connection | None = None
-        self._received = 0
-        self._done = 0
-        self._waits = False
-        self._progress = threading.Condition()
+        self._lanes: dict[int, _Lane] = {}
 
-    def attach(self, connection: Connection | None) -> None:
-        with self._progress:
-            self._connection = connection
-            self._received = self._done = 0
-            self._progress.notify_all()
+    def attach(self, *sources: Source) -> None:
+        """These are the receiving connections from now on, each with a bound of its own."""
+        before = self._lanes
+        self._lanes = {source.session: _Lane(source, self._bound) for source in sources}
+        for lane in before.values():
+            lane.close()
 
     @property
     def under_way(self) -> int:
         """Messages received and not yet acknowledged."""
-        return self._received - self._done
+        return sum(lane.under_way for lane in self._lanes.values())
 
-    def admit(self) -> None:
+    def admit(self, session: int) -> None:
         """Count a message in; called by the thread that receives, which waits beyond the bound."""
-        self._received += 1
-        if self._received - self._done > self._bound:
-            self._await_progress()
+        lane = self._lanes.get(session)
+        if lane is not None:
+            lane.admit()
 
     def acknowledge(self, tokens: Sequence[tuple[int, int]]) -> None:
         """`tokens` are (session, mid) pairs."""
-        connection = self._connection
-        if connection is None:
-            return
-        session = connection.session
-        mids = [mid for of, mid in tokens if of == session]
-        connection.acknowledge(mids)
-        with self._progress:
-            self._done += len(mids)
-            if self._waits:
-                self._progress.notify_all()
-
-    def _await_progress(self) -> None:
-        with self._progress:
-            self._waits = True
-            self._progress.wait_for(lambda: self.under_way <= self._bound, ADMIT_TIMEOUT_S)
-            self._waits = False
-
-
-class LinkControl:
-    """Held by the broker actor: puts a connection behind the ports, and takes it away."""
-
-    def __init__(self) -> None:
-        self._connection: Connection | None = None
-
-    def attach(self, connection: Connection | None) -> None:
-        self._connection = connection
-
-    @property
-    def is_up(self) -> bool:
-        connection = self._connection
-        return connection is not None and connection.is_open
-
-    def publisher(self) -> Publish:
-        def publish(topic: str, payload: bytes, qos: int, retain: bool) -> None:
-            connection = self._connection
-            if connection is None:
-                raise NotConnected
-            connection.publish(topic, payload, qos=qos, retain=retain)
-
-        return publish
+        for session, lane in self._lanes.items():
+            mids = [mid for of, mid in tokens if of == session]
+            if mids:
+                lane.source.acknowledge(mids)
+                lane.note_done(len(mids))
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
     control: LinkControl
-    permits: PermitIssuer
+    gate: CommandGate
     commands: CommandPort
     stops: StopPort
     devices: DevicePort
@@ -275,17 +369,16 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     acks: AckPort
 
 
-def open_ports(kaiser_id: str) -> Ports:
+def open_ports(kaiser_id: str, monotonic: Callable[[], float] = boot_time) -> Ports:
     """Make the ports of one gateway. Call it once, in the composition root."""
     control = LinkControl()
-    permits = PermitIssuer()
-    publish = control.publisher()
+    gate = CommandGate(monotonic)
     return Ports(
         control=control,
-        permits=permits,
-        commands=CommandPort(publish, permits, kaiser_id),
-        stops=StopPort(publish, kaiser_id),
-        devices=DevicePort(publish, kaiser_id),
-        notifications=NotificationPort(publish),
+        gate=gate,
+        commands=CommandPort(control, gate, kaiser_id),
+        stops=StopPort(control, kaiser_id, monotonic),
+        devices=DevicePort(control, kaiser_id),
+        notifications=NotificationPort(control),
         acks=AckPort(),
     )

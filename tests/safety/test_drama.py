@@ -72,7 +72,7 @@ def test_the_check_would_see_an_energising_command_under_a_stop():
     world.pass_time(5.0)
     assert world.stop()
     assert world.latch.state.strictest is StopState.ACTIVE
-    permit = world.ports.permits.issue("ESP_A00001", 25)
+    clearance = world.ports.gate.clear("ESP_A00001", 25, 2**60, world.runtime.monotonic() + 10.0)
     payload = b'{"command":"ON","value":1.0,"issued_by":"nobody"}'
-    world.ports.commands.energise("ESP_A00001", 25, payload, permit)
+    world.ports.commands.energise("ESP_A00001", 25, payload, clearance, lambda _fate: None)
     assert "while global is active" in world.wrong[0]

@@ -14,6 +14,7 @@ import heapq
 import itertools
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 from godkaiser import paths
@@ -41,7 +42,8 @@ from godkaiser.domain.safety_state import SafetyState, StopState
 from godkaiser.errors import GatewayError
 from godkaiser.messages import ClearStop, HoldActuator, RequestCommand, ResumeAutomation, StopAll
 from godkaiser.mqtt.connection import Inbound, NotConnected
-from godkaiser.mqtt.ports import open_ports
+from godkaiser.mqtt.gate import Fate, FateListener
+from godkaiser.mqtt.ports import Link, open_ports
 from godkaiser.protocol import outbound, topics
 from godkaiser.protocol.topics import Tail
 from godkaiser.simulator.firmware import Firmware, Memory
@@ -113,14 +115,35 @@ class Wire:
         self.session = session
         self.is_open = True
 
-    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> None:
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        on_fate: FateListener | None = None,
+    ) -> None:
         if not self.is_open:
             raise NotConnected
-        # A permit is checked under a lock that spans the publication.
         self._world.runtime.at_send(interruptible="/command" not in topic)
         self._world.published(topic, payload)
         # It is on the wire; what was to follow may never come.
         self._world.runtime.at_send(interruptible=False)
+        if on_fate is not None:
+            on_fate(Fate.DELIVERED)
+
+    def publish_held(
+        self,
+        topic: str,
+        payload: bytes,
+        may_release: Callable[[], bool],
+        on_fate: FateListener,
+    ) -> None:
+        if may_release():
+            self.publish(topic, payload, qos=2, on_fate=on_fate)
+        else:
+            on_fate(Fate.WITHHELD)
 
     def acknowledge(self, _mids: Any) -> None:
         """The broker of this world keeps no books: it sends again after a kill."""
@@ -150,7 +173,7 @@ class LinkActor(Actor):
         world = self._world
         world.session += 1
         world.wire = Wire(world, world.session)
-        world.ports.control.attach(world.wire)
+        world.ports.control.attach(Link(commands=world.wire, stops=world.wire, devices=world.wire))
         world.ports.acks.attach(world.wire)
         world.link_up = True
         world.wire.publish(
@@ -231,7 +254,7 @@ class World:
 
     def boot(self) -> None:
         """As the process would start: everything new but the files."""
-        self.ports = open_ports("god")
+        self.ports = open_ports("god", self.runtime.monotonic)
         self.system = ActorSystem(self._tree(), self.runtime)
         self.system.start()
         if not self.runtime.run_until(self.system.ready.is_set, 120.0):
@@ -284,7 +307,8 @@ class World:
                 actuators=tuple(actuators), mirror_exists=self.latch.record is not None
             )
             return SafetyActor(
-                record, actuator, self.ports.stops, self.ports.permits, self.latch, self.holds,  # type: ignore[arg-type]
+                record, actuator, self.ports.stops, self.ports.gate, self.ports.acks, self.latch,  # type: ignore[arg-type]
+                self.holds,  # type: ignore[arg-type]
                 kaiser_id="god",
             )  # fmt: skip
 

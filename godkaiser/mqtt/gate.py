@@ -1,0 +1,104 @@
+"""The gate: which energising commands may still reach a device.
+
+The safety actor clears each command for one actuator, one generation and a limited time. The last
+moment at which a command can be held back is the PUBREL of its QoS 2 handshake: the network thread
+asks the gate there. Asking reads a dictionary and some integers and takes no lock, so revoking
+never waits for a network thread, and a network thread never waits for the safety actor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+
+Actuator = tuple[str, int]
+
+
+class Fate(Enum):
+    """What became of a published command.
+
+    WITHHELD: its PUBREL was never written and never will be. No device gets it.
+    DELIVERED: the broker confirmed it (PUBCOMP, or PUBACK for QoS 1).
+    LOST: the connection ended after it may have been released. It may still reach the device.
+    """
+
+    WITHHELD = "withheld"
+    DELIVERED = "delivered"
+    LOST = "lost"
+
+
+FateListener = Callable[[Fate], None]
+"""Called exactly once for each published command, in a network thread: it must not block."""
+
+
+class ClearanceExpired(Exception):
+    """The clearance is revoked, superseded, too old, forged, or another actuator's."""
+
+
+class Clearance(msgspec.Struct, frozen=True, eq=False):
+    """Leave to energise one actuator once, for a limited time.
+
+    Only one that `CommandGate.clear` made is worth anything: the gate compares identities.
+    """
+
+    device_id: str
+    gpio: int
+    generation: int
+    epochs: tuple[int, int]
+    expires_at: float
+
+
+class CommandGate:
+    """Held by the safety actor, which alone changes it; `is_current` may be called in any thread.
+
+    Times are on the monotonic clock that is passed in.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._epoch = 0
+        self._device_epochs: dict[str, int] = {}
+        self._generations: dict[Actuator, int] = {}
+        self._current: dict[Actuator, Clearance] = {}
+
+    def clear(self, device_id: str, gpio: int, generation: int, expires_at: float) -> Clearance:
+        """Make `generation` the current one of this actuator: every other clearance of it ends.
+
+        One for a generation that is older than the newest known is never current.
+        """
+        actuator = (device_id, gpio)
+        epochs = (self._epoch, self._device_epochs.get(device_id, 0))
+        clearance = Clearance(device_id, gpio, generation, epochs, expires_at)
+        if generation >= self._generations.get(actuator, generation):
+            self._generations[actuator] = generation
+            self._current[actuator] = clearance
+        return clearance
+
+    def supersede(self, device_id: str, gpio: int, generation: int) -> None:
+        """End every clearance of this actuator that is older than `generation`, which is an OFF."""
+        actuator = (device_id, gpio)
+        if generation < self._generations.get(actuator, generation):
+            return
+        self._generations[actuator] = generation
+        current = self._current.get(actuator)
+        if current is not None and current.generation < generation:
+            del self._current[actuator]
+
+    def revoke_all(self) -> None:
+        """End every clearance given so far, in one step whatever their number."""
+        self._epoch += 1
+
+    def revoke(self, device_id: str) -> None:
+        """End every clearance given so far for this device."""
+        self._device_epochs[device_id] = self._device_epochs.get(device_id, 0) + 1
+
+    def is_current(self, clearance: Clearance) -> bool:
+        """Whether the command that was cleared may reach its device now."""
+        device_id = clearance.device_id
+        return (
+            self._current.get((device_id, clearance.gpio)) is clearance
+            and clearance.epochs == (self._epoch, self._device_epochs.get(device_id, 0))
+            and self._monotonic() < clearance.expires_at
+        )
