@@ -9,18 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, NoReturn
+from typing import IO, Annotated
 
 import typer
 
-from godkaiser.config import ConfigError, load
 from godkaiser.durable_file import sync_folder
 from godkaiser.errors import GatewayError
+from godkaiser.exits import (
+    EXIT_CONFIG,
+    EXIT_IO,
+    EXIT_NOT_GOOD,
+    EXIT_USAGE,
+    fail,
+    fail_with,
+    settings_from,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Look after the audit trail.")
-
-EXIT_CONFIG = 78
-EXIT_IO = 74
 
 
 @app.callback()
@@ -35,24 +40,20 @@ def verify(
 ) -> None:
     """Look through the hash chain; ends with 1 when an entry was changed, removed or put in."""
     from godkaiser.storage import audit_chain, migrations
-    from godkaiser.storage.database import open_database
+    from godkaiser.storage.database import open_present
 
     try:
-        database = open_database(load(config, os.environ).database_url)
+        database = open_present(settings_from(config).database_url)
         missing = migrations.pending(database)
         if missing:
-            _fail(
-                f"the schema lacks {', '.join(missing)}: run godkaiser migrate first", EXIT_CONFIG
-            )
+            fail(f"the schema lacks {', '.join(missing)}: run godkaiser migrate first", EXIT_CONFIG)
         report = audit_chain.examine(database, expect.strip().lower())
         database.close_all()
-    except ConfigError as error:
-        _fail(str(error), EXIT_CONFIG)
     except GatewayError as error:
-        _fail(error.message, EXIT_CONFIG)
+        fail_with(error)
     if report.problem:
         where = "the audit trail" if report.seq is None else f"entry {report.seq}"
-        _fail(f"{where}: {report.problem}. {report.entries} entries before it fit", 1)
+        fail(f"{where}: {report.problem}. {report.entries} entries before it fit", EXIT_NOT_GOOD)
     typer.echo(f"{report.entries} entries fit; head {report.head}")
 
 
@@ -71,18 +72,16 @@ def export(
 ) -> None:
     """Write the audit trail to an encrypted file, with its hash chain."""
     from godkaiser.storage import audit_export, migrations, sealed_file
-    from godkaiser.storage.database import open_database
+    from godkaiser.storage.database import open_present
 
     path = _one_of(recipient, passphrase_file, "--recipient")
     try:
         make = sealed_file.passphrase if recipient is None else sealed_file.public_key
         key = make(path.read_bytes())
-        database = open_database(load(config, os.environ).database_url)
+        database = open_present(settings_from(config).database_url)
         missing = migrations.pending(database)
         if missing:
-            _fail(
-                f"the schema lacks {', '.join(missing)}: run godkaiser migrate first", EXIT_CONFIG
-            )
+            fail(f"the schema lacks {', '.join(missing)}: run godkaiser migrate first", EXIT_CONFIG)
         count = 0
 
         def counted() -> Iterator[bytes]:
@@ -94,12 +93,10 @@ def export(
         with _new_file(to) as file:
             sealed_file.seal(file, counted(), key)
         database.close_all()
-    except ConfigError as error:
-        _fail(str(error), EXIT_CONFIG)
     except GatewayError as error:
-        _fail(error.message, EXIT_CONFIG)
+        fail_with(error)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
+        fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
     typer.echo(f"{count} entries in {to}, encrypted")
 
 
@@ -128,16 +125,16 @@ def open_export(
 
             report = audit_export.report(written())
     except GatewayError as error:
-        _fail(f"{source}: {error.message}", 1)
+        fail(f"{source}: {error.message}", EXIT_NOT_GOOD)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
+        fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
     typer.echo(f"{report.entries} entries fit, from {report.first} to {report.last}")
 
 
 def _one_of(key: Path | None, passphrase_file: Path | None, option: str) -> Path:
     chosen = key or passphrase_file
     if chosen is None or (key and passphrase_file):
-        _fail(f"give either {option} FILE or --passphrase-file FILE", 2)
+        fail(f"give either {option} FILE or --passphrase-file FILE", EXIT_USAGE)
     return chosen
 
 
@@ -157,8 +154,3 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             path.unlink()
             raise
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    typer.echo(f"godkaiser: {text}", err=True)
-    raise typer.Exit(code)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from godkaiser.config import Config, ConfigError, load
-from godkaiser.durable_file import make_folder
+from godkaiser.data_folder import open_data_folder
 from godkaiser.errors import GatewayError
-from godkaiser.single_instance import DataFolderLock
+from godkaiser.exits import EXIT_NOT_GOOD, fail_with, settings_from
 
 app = typer.Typer()
 
-EXIT_CONFIG = 78
-EXIT_REFUSED = 1
 Configured = Annotated[Path | None, typer.Option(help="The configuration of the gateway.")]
 
 
@@ -28,17 +24,17 @@ def backup(
 ) -> None:
     """Back up the database, also beside a running gateway; checked, with a manifest."""
     from godkaiser.storage import backup as backups
-    from godkaiser.storage.database import open_database
+    from godkaiser.storage.database import open_present
 
-    settings = _load(config)
+    settings = settings_from(config)
     try:
-        database = open_database(settings.database_url)
+        database = open_present(settings.database_url)
         try:
             manifest = backups.create(database, to, time.time(), _Shown())
         finally:
             database.close_all()
     except GatewayError as error:
-        _fail(error)
+        fail_with(error, EXIT_NOT_GOOD)
     size = sum(file.bytes for file in manifest.files.values())
     typer.echo(f"{to}: {sum(manifest.tables.values()):,} rows, {size:,} bytes, checked")
 
@@ -53,15 +49,15 @@ def restore(
     """Restore a backup into an empty database, with the gateway stopped."""
     from godkaiser.storage import backup as backups
 
-    settings = _load(config)
+    settings = settings_from(config)
     try:
-        lock = _lock(settings)
+        lock = open_data_folder(settings)
         try:
             manifest = backups.restore(settings.database_url, source, _Shown(), force=force)
         finally:
             lock.release()
     except GatewayError as error:
-        _fail(error)
+        fail_with(error, EXIT_NOT_GOOD)
     made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.created_at))
     typer.echo(f"restored {sum(manifest.tables.values()):,} rows of {made}, counts compared")
     typer.echo("Stops are not in a backup: what is latched here stays so (docs/operations.md).")
@@ -73,14 +69,14 @@ def migrate_data(
     config: Configured = None,
 ) -> None:
     """Move everything from SQLite to PostgreSQL, with the gateway stopped; goes on where it ended."""
-    from godkaiser.storage.database import open_database
+    from godkaiser.storage.database import open_database, open_present
     from godkaiser.storage.move import move
 
-    settings = _load(config)
+    settings = settings_from(config)
     try:
-        lock = _lock(settings)
+        lock = open_data_folder(settings)
         try:
-            source = open_database(settings.database_url)
+            source = open_present(settings.database_url)
             target = open_database(to)
             try:
                 counts = move(source, target, _Shown())
@@ -90,7 +86,7 @@ def migrate_data(
         finally:
             lock.release()
     except GatewayError as error:
-        _fail(error)
+        fail_with(error, EXIT_NOT_GOOD)
     typer.echo(f"{sum(counts.values()):,} rows in {len(counts)} tables, counts compared")
     typer.echo("Now set [database] url to it, and start the gateway.")
 
@@ -108,21 +104,3 @@ class _Shown:
         self._told_at = now
         share = f" of {total:,} ({100 * done / total:.0f} %)" if total else ""
         typer.echo(f"  {what}: {done:,}{share}", err=True)
-
-
-def _load(config: Path | None) -> Config:
-    try:
-        return load(config, os.environ)
-    except ConfigError as error:
-        typer.echo(f"godkaiser: {error}", err=True)
-        raise typer.Exit(EXIT_CONFIG) from error
-
-
-def _lock(settings: Config) -> DataFolderLock:
-    make_folder(settings.data_dir)
-    return DataFolderLock(settings.data_dir)
-
-
-def _fail(error: GatewayError) -> NoReturn:
-    typer.echo(f"godkaiser: {error.message}", err=True)
-    raise typer.Exit(EXIT_REFUSED) from error

@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
-from godkaiser.config import ConfigError, load
-from godkaiser.durable_file import make_folder
-from godkaiser.errors import GatewayError
+from godkaiser.data_folder import make_data_folder
+from godkaiser.errors import AccountFilesUnusable, GatewayError
+from godkaiser.exits import (
+    EXIT_CANNOT_WRITE,
+    EXIT_CONFIG,
+    EXIT_NOT_GOOD,
+    fail,
+    fail_with,
+    settings_from,
+)
 from godkaiser.gateway_link import ConfigOption, DataOption, HttpOption
 from godkaiser.operator_console import JsonOption, at, link_to, of, show
 
 app = typer.Typer(no_args_is_help=True, help="Accounts of devices with the broker.")
-EXIT_CONFIG = 78
-EXIT_FAILED = 73
-"""EX_CANTCREAT."""
 
 
 @app.command()
 def sync(config: Annotated[Path, typer.Option(help="The configuration file.")]) -> None:
     """Write Mosquitto's passwd and acl from what is stored; works without the gateway, and before its first start."""
     from godkaiser.gateway import broker_address
-    from godkaiser.storage import broker_accounts, registry
+    from godkaiser.storage import broker_accounts, migrations, registry
     from godkaiser.storage.database import open_database
-    from godkaiser.storage.migrations import migrate
     from godkaiser.tree import broker_files
 
+    settings = settings_from(config)
+    if not settings.broker_accounts.folder:
+        fail(f"{config}: set [broker_accounts] folder first", EXIT_CONFIG)
     try:
-        settings = load(config, os.environ)
-        if not settings.broker_accounts.folder:
-            typer.echo(f"godkaiser: {config}: set [broker_accounts] folder first", err=True)
-            raise typer.Exit(EXIT_CONFIG)
-        make_folder(settings.data_dir)
+        make_data_folder(settings)
         files = broker_files(settings, broker_address(settings))
         database = open_database(settings.database_url)
         try:
-            migrate(database)
+            is_new = bool(migrations.pending(database)) and not migrations.version_of(database)
+            others = files.accounts_of_others() if is_new else []
+            if others:
+                reason = (
+                    f"the database is new, and passwd holds the accounts of {len(others)} devices,"
+                    f" such as {others[0]}, which would be dropped. Is {config} the gateway's own?"
+                    " If it is, remove passwd first."
+                )
+                raise AccountFilesUnusable(reason=reason)
+            migrations.migrate(database)
             accounts = broker_accounts.load_accounts(database)
             changed = files.write(accounts, registry.load_devices(database))
         finally:
             database.close_all()
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIG) from error
-    except (GatewayError, OSError) as error:
-        typer.echo(f"godkaiser: {error}", err=True)
-        raise typer.Exit(EXIT_FAILED) from error
+    except GatewayError as error:
+        fail_with(error, EXIT_CANNOT_WRITE)
     what = "written" if changed else "up to date"
     typer.echo(f"{settings.broker_accounts.folder}: {what}, {len(accounts)} accounts of devices")
 
@@ -90,4 +96,4 @@ def accounts(
     if not as_json:
         typer.echo(f"{found['state']} {found['error']}".rstrip())
     if found["state"] == "failed":
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_NOT_GOOD)

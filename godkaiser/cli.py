@@ -21,44 +21,22 @@ from godkaiser import (
     rule_files,
     site_files,
     spool_console,
+    stop_console,
 )
-from godkaiser.config import Config, ConfigError, LogConfig, Mistake, load, split_address
+from godkaiser.config import ConfigError, LogConfig, Mistake
 from godkaiser.domain.declared import NOTHING, Declared, DeclaredRule
-from godkaiser.errors import DatabaseAway, GatewayError
+from godkaiser.errors import GatewayError
+from godkaiser.exits import EXIT_STUCK, fail_with, run_safely, settings_from
+from godkaiser.gateway_link import address_of
 from godkaiser.rule_files import read_rules
 from godkaiser.site_files import read_site
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-EXIT_CONFIG = 78
-"""EX_CONFIG: what systemd must not try again by itself."""
-EXIT_STUCK = 70
-EXIT_AWAY = 75
-"""EX_TEMPFAIL: what systemd is to try again, until the database is there."""
-
 
 def main() -> None:
     """The entry point of the console script."""
-    app()
-
-
-def _fail(text: str, code: int = EXIT_CONFIG) -> NoReturn:
-    typer.echo(f"godkaiser: {text}", err=True)
-    raise typer.Exit(code)
-
-
-def _address(text: str, option: str) -> tuple[str, int]:
-    try:
-        return split_address(text)
-    except ValueError:
-        _fail(f"{option} {text}: use HOST:PORT, for example 127.0.0.1:8000", 2)
-
-
-def _load(path: Path | None) -> Config:
-    try:
-        return load(path, os.environ)
-    except ConfigError as error:
-        _tell_mistakes(error)
+    run_safely(app)
 
 
 def _load_site(path: Path | None) -> Declared:
@@ -76,14 +54,8 @@ def _load_site(path: Path | None) -> Declared:
     except ConfigError as error:
         mistakes += error.mistakes
     if mistakes:
-        _tell_mistakes(ConfigError(mistakes))
+        fail_with(ConfigError(mistakes))
     return msgspec.structs.replace(site, rules=declared)
-
-
-def _tell_mistakes(error: ConfigError) -> NoReturn:
-    for mistake in error.mistakes:
-        typer.echo(str(mistake), err=True)
-    raise typer.Exit(EXIT_CONFIG) from error
 
 
 @app.command()
@@ -99,7 +71,7 @@ def check(
     ),
 ) -> None:
     """Check a configuration file, devices.d and rules.d beside it; tell every mistake with its line."""
-    _load(config)
+    settings_from(config)
     site = _load_site(config)
     typer.echo(f"{config}: good")
     typer.echo(
@@ -122,7 +94,7 @@ def run(
     from godkaiser.gateway import Gateway
     from godkaiser.service_manager import ServiceManager
 
-    settings = _load(config)
+    settings = settings_from(config)
     site = _load_site(config)
     logs.set_up(settings.log)
     manager = ServiceManager(dict(os.environ))
@@ -132,7 +104,7 @@ def run(
         gateway = Gateway(settings, site)
         gateway.start()
     except GatewayError as error:
-        _fail(error.message, EXIT_AWAY if isinstance(error, DatabaseAway) else EXIT_CONFIG)
+        fail_with(error)
     manager.ready()
     typer.echo(
         f"God-Kaiser {__version__} listens on http://{settings.http.host}:{gateway.http_port}"
@@ -170,8 +142,8 @@ def demo(
 
     logs.set_up(LogConfig(level="error"))
     settings = DemoSettings(
-        http=_address(http, "--http"),
-        mqtt=_address(mqtt, "--mqtt"),
+        http=address_of(http, "--http"),
+        mqtt=address_of(mqtt, "--mqtt"),
         data_dir=data,
         devices=devices,
     )
@@ -179,7 +151,7 @@ def demo(
     try:
         running = Demo(settings, os.environ)
     except GatewayError as error:
-        _fail(error.message)
+        fail_with(error)
     url = f"http://{settings.http[0]}:{running.gateway.http_port}/api/v1"
     typer.echo(f"God-Kaiser {__version__}: a simulated greenhouse of {devices} ESP32s")
     typer.echo(f"  API        {url}")
@@ -229,7 +201,7 @@ def simulate(
     if username:
         password = password_file.read_text().strip() if password_file is not None else ""
         credentials = (username, password)
-    host, port = _address(broker, "--broker")
+    host, port = address_of(broker, "--broker")
     run_fleet(
         host,
         port,
@@ -249,7 +221,7 @@ def embedded_broker(address: str) -> None:
     from godkaiser.child_process import stop_event_of_process
     from godkaiser.embedded_broker import serve
 
-    host, port = _address(address, "embedded-broker")
+    host, port = address_of(address, "embedded-broker")
     serve(host, port, stop_event_of_process(follow_parent=True))
 
 
@@ -261,13 +233,14 @@ def migrate(
 ) -> None:
     """Bring the database schema up to date."""
     from godkaiser.storage import migrations
-    from godkaiser.storage.database import open_database
+    from godkaiser.storage.database import open_database, open_present
 
+    settings = settings_from(config)
     try:
-        database = open_database(_load(config).database_url)
+        database = (open_present if check else open_database)(settings.database_url)
         steps = migrations.pending(database) if check else migrations.migrate(database)
     except GatewayError as error:
-        _fail(error.message)
+        fail_with(error)
     database.close_all()
     typer.echo(f"{'missing' if check else 'done'}: {', '.join(steps) or 'nothing'}")
     raise typer.Exit(1 if check and steps else 0)
@@ -275,6 +248,7 @@ def migrate(
 
 app.add_typer(console.app)
 app.add_typer(operator_console.app)
+app.add_typer(stop_console.app)
 app.add_typer(spool_console.app)
 app.add_typer(backup_console.app)
 app.add_typer(audit_console.app, name="audit")

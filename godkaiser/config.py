@@ -1,12 +1,15 @@
 """Configuration: a TOML file, environment variables over it, and every mistake told at once.
 
-What each key may be is the table in `config_keys`.
+What each key may be is the table in `config_keys`. A relative path in the file is relative to the folder
+of the file, for every command and whatever the working directory; one in the environment, or without a
+file, is relative to the working directory.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,11 +23,14 @@ from godkaiser.config_keys import (
     KEYS,
     PREVIOUS_SECRET_VARIABLE,
     SECRET_VARIABLE,
+    STOP_ACCOUNT,
+    flaw_of_key_pair,
     shown,
     split_address,
     weakness_of_secret,
 )
 from godkaiser.config_lines import lines_of_keys
+from godkaiser.mounts import missing_mount
 
 __all__ = [
     "Config",
@@ -80,12 +86,16 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Empty paths and names mean: none. `keepalive_s` in seconds."""
+    """Empty paths and names mean: none. `keepalive_s` in seconds.
+
+    `stop_password_file` is of the account `godkaiser-estop`, which may publish the stop and nothing else.
+    """
 
     host: str = "127.0.0.1"
     port: int = 1883
     username: str = ""
     password_file: str = ""
+    stop_password_file: str = ""
     tls: bool = False
     ca_cert: str = ""
     client_cert: str = ""
@@ -211,7 +221,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 class Mistake(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to mend. `line` counts from 1; None where there is none (a missing file, the
-    environment, whose `file` is "environment" and whose `key` is the variable).
+    environment, whose `file` is "environment" and whose `key` is the variable). `passing`: it may pass
+    by itself, as a disk that is not mounted yet.
     """
 
     file: str
@@ -219,6 +230,7 @@ class Mistake(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     expected: str
     found: str
+    passing: bool = False
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
@@ -247,14 +259,18 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: with every mistake that was found.
     """
-    reading = _Reading()
+    reading = Reading()
     if path is not None:
         reading.read_file(path)
     reading.read_environment(environ)
     reading.compare_keys()
     if reading.mistakes:
         raise ConfigError(sorted(reading.mistakes, key=_order))
-    config = msgspec.convert(reading.values, Config)
+    return secrets_of(msgspec.convert(reading.values, Config), environ)
+
+
+def secrets_of(config: Config, environ: Mapping[str, str]) -> Config:
+    """With the signing keys of the environment, which no file holds."""
     return msgspec.structs.replace(
         config,
         jwt_secret=environ.get(SECRET_VARIABLE, "").strip(),
@@ -262,24 +278,34 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     )
 
 
-class _Reading:
+class Reading:
     """What was read so far: the good values, where each came from, and the mistakes."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
         self.mistakes: list[Mistake] = []
         self._origins: dict[tuple[str, str], tuple[str, int | None, str]] = {}
+        self.folder: Path | None = None
 
     def read_file(self, path: Path) -> None:
-        file = str(path)
         try:
             text, document = read_toml(path)
         except ConfigError as error:
             self.mistakes += error.mistakes
             return
-        lines = lines_of_keys(text)
+        self.take_document(path, document, lines_of_keys(text))
+
+    def take_document(
+        self,
+        path: Path,
+        document: Mapping[str, Any],
+        lines: Mapping[tuple[str | int, ...], int] = {},
+    ) -> None:
+        """Test each key of a file that was read."""
+        self.folder = path.parent.absolute()
+        self.values["gateway"] = {"data_dir": str(self.folder / GatewayConfig().data_dir)}
         for section, content in document.items():
-            self._read_section(file, lines, section, content)
+            self._read_section(str(path), lines, section, content)
 
     def read_environment(self, environ: Mapping[str, str]) -> None:
         for name, (section, key) in ENVIRONMENT.items():
@@ -305,6 +331,14 @@ class _Reading:
         for key, other in (("client_cert", "client_key"), ("client_key", "client_cert")):
             if mqtt.get(key) and not mqtt.get(other) and not self._refused("mqtt", other):
                 self._refuse(*self._origins["mqtt", key], f"{other} beside it", "none")
+        if mqtt.get("client_cert") and mqtt.get("client_key"):
+            flaw = flaw_of_key_pair(mqtt["client_cert"], mqtt["client_key"])
+            if flaw is not None:
+                origin = self._origins["mqtt", "client_key"]
+                self._refuse(*origin, "the key of client_cert (PEM, without a passphrase)", flaw)
+        if mqtt.get("username") == STOP_ACCOUNT:
+            origin = self._origins["mqtt", "username"]
+            self._refuse(*origin, "another name", "that of the account that may only stop")
         if mqtt.get("password_file") and not mqtt.get("username"):
             origin = self._origins["mqtt", "password_file"]
             self._refuse(*origin, "username beside it", "none")
@@ -336,6 +370,9 @@ class _Reading:
             for key, value in content.items():
                 where = lines.get((section, key), line)
                 if key in known:
+                    locate = known[key].located
+                    if locate is not None and self.folder is not None and isinstance(value, str):
+                        value = locate(value, self.folder)  # noqa: PLW2901
                     self._take((file, where, f"[{section}] {key}"), section, key, value)
                 else:
                     expected = f"a key of [{section}], {_nearest(key, known, _homes(key))}"
@@ -345,25 +382,38 @@ class _Reading:
         self, origin: tuple[str, int | None, str], section: str, key: str, value: Any
     ) -> None:
         self._origins[section, key] = origin
-        found = KEYS[section][key].test(value)
+        known = KEYS[section][key]
+        found = known.test(value)
         if found is None:
             self.values.setdefault(section, {})[key] = value
         else:
-            self._refuse(*origin, KEYS[section][key].expected, found)
+            is_path = known.located is not None and isinstance(value, str) and value.isprintable()
+            passing = is_path and missing_mount(Path(value)) is not None
+            self._refuse(*origin, known.expected, found, passing=passing)
 
     def _refused(self, section: str, key: str) -> bool:
         return (section, key) in self._origins and key not in self.values.get(section, {})
 
-    def _refuse(self, file: str, line: int | None, key: str, expected: str, found: str) -> None:
-        self.mistakes.append(Mistake(file=file, line=line, key=key, expected=expected, found=found))
+    def _refuse(
+        self, file: str, line: int | None, key: str, expected: str, found: str,
+        *, passing: bool = False,
+    ) -> None:  # fmt: skip
+        self.mistakes.append(
+            Mistake(file=file, line=line, key=key, expected=expected, found=found, passing=passing)
+        )
 
 
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     """The text of a file and the tables in it. Raises ConfigError with the line of the mistake."""
     file = str(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _refusal(file, None, "a regular file", "a folder, a pipe or a device")
         # Editors of Windows put a byte order mark, which TOML has no word for.
         text = path.read_text(encoding="utf-8-sig")
+        if not text.strip():
+            # What a power cut or a full disk leaves behind must not pass for "all as by default".
+            raise _refusal(file, None, "keys or declarations (or no such file)", "an empty file")
         return text, tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise _refusal(file, None, "a text in UTF-8", f"another byte at {error.start}") from error
@@ -373,11 +423,16 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         raise _refusal(file, None, "valid TOML", "brackets nested too deep") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise _refusal(file, None, "a file that can be read", f"none ({reason})") from error
+        passing = isinstance(error, OSError) and missing_mount(path) is not None
+        found = f"none ({reason})"
+        raise _refusal(file, None, "a file that can be read", found, passing=passing) from error
 
 
-def _refusal(file: str, line: int | None, expected: str, found: str) -> ConfigError:
-    return ConfigError([Mistake(file=file, line=line, key="", expected=expected, found=found)])
+def _refusal(
+    file: str, line: int | None, expected: str, found: str, *, passing: bool = False
+) -> ConfigError:
+    mistake = Mistake(file=file, line=line, key="", expected=expected, found=found, passing=passing)
+    return ConfigError([mistake])
 
 
 def _syntax_refusal(file: str, text: str, reason: str) -> ConfigError:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 KAISER_ID = re.compile(r"[A-Za-z0-9_]{1,63}\Z")
 SECRET_VARIABLE = "JWT_SECRET_KEY"  # noqa: S105 -- its name, not its value
 PREVIOUS_SECRET_VARIABLE = "JWT_SECRET_KEY_PREVIOUS"  # noqa: S105 -- likewise
 MIN_SECRET_CHARACTERS = 32
 """RFC 7518, 3.2: a key for HS256 has at least 256 bits."""
+STOP_ACCOUNT = "godkaiser-estop"
+"""The account with the broker that may publish the emergency stop and nothing else."""
 WELL_KNOWN = ("change", "default", "example", "insecure", "password", "secret")
 """In a text that is long enough and yet known to everybody. By chance in a random one: never."""
 
@@ -22,11 +25,16 @@ Test = Callable[[Any], str | None]
 """Takes a value; None when it is good, else what was found, in words that hold no secret."""
 
 
+Located = Callable[[str, Path], str]
+"""Takes a relative path, or what holds one, and the folder that it is relative to."""
+
+
 class Key(NamedTuple):
-    """`expected` completes the sentence "expected ..."."""
+    """`expected` completes the sentence "expected ...". `located` is of keys that hold a path."""
 
     expected: str
     test: Test
+    located: Located | None = None
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -127,7 +135,10 @@ def _readable_file(value: Any) -> str | None:
     if not isinstance(value, str):
         return shown(value)
     try:
-        with Path(value).open("rb") as file:
+        path = Path(value)
+        if path.is_fifo() or path.is_char_device():
+            return f"{shown(value)}, which is a pipe or a device"
+        with path.open("rb") as file:
             file.read(1)
     except (OSError, ValueError) as error:
         # ValueError: a NUL in the name.
@@ -136,25 +147,85 @@ def _readable_file(value: Any) -> str | None:
     return None
 
 
+def first_line(path: Path) -> str:
+    """The secret in a file: its first line, without the spaces around it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds nothing, or bytes that no secret has, such as the NULs of a power cut.
+    """
+    content = path.read_bytes()
+    line = content.strip().partition(b"\n")[0].strip()
+    if not line:
+        msg = "which is empty"
+        raise ValueError(msg)
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if not text.isprintable():
+        msg = "which holds bytes that are no text"
+        raise ValueError(msg)
+    return text
+
+
 def _password_file(value: Any) -> str | None:
     refused = _readable_file(value)
     if refused is not None or value == "":
         return refused
-    filled = bool(Path(value).read_bytes().strip())
-    return None if filled else f"{shown(value)}, which is empty"
+    try:
+        first_line(Path(value))
+    except ValueError as error:
+        return f"{shown(value)}, {error}"
+    return None
 
 
 def _token_file(value: Any) -> str | None:
     """A token is a secret: only its length is ever shown."""
+    refused = _password_file(value)
+    if refused is not None or value == "":
+        return refused
+    token = first_line(Path(value))
+    if not token.isascii():
+        return f"{shown(value)}, which holds other than printable ASCII characters"
+    if len(token) <= _LONGEST_TOKEN:
+        return None
+    return f"{shown(value)}, which holds {len(token)} characters"
+
+
+def _certificates(value: Any) -> str | None:
     refused = _readable_file(value)
     if refused is not None or value == "":
         return refused
-    token = Path(value).read_bytes().strip()
-    if not token.isascii() or not token.decode("ascii").isprintable():
-        return f"{shown(value)}, which holds other than printable ASCII characters"
-    if 1 <= len(token) <= _LONGEST_TOKEN:
-        return None
-    return f"{shown(value)}, which holds {len(token)} characters"
+    try:
+        ssl.create_default_context(cafile=value)
+    except (ssl.SSLError, ValueError) as error:
+        return f"{shown(value)}, which holds none ({getattr(error, 'reason', None) or error})"
+    return None
+
+
+def flaw_of_key_pair(certificate: str, key: str) -> str | None:
+    """Why a client certificate and its key cannot be used together; None when they can."""
+    try:
+        # A key with a passphrase would ask for it at the terminal.
+        ssl.create_default_context().load_cert_chain(certificate, key, password=lambda: b"")
+    except (ssl.SSLError, ValueError) as error:
+        return f"{shown(key)} ({getattr(error, 'reason', None) or error})"
+    except OSError as error:
+        return f"{shown(key)} ({error.strerror})"
+    return None
+
+
+def path_beside(value: str, folder: Path) -> str:
+    """A relative path, from the folder of the configuration file. "" stays: it means none."""
+    return str(folder / value) if value else value
+
+
+def _url_beside(value: str, folder: Path) -> str:
+    prefix, _, path = value.partition(":///")
+    if prefix != "sqlite" or path in {"", ":memory:"} or path.startswith("/"):
+        return value
+    return f"sqlite:///{quote(str(folder))}/{path}"
 
 
 def _database_url(value: Any) -> str | None:
@@ -180,7 +251,8 @@ def _database_url(value: Any) -> str | None:
     return f'the scheme "{parts.scheme}"' if parts.scheme else "a text without a scheme"
 
 
-_FILE = Key("the path of a file that can be read", _readable_file)
+_FILE = Key("the path of a file that can be read", _readable_file, path_beside)
+_CERTIFICATES = Key("the path of a file with certificates (PEM)", _certificates, path_beside)
 _DAYS = Key("an integer from 0 to 36500 (days; 0: for ever)", _number(0, 36500))
 _PORT = Key("an integer from 1 to 65535", _number(1, HIGHEST_PORT))
 
@@ -190,7 +262,7 @@ KEYS: dict[str, dict[str, Key]] = {
             "1 to 63 letters, digits or _",
             _where(lambda value: isinstance(value, str) and KAISER_ID.match(value) is not None),
         ),
-        "data_dir": Key("the path of a folder", _folder),
+        "data_dir": Key("the path of a folder", _folder, path_beside),
     },
     "http": {
         "listen": Key('an address like "127.0.0.1:8000"', _where(_address)),
@@ -212,21 +284,30 @@ KEYS: dict[str, dict[str, Key]] = {
         "host": Key("a host name or address", _where(_filled)),
         "port": _PORT,
         "username": Key("a text", _where(_text)),
-        "password_file": Key("the path of a readable file with the password", _password_file),
+        "password_file": Key(
+            "the path of a readable file with the password", _password_file, path_beside
+        ),
+        "stop_password_file": Key(
+            "the path of a readable file with the password", _password_file, path_beside
+        ),
         "tls": Key("true or false", _where(lambda value: isinstance(value, bool))),
-        "ca_cert": _FILE,
+        "ca_cert": _CERTIFICATES,
         "client_cert": _FILE,
         "client_key": _FILE,
         "keepalive_s": Key("an integer from 5 to 3600 (seconds)", _number(5, 3600)),
     },
     "broker_accounts": {
         "folder": Key(
-            'the path of a folder, or ""', lambda value: None if value == "" else _folder(value)
+            'the path of a folder, or ""',
+            lambda value: None if value == "" else _folder(value),
+            path_beside,
         ),
-        "pid_file": Key("the path of Mosquitto's pid_file, or empty", _where(_text)),
+        "pid_file": Key("the path of Mosquitto's pid_file, or empty", _where(_text), path_beside),
     },
     "database": {
-        "url": Key("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url),
+        "url": Key(
+            "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url, _url_beside
+        ),
         "breaker_failures": Key("an integer from 1 to 1000", _number(1, 1000)),
         "breaker_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
         "breaker_half_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
@@ -252,17 +333,19 @@ KEYS: dict[str, dict[str, Key]] = {
     },
     "safety": {
         "device_token_file": Key(
-            "the path of a file with a token of 1 to 64 characters", _token_file
+            "the path of a file with a token of 1 to 64 characters", _token_file, path_beside
         ),
         "broadcast_token_file": Key(
-            "the path of a file with a token of 1 to 64 characters", _token_file
+            "the path of a file with a token of 1 to 64 characters", _token_file, path_beside
         ),
     },
     "notify": {
         "smtp_host": Key("the name of a mail server, or empty", _where(_text)),
         "smtp_port": Key("an integer from 1 to 65535", _number(1, HIGHEST_PORT)),
         "smtp_user": Key("a text", _where(_text)),
-        "smtp_password_file": Key("the path of a file with the password", _password_file),
+        "smtp_password_file": Key(
+            "the path of a file with the password", _password_file, path_beside
+        ),
         "smtp_from": Key("an e-mail address", _where(_filled)),
         "smtp_starttls": Key("true or false", _where(lambda value: isinstance(value, bool))),
     },

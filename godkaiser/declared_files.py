@@ -5,9 +5,54 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from godkaiser.config import ConfigError, Mistake
 
 Lines = Mapping[tuple[str | int, ...], int]
+
+
+class Listing(NamedTuple):
+    """The files of a folder: those that declare, and the names of all others."""
+
+    files: tuple[Path, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def listing(folder: Path | None) -> Listing:
+    """The files that are read: every `*.toml` whose name begins with neither "." nor "#".
+
+    So what editors leave beside a file (`.tank.toml.swp`, `tank.toml~`, `#tank.toml#`, `.#tank.toml`) and
+    what an admin has renamed are ignored. No folder, or none of that name, holds nothing.
+
+    Raises:
+        ConfigError: it is no folder, or cannot be read.
+    """
+    if folder is None:
+        return Listing()
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return Listing()
+    except OSError as error:
+        found = f"none ({error.strerror})"
+        expected = "a folder that can be read"
+        mistake = Mistake(file=str(folder), line=None, key="", expected=expected, found=found)
+        raise ConfigError([mistake]) from error
+    read = [name for name in names if name.endswith(".toml") and name[0] not in ".#"]
+    ignored = tuple(name for name in names if name not in read)
+    return Listing(tuple(folder / name for name in read), ignored)
+
+
+def nothing_declared(path: Path) -> Mistake:
+    """For a file without a declaration: it may have lost what it held, an interlock say."""
+    return Mistake(
+        file=str(path),
+        line=None,
+        key="",
+        expected="a declaration; to switch a file off, give it another ending than .toml",
+        found="none",
+    )
 
 
 class DeclaredFile:

@@ -6,6 +6,7 @@ Errors are raised where the cause is known; the HTTP layer only translates them.
 
 from __future__ import annotations
 
+import errno
 from typing import Any, ClassVar
 
 
@@ -495,5 +496,24 @@ class SealRefused(GatewayError):
     template = "{reason}"
 
 
-class DatabaseAway(StartupFailed):
-    """The database server cannot be reached: it may only be starting, so that a second try helps."""
+class PassingCondition(StartupFailed):
+    """The gateway cannot start now, but the cause may pass by itself, so that a later try helps."""
+
+
+class DatabaseAway(PassingCondition):
+    """The database cannot be used now: its server is starting, or a tool has locked it."""
+
+
+_LASTING = frozenset({
+    errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+})  # fmt: skip
+"""These need an admin. Everything else passes: a disk that is not mounted yet or full, an address that
+is not there yet, a port in use.
+"""
+
+
+def startup_failure(reason: str, error: OSError) -> StartupFailed:
+    """The failure of a start for a system error, by whether its cause may pass."""
+    kind = StartupFailed if error.errno in _LASTING else PassingCondition
+    return kind(reason=reason)

@@ -11,12 +11,13 @@ from godkaiser import __version__, paths
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.actors.stops import StopTokens
 from godkaiser.config import Config
+from godkaiser.config_keys import first_line
+from godkaiser.data_folder import open_data_folder
 from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.entities import (
     OnShutdown,
 )
-from godkaiser.durable_file import make_folder
-from godkaiser.errors import StartupFailed
+from godkaiser.errors import GatewayError, PassingCondition, StartupFailed, startup_failure
 from godkaiser.http.app import create_app
 from godkaiser.http.idempotency import Idempotency
 from godkaiser.http.lockout import Lockout
@@ -31,7 +32,6 @@ from godkaiser.live.webhooks import audience
 from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import open_ports
-from godkaiser.single_instance import DataFolderLock
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.rule_notes import RuleNotes
 from godkaiser.stores import open_stores
@@ -60,10 +60,10 @@ class Gateway:
             StartupFailed: the text says what to change.
         """
         self.config = config
-        self._lock = _lock_data_folder(config)
+        self._lock = open_data_folder(config)
         try:
             self.database, self.spool = open_stores(config, declared)
-        except StartupFailed:
+        except GatewayError:
             self._lock.release()
             raise
         try:
@@ -121,7 +121,7 @@ class Gateway:
             errors = [actor.last_error for actor in self.system.tree() if actor.last_error]
             self.stop()
             reason = f"the actors did not start: {'; '.join(errors) or 'no error was reported'}"
-            raise StartupFailed(reason=reason)
+            raise PassingCondition(reason=reason)
 
     def stop(self, timeout_s: float = 30.0) -> bool:
         """Switch off what is to be off, then stop in order; False when something was stuck."""
@@ -236,18 +236,6 @@ def _bind_live(config: Config, listener: socket.socket) -> socket.socket | None:
         raise
 
 
-def _lock_data_folder(config: Config) -> DataFolderLock:
-    try:
-        make_folder(config.data_dir)
-    except OSError as error:
-        reason = (
-            f"the data folder {config.data_dir} cannot be made: {error.strerror}. Choose another"
-            " [gateway] data_dir, or make its parent writable."
-        )
-        raise StartupFailed(reason=reason) from error
-    return DataFolderLock(config.data_dir)
-
-
 def _stop_tokens(config: Config) -> StopTokens:
     """Raises StartupFailed when a token file cannot be read."""
     return StopTokens(
@@ -257,13 +245,15 @@ def _stop_tokens(config: Config) -> StopTokens:
 
 
 def _secret(file: str, key: str) -> str:
+    """The first line of a file that `config` has looked into already."""
     if not file:
         return ""
     try:
-        return Path(file).read_text().strip()
+        return first_line(Path(file))
     except OSError as error:
-        reason = f"{key} {file}: {error.strerror}."
-        raise StartupFailed(reason=reason) from error
+        raise startup_failure(f"{key} {file}: {error.strerror}.", error) from error
+    except ValueError as error:
+        raise StartupFailed(reason=f"{key} {file}: {error}.") from error
 
 
 def broker_address(config: Config) -> BrokerAddress:

@@ -14,64 +14,76 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from godkaiser.config import Config, ConfigError, load, split_address
+from godkaiser.config import Config, split_address
+from godkaiser.exits import EXIT_UNREACHABLE, EXIT_USAGE, fail, settings_from
 
 API_TIMEOUT_S = 5.0
-EXIT_UNREACHABLE = 69
-"""EX_UNAVAILABLE."""
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="The configuration of the running gateway.")
+    Path | None,
+    # Whether it can be read is for `config` to say, and for `estop` no reason to end.
+    typer.Option("--config", readable=False, help="The configuration of the running gateway."),
 ]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Its data folder (the demo's: var).")
 ]
 HttpOption = Annotated[str, typer.Option("--http", help="Where its API listens.")]
-MqttOption = Annotated[str, typer.Option("--mqtt", help="Where its broker listens.")]
 
 
-def settings_of(config: Path | None, data: Path | None, http: str, mqtt: str = "") -> Config:
-    try:
-        settings = load(config, os.environ)
-        if data is not None:
-            gateway = msgspec.structs.replace(settings.gateway, data_dir=str(data))
-            settings = msgspec.structs.replace(settings, gateway=gateway)
-        if http:
-            split_address(http)
-            listen = msgspec.structs.replace(settings.http, listen=http)
-            settings = msgspec.structs.replace(settings, http=listen)
-        if mqtt:
-            host, port = split_address(mqtt)
-            broker = msgspec.structs.replace(settings.mqtt, host=host, port=port)
-            settings = msgspec.structs.replace(settings, mqtt=broker)
-    except (ConfigError, ValueError) as error:
-        typer.echo(f"godkaiser: {error}", err=True)
-        raise typer.Exit(78) from error
+def settings_of(config: Path | None, data: Path | None, http: str) -> Config:
+    settings = settings_from(config)
+    if data is not None:
+        gateway = msgspec.structs.replace(settings.gateway, data_dir=str(data))
+        settings = msgspec.structs.replace(settings, gateway=gateway)
+    if http:
+        address_of(http, "--http")
+        listen = msgspec.structs.replace(settings.http, listen=http)
+        settings = msgspec.structs.replace(settings, http=listen)
     return settings
 
 
+def address_of(text: str, option: str) -> tuple[str, int]:
+    """HOST:PORT of an option, or the end of the command."""
+    try:
+        return split_address(text)
+    except ValueError:
+        fail(f"{option} {text}: use HOST:PORT, for example 127.0.0.1:8000", EXIT_USAGE)
+
+
 def who() -> str:
-    return f"cli:{getpass.getuser()}"
+    """The person at the keyboard, also where the user has no name."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:uid-{os.getuid()}"
+
+
+class Unanswered(Exception):
+    """No gateway answers, or it refuses; the text says why."""
 
 
 class Link:
-    """The running gateway's API; ends the command with a line when it does not answer."""
+    """The running gateway's API. Its methods but `call` end the command with a line when it refuses or
+    does not answer.
+    """
 
-    def __init__(self, settings: Config, *, patient: bool = True) -> None:
+    def __init__(self, settings: Config) -> None:
         self._settings = settings
-        self._quiet = not patient
 
     def get(self, path: str) -> Any:
-        return self._call("GET", path, None)
+        return self._demand("GET", path)
 
     def post(self, path: str, body: Any) -> Any:
-        return self._call("POST", path, msgspec.json.encode(body))
+        return self._demand("POST", path, body)
 
     def patch(self, path: str, body: Any) -> Any:
-        return self._call("PATCH", path, msgspec.json.encode(body))
+        return self._demand("PATCH", path, body)
+
+    def put(self, path: str, body: Any) -> Any:
+        return self._demand("PUT", path, body)
 
     def delete(self, path: str) -> None:
-        self._call("DELETE", path, None)
+        self._demand("DELETE", path)
 
     def live(self) -> Iterator[dict[str, Any]]:
         """The events of the live socket, for as long as the gateway is there."""
@@ -80,7 +92,10 @@ class Link:
 
         found = self.get("/system/live")["live"]
         if found is None:
-            self._end('the live socket is off: set [live] listen to something else than "off"')
+            fail(
+                'the live socket is off: set [live] listen to something else than "off"',
+                EXIT_UNREACHABLE,
+            )
         address = self._settings.live_address
         host = _reachable(address[0] if address is not None else self._settings.http.host)
         shown = f"[{host}]" if ":" in host else host
@@ -94,30 +109,41 @@ class Link:
                 link.send('{"filters": [{}]}')
                 for text in link:
                     yield from msgspec.json.decode(text).get("events", ())
-        except (OSError, WebSocketException) as error:
-            self._end(f"the live socket has ended ({error})")
+        except (OSError, WebSocketException, Unanswered) as error:
+            fail(f"the live socket has ended ({error})", EXIT_UNREACHABLE)
 
-    def _call(self, method: str, path: str, body: bytes | None) -> Any:
+    def _demand(self, method: str, path: str, body: Any = None) -> Any:
+        try:
+            return self.call(method, path, body)
+        except Unanswered as error:
+            fail(str(error), EXIT_UNREACHABLE)
+
+    def call(self, method: str, path: str, body: Any = None, *, token: bool = True) -> Any:
+        """The answer; a `body` of None sends none, `token` False no token.
+
+        Raises:
+            Unanswered: nothing answers there, or what answers refuses.
+        """
         import http.client
 
-        host, port = self._settings.http.host, self._settings.http.port
-        host = _reachable(host)
+        host, port = _reachable(self._settings.http.host), self._settings.http.port
+        headers = {"Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {self._token()}"
+        content = None if body is None else msgspec.json.encode(body)
         link = http.client.HTTPConnection(host, port, timeout=API_TIMEOUT_S)
-        headers = {
-            "Authorization": f"Bearer {self._token()}",
-            "Content-Type": "application/json",
-        }
         try:
-            link.request(method, f"/api/v1{path}", body, headers)
+            link.request(method, f"/api/v1{path}", content, headers)
             answer = link.getresponse()
-            content = msgspec.json.decode(answer.read() or b"{}")
+            found = msgspec.json.decode(answer.read() or b"{}")
         except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
-            self._end(f"no gateway answers on {host}:{port} ({error or type(error).__name__})")
+            reason = f"no gateway answers on {host}:{port} ({error or type(error).__name__})"
+            raise Unanswered(reason) from error
         finally:
             link.close()
         if answer.status >= 400:  # noqa: PLR2004
-            self._end(content["error"]["message"])
-        return content
+            raise Unanswered(found["error"]["message"])
+        return found
 
     def _token(self) -> str:
         from godkaiser.http.signing_keys import KEY_FILE, SigningKey, parse
@@ -128,16 +154,17 @@ class Link:
         try:
             key = SigningKey(given) if given else parse(key_file.read_text())[0]
         except (OSError, ValueError) as error:
-            self._end(
-                f"{key_file}: {getattr(error, 'strerror', None) or error}. Give the gateway's --config or --data, and run this"
-                " as a user who may read its key."
+            reason = (
+                f"{key_file}: {getattr(error, 'strerror', None) or error}. Give the gateway's --config"
+                " or --data, and run this as a user who may read its key."
             )
+            raise Unanswered(reason) from error
         return local_token(key, self._settings.gateway.kaiser_id, who(), time.time())
 
-    def _end(self, text: str) -> Any:
-        if not self._quiet:
-            typer.echo(f"godkaiser: {text}", err=True)
-        raise typer.Exit(EXIT_UNREACHABLE)
+
+def printable(text: str) -> str:
+    """A text of the command line as it can be sent: without the bytes that its character set lacks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _reachable(host: str) -> str:

@@ -13,7 +13,12 @@ import msgspec
 
 from godkaiser.config import ConfigError, Mistake, read_toml
 from godkaiser.config_lines import lines_of_keys
-from godkaiser.declared_files import DeclaredFile, expected_and_found
+from godkaiser.declared_files import (
+    DeclaredFile,
+    expected_and_found,
+    listing,
+    nothing_declared,
+)
 from godkaiser.domain.declared import DeclaredRule
 from godkaiser.domain.rules import RuleDefinition, problems_of
 
@@ -29,13 +34,15 @@ def read_rules(folder: Path | None) -> tuple[DeclaredRule, ...]:
     """
     found: dict[str, DeclaredRule] = {}
     mistakes: list[Mistake] = []
-    for path in sorted(folder.glob("*.toml")) if folder is not None else ():
+    for path in listing(folder).files:
         try:
             text, document = read_toml(path)
         except ConfigError as error:
             mistakes += error.mistakes
             continue
         file = DeclaredFile(path, lines_of_keys(text))
+        if not any(document.values()):
+            mistakes.append(nothing_declared(path))
         for section, content in document.items():
             if section != "rules" or not isinstance(content, list):
                 mistakes.append(_mistake(file, (section,), section, "[[rules]]", f'"{section}"'))

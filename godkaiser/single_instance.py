@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from godkaiser.errors import StartupFailed
+from godkaiser.errors import PassingCondition, startup_failure
 
 
 class DataFolderLock:
@@ -19,7 +19,7 @@ class DataFolderLock:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             reason = f"{path} cannot be opened: {error.strerror}. Make {folder} writable."
-            raise StartupFailed(reason=reason) from error
+            raise startup_failure(reason, error) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -29,7 +29,7 @@ class DataFolderLock:
                 f"another gateway (process {holder or 'unknown'}) runs on the data folder {folder}."
                 " Stop it, or give this one a folder of its own."
             )
-            raise StartupFailed(reason=reason) from error
+            raise PassingCondition(reason=reason) from error
         os.truncate(self._descriptor, 0)
         os.write(self._descriptor, str(os.getpid()).encode())
 

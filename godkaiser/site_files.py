@@ -14,7 +14,13 @@ import msgspec
 
 from godkaiser.config import ConfigError, Mistake, read_toml
 from godkaiser.config_lines import lines_of_keys
-from godkaiser.declared_files import DeclaredFile, expected_and_found, key_of
+from godkaiser.declared_files import (
+    DeclaredFile,
+    expected_and_found,
+    key_of,
+    listing,
+    nothing_declared,
+)
 from godkaiser.domain import devices, gpio
 from godkaiser.domain.declared import Declared, DeclaredDevice
 from godkaiser.domain.entities import (
@@ -103,7 +109,7 @@ def read_site(folder: Path | None) -> Declared:
         ConfigError: with every mistake that was found.
     """
     reading = _Reading()
-    for path in sorted(folder.glob("*.toml")) if folder is not None else ():
+    for path in listing(folder).files:
         reading.read_file(path)
     reading.check_pins()
     reading.check_interlocks()
@@ -138,6 +144,8 @@ class _Reading:
             self.mistakes += error.mistakes
             return
         file = DeclaredFile(path, lines_of_keys(text))
+        if not any(document.values()):
+            self.mistakes.append(nothing_declared(path))
         for section, content in document.items():
             match section:
                 case "devices" if isinstance(content, dict):

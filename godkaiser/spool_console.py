@@ -10,15 +10,13 @@ from typing import IO, Annotated, Any
 import msgspec
 import typer
 
-from godkaiser.config import Config, ConfigError, load
+from godkaiser.config import Config
 from godkaiser.errors import SpoolUnavailable
+from godkaiser.exits import EXIT_IO, fail, settings_from
 from godkaiser.storage import spool_reader, spool_records
 from godkaiser.storage.spool import Stream
 
 app = typer.Typer()
-
-EXIT_CONFIG = 78
-EXIT_IO = 74
 
 
 @app.command()
@@ -40,19 +38,18 @@ def spool(
             return
         typer.echo("\n".join(_lines(folder, settings.spool.max_bytes)))
     except FileExistsError:
-        _fail(f"{export} is there already: choose another file")
+        fail(f"{export} is there already: choose another file", EXIT_IO)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}. Run this as the user that runs the gateway.")
+        fail(
+            f"{error.filename}: {error.strerror}. Run this as the user that runs the gateway.",
+            EXIT_IO,
+        )
     except SpoolUnavailable as error:
-        _fail(error.message)
+        fail(error.message, EXIT_IO)
 
 
 def _settings(config: Path | None, data: Path | None) -> Config:
-    try:
-        settings = load(config, os.environ)
-    except ConfigError as error:
-        typer.echo(f"godkaiser: {error}", err=True)
-        raise typer.Exit(EXIT_CONFIG) from error
+    settings = settings_from(config)
     if data is None:
         return settings
     gateway = msgspec.structs.replace(settings.gateway, data_dir=str(data))
@@ -107,8 +104,3 @@ def _plain(stream: Stream, body: bytes) -> list[dict[str, Any]]:
 
 def _date(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def _fail(text: str) -> None:
-    typer.echo(f"godkaiser: {text}", err=True)
-    raise typer.Exit(EXIT_IO)

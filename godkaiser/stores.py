@@ -8,7 +8,7 @@ from pathlib import Path
 from godkaiser.config import Config
 from godkaiser.domain.breaker import BreakerPolicy
 from godkaiser.domain.declared import Declared
-from godkaiser.errors import SpoolUnavailable, StartupFailed
+from godkaiser.errors import SpoolUnavailable, StartupFailed, startup_failure
 from godkaiser.storage import declaration
 from godkaiser.storage.database import Database, open_database
 from godkaiser.storage.database_breaker import DatabaseBreaker
@@ -55,5 +55,7 @@ def _open_spool(config: Config, database: Database) -> Spool:
         spool.open()
     except SpoolUnavailable as error:
         reason = f"{error.message} The folder must be writable for the user that runs the gateway."
+        if isinstance(error.__cause__, OSError):
+            raise startup_failure(reason, error.__cause__) from error
         raise StartupFailed(reason=reason) from error
     return spool

@@ -201,7 +201,13 @@ def _broker_accounts(parts: Parts) -> tuple[ChildSpec, ...]:
 
 def broker_files(config: Config, address: BrokerAddress) -> BrokerFiles:
     chosen = config.broker_accounts
-    return BrokerFiles(chosen.folder, chosen.pid_file, address.username, address.password)
+    return BrokerFiles(
+        chosen.folder,
+        chosen.pid_file,
+        address.username,
+        address.password,
+        config.mqtt.stop_password_file,
+    )
 
 
 def _live(make_server: Callable[[], LiveServer] | None) -> tuple[ChildSpec, ...]:

@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.config import Config, ConfigError, Mistake, describe, load, split_address
+from godkaiser.config import (
+    Config,
+    ConfigError,
+    GatewayConfig,
+    Mistake,
+    describe,
+    load,
+    split_address,
+)
 from godkaiser.config_keys import ENVIRONMENT, KEYS, weakness_of_secret
 from godkaiser.config_lines import lines_of_keys
+from tests.provision.certificates import write_certificate
 
 EXAMPLE = Path(__file__).parents[1] / "conf" / "godkaiser.toml"
 STRONG = "mW3q9-uX7vK2_pLd8RfT4zYc6HbN1sQgJ5eA"
@@ -53,7 +62,8 @@ def test_without_a_file_and_an_environment_the_defaults_hold():
 
 
 def test_the_shipped_example_loads_clean_and_shows_the_defaults():
-    assert load(EXAMPLE, {}) == Config()
+    expected = Config(gateway=GatewayConfig(data_dir="/var/lib/godkaiser"))
+    assert load(EXAMPLE, {}) == expected
 
 
 def test_the_shipped_example_shows_every_key():
@@ -70,7 +80,7 @@ def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(write)
 
 def test_every_environment_name_sets_its_key(tmp_path):
     file = tmp_path / "certificate.pem"
-    file.write_text("x")
+    write_certificate(file)
     given = {
         "DATABASE_URL": "postgresql://u:p@h:5432/g",
         "MQTT_BROKER_HOST": "broker",
@@ -246,7 +256,7 @@ def test_keys_that_need_each_other_are_missed(write, tmp_path):
 
 def test_a_certificate_without_a_word_on_tls_is_a_mistake(write, tmp_path):
     file = tmp_path / "ca.pem"
-    file.write_text("x")
+    write_certificate(file)
     assert only_mistake(write(f'[mqtt]\nca_cert = "{file}"\n')).line == 2
     assert not load(write(f'[mqtt]\ntls = false\nca_cert = "{file}"\n'), {}).mqtt.tls
 
@@ -333,3 +343,87 @@ def test_addresses_are_split(text, pair):
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ValueError, match="HOST:PORT"):
         split_address(text)
+
+
+# ---- the kind: a relative path means one file, whoever reads it and from where
+
+
+def test_relative_paths_are_relative_to_the_file(write, tmp_path, monkeypatch):
+    (tmp_path / "secret").write_text("s3cret\n")
+    write_certificate(tmp_path / "both.pem")
+    path = write(
+        '[gateway]\ndata_dir = "data"\n[mqtt]\nusername = "g"\npassword_file = "secret"\n'
+        'stop_password_file = "secret"\ntls = true\nca_cert = "both.pem"\nclient_cert = "both.pem"\n'
+        'client_key = "./both.pem"\n[broker_accounts]\nfolder = "accounts"\npid_file = "run/pid"\n'
+        '[safety]\ndevice_token_file = "secret"\nbroadcast_token_file = "secret"\n'
+        '[notify]\nsmtp_password_file = "secret"\n'
+    )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for named in (path, Path("../godkaiser.toml")):
+        config = load(named, {})
+        folder = named.parent.absolute()
+        assert config.data_dir == folder / "data"
+        assert config.database_url == f"sqlite:///{folder}/data/godkaiser.db"
+        mqtt, safety = config.mqtt, config.safety
+        assert {mqtt.password_file, mqtt.stop_password_file, safety.device_token_file,
+                safety.broadcast_token_file, config.notify.smtp_password_file} == {
+            str(folder / "secret")
+        }  # fmt: skip
+        assert {mqtt.ca_cert, mqtt.client_cert, mqtt.client_key} == {str(folder / "both.pem")}
+        assert config.broker_accounts.folder == str(folder / "accounts")
+        assert config.broker_accounts.pid_file == str(folder / "run/pid")
+
+
+def test_the_default_data_folder_and_a_relative_database_are_beside_the_file(write, tmp_path):
+    config = load(write('[database]\nurl = "sqlite:///gk.db"\n'), {})
+    assert config.data_dir == tmp_path / "var"
+    assert config.database_url == f"sqlite:///{tmp_path}/gk.db"
+    # From the environment, a path is as the shell sees it.
+    assert load(write("[mqtt]\n"), {"DATABASE_URL": "sqlite:///gk.db"}).database_url.endswith(
+        "///gk.db"
+    )
+
+
+def test_every_key_that_holds_a_path_is_located():
+    """A new key for a file or a folder must say so in the table."""
+    named = {(s, k) for s, keys in KEYS.items() for k, key in keys.items()
+             if any(word in key.expected for word in ("path", "PATH", "file", "folder"))}  # fmt: skip
+    assert named == {(s, k) for s, keys in KEYS.items() for k, key in keys.items() if key.located}
+
+
+# ---- the kind: a file that has lost what it held is told, never read as something else
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", b"\0" * 512])
+def test_an_empty_configuration_is_refused(tmp_path, content):
+    path = tmp_path / "godkaiser.toml"
+    path.write_bytes(content)
+    assert only_mistake(path).file == str(path)
+
+
+@pytest.mark.parametrize("content", [b"\0" * 48, b"pass\0word", b"\xff\xfe", b"\n\n", b""])
+@pytest.mark.parametrize("key", ["mqtt.password_file", "mqtt.stop_password_file", "mqtt.ca_cert",
+                                 "safety.device_token_file", "notify.smtp_password_file"])  # fmt: skip
+def test_a_secret_or_certificate_of_nothing_or_noise_is_refused(write, tmp_path, key, content):
+    (tmp_path / "f").write_bytes(content)
+    found = mistakes_of(write(f'mqtt.username = "g"\nmqtt.tls = true\n{key} = "f"\n'))
+    assert [m.line for m in found] == [3]
+
+
+def test_a_key_that_is_not_of_the_certificate_is_refused(write, tmp_path):
+    write_certificate(tmp_path / "a.pem")
+    write_certificate(tmp_path / "b.pem")
+    (tmp_path / "nul.pem").write_bytes(b"\0" * 1000)
+    for key in ("b.pem", "nul.pem"):
+        text = f'[mqtt]\ntls = true\nclient_cert = "a.pem"\nclient_key = "{key}"\n'
+        assert only_mistake(write(text)).line == 4
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    assert "a pipe" in only_mistake(tmp_path / "pipe.toml").found
+    path = tmp_path / "g.toml"
+    path.write_text('[mqtt]\nusername = "g"\npassword_file = "pipe.toml"\n')
+    assert only_mistake(path).line == 3

@@ -11,7 +11,7 @@ import falcon
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
-from godkaiser.errors import StartupFailed
+from godkaiser.errors import startup_failure
 from godkaiser.http.channels import BODY_BYTES, CONNECTIONS, HEADER_BYTES, Server
 
 THREADS = 8
@@ -39,7 +39,7 @@ def bind(host: str, port: int, key: str = "[http] listen or --http") -> socket.s
             f"cannot listen on {host}:{port}: {error.strerror}. Is another gateway running?"
             f" Choose another address with {key}."
         )
-        raise StartupFailed(reason=reason) from error
+        raise startup_failure(reason, error) from error
     return listener
 
 

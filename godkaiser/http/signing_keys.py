@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from godkaiser.config_keys import MIN_SECRET_CHARACTERS
 from godkaiser.durable_file import replace_file
 from godkaiser.errors import SigningKeyGiven, StartupFailed
 
@@ -43,6 +44,13 @@ def parse(text: str) -> tuple[SigningKey, ...]:
         secret, _, until = line.strip().partition(" ")
         if not secret:
             continue
+        if not (secret.isascii() and secret.isprintable()) or len(secret) < MIN_SECRET_CHARACTERS:
+            # NULs of a power cut, say: a key that anybody can guess.
+            msg = (
+                f"line {number} holds no key of {MIN_SECRET_CHARACTERS} or more printable characters;"
+                " remove the file, and one is made (everybody logs in again)"
+            )
+            raise ValueError(msg)
         try:
             keys.append(SigningKey(secret, float(until) if until else FOR_EVER))
         except ValueError as error:

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from godkaiser.config_keys import STOP_ACCOUNT, first_line
 from godkaiser.domain.entities import BrokerAccount, DeviceRecord
 from godkaiser.durable_file import replace_file
 from godkaiser.errors import AccountFilesUnusable
@@ -23,11 +24,14 @@ READABLE_BY_GROUP = 0o640
 class BrokerFiles:
     """`pid_file` is Mosquitto's; empty: somebody else tells it (systemd/godkaiser-accounts.path)."""
 
-    def __init__(self, folder: str, pid_file: str, gateway: str, password: str) -> None:
+    def __init__(
+        self, folder: str, pid_file: str, gateway: str, password: str, stop_password_file: str = ""
+    ) -> None:
         self._folder = Path(folder)
         self._pid_file = pid_file
         self._gateway = gateway
         self._password = password
+        self._stop_password_file = stop_password_file
         self._to_be_told = False
 
     def write(self, accounts: Sequence[BrokerAccount], devices: Sequence[DeviceRecord]) -> bool:
@@ -46,7 +50,9 @@ class BrokerFiles:
         }
         names = dict.fromkeys(hashes)
         present = self._read(PASSWORDS)
-        hashes[self._gateway] = self._own_hash(present)
+        hashes[self._gateway] = _kept_hash(present, self._gateway, self._password)
+        if self._stop_password_file:
+            hashes[STOP_ACCOUNT] = _kept_hash(present, STOP_ACCOUNT, self._stop_password())
         extra = self._read(PASSWORDS + EXTRA)
         for line in broker_accounts.clashes(hashes, extra):
             where = f"{self._folder / PASSWORDS}{EXTRA}:{line.number}"
@@ -57,7 +63,10 @@ class BrokerFiles:
             RIGHTS,
             self._read(RIGHTS),
             broker_accounts.acl_file(
-                self._gateway, {name: approvals[name] for name in names}, self._read(RIGHTS + EXTRA)
+                self._gateway,
+                {name: approvals[name] for name in names},
+                self._read(RIGHTS + EXTRA),
+                STOP_ACCOUNT if self._stop_password_file else "",
             ),
         )
         self._to_be_told |= changed
@@ -66,13 +75,26 @@ class BrokerFiles:
             self._to_be_told = False
         return changed
 
-    def _own_hash(self, present: str) -> str:
-        """As it stands there, if it is that of the password: another salt would be no change worth telling."""
-        for line in present.splitlines():
-            name, _, hashed = line.partition(":")
-            if name == self._gateway and broker_accounts.password_matches(self._password, hashed):
-                return hashed
-        return new_hash(self._password)
+    def accounts_of_others(self) -> list[str]:
+        """The names in `passwd` that are neither the gateway's nor the admin's own.
+
+        Raises:
+            AccountFilesUnusable: a file cannot be read.
+        """
+        kept = {line.partition(":")[0] for line in self._read(PASSWORDS + EXTRA).splitlines()}
+        names = [line.partition(":")[0] for line in self._read(PASSWORDS).splitlines()]
+        return [name for name in names if name and name not in {self._gateway, STOP_ACCOUNT, *kept}]
+
+    def _stop_password(self) -> str:
+        try:
+            return first_line(Path(self._stop_password_file))
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            reason = (
+                f"[mqtt] stop_password_file {self._stop_password_file}: {why}. Let the gateway's user"
+                " read it: make it a member of the file's group."
+            )
+            raise AccountFilesUnusable(reason=reason) from error
 
     def _read(self, name: str) -> str:
         try:
@@ -111,6 +133,15 @@ class BrokerFiles:
                 " reload it by hand, or set [broker_accounts] pid_file right."
             )
             raise AccountFilesUnusable(reason=reason) from error
+
+
+def _kept_hash(present: str, account: str, password: str) -> str:
+    """As it stands there, if it is that of the password: another salt would be no change worth telling."""
+    for line in present.splitlines():
+        name, _, hashed = line.partition(":")
+        if name == account and broker_accounts.password_matches(password, hashed):
+            return hashed
+    return new_hash(password)
 
 
 def new_password() -> str:

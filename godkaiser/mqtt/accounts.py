@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from godkaiser.domain.entities import Approval
-from godkaiser.protocol.topics import LEGACY_TAILS, Tail
+from godkaiser.protocol.topics import BROADCAST_EMERGENCY, LEGACY_TAILS, Tail
 
 ITERATIONS = 101
 """What mosquitto_passwd takes. The passwords are random: nobody guesses them, however cheap a guess."""
@@ -71,15 +71,24 @@ def clashes(hashes: Mapping[str, str], extra: str) -> list[ExtraLine]:
     return found
 
 
-def acl_file(gateway: str, approvals: Mapping[str, Approval], extra: str) -> str:
+def acl_file(
+    gateway: str, approvals: Mapping[str, Approval], extra: str, may_stop: str = ""
+) -> str:
     """Who may say and hear what. The admin's lines stand first: what they say of no user is of none of ours.
 
     Args:
         gateway: the name of the gateway's own account.
         approvals: of each device with an account.
         extra: the admin's lines.
+        may_stop: the name of an account that may publish the stop and nothing else; "": there is none.
     """
-    parts = [_ended(extra), f"user {gateway}\ntopic readwrite kaiser/#\ntopic read $SYS/#\n"]
+    parts = [
+        _ended(extra),
+        # Notifications leave below godkaiser/.
+        f"user {gateway}\ntopic readwrite kaiser/#\ntopic write godkaiser/#\ntopic read $SYS/#\n",
+    ]
+    if may_stop:
+        parts.append(f"user {may_stop}\ntopic write {BROADCAST_EMERGENCY}\n")
     for device_id in sorted(approvals):
         rights = _rights(device_id, approved=approvals[device_id] is Approval.APPROVED)
         parts.append("\n".join((f"user {device_id}", *rights)) + "\n")

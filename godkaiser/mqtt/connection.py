@@ -99,7 +99,7 @@ class Connection:
         if address.username:
             client.username_pw_set(address.username, address.password or None)
         if address.tls:
-            client.tls_set_context(_tls_context(address))
+            client.tls_set_context(tls_context(address))
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_socket_open = _without_nagle
@@ -247,7 +247,8 @@ def _without_nagle(_client: mqtt.Client, _userdata: object, sock: object) -> Non
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
+def tls_context(address: BrokerAddress) -> ssl.SSLContext:
+    """Raises OSError: a file cannot be read, or holds no certificate or key."""
     context = ssl.create_default_context(cafile=address.ca_cert or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if address.client_cert:

@@ -20,7 +20,12 @@ import psycopg2
 from playhouse.pool import PooledPostgresqlDatabase
 
 from godkaiser.durable_file import make_folder
-from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
+from godkaiser.errors import (
+    DatabaseAway,
+    DatabaseUnavailable,
+    StartupFailed,
+    startup_failure,
+)
 from godkaiser.storage.database_breaker import DatabaseBreaker
 
 SQLITE_BUSY_S = 10.0
@@ -209,6 +214,26 @@ def open_database(url: str) -> Database:
     raise StartupFailed(reason=reason)
 
 
+def open_present(url: str) -> Database:
+    """Open a database that is there already: a command must not make an empty one in a wrong place.
+
+    Raises:
+        StartupFailed: as `open_database`, and where there is none.
+    """
+    if url.startswith("sqlite:"):
+        path = sqlite_path(url)
+        try:
+            is_there = path.stat().st_size > 0
+        except FileNotFoundError:
+            is_there = False
+        except OSError as error:
+            raise startup_failure(f"database file {path}: {error.strerror}.", error) from error
+        if not is_there:
+            reason = f"there is no database in {path}. Give the gateway's own --config."
+            raise StartupFailed(reason=reason)
+    return open_database(url)
+
+
 def sqlite_path(url: str) -> Path:
     """The file of a `sqlite:///...` url."""
     return Path(unquote(urlsplit(url).path.removeprefix("/")))
@@ -223,7 +248,7 @@ def _open_sqlite(url: str, path: Path) -> Database:
             f"database file {path}: {error.strerror}. Make it writable for the user that runs the"
             " gateway, or choose another [database] url."
         )
-        raise StartupFailed(reason=reason) from error
+        raise startup_failure(reason, error) from error
     engine = peewee.SqliteDatabase(
         str(path),
         pragmas={
@@ -240,6 +265,11 @@ def _open_sqlite(url: str, path: Path) -> Database:
     try:
         engine.connect(reuse_if_open=True)
         cast("Any", engine).execute_sql("SELECT count(*) FROM sqlite_master").fetchall()
+    except peewee.OperationalError as error:
+        # Locked by a tool, its disk is full or gives errors: what may pass.
+        database.close_thread()
+        reason = f"database file {path}: {error}. Is another program using it?"
+        raise DatabaseAway(reason=reason) from error
     except peewee.DatabaseError as error:
         database.close_thread()
         reason = (

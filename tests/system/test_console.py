@@ -75,7 +75,7 @@ def test_without_gateway_or_key_a_line_says_so(tmp_path):
         ["estop", "--data", str(tmp_path), "--http", f"127.0.0.1:{port}",
          "--mqtt", f"127.0.0.1:{free_port()}"],
     )  # fmt: skip
-    assert stopped.exit_code == 69 and "connection refused" in stopped.output
+    assert stopped.exit_code == 69 and "Connection refused" in stopped.output
 
 
 # ---- what is there, and what to do with it
