@@ -19,6 +19,7 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.errors import GatewayError, PassingCondition, StartupFailed, startup_failure
 from godkaiser.http.app import create_app
+from godkaiser.http.gate import Gate
 from godkaiser.http.idempotency import Idempotency
 from godkaiser.http.lockout import Lockout
 from godkaiser.http.rate_limit import RateLimit
@@ -84,6 +85,7 @@ class Gateway:
         self.live_port: int | None = (
             None if self._live_listener is None else self._live_listener.getsockname()[1]
         )
+        self._lockout = Lockout(config.http.login_attempts, float(config.http.login_lockout_s))
         self._notes = RuleNotes(config.data_dir / "rules.notes")
         self._idempotency = Idempotency(config.data_dir / "commands.notes")
         self._started_at = time.time()
@@ -102,9 +104,17 @@ class Gateway:
                     make_server=self._make_server,
                     make_live_server=self._make_live_server if self._live_listener else None,
                     webhook_audience=audience(self.live),
+                    refresh_access=self._refresh_access,
                 )
             ),
             ThreadedRuntime(),
+        )
+        self._gate = Gate(
+            lambda: self.tokens,
+            self._lockout,
+            self.system.runtime.now,
+            self.system.runtime.monotonic,
+            self._tell_forgery,
         )
         self.system.dead_letters.subscribe(self._acknowledge_dead_letter)
         self.system.events.subscribe(self._keep_life_event)
@@ -114,7 +124,7 @@ class Gateway:
 
     def start(self, timeout_s: float = 30.0) -> None:
         """Raises StartupFailed when the tree does not come up."""
-        self.tokens.load_blacklist(self.system.runtime.now())
+        self.tokens.book.load()
         self.database.close_thread()
         self.system.start()
         if not self.system.ready.wait(timeout_s) or self.system.terminated.is_set():
@@ -166,10 +176,10 @@ class Gateway:
             system=self.system,
             database=self.database,
             tokens=self.tokens,
-            lockout=Lockout(
-                self.config.http.login_attempts, float(self.config.http.login_lockout_s)
-            ),
+            gate=self._gate,
+            lockout=self._lockout,
             clock=self.system.runtime.now,
+            monotonic=self.system.runtime.monotonic,
             started_at=self._started_at,
             version=__version__,
             kaiser_id=self.config.gateway.kaiser_id,
@@ -185,13 +195,17 @@ class Gateway:
 
     def _make_live_server(self) -> LiveServer:
         assert self._live_listener is not None
-        now = self.system.runtime.now
-        return LiveServer(
-            self.live,
-            self._live_listener,
-            lambda token: self.tokens.identify(token, now()).expires_at,
-            now,
-        )
+        return LiveServer(self.live, self._live_listener, self._gate.hears)
+
+    def _refresh_access(self) -> None:
+        self.tokens.book.refresh()
+
+    def _tell_forgery(self, address: str, details: str) -> None:
+        entry = AuditEntry(
+            at=self.system.runtime.now(), who="user:unknown", what="forged token",
+            source=address, result="refused", details=details,
+        )  # fmt: skip
+        self.system.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))
 
     def _keep_life_event(self, event: LifeEvent) -> None:
         """What goes wrong in the tree belongs into the audit trail, not only into the log."""

@@ -15,6 +15,7 @@ import msgspec
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from godkaiser.actors.access_keeper import AccessKeeperActor
 from godkaiser.actors.actuator import ActuatorActor
 from godkaiser.actors.broker import BrokerActor
 from godkaiser.actors.broker_accounts import BrokerAccountsActor
@@ -95,6 +96,7 @@ class Parts:
     make_server: Callable[[], ApiServer]
     make_live_server: Callable[[], LiveServer] | None
     webhook_audience: Audience
+    refresh_access: Callable[[], None]
 
 
 def tree_of(parts: Parts) -> ChildSpec:
@@ -179,6 +181,10 @@ def tree_of(parts: Parts) -> ChildSpec:
                 name="webhook_keeper",
                 factory=lambda: WebhookKeeperActor(database, post, parts.webhook_audience),
                 shutdown_timeout_s=20.0,
+            ),
+            ChildSpec(
+                name="access",
+                factory=lambda: AccessKeeperActor(database, parts.refresh_access),
             ),
             ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
             ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),

@@ -202,12 +202,20 @@ class Reading(msgspec.Struct, frozen=True):
         return self.content_key >= 0
 
 
+OPERATORS = frozenset({"user", "key", "local"})
+
+
 class Issuer(msgspec.Struct, frozen=True):
-    """Who wants it: kind is user, rule, schedule, device or system."""
+    """The source of a command: kind is user, key (an API key), local, rule, schedule, device or system."""
 
     kind: str
     name: str
     priority: int = 0
+
+    @property
+    def is_operator(self) -> bool:
+        """A person, or a program that a person has given a key: not held back as rules are."""
+        return self.kind in OPERATORS
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"

@@ -212,7 +212,7 @@ def _switching(
 def _automation(
     command: Command, facts: CommandFacts, _a: ActuatorFacts, _l: Lease, _n: float
 ) -> Check:
-    if command.issuer.kind == "user" or not facts.automation_held:
+    if command.issuer.is_operator or not facts.automation_held:
         return _PASSED["automation"]
     reason = (
         "rules are held back since the emergency stop; an operator lets them act again with"
@@ -226,7 +226,7 @@ def _owner(
 ) -> Check:
     """A manual hold beats rules; between rules the higher priority keeps the actuator."""
     issuer = command.issuer
-    if issuer.kind == "user":
+    if issuer.is_operator:
         return _PASSED["owner"]
     hold = actuator.hold
     if hold is not None and not now >= hold.until:

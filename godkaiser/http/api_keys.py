@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 
 import msgspec
 
-from godkaiser.errors import DatabaseUnavailable, InvalidApiKey, UnknownApiKey, UnknownSecret
+from godkaiser.domain.access import StoredKey
+from godkaiser.errors import InvalidApiKey, UnknownApiKey, UnknownSecret
 from godkaiser.http.permissions import ROLES, Role
-from godkaiser.storage import api_keys
-from godkaiser.storage.api_keys import StoredKey
-from godkaiser.storage.database import Database
+from godkaiser.storage.access_book import AccessBook
 
 PREFIX = "gk_"
 NOTE_USE_S = 600.0
@@ -20,57 +18,39 @@ NOTE_USE_S = 600.0
 
 
 class KeyRing:
-    """Safe from any thread. Checking a key touches no database, but now and then to note its use.
+    """Safe from any thread. Checking a key touches no database.
 
     A key is 256 random bits: a plain SHA-256 of it tells nothing that could be tried out.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = threading.Lock()
-        self._keys: dict[str, StoredKey] = {}
-
-    def load(self) -> None:
-        found = {key.digest: key for key in api_keys.load_keys(self._database)}
-        with self._lock:
-            self._keys = found
+    def __init__(self, book: AccessBook) -> None:
+        self._book = book
 
     def all(self) -> list[StoredKey]:
-        with self._lock:
-            return sorted(self._keys.values(), key=lambda key: key.key_id)
+        found = [
+            msgspec.structs.replace(key, last_used_at=self._book.last_used(key))
+            for key in self._book.present.keys.values()
+        ]
+        return sorted(found, key=lambda key: key.key_id)
 
     def check(self, secret: str, now: float) -> StoredKey:
         """Raises InvalidApiKey."""
-        with self._lock:
-            key = self._keys.get(_digest(secret))
+        key = self._book.present.keys.get(_digest(secret))
         if key is None:
             raise UnknownSecret(reason="it is not known")
         if now >= key.expires_at:
             raise InvalidApiKey(reason="it has expired")
-        if key.last_used_at is None or abs(now - key.last_used_at) >= NOTE_USE_S:
-            self._note_use(key, now)
+        used = self._book.last_used(key)
+        if used is None or abs(now - used) >= NOTE_USE_S:
+            self._book.note_use(key.key_id, now)
         return key
 
     def make(
         self, name: str, role: Role, areas: tuple[str, ...], by: str, now: float, expires_at: float
     ) -> tuple[StoredKey, str]:
-        """The key and its secret, which nobody can be told again."""
-        secret = PREFIX + secrets.token_urlsafe(32)
-        key = api_keys.add_key(
-            self._database,
-            StoredKey(
-                key_id=0,
-                name=name,
-                digest=_digest(secret),
-                role=role.word,
-                areas=areas,
-                created_by=by,
-                created_at=now,
-                expires_at=expires_at,
-            ),
-        )
-        self._put(key)
-        return key, secret
+        """The key and its secret, which is not kept anywhere."""
+        fresh, secret = _fresh(name, role, areas, by, now, expires_at)
+        return self._book.add_key(fresh), secret
 
     def rotate(self, key_id: int, overlap_s: float, by: str, now: float) -> tuple[StoredKey, str]:
         """Another secret of the same rights and span; the old one is good for `overlap_s` more.
@@ -82,37 +62,37 @@ class KeyRing:
         if now >= old.expires_at:
             raise UnknownApiKey(key_id=key_id)
         span_s = old.expires_at - old.created_at
-        made = self.make(old.name, ROLES[old.role], old.areas, by, now, now + span_s)
-        ends = min(old.expires_at, now + overlap_s)
-        api_keys.expire_key(self._database, key_id, ends)
-        self._put(msgspec.structs.replace(old, expires_at=ends))
-        return made
+        fresh, secret = _fresh(old.name, ROLES[old.role], old.areas, by, now, now + span_s)
+        return self._book.rotate_key(old, fresh, min(old.expires_at, now + overlap_s)), secret
 
     def delete(self, key_id: int) -> StoredKey:
         """Raises UnknownApiKey."""
         key = self._find(key_id)
-        api_keys.delete_key(self._database, key_id)
-        with self._lock:
-            self._keys.pop(key.digest, None)
+        self._book.delete_key(key)
         return key
 
     def _find(self, key_id: int) -> StoredKey:
-        for key in self.all():
+        for key in self._book.present.keys.values():
             if key.key_id == key_id:
                 return key
         raise UnknownApiKey(key_id=key_id)
 
-    def _put(self, key: StoredKey) -> None:
-        with self._lock:
-            self._keys[key.digest] = key
 
-    def _note_use(self, key: StoredKey, now: float) -> None:
-        self._put(msgspec.structs.replace(key, last_used_at=now))
-        try:
-            api_keys.note_use(self._database, key.key_id, now)
-        except DatabaseUnavailable:
-            # A program must be able to stop a pump while the database is away.
-            return
+def _fresh(
+    name: str, role: Role, areas: tuple[str, ...], by: str, now: float, expires_at: float
+) -> tuple[StoredKey, str]:
+    secret = PREFIX + secrets.token_urlsafe(32)
+    key = StoredKey(
+        key_id=0,
+        name=name,
+        digest=_digest(secret),
+        role=role.word,
+        areas=areas,
+        created_by=by,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    return key, secret
 
 
 def _digest(secret: str) -> str:

@@ -11,8 +11,6 @@ import falcon
 import structlog
 from prometheus_client import CollectorRegistry
 
-from godkaiser import paths
-from godkaiser.actors.journal import RecordAudit
 from godkaiser.errors import (
     ForgedToken,
     GatewayError,
@@ -21,8 +19,6 @@ from godkaiser.errors import (
     MethodNotAllowed,
     NotAuthenticated,
     NotFound,
-    OutOfArea,
-    PermissionDenied,
     TooManyRequests,
     UnknownSecret,
     ValidationFailed,
@@ -38,13 +34,14 @@ from godkaiser.http.compression import CompressionMiddleware
 from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import reply_error, request_id_of
+from godkaiser.http.gate import check
 from godkaiser.http.job_resources import JobResources
 from godkaiser.http.json_guard import has_unseen
 from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
 from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.openapi import OpenApiResources
-from godkaiser.http.permissions import API, FOR_PEOPLE, PERMISSIONS
+from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.queries import check_query
 from godkaiser.http.rule_trial_resources import RuleTrialResources
@@ -54,7 +51,6 @@ from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
 from godkaiser.http.user_resources import KeyResources, SigningKeyResources, UserResources
 from godkaiser.http.webhook_resources import WebhookResources
-from godkaiser.storage.audit import AuditEntry
 
 log = structlog.get_logger("godkaiser.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
@@ -87,33 +83,26 @@ class AccessMiddleware:
         template = (req.uri_template or "").removeprefix(API)
         if req.method == "OPTIONS" and self._services.cors_origins:
             # A browser asks first, without a token, what a page from elsewhere may do.
-            self._limit(req, template, f"address {req.remote_addr}", self._services.clock())
+            self._limit(req, template, f"address {req.remote_addr}", self._services.monotonic())
             return
         if (req.method, template) not in PERMISSIONS:
             raise MethodNotAllowed(method=req.method, path=req.path)
         if any(has_unseen(str(value)) for value in params.values()):
             raise NotFound(path=ascii(req.path[:200])[1:-1])
-        needed = PERMISSIONS[req.method, template]
-        now = self._services.clock()
-        if needed is None:
+        now = self._services.monotonic()
+        if PERMISSIONS[req.method, template] is None:
             self._limit(req, template, f"address {req.remote_addr}", now)
             check_query(req, template)
             return
         try:
-            identity = self._services.tokens.identify(_token_of(req), now)
+            identity = self._services.gate.identify(_token_of(req))
         except GatewayError:
-            # Who tries out tokens has the limit of an address.
+            # Requests without a good token share the limit of their address.
             self._limit(req, template, f"address {req.remote_addr}", now)
             raise
-        self._limit(req, template, identity.username, now)
-        if identity.role < needed:
-            raise PermissionDenied(needed=needed.word, role=identity.role.word)
-        area = template.split("/")[1]
-        if identity.areas and area not in identity.areas:
-            raise OutOfArea(areas=", ".join(identity.areas), area=area)
-        if identity.is_key and (req.method, template) in FOR_PEOPLE:
-            raise PermissionDenied(needed="login of a person", role="an API key")
+        self._limit(req, template, identity.principal, now)
         req.context["identity"] = identity
+        check(identity, req.method, template)
         check_query(req, template)
 
     def _limit(self, req: falcon.Request, template: str, who: str, now: float) -> None:
@@ -309,7 +298,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
 
 
 class RefusalHandler:
-    """Tells what is refused; who sends forged tokens waits like who tries out passwords."""
+    """Answers a refusal; forged tokens count as tried out passwords do."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -323,22 +312,10 @@ class RefusalHandler:
     ) -> None:
         if isinstance(error, ForgedToken | UnknownSecret):
             try:
-                self._blame(req)
+                self._services.gate.blame(req.remote_addr)
             except TooManyRequests as blocked:
                 error = blocked
         reply_error(req, resp, error)
-
-    def _blame(self, req: falcon.Request) -> None:
-        """Raises TooManyRequests. Good tokens of the same address stay good: others may share it."""
-        services, now = self._services, self._services.clock()
-        services.lockout.check("", req.remote_addr, now)
-        locked = services.lockout.failed("", req.remote_addr, now)
-        if locked:
-            entry = AuditEntry(
-                at=now, who="user:unknown", what="forged token", source=req.remote_addr,
-                result="refused", details=locked, correlation_id=request_id_of(req),
-            )  # fmt: skip
-            services.system.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))
 
 
 def _falcon_error(

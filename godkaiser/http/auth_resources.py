@@ -11,7 +11,6 @@ from godkaiser import paths
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.errors import InvalidCredentials, SetupClosed, SetupNeedsToken
 from godkaiser.http.exchange import RequestBody, identity_of, read_body, reply, request_id_of
-from godkaiser.http.permissions import Role
 from godkaiser.http.services import Services
 from godkaiser.storage.audit import AuditEntry
 
@@ -41,34 +40,37 @@ class AuthResources:
     def on_post_setup(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, SetupBody)
         services = self._services
-        now = services.clock()
-        services.lockout.check("set-up", req.remote_addr, now)
+        services.lockout.check("set-up", req.remote_addr, services.monotonic())
         if services.tokens.has_users():
             raise SetupClosed
         try:
             services.tokens.setup.check(req, body.setup_token)
         except SetupNeedsToken:
-            locked = services.lockout.failed("set-up", req.remote_addr, now)
+            locked = services.lockout.failed("set-up", req.remote_addr, services.monotonic())
             self._audit(req, body.username, "first administrator", "refused", locked)
             raise
+        now = services.clock()
         if not services.tokens.create_first_user(body.username, body.password, now):
             raise SetupClosed
         self._audit(req, body.username, "first administrator created", "ok")
-        reply(resp, services.tokens.issue(body.username, Role.ADMIN, now), 201)
+        account = services.tokens.find_user(body.username)
+        assert account is not None
+        reply(resp, services.tokens.issue(account, now), 201)
 
     def on_post_login(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, Credentials)
         services = self._services
-        now = services.clock()
-        services.lockout.check(f"user {body.username}", req.remote_addr, now)
-        role = services.tokens.authenticate(body.username, body.password)
-        if role is None:
-            locked = services.lockout.failed(f"user {body.username}", req.remote_addr, now)
+        person = f"user {body.username}"
+        services.lockout.check(person, req.remote_addr, services.monotonic())
+        account = services.tokens.authenticate(body.username, body.password)
+        if account is None:
+            locked = services.lockout.failed(person, req.remote_addr, services.monotonic())
             self._audit(req, body.username, "login", "refused", locked)
             raise InvalidCredentials
-        services.lockout.succeeded(f"user {body.username}", req.remote_addr)
+        tokens = services.tokens.issue(account, services.clock())
+        services.lockout.succeeded(person, req.remote_addr)
         self._audit(req, body.username, "login", "ok")
-        reply(resp, services.tokens.issue(body.username, role, now))
+        reply(resp, tokens)
 
     def on_post_refresh(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, RefreshBody)

@@ -134,7 +134,8 @@ def request_id_of(req: falcon.Request) -> str:
 
 
 def issuer_of(req: falcon.Request) -> Issuer:
-    return Issuer("user", identity_of(req).username)
+    identity = identity_of(req)
+    return Issuer(identity.kind, identity.username)
 
 
 def device_view(system: ActorSystem, device_id: str) -> DeviceView:

@@ -87,7 +87,7 @@ class Idempotency:
             return
         if not 0 < len(key) <= LONGEST_KEY:
             raise ValidationFailed(reason=f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
-        place = (identity_of(req).username, key)
+        place = (identity_of(req).principal, key)
         begun = Kept(hashlib.sha256(request).digest(), now)
         known = self._begin(place, begun)
         if known is not None:

@@ -140,6 +140,15 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
 }
 
 
+EVENTS: dict[str, tuple[str, str]] = {
+    "reading": ("GET", "/sensors/data"),
+    "actuator": ("GET", "/actuators"),
+    "device": ("GET", "/esp/devices"),
+    "rule": ("GET", "/logic/rules"),
+    "safety": ("GET", "/safety/status"),
+    "system": ("GET", "/system/events"),
+}
+"""The live socket: an event of this type is for those who may read it at that endpoint."""
 AREAS = tuple(sorted({path.split("/")[1] for _, path in PERMISSIONS}))
 """What the scope of an API key may name: the first words of the paths."""
 FOR_PEOPLE = frozenset(

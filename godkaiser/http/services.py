@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from godkaiser.http.gate import Gate
 from godkaiser.http.idempotency import Idempotency
 from godkaiser.http.lockout import Lockout
 from godkaiser.http.rate_limit import RateLimit
@@ -27,8 +28,11 @@ class Services:
     system: ActorSystem
     database: Database
     tokens: TokenService
+    gate: Gate
     lockout: Lockout
+    """Its times are monotonic, as are those of `rate_limit`."""
     clock: Callable[[], float]
+    monotonic: Callable[[], float]
     started_at: float
     version: str
     kaiser_id: str

@@ -1,28 +1,43 @@
-"""Passwords and tokens: bcrypt, JWT access and refresh with rotation, a blacklist that lasts."""
+"""Passwords and tokens: bcrypt, JWT access and refresh with rotation, logins that end at once and for good.
+
+A token is good as long as its login is listed in the `AccessBook`. Its age counts by the clock of the
+boot in which it was issued; after another boot, and for a token of another machine, by the wall clock.
+"""
 
 from __future__ import annotations
 
 import secrets
 import threading
 import uuid
+from typing import Literal
 
 import bcrypt
 import jwt
 import msgspec
 
-from godkaiser.errors import ForgedToken, InvalidToken, ServiceUnavailable, WeakPassword
+from godkaiser.boot_clock import boot_id, boot_time
+from godkaiser.domain.access import Account, Login
+from godkaiser.errors import (
+    ForgedToken,
+    InvalidCredentials,
+    InvalidToken,
+    ServiceUnavailable,
+    WeakPassword,
+)
 from godkaiser.http.api_keys import PREFIX, KeyRing
 from godkaiser.http.permissions import ROLES, Role
 from godkaiser.http.setup import FirstSetup
 from godkaiser.http.signing_keys import SigningKey, SigningKeys
-from godkaiser.storage import accounts
+from godkaiser.storage.access_book import AccessBook
 from godkaiser.storage.database import Database
 
 ACCESS_S = 15 * 60
 REFRESH_S = 7 * 24 * 3600
 ALGORITHM = "HS256"
 ISSUER = "godkaiser"
-KEY_FAMILY = "api key"
+LOCAL = "local"
+"""The family of the tokens that a local administrator signs with the key file."""
+LOCAL_S = 60
 MIN_PASSWORD = 8
 BCRYPT_BYTES = 72
 HASHES_AT_ONCE = 2
@@ -30,19 +45,26 @@ HASHING_PATIENCE_S = 2.0
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who a valid access token speaks for."""
+    """The person or the API key that a request comes from.
 
+    `kind` user (a person with an account), key (an API key) or local (somebody on the gateway who may
+    read its key file): a key `bot` and a user of the same name are two.
+    """
+
+    kind: Literal["user", "key", "local"]
     username: str
     role: Role
-    jti: str
-    family: str
-    expires_at: float
+    family: str = ""
     areas: tuple[str, ...] = ()
     """Of an API key: the first words of the paths that it may use; none: all."""
 
     @property
     def is_key(self) -> bool:
-        return self.family == KEY_FAMILY
+        return self.kind == "key"
+
+    @property
+    def principal(self) -> str:
+        return f"{self.kind}:{self.username}"
 
 
 class TokenPair(msgspec.Struct, frozen=True):
@@ -76,9 +98,9 @@ def password_matches(password: str, password_hash: str) -> bool:
 
 
 def local_token(key: SigningKey, audience: str, username: str, now: float) -> str:
-    """An administrator's token for a minute, for who may read the key file on the gateway itself."""
+    """An administrator's token for a minute; whoever can read the key file on the gateway can make one."""
     claims = _claims(
-        audience, username, Role.ADMIN, "local", "access", uuid.uuid4().hex, now + 60, now
+        audience, username, Role.ADMIN, LOCAL, "access", uuid.uuid4().hex, now + LOCAL_S, now
     )
     return _signed(claims, key)
 
@@ -106,93 +128,78 @@ def _claims(
         "jti": jti,
         "family": family,
         "exp": int(expires_at),
-        # To the millisecond: what is revoked with the next line must not be valid by rounding.
         "iat": now,
+        "boot": boot_id(),
+        "up": boot_time(),
     }
 
 
 class TokenService:
-    """Safe from any thread. Checking an access token touches no database."""
+    """Safe from any thread. Checking a token or a key takes no database and waits for nothing."""
 
     def __init__(
         self, database: Database, signing: SigningKeys, audience: str, *, bcrypt_rounds: int = 12
     ) -> None:
-        self._database = database
+        self.book = AccessBook(database)
         self.signing = signing
         self.setup = FirstSetup()
         self._audience = audience
         self._rounds = bcrypt_rounds
-        self._lock = threading.Lock()
         self._hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
-        self._blacklist: set[str] = set()
-        self._valid_from: dict[str, float] = {}
-        self.keys = KeyRing(database)
+        self.keys = KeyRing(self.book)
         # For users that do not exist: the answer must take as long as for those that do.
         self._decoy = hash_password(secrets.token_urlsafe(16), bcrypt_rounds)
-
-    def load_blacklist(self, now: float) -> None:
-        with self._lock:
-            self._blacklist = accounts.blacklisted_tokens(self._database, now)
-            self._valid_from = {
-                user.username: user.valid_from for user in accounts.list_users(self._database)
-            }
-        self.keys.load()
 
     def create_first_user(self, username: str, password: str, now: float) -> bool:
         """An administrator, if there is nobody yet. Raises WeakPassword."""
         check_password(password)
-        return accounts.add_first_user(
-            self._database, username, hash_password(password, self._rounds), "admin", now
-        )
+        hashed = hash_password(password, self._rounds)
+        account = Account(username, hashed, Role.ADMIN.word, disabled=False, created_at=now)
+        return self.book.add_first_user(account)
 
     def has_users(self) -> bool:
-        return bool(accounts.list_users(self._database))
+        return bool(self.book.present.users)
+
+    def users(self) -> list[Account]:
+        return sorted(self.book.present.users.values(), key=lambda account: account.username)
+
+    def find_user(self, username: str) -> Account | None:
+        return self.book.present.users.get(username)
 
     def create_user(self, username: str, password: str, role: Role, now: float) -> bool:
         """False when the name is taken. Raises WeakPassword."""
         check_password(password)
         hashed = hash_password(password, self._rounds)
-        return accounts.add_user(self._database, username, hashed, role.word, now)
+        account = Account(username, hashed, role.word, disabled=False, created_at=now)
+        return self.book.add_user(account)
 
     def change_user(
         self,
         username: str,
-        now: float,
         *,
         role: Role | None = None,
         disabled: bool | None = None,
         password: str | None = None,
-    ) -> bool:
-        """Every token of this user is void from now on. False: unknown, or the last administrator.
+    ) -> None:
+        """Every token of this user is void from now on; after a refusal, nothing has changed.
 
         Raises:
-            WeakPassword: it is refused, and nothing was changed.
+            WeakPassword, UnknownUser, LastAdministrator.
         """
         hashed = None
         if password is not None:
             check_password(password)
             hashed = hash_password(password, self._rounds)
-        change = accounts.Change(
-            role=None if role is None else role.word, disabled=disabled, password_hash=hashed
-        )
-        # Void before it is written: if that fails, people log in again.
-        self._void_tokens(username, now)
-        return accounts.change_user(self._database, username, change, now)
+        word = None if role is None else role.word
+        self.book.change_user(username, role=word, disabled=disabled, password_hash=hashed)
 
-    def delete_user(self, username: str, now: float) -> bool:
-        """False: unknown, or the last administrator."""
-        deleted = accounts.delete_user(self._database, username)
-        if deleted:
-            self._void_tokens(username, now)
-        return deleted
+    def delete_user(self, username: str) -> None:
+        """Raises UnknownUser, LastAdministrator."""
+        self.book.delete_user(username)
 
-    def _void_tokens(self, username: str, now: float) -> None:
-        with self._lock:
-            self._valid_from[username] = now
-
-    def authenticate(self, username: str, password: str) -> Role | None:
-        """The role of a user whose password is right; None otherwise. Raises ServiceUnavailable."""
-        account = accounts.find_user(self._database, username)
+    def authenticate(self, username: str, password: str) -> Account | None:
+        """The account whose password this is; None: it is not. Raises ServiceUnavailable."""
+        account = self.find_user(username)
         expected = self._decoy if account is None else account.password_hash
         # A hash takes a core for a fifth of a second: many at once would take all from the rest.
         if not self._hashing.acquire(timeout=HASHING_PATIENCE_S):
@@ -201,15 +208,21 @@ class TokenService:
             matches = password_matches(password, expected)
         finally:
             self._hashing.release()
-        if account is None or account.disabled or not matches:
+        if account is None or account.disabled or account.role not in ROLES or not matches:
             return None
-        return ROLES.get(account.role)
+        return account
 
-    def issue(self, username: str, role: Role, now: float) -> TokenPair:
-        """Begin a login."""
+    def issue(self, account: Account, now: float) -> TokenPair:
+        """Begin a login of an account as `authenticate` has found it.
+
+        Raises:
+            InvalidCredentials: the account was changed while its password was being checked.
+        """
         family = uuid.uuid4().hex
-        pair, refresh_jti = self._pair(username, role, family, now)
-        accounts.start_family(self._database, family, username, refresh_jti, now + REFRESH_S)
+        pair, refresh_jti = self._pair(account.username, ROLES[account.role], family, now)
+        login = Login(family, account.username, refresh_jti, now + REFRESH_S)
+        if not self.book.begin_login(account, login):
+            raise InvalidCredentials
         return pair
 
     def refresh(self, token: str, now: float) -> TokenPair:
@@ -220,14 +233,13 @@ class TokenService:
         """
         claims = self._decode(token, "refresh", now)
         username, family = str(claims["sub"]), str(claims["family"])
-        account = accounts.find_user(self._database, username)
+        account = self.find_user(username)
         role = None if account is None or account.disabled else ROLES.get(account.role)
         if role is None:
             raise InvalidToken(reason="its user does not exist any more")
         pair, refresh_jti = self._pair(username, role, family, now)
-        if not accounts.rotate_family(
-            self._database, family, str(claims["jti"]), refresh_jti, now + REFRESH_S
-        ):
+        renewed = Login(family, username, refresh_jti, now + REFRESH_S)
+        if not self.book.renew_login(family, str(claims["jti"]), renewed):
             raise InvalidToken(reason="it was used before or is revoked; the login is ended")
         return pair
 
@@ -235,32 +247,29 @@ class TokenService:
         """Of an access token or an API key. Raises InvalidToken, InvalidApiKey."""
         if token.startswith(PREFIX):
             key = self.keys.check(token, now)
-            return Identity(
-                f"key.{key.name}", ROLES[key.role], "", KEY_FAMILY, key.expires_at, key.areas
-            )
+            return Identity("key", key.name, ROLES[key.role], areas=key.areas)
         claims = self._decode(token, "access", now)
-        role = ROLES.get(str(claims.get("role")))
-        issued_at = float(str(claims["iat"]))
+        username, family = str(claims["sub"]), str(claims["family"])
+        if family == LOCAL:
+            role = ROLES.get(str(claims.get("role")))
+            if role is not None:
+                return Identity("local", username, role, family)
+        access = self.book.present
+        login, account = access.logins.get(family), access.users.get(username)
         if (
-            role is None
-            or str(claims["jti"]) in self._blacklist
-            or issued_at < self._valid_from.get(str(claims["sub"]), 0.0)
+            login is None
+            or login.username != username
+            or account is None
+            or account.disabled
+            or account.role != claims.get("role")
+            or account.role not in ROLES
         ):
             raise InvalidToken(reason="it is revoked")
-        return Identity(
-            str(claims["sub"]),
-            role,
-            str(claims["jti"]),
-            str(claims["family"]),
-            float(str(claims["exp"])),
-        )
+        return Identity("user", username, ROLES[account.role], family)
 
     def revoke(self, identity: Identity) -> None:
-        """End a login: this access token and all refresh tokens of it."""
-        with self._lock:
-            self._blacklist.add(identity.jti)
-        accounts.blacklist(self._database, identity.jti, identity.expires_at)
-        accounts.revoke_family(self._database, identity.family)
+        """End a login: all access and refresh tokens that stem from it."""
+        self.book.end_login(identity.family)
 
     def _pair(self, username: str, role: Role, family: str, now: float) -> tuple[TokenPair, str]:
         access_jti, refresh_jti = uuid.uuid4().hex, uuid.uuid4().hex
@@ -284,8 +293,7 @@ class TokenService:
     def _decode(self, token: str, kind: str, now: float) -> dict[str, object]:
         try:
             claims = self._verified(token, now)
-            expired = now >= float(str(claims["exp"]))
-            claims["iat"] = float(str(claims.get("iat", 0.0)))
+            expired = _has_expired(claims, now)
         except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as error:
             raise ForgedToken(reason=str(error)) from error
         except (jwt.InvalidTokenError, ValueError) as error:
@@ -293,7 +301,7 @@ class TokenService:
         if expired:
             raise InvalidToken(reason="it has expired")
         if claims["type"] != kind:
-            raise InvalidToken(reason=f"it is no {kind} token")
+            raise InvalidToken(reason=f"wrong token type: expected {kind}")
         return claims
 
     def _verified(self, token: str, now: float) -> dict[str, object]:
@@ -309,7 +317,7 @@ class TokenService:
                     audience=self._audience,
                     issuer=ISSUER,
                     options={
-                        "require": ["exp", "sub", "jti", "type", "family"],
+                        "require": ["exp", "iat", "sub", "jti", "type", "family"],
                         # Time is passed in, so that it comes from one place.
                         "verify_exp": False,
                         "verify_iat": False,
@@ -320,3 +328,11 @@ class TokenService:
             else:
                 return claims
         raise failure
+
+
+def _has_expired(claims: dict[str, object], now: float) -> bool:
+    """Raises ValueError. A clock that was set makes no token of this boot older or younger."""
+    expires_at, issued_at = float(str(claims["exp"])), float(str(claims["iat"]))
+    if claims.get("boot") != boot_id():
+        return now >= expires_at
+    return not 0.0 <= boot_time() - float(str(claims.get("up"))) < expires_at - issued_at

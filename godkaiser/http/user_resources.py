@@ -9,10 +9,10 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.journal import RecordAudit
+from godkaiser.domain.access import Account, StoredKey
 from godkaiser.domain.digests import digest_of
 from godkaiser.errors import (
     InvalidCredentials,
-    LastAdministrator,
     ServiceUnavailable,
     UnknownApiKey,
     UnknownUser,
@@ -27,8 +27,6 @@ from godkaiser.http.permissions import AREAS, ROLES
 from godkaiser.http.services import Services
 from godkaiser.http.signing_keys import FOR_EVER, SigningKey
 from godkaiser.http.tokens import REFRESH_S
-from godkaiser.storage import accounts
-from godkaiser.storage.api_keys import StoredKey
 from godkaiser.storage.audit import AuditEntry
 
 DAY_S = 86_400.0
@@ -79,7 +77,7 @@ class UserResources:
         self._services = services
 
     def on_get_users(self, req: falcon.Request, resp: falcon.Response) -> None:
-        found = [_user(account) for account in accounts.list_users(self._services.database)]
+        found = [_user(account) for account in self._services.tokens.users()]
         sortable = ("username", "role", "created_at")
         reply_page(req, resp, found, identity=("username",), sortable=sortable)
 
@@ -102,15 +100,12 @@ class UserResources:
         """Every token of that user is void afterwards."""
         body = read_body(req, UserChange)
         refuse_unseen(seen_by(req), digest_of(self._shown(username)), f"user {username}")
-        changed = self._services.tokens.change_user(
+        self._services.tokens.change_user(
             username,
-            self._services.clock(),
             role=None if body.role is None else ROLES[body.role],
             disabled=body.disabled,
             password=body.password,
         )
-        if not changed:
-            raise LastAdministrator(username=username)
         what = [key for key, value in msgspec.structs.asdict(body).items() if value is not None]
         _audit(self._services, req, f"user {username} changed", ", ".join(what))
         shown = self._shown(username)
@@ -118,9 +113,7 @@ class UserResources:
         reply(resp, shown)
 
     def on_delete_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
-        self._must_exist(username)
-        if not self._services.tokens.delete_user(username, self._services.clock()):
-            raise LastAdministrator(username=username)
+        self._services.tokens.delete_user(username)
         _audit(self._services, req, f"user {username} deleted")
         resp.status = 204
 
@@ -130,23 +123,20 @@ class UserResources:
         services = self._services
         identity = identity_of(req)
         person = f"user {identity.username}"
-        services.lockout.check(person, req.remote_addr, services.clock())
-        role = services.tokens.authenticate(identity.username, body.old_password)
-        if role is None:
-            locked = services.lockout.failed(person, req.remote_addr, services.clock())
+        services.lockout.check(person, req.remote_addr, services.monotonic())
+        account = services.tokens.authenticate(identity.username, body.old_password)
+        if account is None:
+            locked = services.lockout.failed(person, req.remote_addr, services.monotonic())
             _audit(services, req, "own password", locked, result="refused")
             raise InvalidCredentials
-        now = services.clock()
-        services.tokens.change_user(identity.username, now, password=body.new_password)
+        services.tokens.change_user(identity.username, password=body.new_password)
         _audit(services, req, "own password changed")
-        reply(resp, services.tokens.issue(identity.username, role, now))
-
-    def _must_exist(self, username: str) -> None:
-        if accounts.find_user(self._services.database, username) is None:
-            raise UnknownUser(username=username[:64])
+        changed = services.tokens.find_user(identity.username)
+        assert changed is not None
+        reply(resp, services.tokens.issue(changed, services.clock()))
 
     def _shown(self, username: str) -> dict[str, Any]:
-        account = accounts.find_user(self._services.database, username)
+        account = self._services.tokens.find_user(username)
         if account is None:
             raise UnknownUser(username=username[:64])
         return _user(account)
@@ -168,7 +158,7 @@ class KeyResources:
             reason = f"areas: '{unknown[0][:40]}' is none; there are {', '.join(AREAS)}."
             raise ValidationFailed(reason=reason)
         now = self._services.clock()
-        by = identity_of(req).username
+        by = identity_of(req).principal
         ends = now + body.expires_in_days * DAY_S
         key, secret = self._services.tokens.keys.make(
             body.name, ROLES[body.role], body.areas, by, now, ends
@@ -178,7 +168,7 @@ class KeyResources:
 
     def on_post_rotate(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
         body = read_body(req, Rotation)
-        number, by = _number(key_id), identity_of(req).username
+        number, by = _number(key_id), identity_of(req).principal
         key, secret = self._services.tokens.keys.rotate(
             number, body.overlap_seconds, by, self._services.clock()
         )
@@ -234,7 +224,7 @@ def _number(key_id: str) -> int:
     return int(key_id)
 
 
-def _user(account: accounts.Account) -> dict[str, Any]:
+def _user(account: Account) -> dict[str, Any]:
     return {
         "username": account.username,
         "role": account.role,
@@ -254,7 +244,7 @@ def _audit(
 ) -> None:
     entry = AuditEntry(
         at=services.clock(),
-        who=f"user:{identity_of(req).username}",
+        who=identity_of(req).principal,
         what=what,
         source=req.remote_addr,
         result=result,

@@ -34,9 +34,13 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LiveClient:
-    def __init__(self, connection: ServerConnection, hub: LiveHub) -> None:
+    def __init__(
+        self, connection: ServerConnection, hub: LiveHub, may_hear: frozenset[str]
+    ) -> None:
+        """`may_hear` are the types of events that it is allowed to hear."""
         self._connection = connection
         self._hub = hub
+        self._may_hear = may_hear
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox()
         self._subscription: Subscription | None = None
@@ -57,12 +61,12 @@ class LiveClient:
         filters = (wish.filter,) if wish.filter is not None else wish.filters
         if filters is not None:
             wanted = Subscription(filters)
-            problem = problem_of(wanted)
+            problem = problem_of(wanted) or self._refusal_of(wanted)
             if problem:
                 return _said({"type": "error", "message": problem})
-            self._subscribe(wanted)
+            self._subscribe(wanted.within(self._may_hear))
         elif self._subscription is None:
-            self._subscribe(Subscription())
+            self._subscribe(Subscription().within(self._may_hear))
         assert self._subscription is not None
         answer = {"type": "subscribed", "newest": self._hub.memory.newest_id, "missed": ""}
         if wish.resume is not None or wish.snapshot:
@@ -88,6 +92,12 @@ class LiveClient:
             self._subscription = None
         if self._flush is not None:
             self._flush.cancel()
+
+    def _refusal_of(self, wanted: Subscription) -> str:
+        """Types that are named, and that this token or key may not hear; empty when there are none."""
+        named = frozenset[str]().union(*(one.types or () for one in wanted.filters))
+        outside = sorted(named - self._may_hear)
+        return f"types: this API key may not hear {', '.join(outside)}" if outside else ""
 
     def _subscribe(self, wanted: Subscription) -> None:
         if self._subscription is not None:

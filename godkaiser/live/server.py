@@ -29,8 +29,8 @@ CHECK_S = 10.0
 WISHES_A_SECOND = 5.0
 UNKNOWN, EXPIRED, BUSY = 4401, 4403, 4429
 
-Identify = Callable[[str], float]
-"""When the token expires (unix seconds). Raises GatewayError when it is not good."""
+Hears = Callable[[str, str], frozenset[str]]
+"""The types of events for a token or key, and the address that sent it. Raises GatewayError."""
 
 
 class Introduction(msgspec.Struct, frozen=True):
@@ -40,13 +40,10 @@ class Introduction(msgspec.Struct, frozen=True):
 
 
 class LiveServer:
-    def __init__(
-        self, hub: LiveHub, listener: socket.socket, identify: Identify, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, hub: LiveHub, listener: socket.socket, hears: Hears) -> None:
         self._hub = hub
         self._listener = listener
-        self._identify = identify
-        self._clock = clock
+        self._hears = hears
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._started = threading.Event()
@@ -110,23 +107,33 @@ class LiveServer:
                 if scheme.lower() != "bearer":
                     text = "Authorization: send Bearer and an access token.\n"
                     return _refused(http.HTTPStatus.UNAUTHORIZED, text)
-                self._identify(token.strip())
+                self._hears(token.strip(), _address_of(connection))
             except GatewayError as error:
-                return _refused(http.HTTPStatus.UNAUTHORIZED, f"{error.message}\n")
+                return _refused(http.HTTPStatus(error.status), f"{error.message}\n")
         return None
 
     async def _attend(self, connection: ServerConnection) -> None:
-        client = LiveClient(connection, self._hub)
         self._hub.count_clients(+1)
         try:
             token = await self._token_of(connection)
             if token is not None:
-                await self._converse(connection, client, token)
+                await self._serve_client(connection, token)
         except ConnectionClosed:
             pass
         finally:
-            client.leave()
             self._hub.count_clients(-1)
+
+    async def _serve_client(self, connection: ServerConnection, token: str) -> None:
+        try:
+            may_hear = self._hears(token, _address_of(connection))
+        except GatewayError as error:
+            await connection.close(UNKNOWN, error.message[:100])
+            return
+        client = LiveClient(connection, self._hub, may_hear)
+        try:
+            await self._converse(connection, client, token, may_hear)
+        finally:
+            client.leave()
 
     async def _token_of(self, connection: ServerConnection) -> str | None:
         request = connection.request
@@ -136,26 +143,27 @@ class LiveServer:
         try:
             async with asyncio.timeout(TOKEN_S):
                 first = await connection.recv()
-            token = msgspec.json.decode(first, type=Introduction).token
-            self._identify(token)
+            return msgspec.json.decode(first, type=Introduction).token
         except TimeoutError:
             await connection.close(UNKNOWN, 'say {"token": ...} first')
         except (msgspec.DecodeError, UnicodeDecodeError):
             await connection.close(UNKNOWN, 'the first message is {"token": ...}')
-        except GatewayError as error:
-            await connection.close(UNKNOWN, error.message[:100])
-        else:
-            return token
         return None
 
-    async def _converse(self, connection: ServerConnection, client: LiveClient, token: str) -> None:
+    async def _converse(
+        self,
+        connection: ServerConnection,
+        client: LiveClient,
+        token: str,
+        may_hear: frozenset[str],
+    ) -> None:
         assert self._loop is not None
         next_check = 0.0
         allowance, counted_at = WISHES_A_SECOND, self._loop.time()
         while True:
             if self._loop.time() >= next_check:
                 next_check = self._loop.time() + CHECK_S
-                if not self._is_good(token):
+                if not self._still_hears(connection, token, may_hear):
                     await connection.close(EXPIRED, "the token has expired or is revoked")
                     return
             try:
@@ -172,11 +180,18 @@ class LiveServer:
             allowance -= 1.0
             await connection.send(client.wish(text))
 
-    def _is_good(self, token: str) -> bool:
+    def _still_hears(
+        self, connection: ServerConnection, token: str, may_hear: frozenset[str]
+    ) -> bool:
         try:
-            return self._clock() < self._identify(token)
+            return self._hears(token, _address_of(connection)) == may_hear
         except GatewayError:
             return False
+
+
+def _address_of(connection: ServerConnection) -> str:
+    remote = connection.remote_address
+    return str(remote[0]) if remote else ""
 
 
 def _refused(status: http.HTTPStatus, text: str) -> Response:

@@ -46,6 +46,14 @@ class Subscription(msgspec.Struct, frozen=True):
     def wants(self, happening: Happening) -> bool:
         return any(one.lets_through(happening) for one in self.filters)
 
+    def within(self, types: frozenset[str]) -> Subscription:
+        """The part of it that is about these types."""
+        kept = tuple(
+            msgspec.structs.replace(one, types=types if one.types is None else one.types & types)
+            for one in self.filters
+        )
+        return Subscription(kept)
+
     @property
     def devices(self) -> frozenset[str] | None:
         """The only devices that it is about; None when it is about others, too."""

@@ -1,186 +1,139 @@
-"""People and their tokens."""
+"""People, their logins and API keys in the database. `AccessBook` is the one that writes them."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
+from godkaiser.domain.access import Access, Account, Login, StoredKey
 from godkaiser.storage.database import Database
-from godkaiser.storage.models import BlacklistedToken, RefreshFamily, User
+from godkaiser.storage.models import ApiKey, RefreshFamily, User
 
-ADMIN = "admin"
-
-
-class Account(msgspec.Struct, frozen=True):
-    """Tokens from before `valid_from` (unix seconds) are void."""
-
-    username: str
-    password_hash: str
-    role: str
-    disabled: bool
-    created_at: float = 0.0
-    valid_from: float = 0.0
+_VERSION = "SELECT version FROM access_version WHERE name = 'access'"
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes of an account; None stays."""
-
-    role: str | None = None
-    disabled: bool | None = None
-    password_hash: str | None = None
+def version_of(database: Database) -> int:
+    """Counts the changes, also those of another gateway at the same database."""
+    return int(database.fetch(_VERSION)[0][0])
 
 
-def count_users(database: Database) -> int:
-    return int(database.fetch("SELECT count(*) FROM users")[0][0])
+def lock_version(database: Database) -> int:
+    """Within a transaction: nobody else changes anything until its end."""
+    return int(database.fetch(_VERSION + ("" if database.is_sqlite else " FOR UPDATE"))[0][0])
 
 
-def add_user(database: Database, username: str, password_hash: str, role: str, now: float) -> bool:
-    """False when the name is taken."""
-    insert = User.insert(
-        username=username, password_hash=password_hash, role=role, disabled=False, created_at=now
-    )
-    with database.transaction():
-        if database.rows(User.select().where(User.username == username)):
-            return False
-        database.run(insert)
-        return True
+def set_version(database: Database, version: int) -> None:
+    database.execute("UPDATE access_version SET version = ? WHERE name = 'access'", (version,))
 
 
-def add_first_user(
-    database: Database, username: str, password_hash: str, role: str, now: float
-) -> bool:
-    """Add a user only while there is none; False when there is one, also for a racing second."""
-    with database.transaction() as cursor:
-        if not database.is_sqlite:
-            cursor.execute("LOCK TABLE users IN EXCLUSIVE MODE")
-        cursor.execute("SELECT count(*) FROM users")
-        if cursor.fetchone()[0]:
-            return False
-        add_user(database, username, password_hash, role, now)
-        return True
-
-
-def find_user(database: Database, username: str) -> Account | None:
-    rows = database.rows(User.select().where(User.username == username))
-    if not rows:
-        return None
-    return _account(rows[0])
-
-
-def list_users(database: Database) -> list[Account]:
-    return [_account(row) for row in database.rows(User.select().order_by(User.username))]
-
-
-def change_user(database: Database, username: str, change: Change, now: float) -> bool:
-    """Its tokens become void. False when there is no such user, or no administrator would be left."""
-    wanted = {k: v for k, v in msgspec.structs.asdict(change).items() if v is not None}
-    with database.transaction() as cursor:
-        _lock_users(database, cursor)
-        account = find_user(database, username)
-        if account is None:
-            return False
-        stays = wanted.get("role", account.role) == ADMIN and not wanted.get(
-            "disabled", account.disabled
-        )
-        if not stays and _is_last_administrator(database, account):
-            return False
-        database.run(User.update(**wanted, valid_from=now).where(User.username == username))
-        _end_logins(database, username)
-        return True
-
-
-def delete_user(database: Database, username: str) -> bool:
-    """False when there is no such user, or no administrator would be left."""
-    with database.transaction() as cursor:
-        _lock_users(database, cursor)
-        account = find_user(database, username)
-        if account is None or _is_last_administrator(database, account):
-            return False
-        _end_logins(database, username)
-        return bool(database.run(User.delete().where(User.username == username)))
-
-
-def _lock_users(database: Database, cursor: Any) -> None:
-    """Two that each take the right from another one must not leave none."""
-    if not database.is_sqlite:
-        cursor.execute("LOCK TABLE users IN EXCLUSIVE MODE")
-
-
-def _is_last_administrator(database: Database, account: Account) -> bool:
-    others = [
-        other
-        for other in list_users(database)
-        if other.username != account.username and other.role == ADMIN and not other.disabled
+def load(database: Database) -> Access:
+    """Everything; within a transaction, so that it fits together."""
+    version = version_of(database)
+    users = [_account(row) for row in database.rows(User.select().order_by(User.username))]
+    logins = [
+        Login(row.family, row.username, row.current_jti, row.expires_at)
+        for row in database.rows(RefreshFamily.select())
+        if not row.revoked
     ]
-    return account.role == ADMIN and not account.disabled and not others
-
-
-def _end_logins(database: Database, username: str) -> None:
-    database.run(RefreshFamily.update(revoked=True).where(RefreshFamily.username == username))
-
-
-def _account(row: User) -> Account:
-    return Account(
-        row.username, row.password_hash, row.role, row.disabled, row.created_at, row.valid_from
+    keys = [_key(row) for row in database.rows(ApiKey.select().order_by(ApiKey.id))]
+    return Access(
+        version=version,
+        users={user.username: user for user in users},
+        logins={login.family: login for login in logins},
+        keys={key.digest: key for key in keys},
     )
 
 
-def blacklist(database: Database, jti: str, expires_at: float) -> None:
-    database.run(BlacklistedToken.insert(jti=jti, expires_at=expires_at).on_conflict_ignore())
+def save_user(database: Database, account: Account) -> None:
+    """Insert or replace, by name."""
+    values = {
+        "password_hash": account.password_hash,
+        "role": account.role,
+        "disabled": account.disabled,
+    }
+    known = User.select().where(User.username == account.username)
+    if database.rows(known):
+        database.run(User.update(**values).where(User.username == account.username))
+    else:
+        database.run(
+            User.insert(username=account.username, created_at=account.created_at, **values)
+        )
 
 
-def blacklisted_tokens(database: Database, now: float) -> set[str]:
-    rows = database.rows(BlacklistedToken.select().where(BlacklistedToken.expires_at > now))
-    return {row.jti for row in rows}
+def delete_user(database: Database, username: str) -> None:
+    database.run(User.delete().where(User.username == username))
+
+
+def save_login(database: Database, login: Login) -> None:
+    """Insert or replace."""
+    end_login(database, login.family)
+    database.run(
+        RefreshFamily.insert(
+            family=login.family,
+            username=login.username,
+            current_jti=login.current_jti,
+            revoked=False,
+            expires_at=login.expires_at,
+        )
+    )
+
+
+def end_login(database: Database, family: str) -> None:
+    database.run(RefreshFamily.delete().where(RefreshFamily.family == family))
+
+
+def end_logins_of(database: Database, username: str) -> None:
+    database.run(RefreshFamily.delete().where(RefreshFamily.username == username))
 
 
 def purge_expired(database: Database, now: float) -> int:
-    """Forget tokens that have expired anyway; returns how many."""
-    with database.transaction():
-        tokens = database.run(BlacklistedToken.delete().where(BlacklistedToken.expires_at <= now))
-        families = database.run(RefreshFamily.delete().where(RefreshFamily.expires_at <= now))
-    return int(tokens) + int(families)
+    """Forget logins that have expired anyway; returns how many."""
+    return int(database.run(RefreshFamily.delete().where(RefreshFamily.expires_at <= now)))
 
 
 def count_expired(database: Database, now: float) -> int:
-    """How many tokens `purge_expired` would forget."""
-    tokens = BlacklistedToken.select().where(BlacklistedToken.expires_at <= now)
-    families = RefreshFamily.select().where(RefreshFamily.expires_at <= now)
-    return len(database.rows(tokens)) + len(database.rows(families))
+    """How many logins `purge_expired` would forget."""
+    return len(database.rows(RefreshFamily.select().where(RefreshFamily.expires_at <= now)))
 
 
-def start_family(
-    database: Database, family: str, username: str, jti: str, expires_at: float
-) -> None:
+def add_key(database: Database, key: StoredKey) -> StoredKey:
+    """`key_id` is given by the database."""
     database.run(
-        RefreshFamily.insert(
-            family=family,
-            username=username,
-            current_jti=jti,
-            revoked=False,
-            expires_at=expires_at,
+        ApiKey.insert(
+            name=key.name,
+            digest=key.digest,
+            role=key.role,
+            areas=",".join(key.areas),
+            created_by=key.created_by,
+            created_at=key.created_at,
+            expires_at=key.expires_at,
         )
     )
+    return _key(database.rows(ApiKey.select().where(ApiKey.digest == key.digest))[0])
 
 
-def rotate_family(
-    database: Database, family: str, used_jti: str, next_jti: str, expires_at: float
-) -> bool:
-    """Replace the newest token of a login; False, and all of the login's tokens are void, when
-    `used_jti` is not the newest: somebody uses a stolen or an old one.
-    """
-    changed = database.run(
-        RefreshFamily.update(current_jti=next_jti, expires_at=expires_at).where(
-            (RefreshFamily.family == family)
-            & (RefreshFamily.current_jti == used_jti)
-            & (RefreshFamily.revoked == False)  # noqa: E712  (SQL, not Python)
-        )
+def expire_key(database: Database, key_id: int, at: float) -> None:
+    database.run(ApiKey.update(expires_at=at).where(ApiKey.id == key_id))
+
+
+def note_use(database: Database, key_id: int, at: float) -> None:
+    database.run(ApiKey.update(last_used_at=at).where(ApiKey.id == key_id))
+
+
+def delete_key(database: Database, key_id: int) -> None:
+    database.run(ApiKey.delete().where(ApiKey.id == key_id))
+
+
+def _account(row: User) -> Account:
+    return Account(row.username, row.password_hash, row.role, bool(row.disabled), row.created_at)
+
+
+def _key(row: ApiKey) -> StoredKey:
+    return StoredKey(
+        key_id=row.id,
+        name=row.name,
+        digest=row.digest,
+        role=row.role,
+        areas=tuple(filter(None, row.areas.split(","))),
+        created_by=row.created_by,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
     )
-    if not changed:
-        revoke_family(database, family)
-    return bool(changed)
-
-
-def revoke_family(database: Database, family: str) -> None:
-    database.run(RefreshFamily.update(revoked=True).where(RefreshFamily.family == family))

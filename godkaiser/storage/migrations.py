@@ -302,6 +302,16 @@ CREATE TABLE webhooks (
 )
 """
 
+_ACCESS_VERSION = """
+CREATE TABLE access_version (
+    name TEXT PRIMARY KEY,
+    version BIGINT NOT NULL
+);
+INSERT INTO access_version (name, version) VALUES ('access', 0);
+DELETE FROM refresh_families WHERE revoked;
+CREATE INDEX audit_log_by_correlation ON audit_log (correlation_id)
+"""
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
@@ -315,6 +325,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ("access", _ACCESS),
     ("broker accounts", _BROKER_ACCOUNTS),
     ("webhooks", _WEBHOOKS),
+    ("access version", _ACCESS_VERSION),
 )
 NEWEST = len(_STEPS)
 

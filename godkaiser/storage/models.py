@@ -15,7 +15,6 @@ class User(peewee.Model):
     role = peewee.TextField()
     disabled = peewee.BooleanField()
     created_at = peewee.DoubleField()
-    valid_from = peewee.DoubleField(default=0.0)
 
     class Meta:
         table_name = "users"
@@ -49,14 +48,6 @@ class ApiKey(peewee.Model):
 
     class Meta:
         table_name = "api_keys"
-
-
-class BlacklistedToken(peewee.Model):
-    jti = peewee.TextField(primary_key=True)
-    expires_at = peewee.DoubleField()
-
-    class Meta:
-        table_name = "token_blacklist"
 
 
 class Device(peewee.Model):

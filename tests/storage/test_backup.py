@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from godkaiser.domain.access import Account, Login
 from godkaiser.domain.entities import DeviceRecord, Quality, Reading, SensorKey
 from godkaiser.domain.rules import RuleDefinition
 from godkaiser.errors import BackupRefused
@@ -21,10 +22,12 @@ from godkaiser.storage import (
     rules,
     tables,
 )
+from godkaiser.storage.access_book import AccessBook
 from godkaiser.storage.database import open_database
 from godkaiser.storage.migrations import migrate
 from godkaiser.storage.readings import ReadingQuery, ReadingWriter, find_readings
 
+ELSE = Account("else", "hash", "admin", disabled=False)
 NOW = 1_767_096_000.0
 KEY = SensorKey("ESP_A00001", 4, "ds18b20", "28FF641E8D3C0C79")
 
@@ -43,8 +46,10 @@ def fill(database, readings=500):
     rules.insert_rule(
         database, RuleDefinition(name="Vent", conditions=(), actions=()), "user:admin", NOW
     )
-    accounts.add_user(database, "admin", "hash", "admin", NOW)
-    accounts.start_family(database, "f", "admin", "j", NOW + 9)
+    admin = Account("admin", "hash", "admin", disabled=False, created_at=NOW)
+    book = AccessBook(database)
+    book.add_user(admin)
+    book.begin_login(admin, Login("f", "admin", "j", NOW + 9))
     ReadingWriter(database).write([reading(n) for n in range(readings)])
     audit.append_entries(
         database, [audit.AuditEntry(at=NOW + n, who="user:admin", what=f"{n}") for n in range(20)]
@@ -124,7 +129,7 @@ def test_what_is_not_empty_is_only_replaced_by_force(database, empty_url, tmp_pa
     backup.create(database, tmp_path / "b", NOW, quiet)
     other = open_database(empty_url)
     migrate(other)
-    accounts.add_user(other, "else", "hash", "admin", NOW)
+    accounts.save_user(other, ELSE)
     before = content(other)
     other.close_all()
     with pytest.raises(BackupRefused, match="--force"):
@@ -139,7 +144,7 @@ def test_what_is_not_empty_is_only_replaced_by_force(database, empty_url, tmp_pa
     if database.is_sqlite:
         (aside,) = (tmp_path / "new").glob("*.before-restore-*")
         kept = open_database(f"sqlite:///{aside}")
-        assert accounts.find_user(kept, "else") is not None
+        assert "else" in accounts.load(kept).users
         kept.close_all()
 
 
@@ -170,7 +175,7 @@ def test_a_backup_that_is_not_whole_changes_nothing(database, empty_url, tmp_pat
         (folder / "manifest.json").write_text(json.dumps(manifest))
     target = open_database(empty_url)
     migrate(target)
-    accounts.add_user(target, "else", "hash", "admin", NOW)
+    accounts.save_user(target, ELSE)
     before = content(target)
     target.close_all()
     with pytest.raises(BackupRefused):
@@ -225,7 +230,7 @@ def test_everything_moves_to_postgresql_and_goes_on_there(both):
     query = ReadingQuery(limit=1000)
     assert find_readings(target, query) == find_readings(source, query)
     assert registry.load_devices(target) == registry.load_devices(source)
-    assert accounts.find_user(target, "admin") == accounts.find_user(source, "admin")
+    assert accounts.load(target) == accounts.load(source)
     assert ReadingWriter(target).write([reading(n) for n in range(501)]).stored == 1
     assert rules.insert_rule(
         target, RuleDefinition(name="More", conditions=(), actions=()), "u", NOW

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from godkaiser.domain.access import Account, Login, StoredKey
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -24,8 +25,9 @@ from godkaiser.domain.entities import (
     SensorKey,
 )
 from godkaiser.domain.rules import RuleDefinition, RuleMemory, Truth
-from godkaiser.errors import DatabaseUnavailable, StartupFailed
+from godkaiser.errors import DatabaseUnavailable, LastAdministrator, StartupFailed
 from godkaiser.storage import accounts, history, migrations, registry, rules
+from godkaiser.storage.access_book import AccessBook
 from godkaiser.storage.database import open_database
 from godkaiser.storage.readings import (
     ReadingQuery,
@@ -217,19 +219,25 @@ def test_the_runtime_of_an_actuator_outlives_the_gateway(database):
 # ---- people
 
 
+def account(name, role="admin", password="hash"):
+    return Account(name, password, role, disabled=False, created_at=NOW)
+
+
 def test_only_the_first_user_is_made_without_a_user(database):
-    assert accounts.add_first_user(database, "admin", "hash", "admin", NOW)
-    assert not accounts.add_first_user(database, "second", "hash", "admin", NOW)
-    assert accounts.find_user(database, "second") is None
-    assert accounts.find_user(database, "admin").role == "admin"
-    assert accounts.find_user(database, "' OR 1=1 --") is None
+    book = AccessBook(database)
+    assert book.add_first_user(account("admin"))
+    assert not book.add_first_user(account("second"))
+    assert list(AccessBook(database).present.users) == []
+    fresh = AccessBook(database)
+    fresh.load()
+    assert fresh.present.users == {"admin": account("admin")}
 
 
 def test_of_two_first_users_at_once_one_is_made(database):
     made = []
 
     def make(name):
-        made.append(accounts.add_first_user(database, name, "hash", "admin", NOW))
+        made.append(AccessBook(database).add_first_user(account(name)))
         database.close_thread()
 
     threads = [threading.Thread(target=make, args=(f"u{n}",)) for n in range(4)]
@@ -238,22 +246,80 @@ def test_of_two_first_users_at_once_one_is_made(database):
     for thread in threads:
         thread.join(30)
     assert sorted(made) == [False, False, False, True]
-    assert accounts.count_users(database) == 1
+    book = AccessBook(database)
+    book.load()
+    assert len(book.present.users) == 1
 
 
 def test_a_refresh_token_is_used_once_and_a_second_use_voids_the_login(database):
-    accounts.start_family(database, "f", "admin", "one", NOW + 60)
-    assert accounts.rotate_family(database, "f", "one", "two", NOW + 60)
-    assert not accounts.rotate_family(database, "f", "one", "three", NOW + 60)
-    assert not accounts.rotate_family(database, "f", "two", "three", NOW + 60)
+    book = AccessBook(database)
+    book.add_first_user(account("admin"))
+
+    def renewed(jti):
+        return Login("f", "admin", jti, NOW + 60)
+
+    assert book.begin_login(account("admin"), renewed("one"))
+    assert book.renew_login("f", "one", renewed("two"))
+    assert not book.renew_login("f", "one", renewed("three"))
+    assert not book.renew_login("f", "two", renewed("three"))
 
 
-def test_black_listed_tokens_are_kept_until_they_expire(database):
-    accounts.blacklist(database, "a", NOW + 60)
-    accounts.blacklist(database, "a", NOW + 60)
-    accounts.blacklist(database, "b", NOW - 60)
-    assert accounts.blacklisted_tokens(database, NOW) == {"a"}
+def test_what_another_gateway_changes_is_seen_and_not_overwritten(database):
+    here, there = AccessBook(database), AccessBook(database)
+    here.add_first_user(account("admin"))
+    there.add_user(account("second"))
+    there.begin_login(account("second"), Login("f", "second", "j", NOW + 60))
+    here.refresh()
+    assert set(here.present.users) == {"admin", "second"}
+    there.delete_user("admin")
+    # Two that each take the right from another one must not leave none.
+    with pytest.raises(LastAdministrator):
+        here.change_user("second", role="viewer")
+    here.refresh()
+    assert set(here.present.users) == {"second"}
+    assert set(here.present.logins) == {"f"}, "a refusal has ended no login"
+    assert here.present == there.present
+
+
+def test_a_change_that_fails_has_changed_nothing(database, monkeypatch):
+    book = AccessBook(database)
+    book.add_first_user(account("admin"))
+    book.begin_login(account("admin"), Login("f", "admin", "j", NOW + 60))
+    before = book.present
+
+    def fail(*_):
+        raise DatabaseUnavailable(reason="a test")
+
+    monkeypatch.setattr(accounts, "set_version", fail)
+    key = StoredKey(
+        key_id=0, name="k", digest="d", role="admin", areas=(), created_by="", created_at=NOW,
+        expires_at=NOW + 60,
+    )  # fmt: skip
+    for change in (
+        lambda: book.change_user("admin", password_hash="new"),
+        lambda: book.add_user(account("x")),
+        lambda: book.end_login("f"),
+        lambda: book.add_key(key),
+    ):
+        with pytest.raises(DatabaseUnavailable):
+            change()
+        assert book.present is before
+    monkeypatch.undo()
+    fresh = AccessBook(database)
+    fresh.load()
+    assert fresh.present == before
+
+
+def test_expired_logins_are_purged(database):
+    book = AccessBook(database)
+    book.add_first_user(account("admin"))
+    book.begin_login(account("admin"), Login("a", "admin", "j", NOW + 60))
+    book.begin_login(account("admin"), Login("b", "admin", "j", NOW - 60))
+    assert accounts.count_expired(database, NOW) == 1
     assert accounts.purge_expired(database, NOW) == 1
+    fresh = AccessBook(database)
+    fresh.load()
+    assert set(fresh.present.logins) == {"a"}
 
 
 # ---- the schema and the link

@@ -12,6 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from godkaiser.http.permissions import EVENTS, PERMISSIONS
+from godkaiser.live.happenings import TYPES
 from tests.system.site import eventually
 
 BENCH_1, BENCH_2, FAN = "ESP_A00001", "ESP_A00002", 25
@@ -220,3 +222,71 @@ def test_too_many_words_are_cut_short(site, attend):
             socket_.send('{"filter": {"types": ["safety"]}}')
             socket_.recv(timeout=20)
     assert closed.value.rcvd.code == 4429
+
+
+# ---- what a key that is confined to an area may hear: the kind is a second way in with its own, weaker check
+
+
+@pytest.mark.parametrize(
+    ("areas", "heard"),
+    [
+        (["sensors"], {"reading"}),
+        (["actuators"], {"actuator"}),
+        (["esp", "safety"], {"device", "safety"}),
+        ([], set(TYPES)),
+    ],
+)
+def test_a_key_hears_and_reads_only_its_area(site, attend, areas, heard):
+    body = {"name": "panel", "role": "viewer", "areas": areas}
+    key = site.client.post("/auth/keys", body, 201)["secret"]
+    # There is something of each type to come back for.
+    command(site, BENCH_1, "ON")
+    site.client.post("/actuators/emergency_stop", {"esp_id": BENCH_2}, 200)
+    full = attend()
+    answer, _ = say(full, {"resume": f"{site.gateway.live.memory.newest_id.partition('-')[0]}-0"})
+    assert answer["missed"] == ""
+    confined = attend(token=key)
+    start = answer["newest"].partition("-")[0]
+    answer, early = say(confined, {"resume": f"{start}-0", "snapshot": True})
+    assert answer["type"] == "subscribed"
+    sent = {"reading": "reading", "actuator": "actuator", "device": "device", "safety": "safety"}
+    wanted = heard & set(sent)
+    told = {e["type"] for e in early}
+    deadline = time.monotonic() + 15
+    while not wanted <= told:
+        assert time.monotonic() < deadline, told
+        told |= {e["type"] for e in json.loads(confined.recv(timeout=15)).get("events", ())}
+    assert told <= heard
+    for kind in TYPES:
+        answer, _ = say(confined, {"filter": {"types": [kind]}})
+        assert (answer["type"] == "subscribed") == (kind in heard), (kind, answer)
+        time.sleep(0.21)  # five wishes a second
+
+
+def test_a_key_of_an_area_without_events_is_refused_at_the_door(site, attend):
+    body = {"name": "nosy", "role": "viewer", "areas": ["zones"]}
+    key = site.client.post("/auth/keys", body, 201)["secret"]
+    with pytest.raises(InvalidStatus) as refused:
+        attend(token=key)
+    assert refused.value.response.status_code == 403
+    silent = attend(header=False)
+    silent.send(json.dumps({"token": key}))
+    with pytest.raises(ConnectionClosed) as closed:
+        silent.recv(timeout=20)
+    assert closed.value.rcvd.code == 4401
+
+
+def test_who_guesses_keys_at_the_live_socket_waits_as_on_every_way_in(site, attend):
+    statuses = []
+    for n in range(25):
+        with pytest.raises(InvalidStatus) as refused:
+            attend(token=f"gk_guess{n}")
+        statuses.append(refused.value.response.status_code)
+    assert statuses[:20] == [401] * 20
+    assert statuses[-1] == 429
+    attend()
+
+
+def test_every_type_of_event_has_an_endpoint_that_says_who_may_read_it():
+    assert set(EVENTS) == set(TYPES)
+    assert all(endpoint in PERMISSIONS for endpoint in EVENTS.values())
