@@ -471,8 +471,7 @@ class SafetyView(Message, frozen=True, kw_only=True):
 
 class RuleView(Message, frozen=True, kw_only=True):
     """Published by /rules/<id> as "view"; `definition` is a RuleDefinition, `findings` say how its
-    conditions came out last, `sequence` where a sequence stands, `refused` why safety does not let it fire
-    now, `doubt` why its last dose may or may not have been given.
+    conditions came out last, `sequence` where a sequence stands.
     """
 
     rule_id: int
@@ -484,8 +483,6 @@ class RuleView(Message, frozen=True, kw_only=True):
     last_result: str = ""
     suspended: str = ""
     sequence: str = ""
-    refused: str = ""
-    doubt: str = ""
     findings: tuple[Any, ...] = ()
 
 

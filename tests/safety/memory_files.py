@@ -1,0 +1,91 @@
+"""Files without a disk: they outlive the gateway, and can be full, or fail to flush, for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from godkaiser.domain import checked_record
+from godkaiser.durable_file import InDoubt
+
+SETTLE_S = 15.0
+"""So long after the disk takes writes again, what could not be written has been."""
+
+
+class Disk:
+    """What one file holds. `is_full`: nothing is written. `is_shaky`: the folder cannot be flushed, so
+    that after a power cut it may hold either.
+    """
+
+    def __init__(
+        self, kind: type[Any], written: Callable[[Any, Any], None] = lambda _before, _after: None
+    ) -> None:
+        self.kind = kind
+        self.record: bytes | None = None
+        self.is_full = False
+        self.is_shaky = False
+        self.failed_writes = 0
+        self.written = written
+        self._mended_at = -1e9
+
+    @property
+    def has_failed(self) -> bool:
+        return self.is_full or self.is_shaky
+
+    @property
+    def value(self) -> Any:
+        return None if self.record is None else checked_record.decode(self.record, self.kind)
+
+    def mend(self, now: float) -> None:
+        if self.has_failed:
+            self._mended_at = now
+        self.is_full = self.is_shaky = False
+
+    def is_settled(self, now: float) -> bool:
+        return not self.has_failed and now - self._mended_at > SETTLE_S
+
+    def replace(self, record: bytes, *, roll_back: bool) -> None:
+        if self.is_full:
+            self.failed_writes += 1
+            raise OSError(28, "No space left on device")
+        if self.is_shaky:
+            self.failed_writes += 1
+            if not roll_back:
+                self.record = record
+            raise InDoubt(5, "Input/output error")
+        self.written(self.value, checked_record.decode(record, self.kind))
+        self.record = record
+
+
+class MemoryFile:
+    """In the place of a `RecordFile`, for one life of the process."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self._unwritten: bytes | None = None
+
+    @property
+    def unwritten(self) -> bool:
+        return self._unwritten is not None
+
+    def read(self) -> Any:
+        record = self.disk.record if self._unwritten is None else self._unwritten
+        return None if record is None else checked_record.decode(record, self.disk.kind)
+
+    def write(self, value: Any) -> None:
+        before = self.disk.record if self._unwritten is None else self._unwritten
+        try:
+            self.disk.replace(checked_record.encode(value), roll_back=True)
+        except InDoubt:
+            self._unwritten = before
+            raise
+        self._unwritten = None
+
+    def insist(self, value: Any) -> None:
+        self._unwritten = checked_record.encode(value)
+        self.retry()
+
+    def retry(self) -> None:
+        if self._unwritten is not None:
+            self.disk.replace(self._unwritten, roll_back=False)
+            self._unwritten = None
