@@ -86,7 +86,7 @@ class Gateway:
             None if self._live_listener is None else self._live_listener.getsockname()[1]
         )
         self._lockout = Lockout(config.http.login_attempts, float(config.http.login_lockout_s))
-        self._notes = RuleNotes(config.data_dir / "rules.notes")
+        self._notes = RuleNotes(config.data_dir / "rules.notes", config.data_dir / "rules.doses")
         self._idempotency = Idempotency(config.data_dir / "commands.notes")
         self._started_at = time.time()
         self.live = LiveHub(f"{self._started_at:.0f}", time.time)

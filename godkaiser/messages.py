@@ -471,7 +471,8 @@ class SafetyView(Message, frozen=True, kw_only=True):
 
 class RuleView(Message, frozen=True, kw_only=True):
     """Published by /rules/<id> as "view"; `definition` is a RuleDefinition, `findings` say how its
-    conditions came out last, `sequence` where a sequence stands.
+    conditions came out last, `sequence` where a sequence stands, `refused` why safety does not let it fire
+    now, `doubt` why its last dose may or may not have been given.
     """
 
     rule_id: int
@@ -483,6 +484,8 @@ class RuleView(Message, frozen=True, kw_only=True):
     last_result: str = ""
     suspended: str = ""
     sequence: str = ""
+    refused: str = ""
+    doubt: str = ""
     findings: tuple[Any, ...] = ()
 
 

@@ -20,6 +20,7 @@ from godkaiser.actors.actuator import ActuatorActor
 from godkaiser.actors.broker import BrokerActor
 from godkaiser.actors.broker_accounts import BrokerAccountsActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
+from godkaiser.actors.dose_keeper import DoseKeeperActor
 from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
 from godkaiser.actors.journal import JournalActor
 from godkaiser.actors.mock_keeper import ORPHANS_JOB, MockKeeperActor
@@ -126,6 +127,7 @@ def tree_of(parts: Parts) -> ChildSpec:
                             database.probing(), spool, kaiser_id, config.spool.replay_per_s
                         ),
                     ),
+                    ChildSpec(name="doses", factory=lambda: DoseKeeperActor(parts.notes.keep)),
                 ],
                 strategy=Strategy.REST_FOR_ONE,
             ),

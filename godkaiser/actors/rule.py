@@ -1,64 +1,57 @@
 """One actor for each rule: it hears the sensors that it names, decides, and asks the safety actor.
 
 Its memory (hysteresis, cooldown, a sequence under way) is handed over a crash through what it published,
-and over a restart of the gateway, or its sudden end, through its note and the journal.
+and over a restart of the gateway, or its sudden end, through its note and the journal. It is noted before
+anything is switched on, and for a dose it is flushed to disk before that; OFF and stops wait for nothing.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 
 from godkaiser import paths
+from godkaiser.actors.dose_keeper import KeepMemory, MemoryKept
 from godkaiser.actors.journal import RecordRule
 from godkaiser.actors.notifier import Notify
+from godkaiser.actors.rule_requests import DURABLE_S, Asked, CommandEnded, RuleRequests
+from godkaiser.actors.rule_senses import RuleSenses
 from godkaiser.actors.timekeeper import Tick
-from godkaiser.domain import derived, rules
-from godkaiser.domain.entities import (
-    ActuatorKey,
-    Command,
-    Issuer,
-    Reading,
-    Verb,
-)
+from godkaiser.domain import rule_attempts, rule_clock, rules
+from godkaiser.domain.entities import Issuer
 from godkaiser.domain.rules import (
     ActuatorAction,
+    ClockStamp,
     Decision,
     Evaluation,
-    Fact,
-    Facts,
     NotificationAction,
     RuleDefinition,
     RuleMemory,
     StopAction,
 )
 from godkaiser.domain.safety_state import Scope
-from godkaiser.domain.sensors import may_feed_rules
-from godkaiser.messages import (
-    ActuatorView,
-    DeviceView,
-    Message,
-    ReadingAccepted,
-    RequestCommand,
-    RuleView,
-    StopAll,
-)
+from godkaiser.messages import CommandJudged, Message, ReadingAccepted, RuleView, StopAll
 from godkaiser.supervision import Actor, Handle
 
 RULES_JOB = "rules"
+NOT_WRITTEN = "NOT_DURABLE"
+SUPERSEDED = "SUPERSEDED"
 
 NoteMemory = Callable[[int, RuleMemory | None], None]
 """On return it survives the end of the process; None: the rule is to be deleted."""
+
+log = structlog.get_logger("godkaiser.rules")
 
 
 class LookAgain(Message, frozen=True, kw_only=True):
     """To oneself: something changes by itself now."""
 
 
-class EndSequence(Message, frozen=True, kw_only=True):
+class EndRule(Message, frozen=True, kw_only=True):
     """From /registrar: the rule is about to be deleted. Reply: None, when it has done what is left."""
 
     why: str
@@ -74,102 +67,262 @@ class RuleActor(Actor):
         self._definition = definition
         self._memory = memory or RuleMemory()
         self._issuer = Issuer("rule", str(rule_id), definition.priority)
-        self._readings: dict[rules.SensorRef, Fact] = {}
-        self._trails: dict[rules.SensorRef, tuple[Fact, ...]] = {}
-        self._windows = {
-            sensor: window
-            for sensor in rules.sensors_of(definition)
-            if (window := rules.longest_window(definition, sensor))
-        }
-        self._actuators = rules.actuators_of(definition)
-        self._devices = rules.devices_of(definition)
+        self._is_dose = rule_attempts.is_once(definition)
         self._evaluation: Evaluation | None = None
         self._evaluated_at: float | None = None
+        self._untold: tuple[Decision, tuple[str, ...]] | None = None
         self._result = ""
         self._may_stop = any(isinstance(a, StopAction) for a in definition.actions)
+        self._senses: RuleSenses
+        self._requests: RuleRequests
         self._safety: Handle
         self._journal: Handle
+        self._doses: Handle
 
     def on_start(self) -> None:
         self._safety = self.context.handle(paths.SAFETY)
         self._journal = self.context.handle(paths.JOURNAL)
+        self._doses = self.context.handle(paths.DOSES)
+        self._requests = RuleRequests(self.context, self._issuer, is_dose=self._is_dose)
+        self._senses = RuleSenses(self.context, self._definition, str(self._issuer))
         self._take_over()
         self._join_groups()
-        for sensor in rules.sensors_of(self._definition):
-            self._learn_latest(sensor)
         self._show()
-        if self._memory.progress is not None:
+        if self._memory.progress is not None or self._memory.attempt is not None:
             # A sequence goes on where it stood, once the actuators have told how they are.
-            self.context.schedule(1.0, LookAgain(), key="wake")
+            self._wake_in(1.0)
 
     def _take_over(self) -> None:
-        """From the incarnation before, which may have had another text."""
+        """From the incarnation before, which may have had another text, or from the process before."""
         remembered = self.context.recall("memory")
-        if remembered is not None:
-            definition, memory = remembered
-            if definition != self._definition:
-                self._end(rules.end_of(definition, memory, "the rule has changed"))
-                memory = msgspec.structs.replace(memory, progress=None)
-            self._memory = memory
-        changed = self._memory.text != rules.text_of(self._definition)
+        before = self._memory
+        if remembered is None:
+            self._memory = rule_clock.read_back(before, self._stamp())
+            self._memory = rule_attempts.doubted(self._memory)
+        else:
+            definition, self._memory = remembered
+            if rules.text_of(definition) != rules.text_of(self._definition):
+                self._end(rules.end_of(definition, self._memory, "the rule has changed"))
+                self._memory = msgspec.structs.replace(self._memory, progress=None, energised=())
         self._memory, left = rules.adopted(self._definition, self._memory)
         self._end(left)
         if remembered is not None and remembered[0] != self._definition:
-            # Saved again: whoever did has seen why it was suspended.
+            # Saved again: its author has seen why it was suspended.
             self._memory = msgspec.structs.replace(self._memory, suspended="", reversals=())
-            changed = True
-        if changed:
+        if self._memory.doubt and self._memory.doubt != before.doubt and remembered is None:
+            self._tell_doubt()
+        changed = remembered is not None and remembered[0] != self._definition
+        if changed or self._memory.text != before.text or self._memory.doubt != before.doubt:
             self._change_memory(self._memory)
-            self._remember(None)
+            self._remember()
 
     def on_receive(self, message: object) -> Any:
         match message:
             case ReadingAccepted(reading=reading):
-                self._learn(reading)
+                self._senses.learn(reading)
                 self._decide()
             case Tick() | LookAgain():
                 self._decide()
-            case EndSequence(why=why):
+            case MemoryKept(ticket=ticket, problem=problem):
+                if not problem:
+                    self._requests.go(ticket)
+                else:
+                    self._refuse(self._requests.withdraw(ticket), NOT_WRITTEN, problem)
+            case CommandJudged():
+                self._judged(message)
+            case CommandEnded(outcome=outcome):
+                self._settle(outcome.correlation_id)
+            case EndRule(why=why):
                 self._end(rules.end_of(self._definition, self._memory, why))
-                self._change_memory(msgspec.structs.replace(self._memory, progress=None))
-                self._remember(None)
+                self._change_memory(
+                    msgspec.structs.replace(self._memory, progress=None, energised=())
+                )
+                self._remember()
                 self._note(self._rule_id, None)
+                self._doses.tell(KeepMemory(rule_id=self._rule_id, memory=None))
             case _:
                 self.context.unhandled(message)
 
+    # ---- deciding
+
     def _decide(self) -> None:
-        now = self.context.now()
-        facts = self._facts()
-        self._evaluation = rules.evaluate(self._definition, facts, self._memory, now)
+        now, wall = self.context.monotonic(), self.context.now()
+        self._expire(now)
+        facts = self._senses.facts()
+        before = self._memory
+        self._evaluation = rules.evaluate(self._definition, facts, before, now, wall)
         decision = rules.decide(
-            self._definition, self._evaluation, self._memory, facts, now, self._stopped()
+            self._definition, self._evaluation, before, facts, now, self._stopped(), wall
         )
         for stop in decision.stops:
             self._ask_for_stop(stop)
-        given = (*decision.released, *decision.actions)
-        commands = self._request_all(a for a in given if a.command is Verb.OFF)
-        changed = decision.memory != self._memory or decision.is_worth_telling
+        given = [(str(uuid.uuid4()), a) for a in (*decision.released, *decision.actions)]
+        offs = [asked for asked in given if not rules.energises(asked[1])]
+        ons = [asked for asked in given if rules.energises(asked[1])]
+        memory = self._superseded(decision.memory, offs, now)
+        is_attempt = decision.commanded and rule_attempts.has_commands(self._definition)
+        if is_attempt:
+            memory = rule_attempts.begun(before, memory, now)
+        memory = rule_attempts.asked(memory, given, now, once=self._is_dose)
+        # Before the memory: known to be undone after a crash, an OFF is asked for again.
+        self._requests.ask(offs, now)
+        changed = memory != before or decision.is_worth_telling
         if changed:
             # A crash after this loses what was to be switched on; before it, a dose would be given twice.
-            self._change_memory(decision.memory)
-        commands += self._request_all(a for a in given if a.command is not Verb.OFF)
-        for notification in decision.notifications:
-            self._notify(notification)
-        if changed:
-            self._remember(decision, commands)
-        self._evaluated_at = now
-        if decision.is_worth_telling:
-            self._result = decision.remark or ("fired" if decision.fired else "released")
+            self._change_memory(memory)
+        self._request_ons(ons, now)
+        self._tell(decision, tuple(one for one, _ in given), is_attempt=is_attempt, changed=changed)
+        self._evaluated_at = wall
         if decision.wake_at is not None:
-            self.context.schedule(max(0.0, decision.wake_at - now), LookAgain(), key="wake")
+            self._wake_in(decision.wake_at - now)
         self._show()
 
+    def _superseded(self, memory: RuleMemory, offs: Sequence[Asked], now: float) -> RuleMemory:
+        """What waits for the disk does not leave when it is to be off again."""
+        gone = [one for _, action in offs for one in self._requests.withdraw_for(action.ref)]
+        for one in gone:
+            memory = rule_attempts.judged(
+                self._definition,
+                memory,
+                one,
+                allowed=False,
+                code=SUPERSEDED,
+                message="it was to go off again before it could leave",
+                now=now,
+            ).memory
+        return memory
+
+    def _request_ons(self, commands: Sequence[Asked], now: float) -> None:
+        if not commands:
+            return
+        self.context.schedule(rule_attempts.VERDICT_S, LookAgain(), key="verdict")
+        if not self._is_dose:
+            self._requests.ask(commands, now)
+            return
+        ticket = commands[0][0]
+        self._requests.hold_back(ticket, commands, now)
+        self._doses.tell(
+            KeepMemory(
+                rule_id=self._rule_id,
+                memory=self._memory,
+                ticket=ticket,
+                reply_to=self.context.own,
+            )
+        )
+        self.context.schedule(DURABLE_S, LookAgain(), key="durable")
+
+    def _tell(
+        self, decision: Decision, ids: tuple[str, ...], *, is_attempt: bool, changed: bool
+    ) -> None:
+        """What it did, to people; of an attempt, when its commands are judged."""
+        held_back: tuple[NotificationAction, ...] = ()
+        if is_attempt and not decision.stops:
+            held_back = rules.notifications_of(self._definition)
+        for notification in decision.notifications:
+            if notification not in held_back:
+                self._notify(notification)
+        if is_attempt:
+            self._untold = (decision, ids)
+            self._remember()
+        elif changed:
+            if decision.is_worth_telling:
+                self._result = decision.remark or ("fired" if decision.fired else "released")
+            self._remember(decision, ids)
+
+    # ---- what becomes of its commands
+
+    def _judged(self, verdict: CommandJudged) -> None:
+        now = self.context.monotonic()
+        before = self._memory
+        found = rule_attempts.judged(
+            self._definition,
+            before,
+            verdict.correlation_id,
+            allowed=verdict.allowed,
+            code=verdict.code,
+            message=verdict.message,
+            now=now,
+        )
+        if found.memory == before:
+            return
+        memory = found.memory
+        left = () if found.broken is None else found.broken.commands
+        given = [(str(uuid.uuid4()), action) for action in left]
+        self._requests.ask(given, now)
+        self._change_memory(memory)
+        decision, ids = self._untold or (None, ())
+        if found.stands:
+            self._untold = None
+            for notification in rules.notifications_of(self._definition):
+                self._notify(notification)
+            self._result = (decision.remark if decision is not None else "") or "fired"
+        if found.broken is not None:
+            self._result = f"sequence {found.broken.outcome}"
+            decision, ids = (
+                _remarked(memory, self._result, decision),
+                (*ids, *(i for i, _ in given)),
+            )
+        if found.refused:
+            self._untold = None
+            decision, ids = self._refused(found.refused, verdict.code), (verdict.correlation_id,)
+            self._wake_in(0.0 if memory.refused is None else memory.refused.retry_at - now)
+        told = found.stands or found.broken is not None or bool(found.refused)
+        self._remember(decision if told else None, ids if told else ())
+        self._show()
+
+    def _refused(self, why: str, code: str) -> Decision | None:
+        """To be told once, and not with each attempt."""
+        result = f"refused ({code}): {why}" if code else f"refused: {why}"
+        if result == self._result:
+            return None
+        self._result = result
+        log.warning("rule_refused", rule=self._definition.name, code=code, reason=why)
+        return _remarked(self._memory, result)
+
+    def _refuse(self, ids: Iterable[str], code: str, why: str) -> None:
+        """What has never left."""
+        for one in ids:
+            self._judged(CommandJudged(correlation_id=one, allowed=False, code=code, message=why))
+
+    def _settle(self, correlation_id: str) -> None:
+        memory = rule_attempts.settled(self._memory, correlation_id)
+        if memory != self._memory:
+            self._change_memory(memory)
+            self._remember()
+
+    def _expire(self, now: float) -> None:
+        """Of what has waited for too long."""
+        late = self._requests.withdraw_late(now)
+        self._refuse(
+            late, NOT_WRITTEN, "what the rule remembers could not be written to disk in time"
+        )
+        memory = rule_attempts.expired(self._memory, now)
+        if memory is not None:
+            self._change_memory(memory)
+            self._tell_doubt()
+
+    def _tell_doubt(self) -> None:
+        """Never repeated by itself: a person has to look."""
+        self._untold = None
+        self._result = f"in doubt: {self._memory.doubt}; it is not repeated"
+        log.warning("firing_in_doubt", rule=self._definition.name, reason=self._memory.doubt)
+        for action in rules.notifications_of(self._definition):
+            self._notify(action, f"{self._definition.name}: {self._result}")
+        self._remember(_remarked(self._memory, self._result))
+
+    # ---- remembering and telling
+
     def _change_memory(self, memory: RuleMemory) -> None:
-        self._memory = msgspec.structs.replace(memory, changes=self._memory.changes + 1)
+        self._memory = msgspec.structs.replace(
+            memory, changes=self._memory.changes + 1, clock=self._stamp()
+        )
         self._note(self._rule_id, self._memory)
         self.context.publish("memory", (self._definition, self._memory))
 
-    def _remember(self, decision: Decision | None, commands: tuple[str, ...] = ()) -> None:
+    def _stamp(self) -> ClockStamp:
+        return ClockStamp(self.context.boot_id(), self.context.monotonic(), self.context.now())
+
+    def _remember(self, decision: Decision | None = None, commands: tuple[str, ...] = ()) -> None:
         self._journal.tell(
             RecordRule(
                 rule_id=self._rule_id,
@@ -182,14 +335,26 @@ class RuleActor(Actor):
         )
 
     def _end(self, left: rules.Advance | None) -> None:
-        if left is not None:
-            self._request_all(left.commands)
+        """What is left to do of another text, or of a rule that is deleted."""
+        if left is None:
+            return
+        commands = [action for action in left.commands if self._is_own(action)]
+        self._requests.ask(
+            [(str(uuid.uuid4()), action) for action in commands], self.context.monotonic()
+        )
+        if left.outcome:
             self._result = f"sequence {left.outcome}"
 
-    def _notify(self, action: NotificationAction) -> None:
+    def _is_own(self, action: ActuatorAction) -> bool:
+        """Whether nobody else has the actuator meanwhile."""
+        view = self._senses.actuator(action.ref)
+        return view is None or view.owner in {"", str(self._issuer)}
+
+    def _notify(self, action: NotificationAction, text: str = "") -> None:
         findings = self._evaluation.findings if self._evaluation is not None else ()
         why = "; ".join(finding.detail for finding in findings) or "it holds"
-        text = action.message.replace("{rule}", self._definition.name).replace("{why}", why)
+        if not text:
+            text = action.message.replace("{rule}", self._definition.name).replace("{why}", why)
         self.context.handle(paths.NOTIFIER).tell(
             Notify(
                 at=self.context.now(),
@@ -200,10 +365,6 @@ class RuleActor(Actor):
                 subject=self._definition.name,
             )
         )
-
-    def _request_all(self, actions: Iterable[ActuatorAction]) -> tuple[str, ...]:
-        """The correlation ids of the commands."""
-        return tuple(self._request(action) for action in actions)
 
     def _ask_for_stop(self, action: StopAction) -> None:
         self._safety.tell_urgent(
@@ -220,46 +381,8 @@ class RuleActor(Actor):
             return frozenset()
         return self.context.look(paths.SAFETY, "stopped") or frozenset()
 
-    def _request(self, action: ActuatorAction) -> str:
-        correlation_id = str(uuid.uuid4())
-        command = Command(
-            esp_id=action.esp_id,
-            gpio=action.gpio,
-            verb=action.command,
-            value=action.value,
-            duration_s=action.duration,
-            issuer=self._issuer,
-            correlation_id=correlation_id,
-            requested_at=self.context.now(),
-        )
-        message = RequestCommand(command=command)
-        if action.command is Verb.OFF:
-            self._safety.tell_urgent(message)
-        else:
-            self._safety.tell(message)
-        return correlation_id
-
-    def _facts(self) -> Facts:
-        levels: dict[rules.ActuatorRef, float | None] = {}
-        reported: dict[rules.ActuatorRef, float | None] = {}
-        owners: dict[rules.ActuatorRef, str] = {}
-        for ref in self._actuators:
-            key = ActuatorKey(*ref)
-            view = self.context.look(paths.actuator(key.esp_id, key.gpio), "view")
-            if not isinstance(view, ActuatorView):
-                continue
-            # What is on its way counts as done, or each reading would ask again.
-            pending = bool(view.pending_correlation_id)
-            known = view.desired_value if pending else view.reported_value
-            levels[ref] = view.desired_value if known is None else known
-            reported[ref] = None if pending else view.reported_value
-            if view.owner and view.owner != str(self._issuer):
-                owners[ref] = view.owner
-        online: dict[str, bool | None] = {}
-        for esp_id in self._devices:
-            device = self.context.look(paths.device(esp_id), "view")
-            online[esp_id] = device.online if isinstance(device, DeviceView) else None
-        return Facts(self._readings, self._trails, online, levels, reported, owners)
+    def _wake_in(self, seconds: float) -> None:
+        self.context.schedule(max(0.0, seconds), LookAgain(), key="wake")
 
     def _join_groups(self) -> None:
         groups: set[Any] = {("sensor", sensor) for sensor in rules.sensors_of(self._definition)}
@@ -272,44 +395,39 @@ class RuleActor(Actor):
             self.context.join(group)
         self.context.publish("groups", frozenset(groups))
 
-    def _learn(self, reading: Reading) -> None:
-        if reading.value is None or not may_feed_rules(reading.quality):
-            return
-        key = reading.key
-        ref = (key.esp_id, key.gpio, key.sensor_type)
-        fact = self._readings[ref] = Fact(reading.value, reading.at)
-        window = self._windows.get(ref)
-        if window is not None:
-            self._trails[ref] = rules.extended(self._trails.get(ref, ()), fact, window)
-
-    def _learn_latest(self, sensor: rules.SensorRef) -> None:
-        """After a restart: what the device published last, so that nothing starts from nothing."""
-        esp_id, gpio, sensor_type = sensor
-        view = self.context.look(paths.device(esp_id), "view")
-        keys = [config.key for config in getattr(view, "sensors", ())]
-        for key in (*keys, *(derived.deficit_key(key) for key in keys)):
-            if (key.gpio, key.sensor_type) == (gpio, sensor_type):
-                reading = self.context.look(paths.device(esp_id), key)
-                if isinstance(reading, Reading):
-                    self._learn(reading)
-
     def _show(self) -> None:
+        memory = self._memory
+        # A firing is shown when its commands are judged.
+        counted = memory if memory.attempt is None else memory.attempt.before
+        fired = counted.last_fired
         self.context.publish(
             "view",
             RuleView(
                 rule_id=self._rule_id,
                 definition=self._definition,
-                truth=self._memory.truth.value,
+                truth=memory.truth.value,
                 last_evaluated=self._evaluated_at,
-                last_fired=self._memory.last_fired,
-                fired_count=self._memory.fired_count,
+                last_fired=None if fired is None else min(fired, self.context.now()),
+                fired_count=counted.fired_count,
                 last_result=self._result,
-                suspended=self._memory.suspended,
+                suspended=memory.suspended,
                 sequence=self._sequence(),
+                refused="" if memory.refused is None else memory.refused.message,
+                doubt=memory.doubt,
                 findings=self._evaluation.findings if self._evaluation is not None else (),
             ),
         )
 
     def _sequence(self) -> str:
         progress = self._memory.progress
-        return "" if progress is None else f"step {progress.step} of actions[{progress.action}]"
+        if progress is None:
+            return ""
+        where = f"step {progress.step} of actions[{progress.action}]"
+        return where if progress.resumed is None else f"{where}, waits for its devices"
+
+
+def _remarked(memory: RuleMemory, remark: str, decision: Decision | None = None) -> Decision:
+    """For the history of the rule: nothing fired, but something is to be told."""
+    if decision is not None:
+        return msgspec.structs.replace(decision, remark=remark)
+    return Decision(fired=False, actions=(), released=(), memory=memory, remark=remark)

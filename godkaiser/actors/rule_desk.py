@@ -9,7 +9,7 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.device_messages import UpdateOfflineRules
-from godkaiser.actors.rule import EndSequence
+from godkaiser.actors.rule import EndRule
 from godkaiser.actors.site_book import ASK_TIMEOUT_S, SiteBook
 from godkaiser.domain import offline_rules, rules
 from godkaiser.domain.rules import Problem, RuleDefinition, RuleMemory
@@ -100,16 +100,16 @@ class RuleDesk:
             raise UnknownRule(rule_id=rule_id)
         self._book.rules.pop(rule_id, None)
         self._show()
-        self._end_sequence(rule_id)
+        self._end(rule_id)
         self._book.context.handle(paths.RULES).ask(StopChild(str(rule_id)), timeout_s=ASK_TIMEOUT_S)
         self._book.audit(message.issuer, f"deleted rule {rule_id}")
 
-    def _end_sequence(self, rule_id: int) -> None:
+    def _end(self, rule_id: int) -> None:
         handle = self._book.context.find(paths.rule(rule_id))
         if handle is not None:
             # Without an answer it is stopped all the same, and a lease ends what it has switched on.
             with contextlib.suppress(AskTimeout, ActorStopped):
-                handle.ask(EndSequence(why="the rule was deleted"), timeout_s=ASK_TIMEOUT_S)
+                handle.ask(EndRule(why="the rule was deleted"), timeout_s=ASK_TIMEOUT_S)
 
     def _refuse_declared(self, rule_id: int | None) -> None:
         where = None if rule_id is None else self._declared.get(rule_id)

@@ -181,7 +181,8 @@ class Reading(msgspec.Struct, frozen=True):
     """One measurement, converted. `content_key` is a digest of what arrived on the wire: it tells
     a redelivery from a second measurement. `repeatable` is true when the device sent neither a
     clock nor a sequence number, so that equal contents do not prove equal measurements. A final value
-    that came by REST was not converted from a raw one; its `content_key` is negative.
+    that came by REST was not converted from a raw one; its `content_key` is negative. `dated`: `at` is of
+    the device's own clock. `heard_at`: when it arrived, by the monotonic clock of this process.
     """
 
     key: SensorKey
@@ -196,6 +197,8 @@ class Reading(msgspec.Struct, frozen=True):
     repeatable: bool = False
     redelivered: bool = False
     usable_by_rules: bool = True
+    dated: bool = False
+    heard_at: float = 0.0
 
     @property
     def has_raw(self) -> bool:

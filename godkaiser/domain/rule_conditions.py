@@ -43,19 +43,32 @@ _NEGATED = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.UNKNOWN: Tru
 
 
 def evaluate(
-    definition: RuleDefinition, facts: Facts, memory: RuleMemory, now: float
+    definition: RuleDefinition,
+    facts: Facts,
+    memory: RuleMemory,
+    now: float,
+    wall: float | None = None,
 ) -> Evaluation:
-    """The truth of all conditions, and why."""
-    asked = _Asked(facts, memory, now)
+    """The truth of all conditions, and why.
+
+    `now` is of the clock that counts intervals. `wall`, unix seconds, is for time windows; None where one
+    clock serves for both, as in a trial over the past.
+    """
+    asked = _Asked(facts, memory, now, wall)
     truths = [asked.truth_of(f"conditions[{i}]", c) for i, c in enumerate(definition.conditions)]
     return asked.evaluation(combine(definition.logic_operator, truths))
 
 
 def evaluate_one(
-    path: str, condition: Condition, facts: Facts, memory: RuleMemory, now: float
+    path: str,
+    condition: Condition,
+    facts: Facts,
+    memory: RuleMemory,
+    now: float,
+    wall: float | None = None,
 ) -> Evaluation:
     """The truth of one condition, such as a sequence waits for."""
-    asked = _Asked(facts, memory, now)
+    asked = _Asked(facts, memory, now, wall)
     return asked.evaluation(asked.truth_of(path, condition))
 
 
@@ -81,16 +94,20 @@ def negate(truth: Truth) -> Truth:
 class _Asked:
     """One evaluation under way: what it has found, and what is to be remembered of it."""
 
-    def __init__(self, facts: Facts, memory: RuleMemory, now: float) -> None:
+    def __init__(self, facts: Facts, memory: RuleMemory, now: float, wall: float | None) -> None:
         self._facts = facts
         self._now = now
+        self._wall = now if wall is None else wall
         self._active = dict(memory.hysteresis)
         self._since = dict(memory.since)
+        self._seen = dict(memory.seen)
         self._findings: list[Finding] = []
         self._wake_at: float | None = None
 
     def evaluation(self, truth: Truth) -> Evaluation:
-        return Evaluation(truth, self._active, tuple(self._findings), self._since, self._wake_at)
+        return Evaluation(
+            truth, self._active, tuple(self._findings), self._since, self._seen, self._wake_at
+        )
 
     def truth_of(self, path: str, condition: Condition) -> Truth:
         match condition:
@@ -194,15 +211,19 @@ class _Asked:
         return _truth(holds), f"{detail} {condition.operator} {condition.value:g}"
 
     def _window(self, path: str, condition: TimeWindow) -> tuple[Truth, str]:
-        opened, detail = rule_windows.is_open(condition, self._now)
+        now = self._wall
+        opened, detail = rule_windows.is_open(condition, now)
         if not condition.catch_up_seconds:
             return _truth(opened), detail
-        seen = self._since.get(path)
-        if not opened and rule_windows.is_caught_up(condition, seen, self._now):
+        seen = self._seen.get(path)
+        if seen is not None and seen > now:
+            # The clock was set back: a window that was seen in the future was never seen.
+            seen = None
+        if not opened and rule_windows.is_caught_up(condition, seen, now):
             return Truth.TRUE, f"{detail}, which was missed"
         # Once for each window: what is remembered is written down.
-        if seen is None or (opened and seen < rule_windows.last_begun(condition, self._now)[0]):
-            self._since[path] = self._now
+        if seen is None or (opened and seen < rule_windows.last_begun(condition, now)[0]):
+            self._seen[path] = now
         return _truth(opened), detail
 
     def _lasting(self, path: str, condition: ForAtLeast) -> tuple[Truth, str]:
@@ -210,7 +231,6 @@ class _Asked:
         if inner is not Truth.TRUE:
             self._since.pop(path, None)
             return inner, "it does not hold now"
-        # A clock that was set back must not make it wait for the time in between.
         since = min(self._since.get(path, self._now), self._now)
         self._since[path] = since
         held_s = self._now - since

@@ -38,9 +38,17 @@ from godkaiser.domain.rule_schema import (
     StopAction,
     WaitUntil,
     commands_of,
+    energises,
     leaves,
 )
-from godkaiser.domain.rule_sequences import Advance, abandoned, advance, long_action, steps_of
+from godkaiser.domain.rule_sequences import (
+    Advance,
+    abandoned,
+    advance,
+    long_action,
+    offs,
+    steps_of,
+)
 from godkaiser.domain.safety_state import Scope
 
 HOUR_S = 3600.0
@@ -52,7 +60,8 @@ MOST_REMEMBERED = 360
 class Decision(msgspec.Struct, frozen=True):
     """`stops`, `actions` and `notifications` to take now, whether it `fired` or a sequence goes on;
     `released` are the OFFs that end an earlier firing. `remark` tells how a sequence ended, or why the
-    rule is suspended. `wake_at`: when to look again though nothing is heard.
+    rule is suspended. `wake_at`: when to look again though nothing is heard. `commanded`: it fired its
+    commands, and not only a stop.
     """
 
     fired: bool
@@ -63,6 +72,7 @@ class Decision(msgspec.Struct, frozen=True):
     notifications: tuple[NotificationAction, ...] = ()
     remark: str = ""
     wake_at: float | None = None
+    commanded: bool = False
 
     @property
     def is_worth_telling(self) -> bool:
@@ -76,14 +86,18 @@ def decide(
     facts: Facts,
     now: float,
     stopped: frozenset[Scope] = frozenset(),
+    wall: float | None = None,
 ) -> Decision:
-    """What to do now; `stopped` are the scopes that are stopped already."""
+    """What to do now; `stopped` are the scopes that are stopped already. The clocks as of `evaluate`."""
     truth = evaluation.truth
     commands = commands_of(definition)
     released: tuple[ActuatorAction, ...] = ()
     firing = memory.firing
     if truth is Truth.FALSE and firing:
         released = tuple(_off(action) for action in commands if releases(definition, action))
+        firing = False
+    elif firing and not definition.enabled:
+        released = _offs(memory.energised, facts)
         firing = False
     holds = truth is Truth.TRUE and definition.enabled and not memory.suspended
     stops = tuple(
@@ -95,6 +109,8 @@ def decide(
     due = (
         holds
         and memory.progress is None
+        and memory.attempt is None
+        and (memory.refused is None or now >= memory.refused.retry_at)
         and _cooled_down(definition, memory, now)
         and _has_work(definition, commands, facts)
     )
@@ -109,34 +125,48 @@ def decide(
         firing = True
         found = long_action(definition)
         progress = None if found is None else Progress(action=found[0], step=0, since=now)
-    went = _advance(definition, progress, evaluation, memory, facts, now)
-    notifications = tuple(
-        action for action in definition.actions if fired and isinstance(action, NotificationAction)
+    went = _advance(definition, progress, evaluation, memory, facts, now, wall)
+    attempt = memory.attempt
+    if attempt is not None and not attempt.waiting and went.progress is None:
+        # Its sequence is over, and there was nothing in it to be judged.
+        attempt = None
+    remarks = (
+        suspended if suspended != memory.suspended else "",
+        f"sequence {went.outcome}" if went.outcome else "",
+        _ended_by_itself(commands, memory, facts) if commanded else "",
     )
-    newly_suspended = suspended if suspended != memory.suspended else ""
     return Decision(
         fired=fired,
         actions=(*(commands if commanded else ()), *went.commands),
         released=released,
-        memory=RuleMemory(
+        memory=msgspec.structs.replace(
+            memory,
             truth=truth,
             firing=firing,
             hysteresis=evaluation.hysteresis,
             since=evaluation.since,
-            last_fired=now if fired else memory.last_fired,
+            seen=evaluation.seen,
+            last_fired=(now if wall is None else wall) if fired else memory.last_fired,
+            fired_at=now if fired else memory.fired_at,
             fired_count=memory.fired_count + fired,
             recent=(*recent, now)[-MOST_REMEMBERED:] if commanded and counts else recent,
             reversals=reversals,
             suspended=suspended,
-            text=memory.text,
             progress=went.progress,
-            changes=memory.changes,
+            attempt=attempt,
+            refused=None if truth is Truth.FALSE else memory.refused,
         ),
         stops=stops,
-        notifications=(*notifications, *went.notifications),
-        remark=newly_suspended or (f"sequence {went.outcome}" if went.outcome else ""),
-        wake_at=earliest(evaluation.wake_at, went.wake_at),
+        notifications=(*(notifications_of(definition) if fired else ()), *went.notifications),
+        remark="; ".join(filter(None, remarks)),
+        wake_at=earliest(evaluation.wake_at, went.wake_at, _retry_at(memory, now, holds=holds)),
+        commanded=commanded,
     )
+
+
+def notifications_of(definition: RuleDefinition) -> tuple[NotificationAction, ...]:
+    """Those of the rule itself, which are told when it fires."""
+    return tuple(action for action in definition.actions if isinstance(action, NotificationAction))
 
 
 def settled_until(definition: RuleDefinition, memory: RuleMemory, facts: Facts) -> float:
@@ -154,9 +184,9 @@ def settled_until(definition: RuleDefinition, memory: RuleMemory, facts: Facts) 
         return -math.inf
     if not _has_work(definition, commands_of(definition), facts):
         return math.inf
-    if memory.last_fired is None:
+    if memory.fired_at is None:
         return -math.inf
-    return memory.last_fired + definition.cooldown_seconds
+    return memory.fired_at + definition.cooldown_seconds
 
 
 def releases(definition: RuleDefinition, action: ActuatorAction) -> bool:
@@ -178,29 +208,22 @@ def adopted(definition: RuleDefinition, memory: RuleMemory) -> tuple[RuleMemory,
     """What this version of a rule takes over from the one that remembered, and what is left to do.
 
     The cooldown, the firings of the last hour and their count always: a change must not let a pump run
-    twice. The truth, the hysteresis and what is to be released only while conditions and actions are word
-    for word the same. A suspension ends with a change: who changes the rule has seen it. A sequence of
-    another text is broken off: what it has switched on goes off.
+    twice. The truth and the hysteresis only while conditions and actions are word for word the same; else
+    what the old text has switched on goes off, a running sequence included. A suspension ends with a
+    change: its author has seen it.
     """
     text = text_of(definition)
     if memory.text == text:
         return memory, None
-    progress = memory.progress
-    left = None
-    if progress is not None:
-        left = Advance(
-            progress=None,
-            commands=tuple(
-                ActuatorAction(esp_id=esp_id, gpio=gpio, command=Verb.OFF)
-                for esp_id, gpio in reversed(progress.energised)
-            ),
-            outcome="aborted: the rule has changed",
-        )
+    left = _left(memory, None, "the rule has changed")
     kept = RuleMemory(
         last_fired=memory.last_fired,
+        fired_at=memory.fired_at,
         fired_count=memory.fired_count,
         recent=memory.recent,
         text=text,
+        doubt=memory.doubt,
+        clock=memory.clock,
         changes=memory.changes,
     )
     return kept, left
@@ -208,7 +231,23 @@ def adopted(definition: RuleDefinition, memory: RuleMemory) -> tuple[RuleMemory,
 
 def end_of(definition: RuleDefinition, memory: RuleMemory, why: str) -> Advance | None:
     """What must still be done for a rule that is changed or deleted; None when nothing."""
-    return None if memory.progress is None else abandoned(definition, memory.progress, why)
+    progress = memory.progress
+    broken = None if progress is None else abandoned(definition, progress, why)
+    return _left(memory, broken, why)
+
+
+def _left(memory: RuleMemory, broken: Advance | None, why: str) -> Advance | None:
+    """The end of a sequence, and an OFF for all else that the rule has switched on."""
+    commands = () if broken is None else broken.commands
+    refs = dict.fromkeys(memory.energised)
+    if broken is None and memory.progress is not None:
+        refs |= dict.fromkeys(memory.progress.energised)
+    done = {action.ref for action in commands}
+    rest = offs([ref for ref in refs if ref not in done])
+    if memory.progress is None and not rest:
+        return None
+    outcome = "" if memory.progress is None else f"aborted: {why}"
+    return Advance(progress=None, commands=(*commands, *rest), outcome=outcome)
 
 
 def _advance(
@@ -218,20 +257,25 @@ def _advance(
     memory: RuleMemory,
     facts: Facts,
     now: float,
+    wall: float | None,
 ) -> Advance:
     if progress is None:
         return Advance(progress=None)
     if not definition.enabled:
         return abandoned(definition, progress, "the rule is switched off")
     remembered = msgspec.structs.replace(
-        memory, hysteresis=evaluation.hysteresis, since=evaluation.since
+        memory,
+        hysteresis=evaluation.hysteresis,
+        since=evaluation.since,
+        seen=evaluation.seen,
     )
 
     def truth_of(path: str, step: WaitUntil) -> tuple[Truth, float | None]:
-        found = evaluate_one(path, step.condition, facts, remembered, now)
+        found = evaluate_one(path, step.condition, facts, remembered, now, wall)
         # It is remembered with the rest, so that a hysteresis in it keeps its state.
         evaluation.hysteresis.update(found.hysteresis)
         evaluation.since.update(found.since)
+        evaluation.seen.update(found.seen)
         return found.truth, found.wake_at
 
     return advance(definition, progress, evaluation.truth, truth_of, facts, now)
@@ -255,8 +299,36 @@ def _off(action: ActuatorAction) -> ActuatorAction:
     return ActuatorAction(esp_id=action.esp_id, gpio=action.gpio, command=Verb.OFF)
 
 
+def _offs(refs: tuple[ActuatorRef, ...], facts: Facts) -> tuple[ActuatorAction, ...]:
+    """For what is the rule's own still."""
+    return offs([ref for ref in refs if ref not in facts.owners])
+
+
+def _retry_at(memory: RuleMemory, now: float, *, holds: bool) -> float | None:
+    if memory.refused is None or not holds or memory.refused.retry_at <= now:
+        return None
+    return memory.refused.retry_at
+
+
+def _ended_by_itself(commands: tuple[ActuatorAction, ...], memory: RuleMemory, facts: Facts) -> str:
+    """What this rule switches on again though nobody has switched it off."""
+    ended = [
+        f"{action.esp_id}/{action.gpio}"
+        for action in commands
+        if memory.firing
+        and energises(action)
+        and not action.duration
+        and action.ref in memory.energised
+        and action.ref not in facts.owners
+        and facts.levels.get(action.ref) == 0.0
+    ]
+    if not ended:
+        return ""
+    return f"{', '.join(ended)} had ended at its maximum runtime or by itself, and is switched on again"
+
+
 def _cooled_down(definition: RuleDefinition, memory: RuleMemory, now: float) -> bool:
-    return memory.last_fired is None or now - memory.last_fired >= definition.cooldown_seconds
+    return memory.fired_at is None or now - memory.fired_at >= definition.cooldown_seconds
 
 
 def _is_limited(definition: RuleDefinition, recent: tuple[float, ...]) -> bool:

@@ -19,7 +19,7 @@ class Truth(StrEnum):
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """A usable value of a sensor; `at` in unix seconds."""
+    """A usable value of a sensor; measured `at`, in seconds of the clock that counts intervals."""
 
     value: float
     at: float
@@ -42,7 +42,8 @@ class Facts(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a sequence stands: which action and step, since when, and what it has switched on.
 
-    `sent`: the command of the step is on its way.
+    `sent`: the command of the step is on its way, with the correlation id `asked`. `resumed`: when the
+    gateway started again in the midst of it; None once its devices are back.
     """
 
     action: int
@@ -50,28 +51,83 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     sent: bool = False
     energised: tuple[ActuatorRef, ...] = ()
+    asked: str = ""
+    resumed: float | None = None
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule remembered before a firing, to have it again when the firing is refused."""
+
+    firing: bool
+    last_fired: float | None
+    fired_at: float | None
+    fired_count: int
+    recent: tuple[float, ...]
+    reversals: tuple[float, ...]
+    energised: tuple[ActuatorRef, ...]
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A firing until its commands are judged; `waiting` are the correlation ids of those that are not.
+
+    It counts as fired, so that a crash repeats nothing; when all are refused, `before` holds again.
+    """
+
+    since: float
+    before: Undo
+    waiting: tuple[str, ...] = ()
+    allowed: bool = False
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the last attempt to fire came to nothing, how often in a row, and when the next one is due."""
+
+    code: str
+    message: str
+    count: int
+    retry_at: float
+
+
+class ClockStamp(msgspec.Struct, frozen=True):
+    """The two clocks at one moment: that of intervals (of one boot of the machine) and the wall clock."""
+
+    boot: str
+    steady: float
+    wall: float
 
 
 class RuleMemory(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule must remember between evaluations, and across restarts.
 
+    Times are of the clock that counts intervals, within the boot of `clock`; `last_fired` and `seen` (when
+    a time window was last seen open) are unix seconds.
+
     `changes`: how often it has changed, so that of two the newer can be told.
     `since`: when what must hold for a while began to; `recent`: when it fired within the last hour;
     `reversals`: when another rule undid what this one did; `suspended`: why it fires no more; `text`: a digest of
-    the rule that remembers it.
+    the rule that remembers it; `energised`: what it has switched on and not off again; `unsettled`: commands
+    of a dose whose outcome is not known; `doubt`: why a dose may or may not have been given.
     """
 
     truth: Truth = Truth.UNKNOWN
     firing: bool = False
     hysteresis: dict[str, bool] = {}
     since: dict[str, float] = {}
+    seen: dict[str, float] = {}
     last_fired: float | None = None
+    fired_at: float | None = None
     fired_count: int = 0
     recent: tuple[float, ...] = ()
     reversals: tuple[float, ...] = ()
     suspended: str = ""
     text: str = ""
     progress: Progress | None = None
+    energised: tuple[ActuatorRef, ...] = ()
+    attempt: Attempt | None = None
+    refused: Refusal | None = None
+    unsettled: tuple[str, ...] = ()
+    doubt: str = ""
+    clock: ClockStamp | None = None
     changes: int = 0
 
 
@@ -90,6 +146,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     hysteresis: dict[str, bool]
     findings: tuple[Finding, ...]
     since: dict[str, float] = {}
+    seen: dict[str, float] = {}
     wake_at: float | None = None
 
 

@@ -234,7 +234,9 @@ class RuleDefinition(Strict, frozen=True, kw_only=True):
 
     `priority`: 0 to 1000, the higher one wins an actuator. `max_per_hour` 0 is no limit. So many firings
     within ten minutes `suspend_after`, as a loop has them; 0: never. With `keep_offline`, a device that can
-    keeps the rule alone while the gateway is away.
+    keeps the rule alone while the gateway is away. With `at_most_once` what it remembers is flushed to disk
+    before it energises, so that no power cut makes it fire twice; left out, that is so for doses: actions
+    with a duration, and sequences.
     """
 
     name: Name
@@ -242,6 +244,7 @@ class RuleDefinition(Strict, frozen=True, kw_only=True):
     actions: tuple[Action, ...]
     enabled: bool = True
     keep_offline: bool = False
+    at_most_once: bool | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
     logic_operator: Literal["AND", "OR"] = "AND"
     cooldown_seconds: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 60.0
@@ -296,6 +299,13 @@ def sensors_of(definition: RuleDefinition) -> frozenset[SensorRef]:
     return frozenset(found)
 
 
+def energises(action: ActuatorAction) -> bool:
+    """Whether it may switch something on."""
+    if action.command is Verb.PWM:
+        return (action.value or 0.0) > 0.0
+    return action.command is not Verb.OFF
+
+
 def commands_of(definition: RuleDefinition) -> tuple[ActuatorAction, ...]:
     """What it commands at once when it fires."""
     return tuple(action for action in definition.actions if isinstance(action, ActuatorAction))
@@ -335,12 +345,15 @@ def actuators_of(definition: RuleDefinition) -> frozenset[ActuatorRef]:
 
 
 def devices_of(definition: RuleDefinition) -> frozenset[str]:
-    """Devices whose presence it asks for."""
-    return frozenset(
+    """Devices whose presence it asks for, and those that a sequence of it commands."""
+    asked = {
         condition.esp_id
         for _, condition in every_condition(definition)
         if isinstance(condition, DeviceCondition)
-    )
+    }
+    takes_time = any(isinstance(a, SequenceAction | RampAction) for a in definition.actions)
+    commanded = {action.esp_id for _, action in every_command(definition)} if takes_time else set()
+    return frozenset(asked | commanded)
 
 
 def depends_on_time(definition: RuleDefinition) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -28,6 +28,8 @@ from godkaiser.domain.rule_schema import (
 
 CONFIRM_S = 15.0
 """A command that is not confirmed in this time breaks the sequence."""
+RESUME_S = 180.0
+"""After a start of the gateway its devices have so long to come back: three heartbeats."""
 LOOK_AGAIN_S = 0.5
 WATCH_S = 2.0
 """How often a sequence looks whether what it has switched on is on still, when nothing else wakes it."""
@@ -88,10 +90,25 @@ def advance(
     action = found[1]
     if isinstance(action, SequenceAction) and action.abort_when_false and truth is Truth.FALSE:
         return _broken(action, progress, "its conditions no longer hold")
+    if progress.resumed is not None:
+        resumed = _resumed(action, progress, progress.resumed, facts, now)
+        if isinstance(resumed, Advance):
+            return resumed
+        progress = resumed
+    return _go_on(action, progress, truth_of, facts, now)
+
+
+def _go_on(
+    action: SequenceAction | RampAction,
+    progress: Progress,
+    truth_of: TruthOf,
+    facts: Facts,
+    now: float,
+) -> Advance:
     steps = steps_of(action)
     commands: list[ActuatorAction] = []
     notifications: list[NotificationAction] = []
-    # A clock that was set back must not prolong a step.
+    # Nothing remembered may lie in the future, whatever it came from.
     progress = msgspec.structs.replace(progress, since=min(progress.since, now))
     while progress.step < len(steps):
         step = steps[progress.step]
@@ -102,7 +119,7 @@ def advance(
         match step:
             case ActuatorAction() if not progress.sent:
                 commands.append(step)
-                progress = msgspec.structs.replace(progress, sent=True, since=now)
+                progress = msgspec.structs.replace(progress, sent=True, since=now, asked="")
                 wake_at = now + LOOK_AGAIN_S
             case ActuatorAction():
                 if _is_confirmed(step, facts):
@@ -150,6 +167,37 @@ def advance(
     )
 
 
+def offs(refs: Sequence[ActuatorRef]) -> tuple[ActuatorAction, ...]:
+    """An OFF for each, the newest first."""
+    return tuple(
+        ActuatorAction(esp_id=esp_id, gpio=gpio, command=Verb.OFF)
+        for esp_id, gpio in reversed(refs)
+    )
+
+
+def _resumed(
+    action: SequenceAction | RampAction,
+    progress: Progress,
+    since: float,
+    facts: Facts,
+    now: float,
+) -> Advance | Progress:
+    """After a start of the gateway: it waits until its devices and actuators have told how they are."""
+    steps = steps_of(action)
+    devices = {step.esp_id for step in steps if isinstance(step, ActuatorAction)}
+    waits = sorted(esp_id for esp_id in devices if facts.online.get(esp_id) is not True)
+    waits += [f"{ref[0]}/{ref[1]}" for ref in progress.energised if facts.reported.get(ref) is None]
+    if waits and now >= since + RESUME_S:
+        return _broken(action, progress, f"after a restart {', '.join(waits)} did not come back")
+    if waits:
+        return Advance(progress=progress, wake_at=now + WATCH_S)
+    # The time for which nothing could be confirmed is no time of a command; a pause has gone on.
+    is_command = progress.sent and isinstance(steps[progress.step], ActuatorAction)
+    return msgspec.structs.replace(
+        progress, resumed=None, since=now if is_command else progress.since
+    )
+
+
 def abandoned(definition: RuleDefinition, progress: Progress, why: str) -> Advance:
     """The rule is changed, switched off or deleted while a sequence runs: as if it were broken."""
     found = long_action(definition)
@@ -164,7 +212,7 @@ def _next(progress: Progress, now: float, done: ActuatorAction | None = None) ->
             # Its own duration may end it; only what runs without one must stay on.
             energised = energised if done.duration else (*energised, done.ref)
     return msgspec.structs.replace(
-        progress, step=progress.step + 1, since=now, sent=False, energised=energised
+        progress, step=progress.step + 1, since=now, sent=False, asked="", energised=energised
     )
 
 
@@ -207,10 +255,7 @@ def _broken(
             step = steps_of(action)[progress.step]
             # It may have been done, and only its confirmation is missing.
             refs += [step.ref] if isinstance(step, ActuatorAction) else []
-        commands = tuple(
-            ActuatorAction(esp_id=esp_id, gpio=gpio, command=Verb.OFF)
-            for esp_id, gpio in dict.fromkeys(reversed(refs))
-        )
+        commands = offs(list(dict.fromkeys(refs)))
     return Advance(
         progress=None, commands=commands, notifications=notifications, outcome=f"aborted: {why}"
     )

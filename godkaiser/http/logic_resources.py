@@ -137,6 +137,8 @@ def _rule(view: RuleView) -> dict[str, Any]:
         "last_result": view.last_result,
         "suspended": view.suspended,
         "sequence": view.sequence,
+        "refused": view.refused,
+        "doubt": view.doubt,
         "findings": msgspec.to_builtins(view.findings),
     }
     return body

@@ -6,6 +6,7 @@ what is still true and flushed, whenever it has grown as much again.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -61,6 +62,21 @@ class NotesFile:
         else:
             self._is_told = False
 
+    def add_flushed(self, notes: Iterable[bytes]) -> None:
+        """On return all of them survive a power cut.
+
+        Raises:
+            OSError: it is not known which of them do.
+        """
+        try:
+            self._append(b"".join(note + b"\n" for note in notes))
+            if self._descriptor is not None:
+                os.fdatasync(self._descriptor)
+        except OSError:
+            # What a flush has failed for once may be dropped, and the next one says nothing of it.
+            self.close()
+            raise
+
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
@@ -75,8 +91,9 @@ class NotesFile:
         written = os.write(self._descriptor, line)
         self._room -= written
         if written < len(line):
-            # The disk is full: a line that is cut off must not run into the next one.
+            # A line that is cut off must not run into the next one.
             self.close()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def _begin_anew(self) -> None:
         """Raises OSError; then the file before it still stands."""

@@ -230,7 +230,7 @@ def seen_at(window, moments, memory=None):
     memory, found = memory or RuleMemory(), []
     for moment in moments:
         evaluation = evaluate(rule(window), Facts(), memory, moment)
-        memory = msgspec.structs.replace(memory, since=evaluation.since)
+        memory = msgspec.structs.replace(memory, seen=evaluation.seen)
         found.append(evaluation.truth is Truth.TRUE)
     return found
 

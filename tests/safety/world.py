@@ -21,6 +21,7 @@ from godkaiser import paths
 from godkaiser.actors.actuator import ActuatorActor
 from godkaiser.actors.broker import LINK_GROUP, LinkDown, LinkUp, LinkView
 from godkaiser.actors.device import DeviceActor
+from godkaiser.actors.dose_keeper import DoseKeeperActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
@@ -295,6 +296,8 @@ class World:
             ChildSpec(name=name, factory=lambda: Storage(self), mailbox=MailboxSpec(capacity=200))
             for name in ("recorder", "journal")
         ]
+        # The notes of this world outlive a kill as they are.
+        storage.append(ChildSpec(name="doses", factory=lambda: DoseKeeperActor(lambda _n: None)))
 
         def actuator(config: ActuatorConfig, guard: Any, journal: Any) -> ChildSpec:
             return ChildSpec(
