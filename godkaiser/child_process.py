@@ -6,7 +6,9 @@ ended it, `kill -9` included, and a second start finds its port free.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -60,10 +62,48 @@ def when_parent_ends(act: Callable[[], None]) -> None:
 
 
 def stop_event_of_process(*, follow_parent: bool) -> threading.Event:
-    """Set by SIGTERM, by SIGINT and, if wanted, by the end of the parent."""
+    """Set by SIGTERM, SIGINT, SIGHUP (its terminal is closed) and, if wanted, by the end of the parent."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     if follow_parent:
         when_parent_ends(stop.set)
     return stop
+
+
+class Signals:
+    """SIGTERM and SIGINT ask for an ordered stop, SIGHUP for a reload or, if wanted, for a stop, too.
+
+    A handler only writes into a pipe: a lock that the main thread holds at that moment could not be waited
+    for. Used by the main thread.
+    """
+
+    def __init__(self, *, hangup_stops: bool) -> None:
+        self.stop_asked = False
+        self._reload_asked = False
+        self._hangup_stops = hangup_stops
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: object) -> None:
+        if number == signal.SIGHUP and not self._hangup_stops:
+            self._reload_asked = True
+        else:
+            self.stop_asked = True
+        # A full pipe wakes the reader as well.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writer, b"!")
+
+    def wait(self, timeout_s: float) -> None:
+        """Until a signal comes; for `timeout_s` at most."""
+        if self.stop_asked or self._reload_asked:
+            return
+        if select.select([self._reader], [], [], timeout_s)[0]:
+            os.read(self._reader, 4096)
+
+    def take_reload(self) -> bool:
+        """Whether a reload was asked for since the last call."""
+        asked, self._reload_asked = self._reload_asked, False
+        return asked

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-import threading
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import msgspec
+import structlog
 import typer
 
 from godkaiser import (
@@ -23,13 +24,18 @@ from godkaiser import (
     spool_console,
     stop_console,
 )
-from godkaiser.config import ConfigError, LogConfig, Mistake
+from godkaiser.child_process import Signals
+from godkaiser.config import Config, ConfigError, LogConfig, Mistake, load
 from godkaiser.domain.declared import NOTHING, Declared, DeclaredRule
-from godkaiser.errors import GatewayError
-from godkaiser.exits import EXIT_STUCK, fail_with, run_safely, settings_from
+from godkaiser.domain.entities import Issuer
+from godkaiser.errors import GatewayError, ReloadRefused
+from godkaiser.exits import EXIT_STUCK, fail_with, run_safely, say, settings_from
 from godkaiser.gateway_link import address_of
 from godkaiser.rule_files import read_rules
 from godkaiser.site_files import read_site
+
+if TYPE_CHECKING:
+    from godkaiser.gateway import Gateway
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -40,7 +46,14 @@ def main() -> None:
 
 
 def _load_site(path: Path | None) -> Declared:
-    """What is declared beside the configuration file."""
+    try:
+        return _declared_beside(path)
+    except ConfigError as error:
+        fail_with(error)
+
+
+def _declared_beside(path: Path | None) -> Declared:
+    """What is declared beside the configuration file. Raises ConfigError with every mistake."""
     folder = None if path is None else path.parent
     mistakes: list[Mistake] = []
     site = NOTHING
@@ -54,7 +67,7 @@ def _load_site(path: Path | None) -> Declared:
     except ConfigError as error:
         mistakes += error.mistakes
     if mistakes:
-        fail_with(ConfigError(mistakes))
+        raise ConfigError(mistakes)
     return msgspec.structs.replace(site, rules=declared)
 
 
@@ -98,32 +111,46 @@ def run(
     site = _load_site(config)
     logs.set_up(settings.log)
     manager = ServiceManager(dict(os.environ))
-    # Before anything runs: who is told to stop while he starts still stops in order.
-    stop = _stop_event()
+    # Before anything runs: a signal during the start still stops in order.
+    signals = Signals(hangup_stops=False)
+
+    def read_again() -> tuple[Config, Declared]:
+        return load(config, os.environ), _declared_beside(config)
+
     try:
-        gateway = Gateway(settings, site)
+        gateway = Gateway(settings, site, read_again if config is not None else None)
         gateway.start()
     except GatewayError as error:
         fail_with(error)
     manager.ready()
-    typer.echo(
-        f"God-Kaiser {__version__} listens on http://{settings.http.host}:{gateway.http_port}"
-    )
+    say(f"God-Kaiser {__version__} listens on http://{settings.http.host}:{gateway.http_port}")
     if not gateway.tokens.has_users():
-        typer.echo(
+        say(
             "Nobody can log in yet. POST /api/v1/auth/setup from this machine, or from elsewhere with"
             f' "setup_token": "{gateway.tokens.setup.token}"'
         )
-    sys.stdout.flush()
-    while not stop.wait(manager.watchdog_interval_s or 1.0):
+    while not signals.stop_asked:
+        signals.wait(manager.watchdog_interval_s or 1.0)
         if gateway.system.terminated.is_set():
             break
+        if signals.take_reload():
+            _reload(gateway)
         if gateway.system.is_responsive():
             manager.alive()
     manager.stopping()
     in_order = gateway.stop()
     code = gateway.system.exit_code
     _leave(code if code or in_order else EXIT_STUCK)
+
+
+def _reload(gateway: Gateway) -> None:
+    """For SIGHUP. The gateway has told the log and the audit trail what it took, or why it did not."""
+    try:
+        gateway.reload(Issuer("system", "SIGHUP"))
+    except ReloadRefused:
+        return
+    except GatewayError as error:
+        structlog.get_logger("godkaiser.gateway").warning("reload_failed", reason=error.message)
 
 
 @app.command()
@@ -147,33 +174,34 @@ def demo(
         data_dir=data,
         devices=devices,
     )
-    stop = _stop_event()
+    signals = Signals(hangup_stops=True)
     try:
         running = Demo(settings, os.environ)
     except GatewayError as error:
         fail_with(error)
     url = f"http://{settings.http[0]}:{running.gateway.http_port}/api/v1"
-    typer.echo(f"God-Kaiser {__version__}: a simulated greenhouse of {devices} ESP32s")
-    typer.echo(f"  API        {url}")
-    typer.echo(f"  health     {url}/health")
-    typer.echo(f"  MQTT       {mqtt} (embedded broker)")
-    typer.echo(f"  data       {data.resolve()}")
+    say(f"God-Kaiser {__version__}: a simulated greenhouse of {devices} ESP32s")
+    say(f"  API        {url}")
+    say(f"  health     {url}/health")
+    say(f"  MQTT       {mqtt} (embedded broker)")
+    say(f"  data       {data.resolve()}")
     if running.password:
-        typer.echo(f"  user       {ADMIN}")
-        typer.echo(f"  password   {running.password}   (shown once, now)")
+        say(f"  user       {ADMIN}")
+        say(f"  password   {running.password}   (shown once, now)")
     else:
-        typer.echo(f"  user       {ADMIN}   (with the password of the first start)")
-    typer.echo("  stop       Ctrl-C")
-    typer.echo("")
+        say(f"  user       {ADMIN}   (with the password of the first start)")
+    say("  stop       Ctrl-C")
+    say("")
     live = LiveLines(running.gateway.system)
-    while not stop.wait(1.0) and not running.gateway.system.terminated.is_set():
-        for line in live.lines():
-            typer.echo(line)
-        sys.stdout.flush()
-    typer.echo("stopping in order ...")
+    while not signals.stop_asked and not running.gateway.system.terminated.is_set():
+        signals.wait(1.0)
+        if not all(say(line) for line in live.lines()):
+            # The terminal is gone.
+            break
+    say("stopping in order ...")
     in_order = running.stop()
     code = running.gateway.system.exit_code
-    typer.echo("stopped." if in_order and not code else "stopped, not in order: see the log.")
+    say("stopped." if in_order and not code else "stopped, not in order: see the log.")
     _leave(code if code or in_order else EXIT_STUCK)
 
 
@@ -255,14 +283,9 @@ app.add_typer(audit_console.app, name="audit")
 app.add_typer(broker_console.app, name="mqtt")
 
 
-def _stop_event() -> threading.Event:
-    from godkaiser.child_process import stop_event_of_process
-
-    return stop_event_of_process(follow_parent=False)
-
-
 def _leave(code: int) -> NoReturn:
     """End the process even when a stuck thread would keep it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError):
+            stream.flush()
     os._exit(code)

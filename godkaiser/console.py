@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from godkaiser.gateway_link import ConfigOption, DataOption, HttpOption, Link, settings_of
+from godkaiser.exits import EXIT_CONFIG, EXIT_UNREACHABLE, fail
+from godkaiser.gateway_link import (
+    ConfigOption,
+    DataOption,
+    HttpOption,
+    Link,
+    Unanswered,
+    settings_of,
+)
 
 app = typer.Typer()
 
@@ -43,6 +51,26 @@ def restart(
     """Stop an actor in order and start it again; its mailbox waits."""
     Link(settings_of(config, data, http)).post("/system/actors/restart", {"path": path})
     typer.echo(f"{path} is being restarted")
+
+
+@app.command()
+def reload(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    http: HttpOption = "",
+) -> None:
+    """Let the gateway take what has changed in its files; tell what was taken and what needs a restart."""
+    link = Link(settings_of(config, data, http))
+    try:
+        answer = link.call("POST", "/system/reload", {})
+    except Unanswered as error:
+        fail(str(error), EXIT_CONFIG if error.code == "RELOAD_REFUSED" else EXIT_UNREACHABLE)
+    for line in answer["taken"]:
+        typer.echo(f"taken: {line}")
+    for line in answer["needs_restart"]:
+        typer.echo(f"needs a restart: {line}")
+    if not answer["taken"] and not answer["needs_restart"]:
+        typer.echo("nothing has changed")
 
 
 @app.command("dead-letters")

@@ -482,6 +482,13 @@ class StartupFailed(GatewayError):
     template = "{reason}"
 
 
+class ReloadRefused(GatewayError):
+    """The changed files cannot be taken; `problems` has a line for each mistake."""
+
+    code, status = "RELOAD_REFUSED", 409
+    template = "{reason}"
+
+
 class BackupRefused(GatewayError):
     """Of a backup, a restore or a move of data, at the command line."""
 

@@ -39,6 +39,16 @@ def code_of(error: GatewayError | ConfigError) -> int:
     return EXIT_TRY_AGAIN if passes else EXIT_CONFIG
 
 
+def say(text: str) -> bool:
+    """A line on the terminal at once; False when that is gone, which must end nothing."""
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
 def fail(text: str, code: int) -> NoReturn:
     typer.echo(f"godkaiser: {text}", err=True)
     raise typer.Exit(code)

@@ -5,19 +5,29 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from godkaiser import __version__, paths
+import msgspec
+import structlog
+
+from godkaiser import __version__, logs, paths
+from godkaiser.actors.broker import UseAddress
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.actors.stops import StopTokens
-from godkaiser.config import Config
+from godkaiser.config import Config, ConfigError
 from godkaiser.config_keys import first_line
 from godkaiser.data_folder import open_data_folder
 from godkaiser.domain.declared import NOTHING, Declared
-from godkaiser.domain.entities import (
-    OnShutdown,
+from godkaiser.domain.entities import Issuer, OnShutdown
+from godkaiser.errors import (
+    GatewayError,
+    GatewayOverloaded,
+    PassingCondition,
+    ReloadRefused,
+    StartupFailed,
+    startup_failure,
 )
-from godkaiser.errors import GatewayError, PassingCondition, StartupFailed, startup_failure
 from godkaiser.http.app import create_app
 from godkaiser.http.gate import Gate
 from godkaiser.http.idempotency import Idempotency
@@ -30,9 +40,10 @@ from godkaiser.http.tokens import TokenService
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.server import LiveServer
 from godkaiser.live.webhooks import audience
-from godkaiser.messages import ActuatorView, PrepareShutdown
+from godkaiser.messages import ActuatorView, PrepareShutdown, TakeDeclared
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import open_ports
+from godkaiser.reload import LIVE, Reloaded, changed_keys, fingerprint, with_live_keys
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.rule_notes import RuleNotes
 from godkaiser.stores import open_stores
@@ -48,19 +59,31 @@ from godkaiser.supervision import (
 from godkaiser.tree import Parts, tree_of
 
 SHUTDOWN_GRACE_S = 2.0
+RELOAD_TIMEOUT_S = 6.0
+
+log = structlog.get_logger("godkaiser.gateway")
 NOTEWORTHY = frozenset({Step.CRASHED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
 
 
 class Gateway:
     """One gateway in this process. `start` returns when it is ready, `stop` when all has ended."""
 
-    def __init__(self, config: Config, declared: Declared = NOTHING) -> None:
-        """Open what can fail for reasons that an admin can mend. `declared` is from the site files.
+    def __init__(
+        self,
+        config: Config,
+        declared: Declared = NOTHING,
+        read_again: Callable[[], tuple[Config, Declared]] | None = None,
+    ) -> None:
+        """Open what can fail for reasons that an admin can mend. `declared` is from the site files;
+        `read_again` reads both anew for `reload`, and raises ConfigError.
 
         Raises:
             StartupFailed: the text says what to change.
         """
         self.config = config
+        self._declared = declared
+        self._read_again = read_again
+        self._reloading = threading.Lock()
         self._lock = open_data_folder(config)
         try:
             self.database, self.spool = open_stores(config, declared)
@@ -73,7 +96,9 @@ class Gateway:
             )
             self._listener = bind(config.http.host, config.http.port)
             self._live_listener = _bind_live(config, self._listener)
-            address = broker_address(config)
+            self._address = broker_address(config)
+            self._stop_tokens = _stop_tokens(config)
+            self._certificates = fingerprint(config)
         except StartupFailed:
             self.spool.close()
             self.database.close_thread()
@@ -99,8 +124,9 @@ class Gateway:
                     spool=self.spool,
                     notes=self._notes,
                     ports=self.ports,
-                    address=address,
-                    tokens=_stop_tokens(config),
+                    address=self._address,
+                    current_address=lambda: self._address,
+                    tokens=self._stop_tokens,
                     make_server=self._make_server,
                     make_live_server=self._make_live_server if self._live_listener else None,
                     webhook_audience=audience(self.live),
@@ -132,6 +158,94 @@ class Gateway:
             self.stop()
             reason = f"the actors did not start: {'; '.join(errors) or 'no error was reported'}"
             raise PassingCondition(reason=reason)
+
+    def reload(self, issuer: Issuer) -> Reloaded:
+        """Take what has changed in the files: declarations, log level, tokens, account and certificates for
+        the broker. Safe from any thread.
+
+        Raises:
+            ReloadRefused: there is a mistake in the files; nothing has changed.
+            GatewayError: the database is away, or the registrar does not answer.
+        """
+        if self._read_again is None:
+            raise ReloadRefused(
+                reason="This gateway runs without a configuration file.", problems=[]
+            )
+        with self._reloading:
+            try:
+                wanted, declared = self._read_again()
+                certificates = fingerprint(wanted)
+                tokens, address = _stop_tokens(wanted), broker_address(wanted)
+            except (ConfigError, StartupFailed, OSError) as error:
+                raise self._refused(issuer, str(error)) from error
+            try:
+                message = TakeDeclared(declared=declared, issuer=issuer)
+                taken: list[str] = self.system.handle(paths.REGISTRAR).ask(
+                    message, timeout_s=RELOAD_TIMEOUT_S
+                )
+            except StartupFailed as error:
+                raise self._refused(issuer, error.message) from error
+            except SupervisionError as error:
+                raise GatewayOverloaded(path=paths.REGISTRAR, timeout_s=RELOAD_TIMEOUT_S) from error
+            needs_restart = []
+            if declared.stop_inputs != self._declared.stop_inputs:
+                needs_restart.append("[[stop_inputs]] of devices.d")
+            for section, key in changed_keys(self.config, wanted):
+                (taken if (section, key) in LIVE else needs_restart).append(f"[{section}] {key}")
+            self.config = with_live_keys(self.config, wanted)
+            at_once, later = self._take(tokens, address, certificates)
+            result = Reloaded(taken=(*taken, *at_once), needs_restart=(*needs_restart, *later))
+            self._tell_reload(issuer, result)
+            return result
+
+    def _take(
+        self, tokens: StopTokens, address: BrokerAddress, certificates: str
+    ) -> tuple[list[str], list[str]]:
+        """What was taken, and what needs a restart."""
+        taken, needs_restart = [], []
+        if tokens != self._stop_tokens:
+            self._stop_tokens.device, self._stop_tokens.broadcast = tokens.device, tokens.broadcast
+            taken.append("emergency tokens")
+        running = self._address
+        address = msgspec.structs.replace(address, host=running.host, port=running.port)
+        account = (address.username, address.password)
+        if self.config.broker_accounts.folder and account != (running.username, running.password):
+            # The broker must know it first, and the password file is written by what started with the old.
+            needs_restart.append("the gateway's own account with the broker")
+            address = msgspec.structs.replace(
+                address, username=running.username, password=running.password
+            )
+        if address != running or certificates != self._certificates:
+            self._address, self._certificates = address, certificates
+            self.system.handle(paths.BROKER).tell_urgent(UseAddress(address=address))
+            taken.append("account and certificates for the broker")
+        logs.set_up(self.config.log)
+        return taken, needs_restart
+
+    def _refused(self, issuer: Issuer, reason: str) -> ReloadRefused:
+        log.error("reload_refused", by=str(issuer), reason=reason)
+        self._audit(str(issuer), "reload", "refused", reason)
+        problems = reason.splitlines()
+        return ReloadRefused(reason=f"Nothing was changed. {reason}", problems=problems)
+
+    def _tell_reload(self, issuer: Issuer, result: Reloaded) -> None:
+        log.info("reloaded", by=str(issuer), taken=result.taken, needs_restart=result.needs_restart)
+        details = f"taken: {'; '.join(result.taken) or 'nothing'}"
+        if result.needs_restart:
+            details += f". Needs a restart: {'; '.join(result.needs_restart)}"
+        self._audit(str(issuer), "reload", "ok", details)
+
+    def _audit(self, who: str, what: str, result: str, details: str) -> None:
+        journal = self.system.find(paths.JOURNAL)
+        if journal is not None:
+            entry = AuditEntry(
+                at=self.system.runtime.now(),
+                who=who,
+                what=what,
+                result=result,
+                details=details[:500],
+            )
+            journal.offer(RecordAudit(entry=entry))
 
     def stop(self, timeout_s: float = 30.0) -> bool:
         """Switch off what is to be off, then stop in order; False when something was stuck."""
@@ -186,6 +300,7 @@ class Gateway:
             live=self._live_view,
             rate_limit=RateLimit(self.config.http.requests_per_s),
             idempotency=self._idempotency,
+            reload=self.reload,
             cors_origins=self.config.http.cors_origins,
         )
         return ApiServer(create_app(services), self._listener, self.config.http.trusted_proxy)

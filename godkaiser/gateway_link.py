@@ -59,7 +59,11 @@ def who() -> str:
 
 
 class Unanswered(Exception):
-    """No gateway answers, or it refuses; the text says why."""
+    """No gateway answers, or it refuses; the text says why. `code` is of a refusal."""
+
+    def __init__(self, reason: str, code: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Link:
@@ -142,7 +146,7 @@ class Link:
         finally:
             link.close()
         if answer.status >= 400:  # noqa: PLR2004
-            raise Unanswered(found["error"]["message"])
+            raise Unanswered(found["error"]["message"], found["error"]["code"])
         return found
 
     def _token(self) -> str:

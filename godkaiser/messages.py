@@ -210,6 +210,17 @@ class RuleSaved(Message, frozen=True, kw_only=True):
     warnings: tuple[Any, ...] = ()
 
 
+class TakeDeclared(Message, frozen=True, kw_only=True):
+    """Take in what the site files declare now. Reply: what has changed, a line each.
+
+    `declared` is a `godkaiser.domain.declared.Declared`. Refusals: StartupFailed (the files contradict
+    what was set by REST), DatabaseUnavailable; then nothing has changed.
+    """
+
+    declared: Any
+    issuer: Issuer
+
+
 class DeleteRule(Message, frozen=True, kw_only=True):
     """Reply: None. Refusals: UnknownRule, DeclaredInFile."""
 

@@ -93,6 +93,8 @@ class Parts:
     notes: RuleNotes
     ports: Ports
     address: BrokerAddress
+    current_address: Callable[[], BrokerAddress]
+    """With the account and the certificates of the last reload."""
     tokens: StopTokens
     make_server: Callable[[], ApiServer]
     make_live_server: Callable[[], LiveServer] | None
@@ -156,7 +158,7 @@ def tree_of(parts: Parts) -> ChildSpec:
                     ),
                     ChildSpec(
                         name="broker",
-                        factory=lambda: BrokerActor(parts.address, kaiser_id, ports),
+                        factory=lambda: BrokerActor(parts.current_address(), kaiser_id, ports),
                         shutdown_timeout_s=10.0,
                     ),
                 ],

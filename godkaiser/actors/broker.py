@@ -32,6 +32,12 @@ class ConnectionLost(Message, frozen=True, kw_only=True):
     reason: str
 
 
+class UseAddress(Message, frozen=True, kw_only=True):
+    """Connect anew: the broker's address, password or certificates were replaced."""
+
+    address: BrokerAddress
+
+
 class LinkUp(Message, frozen=True, kw_only=True):
     """To the group "link": connected, subscribed and announced."""
 
@@ -70,6 +76,9 @@ class BrokerActor(Actor):
             case ConnectionLost(session=session, reason=reason):
                 if session == self._session:
                     self._lost(reason)
+            case UseAddress(address=address):
+                self._address = address
+                self._lost("the account or the certificates for the broker were replaced")
             case _:
                 self.context.unhandled(message)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from godkaiser.actors.calibration_desk import CalibrationDesk
+from godkaiser.actors.declaration_desk import DeclarationDesk
 from godkaiser.actors.device_desk import DeviceDesk
 from godkaiser.actors.device_messages import (
     EntriesForgotten,
@@ -42,6 +43,7 @@ from godkaiser.messages import (
     SaveRule,
     SaveSubzone,
     StartCalibration,
+    TakeDeclared,
     UndoCalibration,
 )
 from godkaiser.mqtt.ports import AckPort, DevicePort
@@ -77,9 +79,11 @@ class RegistrarActor(Actor):
         self._points: PointDesk
         self._calibrations: CalibrationDesk
         self._rules: RuleDesk
+        self._declarations: DeclarationDesk
 
     def on_start(self) -> None:
-        self._book = SiteBook(self.context, self._database, self._declared, self._device_factory)
+        declared = self.context.recall("declared") or self._declared
+        self._book = SiteBook(self.context, self._database, declared, self._device_factory)
         self._newcomers = Newcomers(
             self._book, self._port, self._acks, approve_unknown=self._approve_unknown
         )
@@ -87,6 +91,7 @@ class RegistrarActor(Actor):
         self._points = PointDesk(self._book)
         self._calibrations = CalibrationDesk(self._book, self._points.keep_calibration)
         self._rules = RuleDesk(self._book, self._rule_factory)
+        self._declarations = DeclarationDesk(self._book, self._newcomers, self._points, self._rules)
         self._points.tell_pin_conflicts()
         for record in self._book.devices.values():
             self._book.start_device(record)
@@ -153,6 +158,8 @@ class RegistrarActor(Actor):
                 return self._rules.check(message)
             case DeleteRule():
                 return self._rules.delete(message)
+            case TakeDeclared():
+                return self._declarations.take(message, now)
             case _:
                 self.context.unhandled(message)
                 return None

@@ -39,6 +39,27 @@ class RuleDesk:
             self._start(stored.rule_id, stored.definition, memories.get(stored.rule_id))
         self._show()
 
+    def reload(self) -> list[str]:
+        """Bring the actors in line with what is stored; what has changed, a line each."""
+        changes = []
+        for stored in stored_rules.load_rules(self._book.database):
+            rule_id, definition = stored.rule_id, stored.definition
+            known = self._book.rules.get(rule_id)
+            self._declared.pop(rule_id, None)
+            if stored.declared:
+                self._declared[rule_id] = stored.declared
+            if definition == known:
+                continue
+            self._book.rules[rule_id] = definition
+            if known is None:
+                self._start(rule_id, definition, None)
+            else:
+                self._replace(rule_id, definition)
+            what = "added" if known is None else "changed" if definition.enabled else "switched off"
+            changes.append(f"rule {rule_id} {definition.name} {what}")
+        self._show()
+        return changes
+
     def check(self, message: CheckRule) -> list[Problem]:
         """Everything that is wrong or doubtful; errors first."""
         definition: RuleDefinition = message.definition
@@ -81,16 +102,19 @@ class RuleDesk:
             rule_id = stored_rules.insert_rule(database, definition, by, now).rule_id
             self._start(rule_id, definition, None)
         elif stored_rules.update_rule(database, rule_id, definition, by, now):
-            spec = self._rule_factory(rule_id, definition, None)
-            self._book.context.handle(paths.RULES).ask(
-                RestartChild(spec.name, spec), timeout_s=ASK_TIMEOUT_S
-            )
+            self._replace(rule_id, definition)
         else:
             raise UnknownRule(rule_id=rule_id)
         self._book.rules[rule_id] = definition
         self._show()
         self._book.audit(message.issuer, f"saved rule {rule_id} {definition.name}")
         return RuleSaved(rule_id=rule_id, definition=definition, warnings=tuple(problems))
+
+    def _replace(self, rule_id: int, definition: RuleDefinition) -> None:
+        spec = self._rule_factory(rule_id, definition, None)
+        self._book.context.handle(paths.RULES).ask(
+            RestartChild(spec.name, spec), timeout_s=ASK_TIMEOUT_S
+        )
 
     def delete(self, message: DeleteRule) -> None:
         """Raises UnknownRule, DeclaredInFile."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import msgspec
 import structlog
@@ -30,8 +31,13 @@ NAMED_IN_ALARM = 5
 log = structlog.get_logger("godkaiser.safety")
 
 
-class StopTokens(msgspec.Struct, frozen=True):
-    """What devices with an emergency token ask for (contract, 11.6); empty: none is set."""
+@dataclass(slots=True)
+class StopTokens:
+    """What devices with an emergency token ask for (contract, 11.6); empty: none is set.
+
+    Not frozen: an admin may replace the tokens while the gateway runs, and a safety actor that starts
+    again must not go back to those of before.
+    """
 
     device: str = ""
     broadcast: str = ""

@@ -288,6 +288,7 @@ def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
         ("/system/dead-letters", system, "dead_letters"),
         ("/system/dead-letters/{letter_id}/resend", system, "resend"),
         ("/system/actors/restart", system, "restart"),
+        ("/system/reload", system, "reload"),
         ("/system/actors/crash", system, "crash"),
         ("/debug/mock-esp", mocks, "mocks"),
         ("/debug/mock-esp/{mock_id}", mocks, "mock"),

@@ -130,6 +130,7 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
     ("GET", "/system/dead-letters"): Role.VIEWER,
     ("POST", "/system/dead-letters/{letter_id}/resend"): Role.ADMIN,
     ("POST", "/system/actors/restart"): Role.ADMIN,
+    ("POST", "/system/reload"): Role.ADMIN,
     ("POST", "/system/actors/crash"): Role.ADMIN,
     ("GET", "/debug/mock-esp"): Role.ADMIN,
     ("POST", "/debug/mock-esp"): Role.ADMIN,

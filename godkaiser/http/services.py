@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from godkaiser.domain.entities import Issuer
 from godkaiser.http.gate import Gate
 from godkaiser.http.idempotency import Idempotency
 from godkaiser.http.lockout import Lockout
 from godkaiser.http.rate_limit import RateLimit
 from godkaiser.http.tokens import TokenService
+from godkaiser.reload import Reloaded
 from godkaiser.storage.database import Database
 from godkaiser.supervision import ActorSystem
 
@@ -40,6 +42,7 @@ class Services:
     """What is known of the live socket; None when there is none."""
     rate_limit: RateLimit
     idempotency: Idempotency
+    reload: Callable[[Issuer], Reloaded]
     cors_origins: tuple[str, ...] = ()
     """Whose pages may read answers in a browser."""
     waiters: threading.BoundedSemaphore = field(default_factory=_waiters)

@@ -13,6 +13,7 @@ from godkaiser.http.exchange import (
     RequestBody,
     ask,
     encode,
+    issuer_of,
     query_float,
     query_int,
     read_body,
@@ -167,6 +168,10 @@ class SystemResources:
         self._check(path)
         self._services.system.crash(path, "an administrator sent a poison message")
         reply(resp, {"path": path, "crashed": True}, 202)
+
+    def on_post_reload(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take what has changed in the files of the configuration."""
+        reply(resp, self._services.reload(issuer_of(req)))
 
     def on_get_audit(self, req: falcon.Request, resp: falcon.Response) -> None:
         limit = query_int(req, "limit", 100, 1, 1000) or 100

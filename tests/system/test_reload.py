@@ -1,0 +1,266 @@
+"""SIGHUP: what has changed in the files is taken while the gateway runs, and nothing is ever killed by it.
+
+The kind: a signal or a closed terminal that ends the gateway without switching anything off; a change that
+is half taken, or not taken without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from godkaiser.config import MqttConfig
+from godkaiser.domain.entities import Issuer
+from godkaiser.errors import ReloadRefused
+from godkaiser.simulator.fleet import Fleet
+from tests.provision.servers import free_port
+from tests.system.process import GatewayProcess
+from tests.system.site import Client, eventually
+
+DEVICE = '[devices.ESP_A00001]\nname = "Tank"\nzone = "north"\n'
+PUMP = '[[devices.ESP_A00001.actuators]]\ngpio = 25\ntype = "pump"\nmax_runtime_s = 60\n'
+RULE = """\
+[[rules]]
+name = "Vent"
+[[rules.conditions]]
+type = "device_state"
+esp_id = "ESP_A00001"
+state = "offline"
+[[rules.actions]]
+type = "actuator"
+esp_id = "ESP_A00001"
+gpio = 25
+command = "OFF"
+"""
+
+
+@pytest.fixture
+def running(tmp_path, own_mosquitto):
+    """A gateway in a process of its own, with folders for declarations beside its configuration."""
+    process = GatewayProcess(tmp_path, own_mosquitto.port)
+    for name in ("devices.d", "rules.d"):
+        (tmp_path / name).mkdir()
+    process.start()
+    process.log_in()
+    yield process
+    process.kill()
+
+
+def hang_up(process):
+    os.kill(process._process.pid, signal.SIGHUP)
+
+
+def entries(process):
+    return [e for e in process.client.get("/audit/log")["data"] if e["what"] == "reload"]
+
+
+def reload(process):
+    return subprocess.run(
+        [sys.executable, "-m", "godkaiser", "reload", "--config", str(process.config)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_declarations_are_taken_and_told(running, tmp_path):
+    (tmp_path / "devices.d" / "a.toml").write_text(DEVICE + PUMP)
+    (tmp_path / "rules.d" / "a.toml").write_text(RULE)
+    hang_up(running)
+    (entry,) = eventually(lambda: entries(running))
+    assert (entry["who"], entry["result"]) == ("system:SIGHUP", "ok")
+    for word in ("ESP_A00001", "ESP_A00001/25", "Vent"):
+        assert word in entry["details"]
+    device = running.client.get("/esp/devices/ESP_A00001")
+    assert (device["name"], device["zone_id"], device["status"]) == ("Tank", "north", "approved")
+    (rule,) = running.client.get("/logic/rules")["data"]
+    assert rule["name"] == "Vent"
+
+    (tmp_path / "devices.d" / "a.toml").write_text(DEVICE.replace("Tank", "Well") + PUMP)
+    (tmp_path / "rules.d" / "a.toml").unlink()
+    done = reload(running)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.splitlines()) == {
+        "taken: device ESP_A00001 changed", f"taken: rule {rule['id']} Vent switched off",
+    }  # fmt: skip
+    assert running.client.get("/esp/devices/ESP_A00001")["name"] == "Well"
+    assert running.client.get("/logic/rules")["data"][0]["enabled"] is False
+    # What is declared stays so when the registrar comes back from a crash.
+    running.client.post("/system/actors/crash", {"path": registrar(running)}, 202)
+
+    def renamed():
+        status, answer = running.client.call("PATCH", "/esp/devices/ESP_A00001", {"name": "x"})
+        return (status, answer["error"]["code"]) == (409, "DECLARED_IN_FILE")
+
+    eventually(renamed)
+    again = reload(running)
+    assert (again.returncode, again.stdout) == (0, "nothing has changed\n")
+
+
+def registrar(process):
+    tree = process.client.get("/system/tree")["data"]
+    return next(a["path"] for a in tree if a["path"].endswith("/registrar"))
+
+
+def test_a_broken_file_changes_nothing_and_is_told_with_its_line(running, tmp_path):
+    (tmp_path / "rules.d" / "good.toml").write_text(RULE)
+    bad = tmp_path / "devices.d" / "bad.toml"
+    bad.write_text(DEVICE.replace("zone", "zon"))
+    hang_up(running)
+    (entry,) = eventually(lambda: entries(running))
+    assert entry["result"] == "refused"
+    assert f"{bad}:3" in entry["details"]
+    assert f"{bad}:3" in running.log.read_text()
+    done = reload(running)
+    assert done.returncode == 78
+    assert f"{bad}:3" in done.stderr
+    assert running.client.get("/logic/rules")["data"] == []
+    assert running.client.get("/esp/devices")["data"] == []
+    # A contradiction with what was set by REST is a mistake, too, and rolled back as a whole.
+    bad.write_text(DEVICE + PUMP + '[[interlocks]]\nkind = "only_with"\nactuator = "ESP_A00001/25"\n'
+                   'other = "ESP_A00001/99"\n')  # fmt: skip
+    assert reload(running).returncode == 78
+    assert running.client.get("/esp/devices")["data"] == []
+
+
+def test_the_log_level_is_taken_and_what_needs_a_restart_is_told(running):
+    text = running.config.read_text()
+    running.config.write_text(text + '[log]\nlevel = "debug"\n[retention]\naudit_days = 9\n')
+    done = reload(running)
+    assert done.stdout.splitlines() == [
+        "taken: [log] level",
+        "needs a restart: [retention] audit_days",
+    ]
+    running.client.post("/system/actors/restart", {"path": registrar(running)}, 202)
+    eventually(lambda: "[debug" in running.log.read_text())
+    # It is still told, until the restart.
+    assert reload(running).stdout == "needs a restart: [retention] audit_days\n"
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name in ("password", "token"):
+        (tmp_path / name).write_text("the first one\n")
+    return tmp_path
+
+
+def test_passwords_and_tokens_are_read_again(files, make_site_with, own_mosquitto):
+    site = make_site_with(
+        own_mosquitto,
+        mqtt=MqttConfig(port=own_mosquitto.port, username="g", password_file=str(files / "password")),
+    )  # fmt: skip
+    gateway = site.gateway
+    gateway._read_again = lambda: (gateway.config, gateway._declared)
+    eventually(lambda: site.client.get("/health")["broker"]["connected"])
+    assert gateway.reload(Issuer("user", "x")).taken == ()
+    sessions = []
+    gateway.system.on_publication(
+        lambda _path, key, value: sessions.append(value) if key == "session" else None
+    )
+    (files / "password").write_text("the second one\n")
+    assert gateway.reload(Issuer("user", "x")).taken == ("account and certificates for the broker",)
+    eventually(lambda: sessions)
+    eventually(lambda: site.client.get("/health")["broker"]["connected"])
+    (files / "password").write_bytes(b"\0\0")
+    with pytest.raises(ReloadRefused, match="password"):
+        gateway.reload(Issuer("user", "x"))
+
+
+@pytest.mark.parametrize("while_it_runs", [False, True])
+def test_a_declared_zone_reaches_the_device(running, tmp_path, own_mosquitto, while_it_runs):
+    """A zone without an author was never told to it."""
+    fleet = Fleet(own_mosquitto.host, own_mosquitto.port, 1, interval_s=1.0)
+    try:
+        if while_it_runs:
+            fleet.start()
+            eventually(lambda: running.client.get("/esp/devices")["data"])
+        else:
+            running.stop()
+        (tmp_path / "devices.d" / "a.toml").write_text(DEVICE)
+        if while_it_runs:
+            assert reload(running).returncode == 0
+        else:
+            running.start()
+            running.log_in()
+            fleet.start()
+        firmware = fleet.device("ESP_A00001").firmware
+        eventually(lambda: firmware.memory.zone_id == "north")
+    finally:
+        fleet.stop()
+
+
+# ---- a closed terminal
+
+
+ON_A_TERMINAL = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from godkaiser.cli import main
+main()
+"""
+
+
+class Terminal:
+    """A command on a terminal of its own, which can be closed."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._master, slave = pty.openpty()
+        self.output = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", ON_A_TERMINAL, *arguments],
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        )  # fmt: skip
+        os.close(slave)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._stop = threading.Event()
+        self._reader.start()
+
+    def _read(self) -> None:
+        while not self._stop.is_set():
+            # A read that waits would hold the terminal open when it is to be closed.
+            if select.select([self._master], [], [], 0.1)[0]:
+                try:
+                    self.output += os.read(self._master, 4096)
+                except OSError:
+                    return
+
+    def close(self) -> None:
+        self._stop.set()
+        self._reader.join(10)
+        os.close(self._master)
+
+
+def test_a_demo_whose_terminal_is_closed_stops_in_order(tmp_path):
+    terminal = Terminal(
+        "demo", "--http", f"127.0.0.1:{free_port()}", "--mqtt", f"127.0.0.1:{free_port()}",
+        "--data", str(tmp_path / "var"), "--devices", "1",
+    )  # fmt: skip
+    try:
+        eventually(lambda: b"readings" in terminal.output, 60)
+        terminal.close()
+        assert terminal.process.wait(60) == 0
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+
+
+def test_a_gateway_whose_terminal_is_closed_goes_on(tmp_path, own_mosquitto):
+    process = GatewayProcess(tmp_path, own_mosquitto.port)
+    terminal = Terminal("run", "--config", str(process.config))
+    try:
+        eventually(lambda: b"Nobody can log in yet" in terminal.output, 60)
+        process._process = terminal.process
+        process.client = Client(process.port)
+        terminal.close()
+        process.log_in()
+        eventually(lambda: entries(process))
+        assert process.stop() == 0
+    finally:
+        process.client.close()
+        terminal.process.kill()
+        terminal.process.wait()
