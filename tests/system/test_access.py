@@ -290,7 +290,7 @@ def test_a_signing_key_that_is_given_is_not_rotated_here(tmp_path):
 
 
 def test_a_key_file_that_cannot_be_read_keeps_the_gateway_from_starting(tmp_path):
-    for content, told in (("", "holds no key"), ("abc soon\n", "line 1 holds no time")):
+    for content, told in (("", "holds no key"), (f"{'k' * 48} soon\n", "line 1 holds no time")):
         (tmp_path / "jwt.key").write_text(content)
         with pytest.raises(StartupFailed, match=told):
             open_signing_keys("", "", tmp_path / "jwt.key")

@@ -263,7 +263,7 @@ def test_a_port_in_use_is_named(tmp_path, site):
         f'[mqtt]\nhost = "127.0.0.1"\nport = {site.broker.port}\n'
     )
     ended = start(tmp_path, text)
-    assert ended.returncode == 78
+    assert ended.returncode == 75
     assert str(site.gateway.http_port) in ended.stderr and "in use" in ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -276,7 +276,7 @@ def test_a_second_gateway_on_the_same_data_is_refused(tmp_path, site):
         f'[mqtt]\nhost = "127.0.0.1"\nport = {site.broker.port}\n'
     )
     ended = start(tmp_path, text)
-    assert ended.returncode == 78
+    assert ended.returncode == 75
     assert f"another gateway (process {os.getpid()})" in ended.stderr
 
 
