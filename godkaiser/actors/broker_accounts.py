@@ -19,7 +19,7 @@ from godkaiser.errors import (
 from godkaiser.messages import Message
 from godkaiser.mqtt.account_files import BrokerFiles, new_hash, new_password
 from godkaiser.storage import broker_accounts, registry
-from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.audit import entry_by
 from godkaiser.storage.database import Database
 from godkaiser.supervision import Actor, Backoff
 from godkaiser.supervision.strategy import backoff_delay
@@ -171,5 +171,5 @@ class BrokerAccountsActor(Actor):
         self.context.publish("view", self._view)
 
     def _audit(self, issuer: Issuer, what: str) -> None:
-        entry = AuditEntry(at=self.context.now(), who=str(issuer), what=what)
+        entry = entry_by(issuer, at=self.context.now(), what=what)
         self.context.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))

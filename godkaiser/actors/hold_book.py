@@ -18,7 +18,7 @@ from godkaiser.domain.holds import Holds, record_of
 from godkaiser.domain.safety import Hold
 from godkaiser.errors import ServiceUnavailable, UnknownActuator
 from godkaiser.messages import HoldActuator, HoldView
-from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.audit import entry_by
 from godkaiser.storage.record_file import RecordFile
 from godkaiser.supervision import ActorContext, Handle
 
@@ -90,9 +90,7 @@ class HoldBook:
             raise
         self._journal.tell(RecordHold(key=message.key, hold=hold))
         verb = "released" if hold is None else "took"
-        entry = AuditEntry(
-            at=self._context.now(), who=str(message.issuer), what=f"{verb} {actuator}"
-        )
+        entry = entry_by(message.issuer, at=self._context.now(), what=f"{verb} {actuator}")
         self._journal.tell(RecordAudit(entry=entry))
         return HoldView(
             esp_id=message.key.esp_id,

@@ -20,7 +20,7 @@ from godkaiser.errors import DatabaseUnavailable, GatewayError, MocksNeedPlainte
 from godkaiser.messages import Message
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.storage import mocks as storage
-from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.audit import entry_by
 from godkaiser.storage.database import Database
 from godkaiser.supervision import Actor, ChildSpec, MailboxSpec, StartChild, StopChild
 
@@ -106,7 +106,7 @@ class MockKeeperActor(Actor):
                 return self._change(self._known(mock_id).driven(value))
             case FailMock(mock_id=mock_id, faults=faults, issuer=issuer):
                 record = msgspec.structs.replace(self._known(mock_id), faults=faults)
-                self._audit(str(issuer), f"faults of mock {mock_id}", str(faults))
+                self._audit(issuer, f"faults of mock {mock_id}", str(faults))
                 return self._change(record)
             case LoadMocks():
                 self._load()
@@ -147,7 +147,7 @@ class MockKeeperActor(Actor):
         self._records[record.mock_id] = record
         self._start(record)
         self._show()
-        self._audit(str(message.issuer), f"created mock {record.mock_id}")
+        self._audit(message.issuer, f"created mock {record.mock_id}")
         return record
 
     def _delete(self, message: DeleteMock) -> None:
@@ -156,7 +156,7 @@ class MockKeeperActor(Actor):
         del self._records[mock_id]
         self.context.handle(paths.MOCKS).ask(StopChild(mock_id), timeout_s=ASK_TIMEOUT_S)
         self._show()
-        self._audit(str(message.issuer), f"deleted mock {mock_id}")
+        self._audit(message.issuer, f"deleted mock {mock_id}")
 
     def _change(self, record: MockRecord) -> MockRecord:
         storage.save_mock(self._database, record)
@@ -211,6 +211,6 @@ class MockKeeperActor(Actor):
         self.context.publish(ORPHANS_JOB, view)
         return view
 
-    def _audit(self, who: str, what: str, details: str = "") -> None:
-        entry = AuditEntry(at=self.context.now(), who=who, what=what, details=details)
+    def _audit(self, by: Issuer | str, what: str, details: str = "") -> None:
+        entry = entry_by(by, at=self.context.now(), what=what, details=details)
         self.context.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))

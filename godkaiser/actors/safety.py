@@ -78,7 +78,7 @@ from godkaiser.mqtt.gate import CommandGate
 from godkaiser.mqtt.ports import AckPort, StopPort
 from godkaiser.protocol import evidence, inbound
 from godkaiser.protocol.evidence import Evidence
-from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.audit import entry_by
 from godkaiser.storage.record_file import RecordFile
 from godkaiser.supervision import Actor, Backoff, ChildSpec, Handle
 from godkaiser.supervision.strategy import backoff_delay
@@ -276,7 +276,7 @@ class SafetyActor(Actor):
                 actuator.handle.tell_urgent(ReleaseNow(reason="emergency_stop"))
         self._schedule_repeat(first=True)
         self.context.withdraw("stopping")
-        self._audit(str(message.issuer), f"emergency_stop {scope}", message.reason)
+        self._audit(message.issuer, f"emergency_stop {scope}", message.reason)
         return self._stops.view()
 
     def _clear_scope(self, message: ClearStop) -> SafetyView:
@@ -295,7 +295,7 @@ class SafetyActor(Actor):
             for device_id in reachable:
                 self._cleared_at[device_id] = now
             self._schedule_repeat(first=True)
-        self._audit(str(message.issuer), f"clear_emergency {scope}", message.reason)
+        self._audit(message.issuer, f"clear_emergency {scope}", message.reason)
         self._finish_resumed()
         return self._stops.view()
 
@@ -326,7 +326,7 @@ class SafetyActor(Actor):
         if message.dry_run:
             return self._stops.preview(safety_state.resume_automation(self._stops.state, scope))
         self._stops.resume_automation(scope)
-        self._audit(str(message.issuer), f"resume automation {scope}", "")
+        self._audit(message.issuer, f"resume automation {scope}", "")
         return self._stops.view()
 
     def _broadcast_seen(self, message: BroadcastSeen) -> None:
@@ -567,11 +567,9 @@ class SafetyActor(Actor):
             body = msgspec.json.encode(view).decode()
             self._journal.tell(RecordSafety(body=body, at=self.context.now()))
 
-    def _audit(self, who: str, what: str, details: str) -> None:
+    def _audit(self, by: Issuer | str, what: str, details: str) -> None:
         self._journal.tell(
-            RecordAudit(
-                entry=AuditEntry(at=self.context.now(), who=who, what=what, details=details)
-            )
+            RecordAudit(entry=entry_by(by, at=self.context.now(), what=what, details=details))
         )
 
 

@@ -30,7 +30,7 @@ from godkaiser.errors import (
 )
 from godkaiser.messages import Message
 from godkaiser.storage import registry
-from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.audit import entry_by
 from godkaiser.storage.database import Database
 from godkaiser.supervision import ActorContext, ChildSpec, Handle, StartChild
 
@@ -145,9 +145,7 @@ class SiteBook:
 
     def audit(self, issuer: Issuer, what: str, details: str = "") -> None:
         self._journal.tell(
-            RecordAudit(
-                entry=AuditEntry(at=self.context.now(), who=str(issuer), what=what, details=details)
-            )
+            RecordAudit(entry=entry_by(issuer, at=self.context.now(), what=what, details=details))
         )
 
 

@@ -17,7 +17,7 @@ from godkaiser.domain.webhooks import Delivery, WebhookRecord
 from godkaiser.errors import DatabaseUnavailable, GatewayError, TooManyWebhooks, UnknownWebhook
 from godkaiser.messages import Message
 from godkaiser.storage import webhooks as storage
-from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.audit import entry_by
 from godkaiser.storage.database import Database
 from godkaiser.supervision import (
     Actor,
@@ -197,5 +197,5 @@ class WebhookKeeperActor(Actor):
         self._audience(listeners)
 
     def _audit(self, issuer: Issuer, what: str, details: str = "") -> None:
-        entry = AuditEntry(at=self.context.now(), who=str(issuer), what=what, details=details)
+        entry = entry_by(issuer, at=self.context.now(), what=what, details=details)
         self.context.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))

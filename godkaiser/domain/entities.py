@@ -209,11 +209,16 @@ OPERATORS = frozenset({"user", "key", "local"})
 
 
 class Issuer(msgspec.Struct, frozen=True):
-    """The source of a command: kind is user, key (an API key), local, rule, schedule, device or system."""
+    """The source of a command: kind is user, key (an API key), local, rule, schedule, device or system.
+
+    Of a request, `source` is the address that it came from and `correlation_id` its id, for the audit trail.
+    """
 
     kind: str
     name: str
     priority: int = 0
+    source: str = ""
+    correlation_id: str = ""
 
     @property
     def is_operator(self) -> bool:

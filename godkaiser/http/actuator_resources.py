@@ -36,6 +36,7 @@ from godkaiser.http.exchange import (
     device_view,
     is_dry_run,
     issuer_of,
+    note_audit,
     query_float,
     query_int,
     query_seconds,
@@ -271,6 +272,7 @@ class ActuatorResources:
         device_view(system, esp_id)
         wait_s = query_seconds(req, "wait", MAX_WAIT_S)
         command = self._command_of(req, esp_id, gpio, order)
+        _note_command(req, command)
         outcome_to: Any = pykka.ThreadingFuture() if wait_s > 0 else None
         verdict: Verdict = ask(
             system, paths.SAFETY, RequestCommand(command=command, outcome_to=outcome_to)
@@ -381,6 +383,15 @@ class SafetyResources:
             body = msgspec.to_builtins(view)
         inputs = system.published_value(paths.SAFETY, "stop_inputs") or ()
         reply(resp, {**body, "inputs": msgspec.to_builtins(inputs)})
+
+
+def _note_command(req: falcon.Request, command: Command) -> None:
+    what = f"command {command.verb.value} {command.esp_id}:{command.gpio}"
+    given = {"value": command.value, "duration": command.duration_s or None}
+    details = ", ".join(
+        f"{name} {number:g}" for name, number in given.items() if number is not None
+    )
+    note_audit(req, what, details, correlation_id=command.correlation_id)
 
 
 def _refusal(verdict: Verdict, command: Command) -> GatewayError:

@@ -25,6 +25,7 @@ from godkaiser.errors import (
 )
 from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
 from godkaiser.http.api_keys import PREFIX
+from godkaiser.http.audit_trail import AuditMiddleware
 from godkaiser.http.auth_resources import AuthResources
 from godkaiser.http.batch_resources import BatchResource
 from godkaiser.http.broker_account_resources import BrokerAccountResources
@@ -33,7 +34,7 @@ from godkaiser.http.channels import SECURITY_HEADERS
 from godkaiser.http.compression import CompressionMiddleware
 from godkaiser.http.device_request_resources import DeviceRequestResources
 from godkaiser.http.device_resources import DeviceResources, SensorResources
-from godkaiser.http.exchange import reply_error, request_id_of
+from godkaiser.http.exchange import address_of, reply_error, request_id_of
 from godkaiser.http.gate import check
 from godkaiser.http.job_resources import JobResources
 from godkaiser.http.json_guard import has_unseen
@@ -83,7 +84,7 @@ class AccessMiddleware:
         template = (req.uri_template or "").removeprefix(API)
         if req.method == "OPTIONS" and self._services.cors_origins:
             # A browser asks first, without a token, what a page from elsewhere may do.
-            self._limit(req, template, f"address {req.remote_addr}", self._services.monotonic())
+            self._limit(req, template, f"address {address_of(req)}", self._services.monotonic())
             return
         if (req.method, template) not in PERMISSIONS:
             raise MethodNotAllowed(method=req.method, path=req.path)
@@ -91,14 +92,14 @@ class AccessMiddleware:
             raise NotFound(path=ascii(req.path[:200])[1:-1])
         now = self._services.monotonic()
         if PERMISSIONS[req.method, template] is None:
-            self._limit(req, template, f"address {req.remote_addr}", now)
+            self._limit(req, template, f"address {address_of(req)}", now)
             check_query(req, template)
             return
         try:
             identity = self._services.gate.identify(_token_of(req))
         except GatewayError:
             # Requests without a good token share the limit of their address.
-            self._limit(req, template, f"address {req.remote_addr}", now)
+            self._limit(req, template, f"address {address_of(req)}", now)
             raise
         self._limit(req, template, identity.principal, now)
         req.context["identity"] = identity
@@ -155,6 +156,7 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
             CompressionMiddleware(),
             *_cors(services.cors_origins),
             RequestIdMiddleware(),
+            AuditMiddleware(services),
             AccessMiddleware(services),
             ReleaseConnectionMiddleware(services),
         ]
@@ -313,7 +315,7 @@ class RefusalHandler:
     ) -> None:
         if isinstance(error, ForgedToken | UnknownSecret):
             try:
-                self._services.gate.blame(req.remote_addr)
+                self._services.gate.blame(address_of(req))
             except TooManyRequests as blocked:
                 error = blocked
         reply_error(req, resp, error)

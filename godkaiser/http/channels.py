@@ -6,6 +6,7 @@ in time, the last free place goes to who comes, and a stop has threads of its ow
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections import Counter
@@ -16,6 +17,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
+from godkaiser.domain.addresses import unmapped
 from godkaiser.http.permissions import API
 from godkaiser.http.problem import problem
 
@@ -65,11 +67,15 @@ class Channel(HTTPChannel):  # type: ignore[misc] # likewise
 
     error_task_class = EnvelopeErrorTask
 
-    def __init__(self, server: Server, *args: Any, **named: Any) -> None:
+    def __init__(
+        self, server: Server, sock: socket.socket, addr: tuple[Any, ...], *args: Any, **named: Any
+    ) -> None:
         self.request_began = 0.0
         self._taken = 0
         self._mark = (0, time.monotonic())
-        super().__init__(server, *args, **named)
+        # Listening on [::], IPv4 arrives as ::ffff:192.0.2.1: the trusted proxy is compared with this.
+        plain = (unmapped(str(addr[0])), *addr[1:])
+        super().__init__(server, sock, plain, *args, **named)
         server.make_room()
 
     def received(self, data: bytes) -> bool:

@@ -19,6 +19,7 @@ from godkaiser.http.exchange import (
     device_view,
     identity_of,
     issuer_of,
+    note_audit,
     query_seconds,
     read_body,
     reply,
@@ -119,7 +120,10 @@ class DeviceRequestResources:
         outcome_to: Any,
     ) -> None:  # fmt: skip
         device_view(self._services.system, device_id)
+        verb = getattr(message, "verb", "measure")
+        note_audit(req, f"{verb} {device_id}")
         correlation_id = ask(self._services.system, paths.device(device_id), message)
+        note_audit(req, f"{verb} {device_id}", correlation_id=correlation_id)
         if outcome_to is not None:
             self._await(outcome_to, query_seconds(req, "wait", MAX_WAIT_S))
         found = next(

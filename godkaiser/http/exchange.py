@@ -9,6 +9,7 @@ import falcon
 import msgspec
 
 from godkaiser import paths
+from godkaiser.domain.addresses import unmapped
 from godkaiser.domain.entities import Issuer
 from godkaiser.errors import (
     BodyTooLarge,
@@ -37,6 +38,16 @@ from godkaiser.supervision import (
 MAX_BODY_BYTES = 1024 * 1024
 ASK_TIMEOUT_S = 5.0
 MAX_GPIO = 39
+
+
+class AuditNote(msgspec.Struct, frozen=True):
+    """See `note_audit`."""
+
+    what: str
+    details: str
+    who: str
+    correlation_id: str
+
 
 Body = TypeVar("Body")
 encode = msgspec.json.Encoder().encode
@@ -87,6 +98,7 @@ def reply_error(req: falcon.Request, resp: falcon.Response, error: GatewayError)
         resp.set_header("Retry-After", str(error.retry_after_s))
     if "retry_after_s" in error.details:
         resp.set_header("Retry-After", str(error.details["retry_after_s"]))
+    req.context["error"] = error
     path = req.path.encode("ascii", "backslashreplace").decode()[:200]
     body = problem(
         error.code,
@@ -135,7 +147,27 @@ def request_id_of(req: falcon.Request) -> str:
 
 def issuer_of(req: falcon.Request) -> Issuer:
     identity = identity_of(req)
-    return Issuer(identity.kind, identity.username)
+    return Issuer(
+        identity.kind,
+        identity.username,
+        source=address_of(req),
+        correlation_id=request_id_of(req),
+    )
+
+
+def address_of(req: falcon.Request) -> str:
+    """Where the request came from; an IPv4 address as such, also on a socket that listens on `[::]`."""
+    return unmapped(req.remote_addr)
+
+
+def note_audit(
+    req: falcon.Request, what: str, details: str = "", *, who: str = "", correlation_id: str = ""
+) -> None:
+    """What the entry of this call in the audit trail tells, instead of its method and path.
+
+    `who` where nobody is logged in yet; `correlation_id` of a command instead of the request's.
+    """
+    req.context["audit"] = AuditNote(what, details, who, correlation_id)
 
 
 def device_view(system: ActorSystem, device_id: str) -> DeviceView:

@@ -107,6 +107,8 @@ QUERIES: dict[tuple[str, str], tuple[Parameter, ...]] = {
     ),
     ("GET", "/audit/log"): (
         START, END, _text("who", "only of this one, as it is shown"), _text("result", "only ok, refused, ..."),
+        _text("source", "only from this address"), _text("what", "only what holds this text"),
+        _text("correlation_id", "only of this request or command"),
         *_page(),
     ),
     ("GET", "/audit/statistics"): (START, END),

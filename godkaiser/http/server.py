@@ -13,6 +13,7 @@ from waitress.adjustments import Adjustments
 
 from godkaiser.errors import startup_failure
 from godkaiser.http.channels import BODY_BYTES, CONNECTIONS, HEADER_BYTES, Server
+from godkaiser.http.trusted_proxy import behind
 
 THREADS = 8
 CHANNEL_TIMEOUT_S = 60
@@ -54,7 +55,7 @@ class ApiServer:
         # A duplicate: waitress closes what it is given, the gateway keeps the port.
         own = listener.dup()
         self._server: Any = Server(
-            app,
+            behind(app, trusted_proxy) if trusted_proxy else app,
             {},
             True,
             own,
@@ -63,9 +64,7 @@ class ApiServer:
             adj=Adjustments(
                 sockets=[own],
                 threads=THREADS,
-                trusted_proxy=trusted_proxy or None,
-                trusted_proxy_headers={"x-forwarded-for"} if trusted_proxy else set(),
-                # Nobody believes what others forward; that they do shows that they are no local program.
+                # Not believed from others, but kept: it shows that they are not local programs.
                 clear_untrusted_proxy_headers=False,
                 # Room for those that are closed when their place is needed; see `Server.make_room`.
                 connection_limit=CONNECTIONS + 100,

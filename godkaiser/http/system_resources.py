@@ -182,6 +182,9 @@ class SystemResources:
             limit=limit + 1,
             who=req.get_param("who"),
             result=req.get_param("result"),
+            source=req.get_param("source"),
+            what=req.get_param("what"),
+            correlation_id=req.get_param("correlation_id"),
             behind=cursor_of(req, Annotated[int, msgspec.Meta(ge=0, lt=2**53)]),
         )
         found = audit.numbered(self._services.database, query)

@@ -225,8 +225,8 @@ class TokenService:
             raise InvalidCredentials
         return pair
 
-    def refresh(self, token: str, now: float) -> TokenPair:
-        """Exchange a refresh token for a new pair; each one is good once.
+    def refresh(self, token: str, now: float) -> tuple[str, TokenPair]:
+        """Exchange a refresh token for the name of its user and a new pair; each one is good once.
 
         Raises:
             InvalidToken: forged, expired, or used before (which ends the whole login).
@@ -241,7 +241,7 @@ class TokenService:
         renewed = Login(family, username, refresh_jti, now + REFRESH_S)
         if not self.book.renew_login(family, str(claims["jti"]), renewed):
             raise InvalidToken(reason="it was used before or is revoked; the login is ended")
-        return pair
+        return username, pair
 
     def identify(self, token: str, now: float) -> Identity:
         """Of an access token or an API key. Raises InvalidToken, InvalidApiKey."""

@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal
 import falcon
 import msgspec
 
-from godkaiser import paths
-from godkaiser.actors.journal import RecordAudit
 from godkaiser.domain.access import Account, StoredKey
 from godkaiser.domain.digests import digest_of
 from godkaiser.errors import (
@@ -21,13 +19,19 @@ from godkaiser.errors import (
 )
 from godkaiser.http.auth_resources import Secret, Username
 from godkaiser.http.editing import refuse_unseen, seen_by
-from godkaiser.http.exchange import RequestBody, identity_of, read_body, reply, request_id_of
+from godkaiser.http.exchange import (
+    RequestBody,
+    address_of,
+    identity_of,
+    note_audit,
+    read_body,
+    reply,
+)
 from godkaiser.http.paging import reply_page
 from godkaiser.http.permissions import AREAS, ROLES
 from godkaiser.http.services import Services
 from godkaiser.http.signing_keys import FOR_EVER, SigningKey
 from godkaiser.http.tokens import REFRESH_S
-from godkaiser.storage.audit import AuditEntry
 
 DAY_S = 86_400.0
 LONGEST_DAYS = 3650.0
@@ -93,7 +97,7 @@ class UserResources:
             body.username, body.password, ROLES[body.role], services.clock()
         ):
             raise UserExists(username=body.username)
-        _audit(services, req, f"user {body.username} created", body.role)
+        note_audit(req, f"user {body.username} created", body.role)
         reply(resp, self._shown(body.username), 201)
 
     def on_patch_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
@@ -107,14 +111,14 @@ class UserResources:
             password=body.password,
         )
         what = [key for key, value in msgspec.structs.asdict(body).items() if value is not None]
-        _audit(self._services, req, f"user {username} changed", ", ".join(what))
+        note_audit(req, f"user {username} changed", ", ".join(what))
         shown = self._shown(username)
         resp.etag = digest_of(shown)
         reply(resp, shown)
 
     def on_delete_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
         self._services.tokens.delete_user(username)
-        _audit(self._services, req, f"user {username} deleted")
+        note_audit(req, f"user {username} deleted")
         resp.status = 204
 
     def on_post_password(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -123,14 +127,14 @@ class UserResources:
         services = self._services
         identity = identity_of(req)
         person = f"user {identity.username}"
-        services.lockout.check(person, req.remote_addr, services.monotonic())
+        services.lockout.check(person, address_of(req), services.monotonic())
         account = services.tokens.authenticate(identity.username, body.old_password)
         if account is None:
-            locked = services.lockout.failed(person, req.remote_addr, services.monotonic())
-            _audit(services, req, "own password", locked, result="refused")
+            locked = services.lockout.failed(person, address_of(req), services.monotonic())
+            note_audit(req, "own password", locked)
             raise InvalidCredentials
         services.tokens.change_user(identity.username, password=body.new_password)
-        _audit(services, req, "own password changed")
+        note_audit(req, "own password changed")
         changed = services.tokens.find_user(identity.username)
         assert changed is not None
         reply(resp, services.tokens.issue(changed, services.clock()))
@@ -163,7 +167,7 @@ class KeyResources:
         key, secret = self._services.tokens.keys.make(
             body.name, ROLES[body.role], body.areas, by, now, ends
         )
-        _audit(self._services, req, f"API key {key.key_id} created", f"{key.name}, {key.role}")
+        note_audit(req, f"API key {key.key_id} created", f"{key.name}, {key.role}")
         reply(resp, {**_key(key), "secret": secret}, 201)
 
     def on_post_rotate(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
@@ -172,12 +176,12 @@ class KeyResources:
         key, secret = self._services.tokens.keys.rotate(
             number, body.overlap_seconds, by, self._services.clock()
         )
-        _audit(self._services, req, f"API key {number} rotated", f"the new one is {key.key_id}")
+        note_audit(req, f"API key {number} rotated", f"the new one is {key.key_id}")
         reply(resp, {**_key(key), "secret": secret}, 201)
 
     def on_delete_key(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
         key = self._services.tokens.keys.delete(_number(key_id))
-        _audit(self._services, req, f"API key {key.key_id} deleted", key.name)
+        note_audit(req, f"API key {key.key_id} deleted", key.name)
         resp.status = 204
 
 
@@ -198,8 +202,7 @@ class SigningKeyResources:
         except OSError as error:
             reason = f"The key file cannot be written: {error.strerror}. The key is the one it was."
             raise ServiceUnavailable(reason=reason) from error
-        _audit(
-            self._services, req, "signing key rotated",
+        note_audit(req, "signing key rotated",
             f"{signing.current.kid} signs; the one before is believed for {body.overlap_seconds:g} s",
         )  # fmt: skip
         self._reply(resp, keys)
@@ -237,18 +240,3 @@ def _key(key: StoredKey) -> dict[str, Any]:
     shown = msgspec.structs.asdict(key)
     del shown["digest"]
     return {"id": shown.pop("key_id"), **shown}
-
-
-def _audit(
-    services: Services, req: falcon.Request, what: str, details: str = "", result: str = "ok"
-) -> None:
-    entry = AuditEntry(
-        at=services.clock(),
-        who=identity_of(req).principal,
-        what=what,
-        source=req.remote_addr,
-        result=result,
-        details=details,
-        correlation_id=request_id_of(req),
-    )
-    services.system.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))

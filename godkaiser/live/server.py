@@ -15,6 +15,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from godkaiser.domain.addresses import unmapped
 from godkaiser.errors import GatewayError, StartupFailed
 from godkaiser.live.client import LiveClient
 from godkaiser.live.hub import LiveHub
@@ -191,7 +192,7 @@ class LiveServer:
 
 def _address_of(connection: ServerConnection) -> str:
     remote = connection.remote_address
-    return str(remote[0]) if remote else ""
+    return unmapped(str(remote[0])) if remote else ""
 
 
 def _refused(status: http.HTTPStatus, text: str) -> Response:

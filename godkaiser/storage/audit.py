@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from godkaiser.domain.entities import Issuer
 from godkaiser.storage.database import Database
 
 GENESIS = "0" * 64
@@ -26,6 +27,18 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     result: str = "ok"
     correlation_id: str = ""
     details: str = ""
+
+
+def entry_by(
+    by: Issuer | str, *, at: float, what: str, result: str = "ok", details: str = ""
+) -> AuditEntry:
+    """Of what an actor did for somebody: with the address and the correlation id of the request."""
+    if isinstance(by, str):
+        return AuditEntry(at=at, who=by, what=what, result=result, details=details)
+    return AuditEntry(
+        at=at, who=str(by), what=what, source=by.source, result=result,
+        correlation_id=by.correlation_id, details=details,
+    )  # fmt: skip
 
 
 def chain_hash(previous: str, entry: AuditEntry) -> str:
@@ -77,6 +90,10 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
     who: str | None = None
     result: str | None = None
+    source: str | None = None
+    correlation_id: str | None = None
+    what: str | None = None
+    """A part of the text."""
     behind: int | None = None
     """The number of the last entry of the page before."""
 
@@ -91,6 +108,9 @@ def numbered(database: Database, query: AuditQuery) -> list[tuple[int, AuditEntr
     for condition, value in (
         ("who = ?", query.who),
         ("result = ?", query.result),
+        ("source = ?", query.source),
+        ("correlation_id = ?", query.correlation_id),
+        ("what LIKE ? ESCAPE '!'", None if query.what is None else _containing(query.what)),
         ("seq < ?", query.behind),
     ):
         if value is not None:
@@ -116,6 +136,12 @@ def numbered(database: Database, query: AuditQuery) -> list[tuple[int, AuditEntr
         )
         for seq, at, who, what, source, result, correlation_id, details in rows
     ]
+
+
+def _containing(text: str) -> str:
+    for sign in "!%_":
+        text = text.replace(sign, f"!{sign}")
+    return f"%{text}%"
 
 
 class AuditStatistics(msgspec.Struct, frozen=True, kw_only=True):

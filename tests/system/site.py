@@ -84,11 +84,11 @@ class Site:
                  requests_per_s: int = 0, trusted_proxy: str = "", mqtt: MqttConfig | None = None,
                  broker_accounts: BrokerAccountsConfig | None = None,
                  cors_origins: tuple[str, ...] = (), login_attempts: int = 5,
-                 login_lockout_s: int = 300) -> None:  # fmt: skip
+                 login_lockout_s: int = 300, listen: str = "127.0.0.1:0") -> None:  # fmt: skip
         self.config = Config(
             gateway=GatewayConfig(data_dir=str(folder / "var")),
             http=HttpConfig(
-                listen="127.0.0.1:0",
+                listen=listen,
                 requests_per_s=requests_per_s,
                 trusted_proxy=trusted_proxy,
                 cors_origins=cors_origins,

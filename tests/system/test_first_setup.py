@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import socket
 import stat
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 
+from tests.provision.servers import free_port
 from tests.system.process import GatewayProcess
 from tests.system.site import PASSWORD, eventually
 
@@ -68,9 +76,101 @@ def test_the_first_administrator_is_made_here_or_with_the_printed_token(tmp_path
         gateway.stop()
 
 
+RELAY = """
+import os, socket, sys, threading
+"x".encode("idna")
+os.setuid(int(sys.argv[3]))
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("ready", flush=True)
+while True:
+    client, _ = listener.accept()
+    gateway = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+    def pipe(a, b):
+        while data := a.recv(65536):
+            b.sendall(data)
+        b.shutdown(socket.SHUT_WR)
+    for pair in ((client, gateway), (gateway, client)):
+        threading.Thread(target=pipe, args=pair, daemon=True).start()
+"""
+WWW_DATA = 33
+
+
+@contextmanager
+def bare_proxy(port, account=None):
+    """Passes on what it gets, and adds nothing; under an account of a service, as web servers run."""
+    own = free_port()
+    chosen = os.getuid() if account is None else account
+    command = [sys.executable, "-c", RELAY, str(own), str(port), str(chosen)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield own
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def setup_over(port, host, version="HTTP/1.1"):
+    """The status and the error code; by a socket, as a proxy says it."""
+    body = json.dumps(PERSON)
+    request = (
+        f"POST /api/v1/auth/setup {version}\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as link:
+        link.sendall(request.encode())
+        answer = b""
+        while data := link.recv(65536):
+            answer += data
+    head, _, content = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(content).get("error", {}).get("code")
+
+
+NEEDS_TOKEN = (403, "SETUP_NEEDS_TOKEN")
+
+
+def test_what_comes_through_a_bare_reverse_proxy_needs_the_token(tmp_path, own_mosquitto):
+    """It adds no header, and names the gateway as its host: the peer is a program on this machine."""
+    gateway = GatewayProcess(tmp_path, own_mosquitto.port).start()
+    try:
+        local = f"127.0.0.1:{gateway.port}"
+        # nginx, as it comes, speaks HTTP/1.0 to what is behind it.
+        assert setup_over(gateway.port, local, "HTTP/1.0") == NEEDS_TOKEN
+        if os.getuid() == 0 and Path("/proc/net/tcp").exists():
+            with bare_proxy(gateway.port, WWW_DATA) as port:
+                assert setup_over(port, local) == NEEDS_TOKEN
+        with bare_proxy(gateway.port) as port:
+            assert setup_over(port, "plant.example") == NEEDS_TOKEN
+        assert setup_over(gateway.port, local)[0] == 201
+    finally:
+        gateway.stop()
+
+
+def test_what_is_a_trusted_proxy_is_never_local(tmp_path, own_mosquitto):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    gateway = GatewayProcess(folder, own_mosquitto.port)
+    text = gateway.config.read_text()
+    gateway.config.write_text(text.replace("[http]\n", '[http]\ntrusted_proxy = "127.0.0.1"\n'))
+    gateway.start()
+    try:
+        for headers in ({}, {"X-Forwarded-For": "127.0.0.1"}, {"X-Forwarded-For": "nonsense"}):
+            status, answer = gateway.client.call("POST", "/auth/setup", PERSON, headers=headers)
+            assert (status, answer["error"]["code"]) == NEEDS_TOKEN
+    finally:
+        gateway.stop()
+
+
 def test_on_the_gateway_itself_it_needs_no_token(tmp_path, own_mosquitto):
     gateway = GatewayProcess(tmp_path, own_mosquitto.port).start()
     try:
+        for headers in (
+            {"X-Forwarded-Proto": "https"}, {"CF-Ray": "1"}, {"Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):  # fmt: skip
+            status, answer = gateway.client.call("POST", "/auth/setup", PERSON, headers=headers)
+            assert (status, answer["error"]["code"]) == NEEDS_TOKEN, headers
         gateway.client.post("/auth/setup", PERSON, 201)
     finally:
         gateway.stop()
