@@ -46,6 +46,7 @@ from godkaiser.mqtt.ports import open_ports
 from godkaiser.reload import LIVE, Reloaded, changed_keys, fingerprint, with_live_keys
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.rule_notes import RuleNotes
+from godkaiser.stored_site import read_stored_site
 from godkaiser.stores import open_stores
 from godkaiser.supervision import (
     ActorSystem,
@@ -59,6 +60,8 @@ from godkaiser.supervision import (
 from godkaiser.tree import Parts, tree_of
 
 SHUTDOWN_GRACE_S = 2.0
+SERVICES_GRACE_S = 10.0
+"""How long a start waits for the services; without them control runs all the same."""
 RELOAD_TIMEOUT_S = 6.0
 
 log = structlog.get_logger("godkaiser.gateway")
@@ -91,6 +94,7 @@ class Gateway:
             self._lock.release()
             raise
         try:
+            stored = read_stored_site(self.database)
             self.signing = open_signing_keys(
                 config.jwt_secret, config.jwt_secret_previous, config.data_dir / KEY_FILE
             )
@@ -120,6 +124,7 @@ class Gateway:
                 Parts(
                     config=config,
                     declared=declared,
+                    stored=stored,
                     database=self.database,
                     spool=self.spool,
                     notes=self._notes,
@@ -149,7 +154,11 @@ class Gateway:
             self.system.events.subscribe(self.live.note_life)
 
     def start(self, timeout_s: float = 30.0) -> None:
-        """Raises StartupFailed when the tree does not come up."""
+        """Returns when control is ready, and each service is or has failed once.
+
+        Raises:
+            StartupFailed: control does not come up.
+        """
         self.tokens.book.load()
         self.database.close_thread()
         self.system.start()
@@ -158,6 +167,9 @@ class Gateway:
             self.stop()
             reason = f"the actors did not start: {'; '.join(errors) or 'no error was reported'}"
             raise PassingCondition(reason=reason)
+        late = self.system.await_first_starts(paths.SERVICES, SERVICES_GRACE_S)
+        if late:
+            log.warning("services_not_up_yet", services=late)
 
     def reload(self, issuer: Issuer) -> Reloaded:
         """Take what has changed in the files: declarations, log level, tokens, account and certificates for

@@ -1,14 +1,15 @@
 """The whole tree of actors, written once, as data.
 
-Started top to bottom, so that nobody gets a message before whom it needs is there; stopped bottom
-to top. A branch that keeps failing gives up, then the root, then the process exits and systemd
-starts it again.
+Children start from top to bottom, each after what it depends on, and stop from bottom to top. The
+root has two branches. `control` is what a plant needs to run and to stop: when one of its parts keeps
+failing, the branch gives up, the process exits, and systemd starts it again. `services` is everything
+else: each service is restarted for ever, with growing backoff, and never touches control.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -61,7 +62,9 @@ from godkaiser.storage.database import Database
 from godkaiser.storage.record_file import RecordFile
 from godkaiser.storage.rule_notes import RuleNotes
 from godkaiser.storage.spool import Spool
+from godkaiser.stored_site import StoredSite
 from godkaiser.supervision import (
+    Backoff,
     ChildSpec,
     Handle,
     Intensity,
@@ -75,19 +78,23 @@ from godkaiser.supervision import (
 # reading is never refused for want of room.
 FLEET_MAILBOX = MailboxSpec(capacity=20_000)
 ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
-# Many children of one kind: a few that crash for themselves must not bring down the others, a
-# fault that hits all of them must.
-FLEET_INTENSITY = Intensity(max_restarts=50, within_s=60.0)
-# Mocks are there to fail: they never bring down what is real.
-MOCK_INTENSITY = Intensity(max_restarts=10_000, within_s=60.0)
+ENDS_THE_PROCESS = Intensity(max_restarts=0)
+NEVER_GIVES_UP = None
+# A fleet's children are tried again for ever, so the pace of one that always fails must be low.
+FLEET_BACKOFF = Backoff(max_s=60.0)
+SERVICES_STOP_S = 25.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the actors are made of. `make_live_server` is None where the live socket is off."""
+    """What the actors are made of. `stored` is what the database held when the process started: the
+    devices and rules of control start from it, so that they need no database. `make_live_server` is
+    None where the live socket is off.
+    """
 
     config: Config
     declared: Declared
+    stored: StoredSite
     database: Database
     spool: Spool
     notes: RuleNotes
@@ -104,98 +111,122 @@ class Parts:
 
 def tree_of(parts: Parts) -> ChildSpec:
     """Read it from top to bottom: that is the order of the start."""
-    config, database, spool, ports = parts.config, parts.database, parts.spool, parts.ports
-    kaiser_id = config.gateway.kaiser_id
-    retention = RetentionPolicy(**msgspec.structs.asdict(config.retention))
     return supervisor(
         "gateway",
         [
+            supervisor("control", _control(parts)),
             supervisor(
-                "storage",
-                [
-                    ChildSpec(
-                        name="recorder",
-                        factory=lambda: RecorderActor(database.probing(), ports.acks, spool),
-                        mailbox=FLEET_MAILBOX,
-                    ),
-                    ChildSpec(
-                        name="journal",
-                        factory=lambda: JournalActor(database, ports.acks, spool),
-                        mailbox=FLEET_MAILBOX,
-                    ),
-                    ChildSpec(
-                        name="spool",
-                        factory=lambda: SpoolActor(
-                            database.probing(), spool, kaiser_id, config.spool.replay_per_s
-                        ),
-                    ),
-                    ChildSpec(name="doses", factory=lambda: DoseKeeperActor(parts.notes.keep)),
-                ],
-                strategy=Strategy.REST_FOR_ONE,
+                "services",
+                _services(parts),
+                intensity=NEVER_GIVES_UP,
+                escalates=False,
+                shutdown_timeout_s=SERVICES_STOP_S,
             ),
-            supervisor(
-                "safety",
-                [
-                    supervisor("actuators", private=True, intensity=FLEET_INTENSITY),
-                    ChildSpec(
-                        name="guard",
-                        factory=_safety_factory(parts),
-                        mailbox=FLEET_MAILBOX,
-                    ),
-                ],
-                strategy=Strategy.REST_FOR_ONE,
-            ),
-            supervisor("devices", intensity=FLEET_INTENSITY),
-            supervisor("rules", intensity=FLEET_INTENSITY),
-            ChildSpec(name="registrar", factory=lambda: _registrar(parts)),
-            supervisor(
-                "link",
-                [
-                    ChildSpec(
-                        name="router",
-                        factory=lambda: RouterActor(ports.acks),
-                        mailbox=ROUTER_MAILBOX,
-                    ),
-                    ChildSpec(
-                        name="broker",
-                        factory=lambda: BrokerActor(parts.current_address(), kaiser_id, ports),
-                        shutdown_timeout_s=10.0,
-                    ),
-                ],
-                strategy=Strategy.REST_FOR_ONE,
-            ),
-            supervisor("mocks", intensity=MOCK_INTENSITY),
-            ChildSpec(
-                name="mock_keeper",
-                factory=lambda: MockKeeperActor(
-                    database, parts.address, kaiser_id, config.data_dir / "mocks"
-                ),
-            ),
-            ChildSpec(name="roller", factory=lambda: RollerActor(database)),
-            ChildSpec(name="sensor_watch", factory=SensorWatchActor, pooled=True),
-            ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
-            ChildSpec(
-                name="notifier",
-                factory=lambda: NotifierActor(channels(config.notify, ports.notifications)),
-                mailbox=MailboxSpec(capacity=500, overflow=Overflow.KEEP_NEWEST),
-            ),
-            *_broker_accounts(parts),
-            supervisor("webhooks", intensity=MOCK_INTENSITY),
-            ChildSpec(
-                name="webhook_keeper",
-                factory=lambda: WebhookKeeperActor(database, post, parts.webhook_audience),
-                shutdown_timeout_s=20.0,
-            ),
-            ChildSpec(
-                name="access",
-                factory=lambda: AccessKeeperActor(database, parts.refresh_access),
-            ),
-            ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
-            ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
-            ChildSpec(name="api", factory=lambda: ServerActor(parts.make_server)),
-            *_live(parts.make_live_server),
         ],
+        intensity=ENDS_THE_PROCESS,
     )
+
+
+def _fleet(name: str, dynamic: Sequence[ChildSpec] = (), *, private: bool = False) -> ChildSpec:
+    """A supervisor of many children of one kind: some that keep failing do not touch the others."""
+    return supervisor(
+        name, intensity=NEVER_GIVES_UP, backoff=FLEET_BACKOFF, dynamic=dynamic, private=private
+    )
+
+
+def _control(parts: Parts) -> list[ChildSpec]:
+    config, database, spool, ports = parts.config, parts.database, parts.spool, parts.ports
+    kaiser_id = config.gateway.kaiser_id
+    return [
+        supervisor(
+            "storage",
+            [
+                ChildSpec(
+                    name="recorder",
+                    factory=lambda: RecorderActor(database.probing(), ports.acks, spool),
+                    mailbox=FLEET_MAILBOX,
+                ),
+                ChildSpec(
+                    name="journal",
+                    factory=lambda: JournalActor(database, ports.acks, spool),
+                    mailbox=FLEET_MAILBOX,
+                ),
+                ChildSpec(
+                    name="spool",
+                    factory=lambda: SpoolActor(
+                        database.probing(), spool, kaiser_id, config.spool.replay_per_s
+                    ),
+                ),
+                ChildSpec(name="doses", factory=lambda: DoseKeeperActor(parts.notes.keep)),
+            ],
+            strategy=Strategy.REST_FOR_ONE,
+        ),
+        supervisor(
+            "safety",
+            [
+                _fleet("actuators", private=True),
+                ChildSpec(name="guard", factory=_safety_factory(parts), mailbox=FLEET_MAILBOX),
+            ],
+            strategy=Strategy.REST_FOR_ONE,
+        ),
+        _fleet("devices", _stored_devices(parts)),
+        _fleet("rules", _stored_rules(parts)),
+        ChildSpec(name="timekeeper", factory=lambda: TimekeeperActor(_jobs())),
+        supervisor(
+            "link",
+            [
+                ChildSpec(
+                    name="router",
+                    factory=lambda: RouterActor(ports.acks),
+                    mailbox=ROUTER_MAILBOX,
+                ),
+                ChildSpec(
+                    name="broker",
+                    factory=lambda: BrokerActor(parts.current_address(), kaiser_id, ports),
+                    shutdown_timeout_s=10.0,
+                ),
+            ],
+            strategy=Strategy.REST_FOR_ONE,
+        ),
+    ]
+
+
+def _services(parts: Parts) -> list[ChildSpec]:
+    config, database, ports = parts.config, parts.database, parts.ports
+    kaiser_id = config.gateway.kaiser_id
+    retention = RetentionPolicy(**msgspec.structs.asdict(config.retention))
+    return [
+        ChildSpec(name="registrar", factory=lambda: _registrar(parts)),
+        _fleet("mocks"),
+        ChildSpec(
+            name="mock_keeper",
+            factory=lambda: MockKeeperActor(
+                database, parts.address, kaiser_id, config.data_dir / "mocks"
+            ),
+        ),
+        ChildSpec(name="roller", factory=lambda: RollerActor(database)),
+        ChildSpec(name="sensor_watch", factory=SensorWatchActor, pooled=True),
+        ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
+        ChildSpec(
+            name="notifier",
+            factory=lambda: NotifierActor(channels(config.notify, ports.notifications)),
+            mailbox=MailboxSpec(capacity=500, overflow=Overflow.KEEP_NEWEST),
+        ),
+        *_broker_accounts(parts),
+        _fleet("webhooks"),
+        ChildSpec(
+            name="webhook_keeper",
+            factory=lambda: WebhookKeeperActor(database, post, parts.webhook_audience),
+            shutdown_timeout_s=20.0,
+        ),
+        ChildSpec(
+            name="access",
+            factory=lambda: AccessKeeperActor(database, parts.refresh_access),
+        ),
+        ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
+        ChildSpec(name="api", factory=lambda: ServerActor(parts.make_server)),
+        *_live(parts.make_live_server),
+    ]
 
 
 def _broker_accounts(parts: Parts) -> tuple[ChildSpec, ...]:
@@ -282,45 +313,62 @@ def _safety_factory(parts: Parts) -> Callable[[], SafetyActor]:
     )
 
 
+def _stored_devices(parts: Parts) -> list[ChildSpec]:
+    stored = parts.stored
+    return [
+        _device(
+            parts,
+            record,
+            tuple(stored.sensors.get(record.device_id, ())),
+            tuple(stored.actuators.get(record.device_id, ())),
+        )
+        for record in stored.devices
+    ]
+
+
+def _stored_rules(parts: Parts) -> list[ChildSpec]:
+    return [
+        _rule(parts, rule.rule_id, rule.definition, parts.stored.memories.get(rule.rule_id))
+        for rule in parts.stored.rules
+    ]
+
+
+def _device(
+    parts: Parts,
+    record: DeviceRecord,
+    sensors: tuple[SensorConfig, ...],
+    actuators: tuple[ActuatorConfig, ...],
+) -> ChildSpec:
+    ports, offline_after_s = parts.ports, parts.config.devices.offline_after_s
+    return ChildSpec(
+        name=record.device_id,
+        factory=lambda: DeviceActor(
+            record, sensors, actuators, ports.devices, ports.acks, offline_after_s
+        ),
+        mailbox=FLEET_MAILBOX,
+        pooled=True,
+    )
+
+
+def _rule(
+    parts: Parts, rule_id: int, definition: RuleDefinition, memory: RuleMemory | None
+) -> ChildSpec:
+    notes = parts.notes
+    return ChildSpec(
+        name=str(rule_id),
+        factory=lambda: RuleActor(rule_id, definition, notes.newer(rule_id, memory), notes.note),
+        pooled=True,
+        mailbox=MailboxSpec(capacity=5000, overflow=Overflow.KEEP_NEWEST),
+    )
+
+
 def _registrar(parts: Parts) -> RegistrarActor:
-    config, ports, notes = parts.config, parts.ports, parts.notes
-
-    def device(
-        record: DeviceRecord,
-        sensors: tuple[SensorConfig, ...],
-        actuators: tuple[ActuatorConfig, ...],
-    ) -> ChildSpec:
-        return ChildSpec(
-            name=record.device_id,
-            factory=lambda: DeviceActor(
-                record,
-                sensors,
-                actuators,
-                ports.devices,
-                ports.acks,
-                config.devices.offline_after_s,
-            ),
-            mailbox=FLEET_MAILBOX,
-            pooled=True,
-        )
-
-    def rule(rule_id: int, definition: RuleDefinition, memory: RuleMemory | None) -> ChildSpec:
-        return ChildSpec(
-            name=str(rule_id),
-            factory=lambda: RuleActor(
-                rule_id, definition, notes.newer(rule_id, memory), notes.note
-            ),
-            pooled=True,
-            mailbox=MailboxSpec(capacity=5000, overflow=Overflow.KEEP_NEWEST),
-        )
-
-    approve_unknown = config.devices.approval == "auto"
     return RegistrarActor(
         parts.database,
-        device,
-        rule,
-        ports.devices,
-        ports.acks,
+        functools.partial(_device, parts),
+        functools.partial(_rule, parts),
+        parts.ports.devices,
+        parts.ports.acks,
         parts.declared,
-        approve_unknown=approve_unknown,
+        approve_unknown=parts.config.devices.approval == "auto",
     )

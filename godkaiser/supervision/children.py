@@ -14,11 +14,13 @@ from godkaiser.supervision.spec import ChildSpec
 
 class Child:
     """`up` from its start to its known end; `not_before` is the end of its backoff and `up_since`
-    its last start, both in monotonic seconds; `attempt` counts the restarts in a row.
+    its last start, both in monotonic seconds; `attempt` counts the restarts in a row. `awaited`: the
+    static children after it, and its supervisor's readiness, wait for it.
     """
 
     __slots__ = (
         "attempt",
+        "awaited",
         "cell",
         "finished",
         "incarnation",
@@ -34,7 +36,10 @@ class Child:
         "was_ready",
     )
 
-    def __init__(self, spec: ChildSpec, cell: Cell, *, static: bool) -> None:
+    def __init__(
+        self, spec: ChildSpec, cell: Cell, *, static: bool, escalates: bool = True
+    ) -> None:
+        self.awaited = escalates and spec.escalates
         self.spec = spec
         self.cell = cell
         self.static = static
@@ -168,6 +173,6 @@ class Children:
                 continue
             if not child.up and child.not_before <= now:
                 due.append(child)
-            if not (child.ready or (independent and child.was_ready)):
+            if child.awaited and not (child.ready or (independent and child.was_ready)):
                 break
         return due

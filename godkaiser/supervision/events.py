@@ -65,6 +65,10 @@ class EventLog:
         with self._subscribing:
             self._listeners = (*self._listeners, listener)
 
+    def unsubscribe(self, listener: Callable[[LifeEvent], None]) -> None:
+        with self._subscribing:
+            self._listeners = tuple(kept for kept in self._listeners if kept is not listener)
+
     def recent(self) -> list[LifeEvent]:
         return list(self._recent)
 

@@ -71,6 +71,13 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     how often the message in hand at a crash is tried again before it becomes a dead letter.
     `pooled` actors share a few threads (see `pool.py`): only for those that never wait.
     `private` hides the subtree from `ActorSystem.handle`: only who is given a handle can send.
+
+    With `escalates` False the child's failures never count for its supervisor's restart intensity,
+    and neither its siblings nor its supervisor's readiness wait for it.
+
+    `children` and `dynamic` are for supervisors: the static children, and the dynamic ones that it
+    starts with. Their paths exist from the moment that the supervisor's own path does, so a message
+    to one that has not started yet waits in its mailbox.
     """
 
     name: str
@@ -83,6 +90,9 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     stall_after_s: float = 10.0
     pooled: bool = False
     private: bool = False
+    escalates: bool = True
+    children: tuple[ChildSpec, ...] = ()
+    dynamic: tuple[ChildSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:

@@ -53,13 +53,20 @@ def supervisor(
     children: Sequence[ChildSpec] = (),
     *,
     strategy: Strategy = Strategy.ONE_FOR_ONE,
-    intensity: Intensity = Intensity(),
+    intensity: Intensity | None = Intensity(),
     backoff: Backoff = Backoff(),
     restart: Restart = Restart.PERMANENT,
     shutdown_timeout_s: float = 60.0,
     private: bool = False,
+    escalates: bool = True,
+    dynamic: Sequence[ChildSpec] = (),
 ) -> ChildSpec:
-    """The spec of a supervisor with these children; more can be added while it runs."""
+    """The spec of a supervisor with these children; more can be added while it runs.
+
+    `dynamic` are children that it starts with beside the static ones, all at once. With `intensity`
+    None it never gives up: a child that fails again and again is down between its restarts, whose
+    backoff grows, and the others work.
+    """
     return ChildSpec(
         name=name,
         factory=lambda: Supervisor(children, strategy, intensity, backoff),
@@ -68,6 +75,9 @@ def supervisor(
         start_timeout_s=NEVER,
         shutdown_timeout_s=shutdown_timeout_s,
         private=private,
+        escalates=escalates,
+        children=tuple(children),
+        dynamic=tuple(dynamic),
     )
 
 
@@ -84,7 +94,7 @@ class Supervisor(Actor):
         self,
         children: Sequence[ChildSpec],
         strategy: Strategy,
-        intensity: Intensity,
+        intensity: Intensity | None,
         backoff: Backoff,
     ) -> None:
         super().__init__()
@@ -182,18 +192,12 @@ class Supervisor(Actor):
 
     def _plan_restart(self, child: Child, error: BaseException | None, *, was_ready: bool) -> None:
         now = self.context.monotonic()
-        admitted = admit_restart(self._restarts, now, self._intensity)
-        if isinstance(admitted, Escalate):
-            detail = (
-                f"{admitted.restarts} restarts within {admitted.within_s} s; the last was of"
-                f" {child.cell.path}: {error!r}"
-            )
-            self._own_cell().emit(Step.GAVE_UP, detail=detail)
-            failure = RestartIntensityExceeded(detail)
-            failure.__cause__ = error
-            self._terminate(failure)
-            return
-        self._restarts = admitted
+        if self._intensity is not None and child.spec.escalates:
+            admitted = admit_restart(self._restarts, now, self._intensity)
+            if isinstance(admitted, Escalate):
+                self._give_up(child, admitted, error)
+                return
+            self._restarts = admitted
         if was_ready and now - child.up_since >= self._backoff.healthy_after_s:
             child.attempt = 0
         child.attempt += 1
@@ -205,6 +209,16 @@ class Supervisor(Actor):
         else:
             self._children.mark_start(child)
         self._take_siblings_down(child)
+
+    def _give_up(self, child: Child, admitted: Escalate, error: BaseException | None) -> None:
+        detail = (
+            f"{admitted.restarts} failures within {admitted.within_s} s; the last was of"
+            f" {child.cell.path}: {error!r}"
+        )
+        self._own_cell().emit(Step.GAVE_UP, detail=detail)
+        failure = RestartIntensityExceeded(detail)
+        failure.__cause__ = error
+        self._terminate(failure)
 
     def _take_siblings_down(self, failed: Child) -> None:
         for name in affected(self._strategy, self._children.names, failed.name):
@@ -291,7 +305,8 @@ class Supervisor(Actor):
     # ---- whom it knows
 
     def _take_in(self, spec: ChildSpec, *, static: bool) -> Child:
-        child = Child(spec, self._system.cell_for(self._own_cell(), spec), static=static)
+        cell = self._system.cell_for(self._own_cell(), spec)
+        child = Child(spec, cell, static=static, escalates=self._intensity is not None)
         child.want()
         self._children.add(child)
         # What a crashed predecessor left running is stopped, to start afresh under this one.
@@ -300,8 +315,9 @@ class Supervisor(Actor):
         return child
 
     def _inherit(self, cell: Cell) -> None:
-        """A dynamic child of the supervisor that crashed before this one."""
-        needless = cell.spec.restart is Restart.TEMPORARY or (
+        """A dynamic child that it starts with, or of the supervisor that crashed before this one."""
+        has_lived = cell.incarnation > 0
+        needless = (has_lived and cell.spec.restart is Restart.TEMPORARY) or (
             cell.completed and not wants_restart(cell.spec.restart, crashed=False)
         )
         if cell.wanted and not needless:
@@ -366,7 +382,9 @@ class Supervisor(Actor):
             life.crash(error)
 
     def _all_settled(self) -> bool:
-        return all(child.ready or not child.wanted for child in self._children.static)
+        return all(
+            child.ready or not (child.wanted and child.awaited) for child in self._children.static
+        )
 
     def _later(self, delay_s: float, message: SystemMessage, key: Hashable) -> None:
         # Not bounded as the timers of other actors are: each child has at most three.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from godkaiser.supervision.asking import Asking
-from godkaiser.supervision.cell import Cell
+from godkaiser.supervision.cell import ActorState, Cell
 from godkaiser.supervision.dead_letters import DeadLetters
 from godkaiser.supervision.errors import UnknownPath
 from godkaiser.supervision.events import EventLog, Step
@@ -60,6 +60,7 @@ class ActorSystem:
         runtime.bind(self)
         self._root = Cell(self, "/", root, None)
         self._cells["/"] = self._root
+        self._plan(self._root)
 
     # ---- life
 
@@ -68,6 +69,33 @@ class ActorSystem:
         self.runtime.start()
         self.events.subscribe(self._watch_root)
         self.runtime.spawn(self._root.next_life())
+
+    def await_first_starts(self, path: str, timeout_s: float) -> list[str]:
+        """Wait until each child of `path` has become ready, or has failed, for the first time.
+
+        Returns those that have done neither after `timeout_s`.
+        """
+        done = threading.Event()
+
+        def look(event: Any) -> None:
+            if event.path.startswith(path) and not self._not_tried(path):
+                done.set()
+
+        self.events.subscribe(look)
+        try:
+            if self._not_tried(path):
+                self.runtime.await_event(done, timeout_s)
+        finally:
+            self.events.unsubscribe(look)
+        return self._not_tried(path)
+
+    def _not_tried(self, path: str) -> list[str]:
+        untried = (ActorState.STARTING, ActorState.DOWN)
+        return [
+            cell.path
+            for cell in self._children.get(path, {}).copy().values()
+            if cell.state in untried and not cell.last_error
+        ]
 
     def request_stop(self) -> None:
         """Begin the ordered stop; `terminated` is set when it is done."""
@@ -230,16 +258,25 @@ class ActorSystem:
 
     def cell_for(self, parent: Cell, spec: ChildSpec) -> Cell:
         """The child's cell: the one that is there (its mailbox waits), or a new one."""
-        path = f"{'' if parent.path == '/' else parent.path}/{spec.name}"
+        path = _path_below(parent, spec.name)
         with self._registry:
             cell = self._cells.get(path)
             if cell is not None and cell.parent is parent and not cell.over:
                 cell.spec = spec
                 return cell
-            cell = Cell(self, path, spec, parent)
-            self._cells[path] = cell
-            self._children.setdefault(parent.path, {})[spec.name] = cell
-            return cell
+            return self._new_cell(path, spec, parent)
+
+    def _new_cell(self, path: str, spec: ChildSpec, parent: Cell) -> Cell:
+        cell = Cell(self, path, spec, parent)
+        self._cells[path] = cell
+        self._children.setdefault(parent.path, {})[spec.name] = cell
+        self._plan(cell)
+        return cell
+
+    def _plan(self, cell: Cell) -> None:
+        """Make the paths of all children that its spec names, before any of them starts."""
+        for spec in (*cell.spec.children, *cell.spec.dynamic):
+            self._new_cell(_path_below(cell, spec.name), spec, cell)
 
     def forget(self, cell: Cell) -> None:
         self.groups.leave_all(cell.handle)
@@ -262,3 +299,7 @@ class ActorSystem:
             # Children are linked to their supervisor: a crashed one takes them down.
             for child in self.children_of(cell):
                 child.send_stop()
+
+
+def _path_below(parent: Cell, name: str) -> str:
+    return f"{'' if parent.path == '/' else parent.path}/{name}"

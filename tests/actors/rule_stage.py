@@ -104,8 +104,8 @@ class Stage:
         self.disk = "good"
         self.runtime = SimulatedRuntime(seed)
         self.runtime.calm()
-        tree = supervisor(
-            "gateway",
+        control = supervisor(
+            "control",
             [
                 supervisor(
                     "storage",
@@ -122,10 +122,11 @@ class Stage:
                     ],
                 ),
                 supervisor("devices", [ChildSpec(name=PUMP[0], factory=Shown)]),
-                ChildSpec(name="notifier", factory=lambda: Listener(self.told)),
                 supervisor("rules", [self.spec(rule, memory)]),
             ],
         )  # fmt: skip
+        notifier = ChildSpec(name="notifier", factory=lambda: Listener(self.told))
+        tree = supervisor("gateway", [control, supervisor("services", [notifier])])
         self.system = ActorSystem(tree, self.runtime)
         self.system.start()
         assert self.runtime.run_until(self.system.ready.is_set, 60.0)
@@ -153,12 +154,12 @@ class Stage:
                 "quality": Quality.GOOD, "heard_at": self.runtime.monotonic(), **how,
             }
         )  # fmt: skip
-        self.system.handle("/rules/1").tell(ReadingAccepted(reading=reading))
+        self.system.handle("/control/rules/1").tell(ReadingAccepted(reading=reading))
         self.runtime.run_for(0.01)
 
     def look(self, after_s=0.0):
         self.runtime.run_for(after_s)
-        self.system.handle("/rules/1").tell(LookAgain())
+        self.system.handle("/control/rules/1").tell(LookAgain())
         self.runtime.run_for(0.01)
 
     def obeys(self, command):
@@ -171,11 +172,11 @@ class Stage:
             config=config, desired_value=level or 0.0, reported_value=level, owner=owner
         )
         # The tree gives no handles into it, as the real one does not.
-        self.system.find(f"/safety/actuators/{PUMP[0]}:{PUMP[1]}").tell(view)
+        self.system.find(f"/control/safety/actuators/{PUMP[0]}:{PUMP[1]}").tell(view)
 
     def show_device(self, *, online):
         view = DeviceView(record=DeviceRecord(device_id=PUMP[0]), online=online)
-        self.system.handle(f"/devices/{PUMP[0]}").tell(view)
+        self.system.handle(f"/control/devices/{PUMP[0]}").tell(view)
         self.runtime.run_for(0.01)
 
     @property
@@ -184,7 +185,7 @@ class Stage:
 
     @property
     def view(self):
-        return self.system.published_value("/rules/1", "view")
+        return self.system.published_value("/control/rules/1", "view")
 
     @property
     def history(self):

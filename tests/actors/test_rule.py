@@ -95,10 +95,10 @@ def test_commands_leave_in_the_order_in_which_they_were_decided():
     """The guard is busy meanwhile: an urgent OFF would overtake the ON."""
     stage = Stage(when_hot(FAN, cooldown_seconds=0.0))
     for n in range(20):
-        stage.system.handle("/rules/1")
+        stage.system.handle("/control/rules/1")
         stage.reads(30.0 if n % 2 == 0 else 20.0)
     assert stage.asked == ["ON", "OFF"] * 10
-    rule = stage.system.handle("/rules/1")
+    rule = stage.system.handle("/control/rules/1")
     before = len(stage.asked)
     # Both in one breath.
     for value in (30.0, 20.0):
@@ -115,7 +115,7 @@ def _tell(stage, rule, value):
 def test_a_dose_that_waits_for_the_disk_does_not_leave_when_it_is_to_be_off_again():
     stage = Stage(when_hot(turn(Verb.ON, duration=60.0, release=True)))
     stage.disk = "hangs"
-    rule = stage.system.handle("/rules/1")
+    rule = stage.system.handle("/control/rules/1")
     _tell(stage, rule, 30.0)
     _tell(stage, rule, 20.0)
     stage.runtime.run_for(DURABLE_S / 2)
@@ -227,7 +227,7 @@ def test_a_dose_leaves_when_it_is_on_disk_and_not_before():
         keep(notes)
 
     stage._keep = watched
-    stage.system.crash("/storage/doses")
+    stage.system.crash("/control/storage/doses")
     stage.runtime.run_for(5.0)
     stage.reads(30.0)
     assert seen[0] == []
@@ -327,10 +327,10 @@ def test_what_the_old_text_has_switched_on_goes_off_with_a_change():
             "a name only": msgspec.structs.replace(rule, name="lamp"),
         }.get(change)
         if new is None:
-            stage.system.handle("/rules/1").tell(EndRule(why="deleted"))
+            stage.system.handle("/control/rules/1").tell(EndRule(why="deleted"))
         else:
             spec = stage.spec(new)
-            stage.system.handle("/rules").tell(RestartChild(spec.name, spec))
+            stage.system.handle("/control/rules").tell(RestartChild(spec.name, spec))
         stage.runtime.run_for(1.0)
         if change == "switched off":
             stage.look()
@@ -342,7 +342,7 @@ def test_what_somebody_else_has_taken_meanwhile_stays():
     stage.reads(30.0)
     stage.show_pump(1.0, owner="user:anna")
     new = stage.spec(when_hot(turn(Verb.ON), logic_operator="OR"))
-    stage.system.handle("/rules").tell(RestartChild(new.name, new))
+    stage.system.handle("/control/rules").tell(RestartChild(new.name, new))
     stage.runtime.run_for(1.0)
     assert stage.asked == ["ON"]
 

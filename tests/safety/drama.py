@@ -9,8 +9,8 @@ from tests.safety.world import DEVICES, FAN, PUMP, World
 
 SCOPES: tuple[dict[str, str], ...] = ({}, {}, {"esp_id": "ESP_A00001"}, {"zone_id": "north"})
 VICTIMS = (
-    paths.SAFETY, "/safety", "/safety/actuators", paths.ACTUATORS + "/ESP_A00001:25",
-    "/devices/ESP_A00001", "/devices", "/rules/1", paths.ROUTER, paths.JOURNAL, "/storage",
+    paths.SAFETY, "/control/safety", paths.ACTUATORS, paths.ACTUATORS + "/ESP_A00001:25",
+    paths.device("ESP_A00001"), paths.DEVICES, paths.rule(1), paths.ROUTER, paths.JOURNAL, "/control/storage",
 )  # fmt: skip
 
 

@@ -357,7 +357,7 @@ class World:
                 **ROBUST,
             ),
         ]
-        return supervisor("gateway", children, **ROBUST)
+        return supervisor("gateway", [supervisor("control", children, **ROBUST)], **ROBUST)
 
     # ---- the wire
 
@@ -554,7 +554,7 @@ class World:
 
 
 def _may_crash(path: str) -> bool:
-    return path not in {"/", "/link/broker"}
+    return path not in {"/", paths.CONTROL, paths.BROKER}
 
 
 def _rule(

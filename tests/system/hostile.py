@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import paho.mqtt.client as mqtt
 
+from godkaiser import paths
 from godkaiser.protocol.topics import Tail
 from tests.system.outage import SteadyPublisher
 from tests.system.site import Site, eventually
@@ -223,4 +224,4 @@ class Siege:
         return sum(self._routed().values()) - self._seen_before
 
     def _routed(self) -> dict[str, int]:
-        return self._site.gateway.system.published_value("/link/router", "counts") or {}
+        return self._site.gateway.system.published_value(paths.ROUTER, "counts") or {}

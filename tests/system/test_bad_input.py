@@ -180,7 +180,7 @@ def test_who_may_not_is_told_why(site):
     assert viewer.call("GET", "/esp/devices")[0] == 200
     status, answer = viewer.call("POST", "/actuators/command", ON)
     assert status == 403 and "operator" in answer["error"]["message"]
-    status, answer = viewer.call("POST", "/system/actors/restart", {"path": "/devices"})
+    status, answer = viewer.call("POST", "/system/actors/restart", {"path": "/control/devices"})
     assert status == 403
     # To stop is everybody's right who is known.
     assert viewer.call("POST", "/actuators/emergency_stop", {})[0] in {200, 403}

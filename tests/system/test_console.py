@@ -34,8 +34,8 @@ def test_tree_restart_and_dead_letters(site, at):
     shown = at("tree")
     assert shown.exit_code == 0
     assert BENCH in shown.output and "guard" in shown.output and "0 running" not in shown.output
-    assert at("restart", f"/devices/{BENCH}").exit_code == 0
-    eventually(lambda: site.gateway.system.info(f"/devices/{BENCH}").restarts == 1)
+    assert at("restart", f"/control/devices/{BENCH}").exit_code == 0
+    eventually(lambda: site.gateway.system.info(f"/control/devices/{BENCH}").restarts == 1)
     unknown = at("restart", "/nobody/here")
     assert unknown.exit_code == 69 and "/nobody/here" in unknown.output
     assert at("dead-letters").exit_code == 0

@@ -52,9 +52,9 @@ def test_a_restart_of_the_gateway_or_the_api_forgets_nothing(site):
     site.wait_in_sync()
     assert toggle(site.client, "a") == (202, first)
     assert toggle(site.client, "a", {**TOGGLE, "gpio": 26})[0] == 422
-    site.client.call("POST", "/system/actors/crash", {"path": "/api"})
+    site.client.call("POST", "/system/actors/crash", {"path": "/services/api"})
     site.client.close()
-    eventually(lambda: site.gateway.system.info("/api").restarts == 1)
+    eventually(lambda: site.gateway.system.info("/services/api").restarts == 1)
     assert eventually(lambda: _again(site.client)) == (202, first)
 
 

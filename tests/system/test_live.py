@@ -110,7 +110,7 @@ def test_who_comes_back_hears_what_was_missed_also_over_a_crash_of_the_server(si
     last = heard[-1]["id"]
     first.close()
     command(site, BENCH_1, "OFF")
-    site.gateway.system.crash("/live")
+    site.gateway.system.crash("/services/live")
     eventually(lambda: site.client.get("/system/live")["live"]["waiting"] == 0)
 
     def back():
@@ -124,7 +124,7 @@ def test_who_comes_back_hears_what_was_missed_also_over_a_crash_of_the_server(si
     heard = early + hear(
         again, lambda e: e["type"] == "system" and e["data"]["step"] == "restarted"
     )
-    assert heard[-1]["data"]["path"] == "/live"
+    assert heard[-1]["data"]["path"] == "/services/live"
     off = [e for e in heard if e["type"] == "actuator" and e["data"]["reported_value"] == 0.0]
     assert off
     assert [e["id"] for e in heard] == sorted({e["id"] for e in heard}, key=_number)
@@ -188,7 +188,7 @@ def test_garbage_ends_its_own_connection_only(site, attend, data):
     hostile = attend()
     hostile.socket.sendall(data)
     hear(other, lambda e: e["type"] == "reading")
-    assert "/live" not in {
+    assert "/services/live" not in {
         e["path"] for e in site.client.get("/system/events")["data"] if e["step"] == "crashed"
     }
 

@@ -45,7 +45,7 @@ def test_it_tells_what_is(site):
     assert value(samples, "actuators_on") >= 1
     assert value(samples, "broker_connected") == 1
     assert value(samples, "stopped") == 0
-    assert value(samples, "messages_handled_total", group="/devices") > 0
+    assert value(samples, "messages_handled_total", group="/control/devices") > 0
     for histogram in ("reading_stored_seconds", "verdict_seconds", "command_answer_seconds"):
         count = value(samples, f"{histogram}_count")
         assert count >= 1 and value(samples, f"{histogram}_bucket", le="+Inf") == count
@@ -55,8 +55,10 @@ def test_it_tells_what_is(site):
     assert BENCH_1 not in text
     assert PASSWORD not in text
     assert site.client.token not in text
-    site.gateway.system.crash(f"/devices/{BENCH_1}")
-    eventually(lambda: value(scrape(site)[1], "actor_restarts_total", group="/devices") == 1)
+    site.gateway.system.crash(f"/control/devices/{BENCH_1}")
+    eventually(
+        lambda: value(scrape(site)[1], "actor_restarts_total", group="/control/devices") == 1
+    )
     site.client.post("/actuators/emergency_stop", {}, 200)
     assert value(scrape(site)[1], "stopped") == 1
     assert (

@@ -74,8 +74,8 @@ def test_a_manual_hold_beats_rules_until_it_is_released(site):
     assert "held by user:admin" in refused[0]["message"]
     assert site.firmware(BENCH).levels()[FAN] == 0.0
     # It outlives a crash of the safety actor.
-    site.gateway.system.crash("/safety/guard")
-    eventually(lambda: site.gateway.system.info("/safety/guard").restarts == 1)
+    site.gateway.system.crash("/control/safety/guard")
+    eventually(lambda: site.gateway.system.info("/control/safety/guard").restarts == 1)
     count = len(site.client.get("/actuators/commands")["data"])
     eventually(lambda: len(site.client.get("/actuators/commands")["data"]) > count)
     assert site.firmware(BENCH).levels()[FAN] == 0.0

@@ -96,11 +96,11 @@ def test_nothing_secret_is_shown_anywhere(gateway, tmp_path):
     other.close()
     # What fails within is told with more than what is refused.
     paths = (
-        "/webhook_keeper",
-        f"/webhooks/{hook['id']}",
-        "/broker_accounts",
-        "/link/broker",
-        "/api",
+        "/services/webhook_keeper",
+        f"/services/webhooks/{hook['id']}",
+        "/services/broker_accounts",
+        "/control/link/broker",
+        "/services/api",
     )
     for path in paths:
         client.call("POST", "/system/actors/crash", {"path": path})

@@ -132,7 +132,7 @@ def test_a_stop_of_one_device_leaves_the_others_running(site):
 
 def test_a_poisoned_device_actor_comes_back_while_the_others_go_on(site):
     before = {a["path"]: a for a in site.client.get("/system/tree")["data"]}
-    path = f"/devices/{BENCH_1}"
+    path = f"/control/devices/{BENCH_1}"
     site.client.post("/system/actors/crash", {"path": path}, 202)
 
     def came_back():

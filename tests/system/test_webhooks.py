@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from godkaiser import paths
 from godkaiser.actors import webhook as webhook_actor
 from godkaiser.domain import webhooks
 from godkaiser.domain.webhooks import Delivery
@@ -180,8 +181,9 @@ def test_who_is_not_enabled_is_asked_nothing_more(site, receiver, impatient):
     asked = receiver.asked
     site.client.post(f"{path}/test", {}, 202)
     eventually(lambda: delivery(site, made["id"])["dropped"] == 2)
-    site.client.post("/system/actors/crash", {"path": path}, 202)
-    eventually(lambda: site.gateway.system.info(path).restarts == 1)
+    actor = paths.webhook(made["id"])
+    site.client.post("/system/actors/crash", {"path": actor}, 202)
+    eventually(lambda: site.gateway.system.info(actor).restarts == 1)
     eventually(lambda: delivery(site, made["id"])["state"] == "off")
     receiver.status = 200
     assert site.client.call("PATCH", path, {"enabled": True})[0] == 200
@@ -217,12 +219,12 @@ def test_webhooks_outlive_a_restart_of_gateway_live_socket_and_themselves(site, 
     made = hook(site, receiver, filters=[{"types": ["safety"]}])
     site.stop_gateway()
     site.start_gateway()
-    site.client.post("/system/actors/crash", {"path": "/live"})
-    site.client.post("/system/actors/crash", {"path": "/webhook_keeper"})
-    site.client.post("/system/actors/crash", {"path": f"/webhooks/{made['id']}"})
+    site.client.post("/system/actors/crash", {"path": "/services/live"})
+    site.client.post("/system/actors/crash", {"path": "/services/webhook_keeper"})
+    site.client.post("/system/actors/crash", {"path": f"/services/webhooks/{made['id']}"})
     eventually(lambda: all(
         site.gateway.system.info(path).restarts >= 1
-        for path in ("/live", "/webhook_keeper", f"/webhooks/{made['id']}")
+        for path in ("/services/live", "/services/webhook_keeper", f"/services/webhooks/{made['id']}")
     ))  # fmt: skip
     eventually(lambda: site.client.get("/webhooks")["count"] == 1)
     site.client.post("/actuators/emergency_stop", {"reason": "after"}, 200)
