@@ -450,6 +450,23 @@ class ServiceUnavailable(GatewayError):
     template = "{reason}"
 
 
+class GatewayStalled(ServiceUnavailable):
+    code = "GATEWAY_STALLED"
+    retry_after_s = 2
+    template = (
+        "The gateway stood still for more than {stall_s:g} s while this command waited: it may be older than its"
+        " sender thinks. Look at the actuator, and send it again if it is still wanted."
+    )
+
+
+class CommandTooOld(ServiceUnavailable):
+    code = "COMMAND_TOO_OLD"
+    template = (
+        "The command is {age_s:.1f} s old, and void after its max_age_s of {max_age_s:g} s. Send it again if it"
+        " is still wanted."
+    )
+
+
 class DatabaseUnavailable(ServiceUnavailable):
     code = "DATABASE_UNAVAILABLE"
     template = "The database does not answer: {reason}. Control goes on; try again."

@@ -10,6 +10,7 @@ import msgspec
 import pykka
 
 from godkaiser import errors, paths
+from godkaiser.boot_clock import boot_time
 from godkaiser.domain.digests import digest_of
 from godkaiser.domain.entities import (
     ActuatorConfig,
@@ -22,7 +23,9 @@ from godkaiser.domain.entities import (
 from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.safety import Verdict
 from godkaiser.errors import (
+    CommandTooOld,
     GatewayError,
+    GatewayStalled,
     UnknownActuator,
     UnknownActuatorType,
     UnknownVerb,
@@ -45,6 +48,7 @@ from godkaiser.http.exchange import (
 )
 from godkaiser.http.paging import cursor_of, encode_cursor, reply_page
 from godkaiser.http.services import Services
+from godkaiser.http.stalls import STALL_S, accepted_at, lay_in_a_stall
 from godkaiser.messages import (
     ActuatorView,
     ClearStop,
@@ -64,6 +68,7 @@ Text = Annotated[str, msgspec.Meta(max_length=100)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
 MAX_WAIT_S = 30.0
+LONGEST_AGE_S = 60.0
 
 
 class ActuatorBody(RequestBody, frozen=True, kw_only=True):
@@ -84,11 +89,15 @@ class ActuatorBody(RequestBody, frozen=True, kw_only=True):
 
 
 class Order(RequestBody, frozen=True, kw_only=True):
-    """A command to the actuator that the path names."""
+    """A command to the actuator that the path names.
+
+    Older than `max_age_s` (from the moment when the gateway reads the request) it is not given any more.
+    """
 
     command: str
     value: float | None = None
     duration: float | None = None
+    max_age_s: Annotated[float, msgspec.Meta(gt=0.0, le=LONGEST_AGE_S)] | None = None
 
 
 class AddressedOrder(Order, frozen=True, kw_only=True):
@@ -256,6 +265,7 @@ class ActuatorResources:
     def _once(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: int, order: Order
     ) -> None:
+        _refuse_late(req, order)
         asked = (esp_id, gpio, order.command, order.value, order.duration)
         self._given.once(
             req,
@@ -315,6 +325,8 @@ class ActuatorResources:
             issuer=issuer_of(req),
             correlation_id=str(uuid.uuid4()),
             requested_at=self._services.clock(),
+            decided_at=accepted_at(req.env),
+            max_age_s=order.max_age_s,
         )
 
 
@@ -383,6 +395,17 @@ class SafetyResources:
             body = msgspec.to_builtins(view)
         inputs = system.published_value(paths.SAFETY, "stop_inputs") or ()
         reply(resp, {**body, "inputs": msgspec.to_builtins(inputs)})
+
+
+def _refuse_late(req: falcon.Request, order: Order) -> None:
+    """Raises GatewayStalled or CommandTooOld; never for OFF."""
+    if order.command.upper() == Verb.OFF.value:
+        return
+    if lay_in_a_stall(req.env):
+        raise GatewayStalled(stall_s=STALL_S)
+    age_s = boot_time() - accepted_at(req.env)
+    if order.max_age_s is not None and age_s > order.max_age_s:
+        raise CommandTooOld(age_s=age_s, max_age_s=order.max_age_s)
 
 
 def _note_command(req: falcon.Request, command: Command) -> None:

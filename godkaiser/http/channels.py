@@ -14,12 +14,15 @@ from typing import Any
 
 import msgspec
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
+from godkaiser.boot_clock import boot_time
 from godkaiser.domain.addresses import unmapped
 from godkaiser.http.permissions import API
 from godkaiser.http.problem import problem
+from godkaiser.http.stalls import ACCEPTED_AT, STALLS, StallWatch
 
 STOP_PATH = f"{API}/actuators/emergency_stop"
 STOP_THREADS = 2
@@ -62,10 +65,28 @@ class EnvelopeErrorTask(ErrorTask):  # type: ignore[misc] # waitress has no type
         self.write(body)
 
 
+class TimedRequest(HTTPRequestParser):  # type: ignore[misc] # likewise
+    """A request that knows when its first byte was read."""
+
+    def __init__(self, adj: Any) -> None:
+        super().__init__(adj)
+        self.accepted_at = boot_time()
+
+
+class TimedTask(WSGITask):  # type: ignore[misc] # likewise
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        environ[ACCEPTED_AT] = self.request.accepted_at
+        environ[STALLS] = self.channel.server.stalls
+        return environ
+
+
 class Channel(HTTPChannel):  # type: ignore[misc] # likewise
     """One connection."""
 
     error_task_class = EnvelopeErrorTask
+    parser_class = TimedRequest
+    task_class = TimedTask
 
     def __init__(
         self, server: Server, sock: socket.socket, addr: tuple[Any, ...], *args: Any, **named: Any
@@ -79,6 +100,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # likewise
         server.make_room()
 
     def received(self, data: bytes) -> bool:
+        self.server.stalls.come_round(boot_time())
         if self.request is None:
             self.request_began = time.monotonic()
         return bool(super().received(data))
@@ -122,6 +144,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc] # likewise
     channel_class = Channel
 
     def __init__(self, *args: Any, **named: Any) -> None:
+        self.stalls = StallWatch()
         self.stop_dispatcher = ThreadedTaskDispatcher()
         self.stop_dispatcher.set_thread_count(STOP_THREADS)
         super().__init__(*args, **named)
@@ -132,6 +155,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc] # likewise
             self.stop_dispatcher.add_task(task)
         else:
             super().add_task(task)
+
+    def readable(self) -> bool:
+        # Asked at the beginning of each turn of the loop, which waits for a second at most.
+        self.stalls.come_round(boot_time())
+        return bool(super().readable())
 
     def maintenance(self, now: float) -> None:
         super().maintenance(now)
