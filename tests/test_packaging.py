@@ -173,7 +173,7 @@ def test_the_systemd_unit_has_no_mistake(tmp_path):
         pytest.skip("systemd-analyze is not installed")
     text = (ROOT / "systemd" / "godkaiser.service").read_text()
     copy = tmp_path / "godkaiser.service"
-    copy.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={shutil.which('true')}", text))
+    copy.write_text(re.sub(r"(?m)^(ExecStart|ExecReload)=\S+", rf"\1={shutil.which('true')}", text))
     checked = subprocess.run(
         ["systemd-analyze", "verify", copy], check=False, capture_output=True, text=True, timeout=60
     )
