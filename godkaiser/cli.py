@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import msgspec
 import structlog
 import typer
 
@@ -26,13 +26,14 @@ from godkaiser import (
 )
 from godkaiser.child_process import Signals
 from godkaiser.config import Config, ConfigError, LogConfig, Mistake, load
-from godkaiser.domain.declared import NOTHING, Declared, DeclaredRule
+from godkaiser.declarations import ignored_beside, read_beside
+from godkaiser.domain.declared import NOTHING, Declared
+from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.entities import Issuer
 from godkaiser.errors import GatewayError, ReloadRefused
-from godkaiser.exits import EXIT_STUCK, fail_with, run_safely, say, settings_from
+from godkaiser.exits import EXIT_STUCK, code_of, fail_with, run_safely, say, settings_from
 from godkaiser.gateway_link import address_of
-from godkaiser.rule_files import read_rules
-from godkaiser.site_files import read_site
+from godkaiser.operator_console import JsonOption, echo_json
 
 if TYPE_CHECKING:
     from godkaiser.gateway import Gateway
@@ -45,30 +46,21 @@ def main() -> None:
     run_safely(app)
 
 
-def _load_site(path: Path | None) -> Declared:
-    try:
-        return _declared_beside(path)
-    except ConfigError as error:
-        fail_with(error)
-
-
-def _declared_beside(path: Path | None) -> Declared:
-    """What is declared beside the configuration file. Raises ConfigError with every mistake."""
-    folder = None if path is None else path.parent
+def _read_all(path: Path | None) -> tuple[Config, Declared]:
+    """The configuration and what is declared beside it. Raises ConfigError with every mistake of both."""
     mistakes: list[Mistake] = []
-    site = NOTHING
-    declared: tuple[DeclaredRule, ...] = ()
+    settings, site = Config(), NOTHING
     try:
-        site = read_site(None if folder is None else folder / site_files.FOLDER)
+        settings = load(path, os.environ)
     except ConfigError as error:
         mistakes += error.mistakes
     try:
-        declared = read_rules(None if folder is None else folder / rule_files.FOLDER)
+        site = read_beside(path)
     except ConfigError as error:
         mistakes += error.mistakes
     if mistakes:
         raise ConfigError(mistakes)
-    return msgspec.structs.replace(site, rules=declared)
+    return settings, site
 
 
 @app.command()
@@ -79,13 +71,39 @@ def version() -> None:
 
 @app.command()
 def check(
-    config: Annotated[Path, typer.Option(help="The configuration file.")] = Path(
+    config: Annotated[Path, typer.Option(readable=False, help="The configuration file.")] = Path(
         "conf/godkaiser.toml"
     ),
+    *,
+    as_json: JsonOption = False,
 ) -> None:
-    """Check a configuration file, devices.d and rules.d beside it; tell every mistake with its line."""
-    settings_from(config)
-    site = _load_site(config)
+    """Check a configuration file, devices.d and rules.d beside it; tell every mistake with its line, and
+    what is doubtful. Ends with 78 on a mistake; 75 if all of them may pass by themselves.
+    """
+    mistakes: list[Mistake] = []
+    site = NOTHING
+    try:
+        _, site = _read_all(config)
+    except ConfigError as error:
+        mistakes = error.mistakes
+    warnings = [{"where": where, "warning": text} for where, text in warnings_of(site)]
+    ignored = [] if mistakes else ignored_beside(config)
+    if as_json:
+        echo_json({"mistakes": mistakes, "warnings": warnings, "ignored": ignored})
+    else:
+        for mistake in mistakes:
+            typer.echo(str(mistake), err=True)
+        for warning in warnings:
+            typer.echo(f"{warning['where']}: warning: {warning['warning']}", err=True)
+        if ignored:
+            typer.echo(f"not read: {', '.join(ignored)}", err=True)
+        if not mistakes:
+            _tell_good(config, site)
+    if mistakes:
+        raise typer.Exit(code_of(ConfigError(mistakes)))
+
+
+def _tell_good(config: Path, site: Declared) -> None:
     typer.echo(f"{config}: good")
     typer.echo(
         f"{config.parent / site_files.FOLDER}: {len(site.devices)} devices, {len(site.sensors)} sensors,"
@@ -107,18 +125,18 @@ def run(
     from godkaiser.gateway import Gateway
     from godkaiser.service_manager import ServiceManager
 
-    settings = settings_from(config)
-    site = _load_site(config)
+    try:
+        settings, site = _read_all(config)
+    except ConfigError as error:
+        fail_with(error)
     logs.set_up(settings.log)
     manager = ServiceManager(dict(os.environ))
     # Before anything runs: a signal during the start still stops in order.
     signals = Signals(hangup_stops=False)
 
-    def read_again() -> tuple[Config, Declared]:
-        return load(config, os.environ), _declared_beside(config)
-
+    read_again = None if config is None else functools.partial(_read_all, config)
     try:
-        gateway = Gateway(settings, site, read_again if config is not None else None)
+        gateway = Gateway(settings, site, read_again)
         gateway.start()
     except GatewayError as error:
         fail_with(error)

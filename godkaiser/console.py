@@ -69,6 +69,8 @@ def reload(
         typer.echo(f"taken: {line}")
     for line in answer["needs_restart"]:
         typer.echo(f"needs a restart: {line}")
+    for line in answer["warnings"]:
+        typer.echo(f"warning: {line}", err=True)
     if not answer["taken"] and not answer["needs_restart"]:
         typer.echo("nothing has changed")
 

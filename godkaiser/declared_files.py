@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+import msgspec
 
 from godkaiser.config import ConfigError, Mistake
 
@@ -72,10 +75,82 @@ class DeclaredFile:
         return f"{self.name}:{self.line(*path)}"
 
 
-def key_of(text: str) -> str:
-    """The key that a message of msgspec is about."""
-    found = re.search(r"at `\$\.(\w+)", text) or re.search(r"field `(\w+)`", text)
-    return found.group(1) if found else ""
+Place = tuple[str | int, ...]
+
+
+def errors_in(table: Any, kind: type[msgspec.Struct]) -> Iterator[tuple[Place, str]]:
+    """Every key of a table that is wrong by itself: its path, and the message of msgspec, which tells only
+    the first. Nothing where the table can be converted.
+    """
+    if not isinstance(table, dict):
+        yield (), f"Expected `object`, got `{type(table).__name__}`"
+        return
+    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for key, value in table.items():
+        if key in known:
+            yield from _errors_of((key,), value, known[key].type)
+        else:
+            yield (key,), f"Object contains unknown field `{key}`"
+    unknown = [key for key in table if key not in known]
+    for key, field in known.items():
+        is_misspelt = bool(difflib.get_close_matches(key, unknown, n=1))
+        if field.required and key not in table and not is_misspelt:
+            yield (key,), f"Object missing required field `{key}`"
+
+
+def _errors_of(place: Place, value: Any, kind: Any) -> Iterator[tuple[Place, str]]:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        inner, struct = _kind_of_items(kind), _struct_of(value, kind)
+        found: list[tuple[Place, str]] = []
+        if isinstance(value, list) and inner is not None:
+            found = [
+                e for n, item in enumerate(value) for e in _errors_of((*place, n), item, inner)
+            ]
+        elif struct is not None:
+            tag = struct.__struct_config__.tag_field
+            plain = {key: item for key, item in value.items() if key != tag}
+            found = [((*place, *path), text) for path, text in errors_in(plain, struct)]
+        yield from found or [((*place, *path_of(str(error))), str(error))]
+
+
+def _kind_of_items(kind: Any) -> Any:
+    """Of what a list or tuple of one kind holds; None for anything else."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return get_args(kind)[0] if get_origin(kind) in {list, tuple} else None
+
+
+def _struct_of(value: Any, kind: Any) -> type[msgspec.Struct] | None:
+    """The kind of struct that a table is meant to be, of several by its tag; None if it says none."""
+    if not isinstance(value, dict):
+        return None
+    for choice in get_args(kind) or (kind,):
+        if isinstance(choice, type) and issubclass(choice, msgspec.Struct):
+            settings = choice.__struct_config__
+            if settings.tag_field is None or value.get(settings.tag_field) == settings.tag:
+                return choice
+    return None
+
+
+def path_of(text: str) -> Place:
+    """`$.conditions[0].value` in a message of msgspec as keys and numbers, with the key that it names."""
+    found = re.search(r"`\$([^`]*)`", text)
+    parts = re.findall(r"\.(\w+)|\[(\d+)\]", found.group(1)) if found else []
+    path = tuple(int(number) if number else name for name, number in parts)
+    field = re.search(r"field `(\w+)`", text)
+    # Unknown or missing: the message is about a key of what is at its path.
+    return (*path, field.group(1)) if field else path
+
+
+def value_at(table: Any, path: Place) -> Any:
+    for part in path:
+        try:
+            table = table[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return table
 
 
 def expected_and_found(text: str, table: Any, key: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from godkaiser.config import Config, ConfigError
 from godkaiser.config_keys import first_line
 from godkaiser.data_folder import open_data_folder
 from godkaiser.domain.declared import NOTHING, Declared
+from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.entities import Issuer, OnShutdown
 from godkaiser.errors import (
     GatewayError,
@@ -86,6 +87,7 @@ class Gateway:
         self.config = config
         self._declared = declared
         self._read_again = read_again
+        _told_warnings(declared)
         self._reloading = threading.Lock()
         self._lock = open_data_folder(config)
         try:
@@ -357,6 +359,13 @@ class Gateway:
         inbound = getattr(letter.message, "inbound", letter.message)
         if isinstance(inbound, Inbound) and inbound.qos:
             self.ports.acks.acknowledge([(inbound.session, inbound.mid)])
+
+
+def _told_warnings(declared: Declared) -> tuple[str, ...]:
+    found = tuple(warnings_of(declared))
+    for where, text in found:
+        log.warning("doubtful_declaration", where=where, what=text)
+    return tuple(f"{where}: {text}" for where, text in found)
 
 
 def _is_to_be_released(view: object) -> bool:

@@ -26,9 +26,13 @@ def link_to(config: Path | None, data: Path | None, http: str) -> Link:
     return Link(settings_of(config, data, http))
 
 
+def echo_json(answer: Any) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+
+
 def show(answer: Any, columns: Sequence[Column], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+        echo_json(answer)
         return
     rows = [[_cell(value(row)) for _, value in columns] for row in answer["data"]]
     widths = [max(map(len, (name, *column))) for (name, _), column in zip(

@@ -20,10 +20,11 @@ CERTIFICATES = ("ca_cert", "client_cert", "client_key")
 
 
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A line for each thing: taken now, and waiting for a restart."""
+    """A line for each thing: taken now, waiting for a restart, and taken though it is doubtful."""
 
     taken: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def changed_keys(before: Config, after: Config) -> list[tuple[str, str]]:

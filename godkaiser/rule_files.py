@@ -5,7 +5,6 @@ Every mistake is told with its file and line, and nothing of a declaration with 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,12 @@ from godkaiser.config import ConfigError, Mistake, read_toml
 from godkaiser.config_lines import lines_of_keys
 from godkaiser.declared_files import (
     DeclaredFile,
+    errors_in,
     expected_and_found,
     listing,
     nothing_declared,
+    path_of,
+    value_at,
 )
 from godkaiser.domain.declared import DeclaredRule
 from godkaiser.domain.rules import RuleDefinition, problems_of
@@ -62,22 +64,17 @@ def _read_rule(
     mistakes: list[Mistake],
 ) -> None:
     at: tuple[str | int, ...] = ("rules", number)
-    try:
-        definition = msgspec.convert(table, RuleDefinition)
-    except msgspec.ValidationError as error:
-        text = str(error)
-        path = _path_of(text)
-        field = re.search(r"field `(\w+)`", text)
-        if field:
-            # Unknown or missing: the message is about a key of what is at its path.
-            path = (*path, field.group(1))
+    wrong = list(errors_in(table, RuleDefinition))
+    for path, text in wrong:
         key = next((p for p in reversed(path) if isinstance(p, str)), "rules")
-        expected, what = expected_and_found(text, _value_at(table, path[:-1]), key)
+        expected, what = expected_and_found(text, value_at(table, path[:-1]), key)
         mistakes.append(_mistake(file, (*at, *path), key, expected, what))
+    if wrong:
         return
-    errors = [p for p in problems_of(definition, frozenset(), frozenset()) if p.severity == "error"]
+    definition = msgspec.convert(table, RuleDefinition)
+    errors = [p for p in problems_of(definition, frozenset(), {}) if p.severity == "error"]
     for problem in errors:
-        path = _path_of(f"`$.{problem.path}`")
+        path = path_of(f"`$.{problem.path}`")
         mistakes.append(
             _mistake(file, (*at, *path), problem.path, "a rule that can be kept", problem.message)
         )
@@ -95,19 +92,3 @@ def _mistake(
     file: DeclaredFile, path: tuple[str | int, ...], key: str, expected: str, found: str
 ) -> Mistake:
     return Mistake(file=file.name, line=file.line(*path), key=key, expected=expected, found=found)
-
-
-def _path_of(text: str) -> tuple[str | int, ...]:
-    """`$.conditions[0].value` as keys and numbers."""
-    found = re.search(r"`\$([^`]*)`", text)
-    parts = re.findall(r"\.(\w+)|\[(\d+)\]", found.group(1)) if found else []
-    return tuple(int(number) if number else name for name, number in parts)
-
-
-def _value_at(table: Any, path: tuple[str | int, ...]) -> Any:
-    for part in path:
-        try:
-            table = table[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return table

@@ -16,13 +16,15 @@ from godkaiser.config import ConfigError, Mistake, read_toml
 from godkaiser.config_lines import lines_of_keys
 from godkaiser.declared_files import (
     DeclaredFile,
+    errors_in,
     expected_and_found,
-    key_of,
     listing,
     nothing_declared,
+    value_at,
 )
 from godkaiser.domain import devices, gpio
 from godkaiser.domain.declared import Declared, DeclaredDevice
+from godkaiser.domain.declared_warnings import unknown_type
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -171,31 +173,30 @@ class _Reading:
             return
         plain = {key: v for key, v in table.items() if key not in {"sensors", "actuators"}}
         device = self._convert(file, path, plain, _Device)
-        if device is None:
-            return
-        board_known = True
-        try:
-            devices.validate_device_id(device_id)
-            devices.validate_zone_id(device.zone)
-            gpio.board(device.board)
-        except GatewayError as error:
-            self._refuse_as(place, device_id, error)
-            board_known = False
-        if device_id in self.devices:
-            self._refuse(place, device_id, "each device once", f"it in {self.origins[device_id]}")
-            return
-        self.origins[device_id] = place
-        declared = DeclaredDevice(
-            device_id=device_id, name=device.name, board=device.board, zone_id=device.zone
-        )
-        if board_known:
-            self.devices[device_id] = declared
+        if device is not None:
+            self._take_device(device_id, device, place)
         for sensor, at in self._tables(file, (*path, "sensors"), table.get("sensors"), _Sensor):
             self._take_sensor(device_id, sensor, at)
         for actuator, at in self._tables(
             file, (*path, "actuators"), table.get("actuators"), _Actuator
         ):
             self._take_actuator(device_id, actuator, at)
+
+    def _take_device(self, device_id: str, device: _Device, place: str) -> None:
+        known = self.origins.setdefault(device_id, place)
+        if known != place:
+            self._refuse(place, device_id, "each device once", f"it in {known}")
+            return
+        try:
+            devices.validate_device_id(device_id)
+            devices.validate_zone_id(device.zone)
+            gpio.board(device.board)
+        except GatewayError as error:
+            self._refuse_as(place, device_id, error)
+            return
+        self.devices[device_id] = DeclaredDevice(
+            device_id=device_id, name=device.name, board=device.board, zone_id=device.zone
+        )
 
     def _take_sensor(self, device_id: str, sensor: _Sensor, place: str) -> None:
         config = SensorConfig(
@@ -243,7 +244,10 @@ class _Reading:
                     else:
                         gpio.check_actuator(device.board, config, users)
                 except GatewayError as error:
-                    self._refuse_as(self.origins[config.key], "gpio", error)
+                    hint = (
+                        unknown_type(config.sensor_type) if isinstance(config, SensorConfig) else ""
+                    )
+                    self._refuse_as(self.origins[config.key], "gpio", error, hint)
 
     # ---- what depends on each other
 
@@ -314,16 +318,13 @@ class _Reading:
         self, file: DeclaredFile, path: tuple[str | int, ...], table: Any, kind: type[Any]
     ) -> Any:
         """The table as `kind`; None when it was refused."""
-        try:
-            return msgspec.convert(table, kind)
-        except msgspec.ValidationError as error:
-            text = str(error)
-            key = key_of(text)
-            place = file.place(*path, *([key] if key else []))
+        errors = list(errors_in(table, kind))
+        for found, text in errors:
+            key = next((part for part in reversed(found) if isinstance(part, str)), "")
             subject = key or str(path[-1] if isinstance(path[-1], str) else path[-2])
-            expected, found = expected_and_found(text, table, key)
-            self._refuse(place, subject, expected, found)
-            return None
+            expected, what = expected_and_found(text, value_at(table, found[:-1]), key)
+            self._refuse(file.place(*path, *found), subject, expected, what)
+        return None if errors else msgspec.convert(table, kind)
 
     def _refuse(self, place: str, key: str, expected: str, found: str) -> None:
         file, _, line = place.rpartition(":")
@@ -332,8 +333,9 @@ class _Reading:
             Mistake(file=file, line=number, key=key, expected=expected, found=found)
         )
 
-    def _refuse_as(self, place: str, key: str, error: GatewayError) -> None:
-        self._refuse(place, key, "something that the device can do", error.message.rstrip("."))
+    def _refuse_as(self, place: str, key: str, error: GatewayError, hint: str = "") -> None:
+        found = error.message.rstrip(".") + (f"; {hint}" if hint else "")
+        self._refuse(place, key, "something that the device can do", found)
 
 
 def _actuator_key(reference: str) -> ActuatorKey:

@@ -86,7 +86,7 @@ def test_every_example_of_the_page_is_right(language, kind, text, write):
             definition = RuleDefinition(name="r", conditions=(TOLD,), actions=(action,))
         case _:
             pytest.fail("an example that does not say what it is")
-    found = problems_of(definition, frozenset(), frozenset())
+    found = problems_of(definition, frozenset(), {})
     assert [p for p in found if p.severity == "error"] == []
 
 
@@ -208,3 +208,24 @@ def test_any_value_anywhere_is_taken_or_told_with_its_line(write, index, value):
         assert all(m.line is not None and 1 <= m.line <= len(lines) for m in error.mistakes)
     else:
         assert rule.definition.name
+
+
+def test_every_mistake_of_a_rule_is_told_at_once(write):
+    text = (
+        GOOD.replace("gpio = 0", "gpio = 99")
+        .replace('operator = ">"', 'operator = "above"')
+        .replace('command = "ON"', 'command = "START"')
+        .replace('name = "Vent"', 'name = "Vent"\nprioriti = 5\ncooldown_seconds = "long"')
+    )
+    second = '[[rules.conditions]]\ntype = "sensor"\nesp_id = "ESP_4F3A9C"\n\n[[rules.actions]]'
+    found = "\n".join(map(str, mistakes_of(write(text.replace("[[rules.actions]]", second)))))
+    for word in (
+        "rules.toml:3: prioriti",
+        "rules.toml:4: cooldown_seconds",
+        "rules.toml:9: gpio",
+        "rules.toml:11: operator",
+        "rules.toml:14: gpio",
+        "rules.toml:14: operator",
+        "rules.toml:22: command",
+    ):
+        assert word in found, found

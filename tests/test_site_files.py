@@ -139,8 +139,16 @@ def test_a_mistake_is_told_with_its_line(write, old, new, expected):
 
 
 def test_every_mistake_is_told_at_once(write):
-    text = GOOD.replace("gpio = 25", "gpio = 99").replace('"zone north"', '"all"')
-    assert len(mistakes_of(write(text))) >= 2
+    """Also those of one table."""
+    text = (
+        GOOD.replace("gpio = 25", 'gpio = 99\ncritical = "yes"\nmax_rntime_s = 5')
+        .replace('"zone north"', '"all"')
+        .replace('name = "Tank"', "name = 5\nbord = 1")
+    )
+    found = "\n".join(mistakes_of(write(text)))
+    for word in ("gpio: expected int <= 39", "critical: expected bool", '"max_rntime_s"', "stops:",
+                 "name: expected str", '"bord"'):  # fmt: skip
+        assert word in found
 
 
 def test_a_cycle_of_interlocks_is_found_over_two_files(write):

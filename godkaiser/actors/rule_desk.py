@@ -71,9 +71,7 @@ class RuleDesk:
                 for mine in book.sensors.values()
                 for s in mine.values()
             ),
-            frozenset(
-                (a.esp_id, a.gpio) for mine in book.actuators.values() for a in mine.values()
-            ),
+            {(a.esp_id, a.gpio): a for mine in book.actuators.values() for a in mine.values()},
         )
         own = -1 if message.rule_id is None else message.rule_id
         return [*problems, *rules.quarrels_of(own, definition, book.rules)]

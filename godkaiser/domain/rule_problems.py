@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import time
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from godkaiser.domain.entities import Verb
+from godkaiser.domain.entities import ActuatorConfig, Verb
 from godkaiser.domain.rule_schema import (
     MAX_DURATION_S,
     ActuatorAction,
@@ -54,7 +54,7 @@ class Problem(msgspec.Struct, frozen=True):
 def problems_of(
     definition: RuleDefinition,
     known_sensors: frozenset[SensorRef],
-    known_actuators: frozenset[ActuatorRef],
+    known_actuators: Mapping[ActuatorRef, ActuatorConfig],
 ) -> list[Problem]:
     """Errors first."""
     too_large = [Problem(path, "error", text) for path, text in _sizes(definition)]
@@ -69,6 +69,7 @@ def problems_of(
         for path, text in (
             *_unknown(definition, known_sensors, known_actuators),
             *_out_of_reach(definition),
+            *_never_allowed(definition, known_actuators),
         )
     ]
     return [*errors, *warnings]
@@ -270,7 +271,7 @@ def _out_of_reach(definition: RuleDefinition) -> Found:
 def _unknown(
     definition: RuleDefinition,
     known_sensors: frozenset[SensorRef],
-    known_actuators: frozenset[ActuatorRef],
+    known_actuators: Mapping[ActuatorRef, ActuatorConfig],
 ) -> Found:
     for path, condition in every_condition(definition):
         refs = [condition.ref] if isinstance(condition, OfSensor) else []
@@ -284,6 +285,33 @@ def _unknown(
         if action.ref not in known_actuators:
             text = f"no actuator is configured on GPIO {action.gpio} of {action.esp_id} yet"
             yield path, text
+
+
+def _never_allowed(
+    definition: RuleDefinition, known: Mapping[ActuatorRef, ActuatorConfig]
+) -> Found:
+    """What the limits of an actuator refuse each time."""
+    for path, action in every_command(definition):
+        config = known.get(action.ref)
+        if config is None or action.command is Verb.OFF:
+            continue
+        where = f"{action.esp_id}/{action.gpio}"
+        if action.duration > config.max_runtime_s:
+            yield (
+                path,
+                (
+                    f"{where} runs {config.max_runtime_s} s at most (max_runtime_s), so it is refused"
+                    f" for {action.duration:g} s"
+                ),
+            )
+        if action.value is not None and not config.min_value <= action.value <= config.max_value:
+            yield (
+                path,
+                (
+                    f"{where} takes {config.min_value:g} to {config.max_value:g}, so {action.value:g} is"
+                    " refused"
+                ),
+            )
 
 
 # ---- actions

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.domain.entities import Verb
+from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Verb
 from godkaiser.domain.rules import (
     ActuatorAction,
     Fact,
@@ -31,6 +31,15 @@ from godkaiser.domain.rules import (
 
 SENSOR = ("ESP_A00001", 0, "sht31_temp")
 FAN = ("ESP_A00002", 25)
+KNOWN = {
+    FAN: ActuatorConfig(
+        esp_id=FAN[0],
+        gpio=FAN[1],
+        actuator_type=ActuatorType.RELAY,
+        max_runtime_s=60,
+        min_value=0.2,
+    )
+}
 NOW = 1_767_096_000.0
 truths = st.lists(st.sampled_from(Truth), max_size=6)
 
@@ -221,7 +230,7 @@ def test_its_memory_survives_being_written_down():
 
 
 def errors(definition):
-    found = problems_of(definition, frozenset({SENSOR}), frozenset({FAN}))
+    found = problems_of(definition, frozenset({SENSOR}), KNOWN)
     return [f"{p.path}: {p.message}" for p in found if p.severity == "error"]
 
 
@@ -263,5 +272,22 @@ def test_groups_too_deep_are_refused_without_a_stack_overflow():
 
 def test_a_sensible_rule_has_no_errors_and_unknown_parts_are_warnings():
     assert errors(rule(COOLING)) == []
-    found = problems_of(rule(threshold()), frozenset(), frozenset())
+    found = problems_of(rule(threshold()), frozenset(), {})
     assert {p.severity for p in found} == {"warning"} and len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        ({"duration": 61.0}, "runs 60 s at most"),
+        ({"duration": 60.0}, ""),
+        ({"command": Verb.PWM, "value": 0.1}, "takes 0.2 to 1"),
+        ({"command": Verb.PWM, "value": 0.2}, ""),
+        ({"command": Verb.OFF, "duration": 61.0}, ""),
+    ],
+)
+def test_what_the_limits_of_an_actuator_never_allow_is_told(action, told):
+    chosen = ActuatorAction(**{"esp_id": FAN[0], "gpio": FAN[1], "command": Verb.ON, **action})
+    found = problems_of(rule(threshold(), actions=(chosen,)), frozenset({SENSOR}), KNOWN)
+    assert [p.severity for p in found] == (["warning"] if told else [])
+    assert all(told in p.message and p.path == "actions[0]" for p in found)
