@@ -501,12 +501,15 @@ class RuleView(Message, frozen=True, kw_only=True):
 
 
 class LinkView(Message, frozen=True, kw_only=True):
-    """Published by /link/broker as "view"."""
+    """Published by /link/broker as "view". `rivals`: how often in a row another client took one of
+    our client ids.
+    """
 
     connected: bool
     address: str
     since: float
     last_error: str = ""
+    rivals: int = 0
 
 
 class RecorderView(Message, frozen=True, kw_only=True):

@@ -177,7 +177,7 @@ def _control(parts: Parts) -> list[ChildSpec]:
             [
                 ChildSpec(
                     name="router",
-                    factory=lambda: RouterActor(ports.acks),
+                    factory=lambda: RouterActor(ports.acks, kaiser_id),
                     mailbox=ROUTER_MAILBOX,
                 ),
                 ChildSpec(

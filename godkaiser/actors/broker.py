@@ -1,16 +1,21 @@
 """The broker actor: keeps the link to the MQTT broker, or tries to get it back.
 
-Two connections: one that subscribes, with a persistent session, so that the broker keeps what is
-not yet acknowledged; one that publishes, so that a stop never waits behind a flood of readings.
+Five connections, so that nothing waits behind what is of another kind: commands; stops; what devices
+need besides, which carries the will; readings, which are acknowledged when they are stored; and
+everything else that devices say, which control must hear at any time. They live and die together:
+when one is lost, or another client takes its id, all are closed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import paho.mqtt.client as mqtt
+import structlog
 
 from godkaiser import paths
+from godkaiser.domain.link_rivalry import Rivalry
 from godkaiser.messages import LinkView, Message
 from godkaiser.mqtt.connection import BrokerAddress, Connection, Inbound, NotConnected, Will
 from godkaiser.mqtt.ports import Link, Ports
@@ -20,7 +25,10 @@ from godkaiser.supervision.strategy import backoff_delay
 
 RECONNECT = Backoff(base_s=0.5, factor=2.0, max_s=60.0, jitter=0.2)
 GOOD_BYE_TIMEOUT_S = 2.0
+PROBE_TIMEOUT_S = 1.0
 LINK_GROUP = "link"
+
+log = structlog.get_logger("godkaiser.link")
 
 
 class Connect(Message, frozen=True, kw_only=True):
@@ -28,8 +36,17 @@ class Connect(Message, frozen=True, kw_only=True):
 
 
 class ConnectionLost(Message, frozen=True, kw_only=True):
+    """To oneself, from a network thread: `client_id` of link number `session` has ended."""
+
     session: int
+    client_id: str
     reason: str
+
+
+class RenewCommands(Message, frozen=True, kw_only=True):
+    """To oneself, from a network thread: too many packet ids of the command connection are withheld."""
+
+    session: int
 
 
 class UseAddress(Message, frozen=True, kw_only=True):
@@ -50,21 +67,37 @@ class LinkDown(Message, frozen=True, kw_only=True):
     reason: str
 
 
+class _Connections(msgspec.Struct, kw_only=True):
+    """In the order in which they are opened: whoever held the ids before is cut off from commands
+    first.
+    """
+
+    commands: Connection
+    stops: Connection
+    devices: Connection
+    readings: Connection
+    control: Connection
+
+    def each(self) -> tuple[Connection, ...]:
+        return (self.commands, self.stops, self.devices, self.readings, self.control)
+
+
 class BrokerActor(Actor):
     def __init__(self, address: BrokerAddress, kaiser_id: str, ports: Ports) -> None:
         super().__init__()
         self._address = address
         self._kaiser_id = kaiser_id
         self._ports = ports
-        self._incoming: Connection | None = None
-        self._outgoing: Connection | None = None
+        self._connections: _Connections | None = None
         self._session = 0
         self._attempt = 0
+        self._rivalry = Rivalry()
         self._deliver: Callable[[Inbound], None]
         self._now: Callable[[], float]
 
     def on_start(self) -> None:
         self._session = self.context.recall("session") or 0
+        self._rivalry = self.context.recall("rivalry") or self._rivalry
         self._now = self.context.now
         self._show(connected=False, error="connecting")
         self.context.own.tell(Connect())
@@ -73,9 +106,12 @@ class BrokerActor(Actor):
         match message:
             case Connect():
                 self._connect()
-            case ConnectionLost(session=session, reason=reason):
-                if session == self._session:
-                    self._lost(reason)
+            case ConnectionLost(session=session, client_id=client_id, reason=reason):
+                if session == self._session and self._connections is not None:
+                    self._connection_lost(client_id, reason)
+            case RenewCommands(session=session):
+                if session == self._session and self._connections is not None:
+                    self._renew_commands(self._connections)
             case UseAddress(address=address):
                 self._address = address
                 self._lost("the account or the certificates for the broker were replaced")
@@ -83,9 +119,8 @@ class BrokerActor(Actor):
                 self.context.unhandled(message)
 
     def on_stop(self) -> None:
-        outgoing = self._outgoing
-        if outgoing is not None:
-            outgoing.publish_and_wait(
+        if self._connections is not None:
+            self._connections.devices.publish_and_wait(
                 topics.server_status(self._kaiser_id),
                 outbound.server_status("offline", self.context.now(), "graceful_shutdown"),
                 qos=1,
@@ -97,72 +132,103 @@ class BrokerActor(Actor):
     def on_failure(self, *_exc_info: object) -> None:
         self._drop()
 
+    # ---- connecting
+
     def _connect(self) -> None:
         self._session += 1
         self.context.publish("session", self._session)
         # Looked up each time: the router may have been restarted with the branch.
         self._deliver = self.context.handle(paths.ROUTER).tell
+        connections = self._connections = self._make_connections()
+        # Before they open: what the broker kept for a session comes with its first answer.
+        self._ports.acks.attach(connections.readings, connections.control)
         try:
-            self._outgoing = self._open_outgoing()
-            self._incoming = self._open_incoming()
-            self._incoming.subscribe([topics.ALL_DEVICES, topics.BROADCAST_EMERGENCY])
+            for connection in connections.each():
+                connection.open()
+            connections.readings.subscribe(topics.reading_filters())
+            connections.control.subscribe(
+                (
+                    # First: which kaiser_ids have a gateway, before the first message of a device.
+                    topics.SERVER_STATUS_OF_ANY,
+                    topics.BROADCAST_EMERGENCY,
+                    *topics.control_filters(),
+                )
+            )
+            connections.devices.publish(
+                topics.server_status(self._kaiser_id),
+                outbound.server_status("online", self.context.now()),
+                qos=1,
+                retain=True,
+            )
         except NotConnected as error:
             self._lost(str(error))
             return
         self._attempt = 0
-        self._ports.control.attach(
-            Link(commands=self._outgoing, stops=self._outgoing, devices=self._outgoing)
-        )
-        self._outgoing.publish(
-            topics.server_status(self._kaiser_id),
-            outbound.server_status("online", self.context.now()),
-            qos=1,
-            retain=True,
-        )
+        self._rivalry = self._rivalry.connected(self.context.monotonic())
+        self._attach(connections)
+        log.info("connected", broker=str(self._address))
         self._show(connected=True)
         for member in self.context.members(LINK_GROUP):
             member.tell_urgent(LinkUp(session=self._session))
 
-    def _lost(self, reason: str) -> None:
-        was_up = self._ports.control.is_up or self._incoming is not None
-        self._drop()
-        self._attempt += 1
-        # The first attempt after a loss waits too: a broker that restarts is not ready at once.
-        delay_s = backoff_delay(RECONNECT, self._attempt + 1, self.context.random())
-        self._show(connected=False, error=f"{reason}; next attempt in {delay_s:.1f} s")
-        if was_up:
-            for member in self.context.members(LINK_GROUP):
-                member.tell_urgent(LinkDown(reason=reason))
-        self.context.schedule(delay_s, Connect(), key="connect")
+    def _attach(self, connections: _Connections) -> None:
+        self._ports.control.attach(
+            Link(
+                commands=connections.commands,
+                stops=connections.stops,
+                devices=connections.devices,
+            )
+        )
 
-    def _drop(self) -> None:
-        self._ports.acks.attach()
-        self._ports.control.attach(None)
-        for connection in (self._incoming, self._outgoing):
-            if connection is not None:
-                connection.close()
-        self._incoming = self._outgoing = None
-
-    def _open_outgoing(self) -> Connection:
+    def _make_connections(self) -> _Connections:
         will = Will(
             topics.server_status(self._kaiser_id),
             outbound.server_status("offline", self.context.now(), "unexpected_disconnect"),
         )
-        connection = Connection(
-            self._address,
-            f"godkaiser-{self._kaiser_id}-out",
-            self._session,
-            will=will,
-            on_lost=self._report_loss,
+        # Two of the sessions receive: what is acknowledged names its connection by its number.
+        readings, control = 2 * self._session, 2 * self._session + 1
+        return _Connections(
+            commands=self._make_commands(),
+            stops=self._make("stops"),
+            devices=self._make("out", will=will),
+            readings=self._make("in", number=readings, receives=True),
+            control=self._make("control", number=control, receives=True),
         )
-        connection.open()
-        return connection
 
-    def _open_incoming(self) -> Connection:
-        session = self._session
-        deliver = self._deliver
-        now = self._now
-        admit = self._ports.acks.admit
+    def _make_commands(self) -> Connection:
+        session, own = self._session, self.context.own
+        return self._make(
+            "commands", on_worn=lambda: own.tell_urgent(RenewCommands(session=session))
+        )
+
+    def _make(
+        self,
+        name: str,
+        *,
+        number: int = 0,
+        receives: bool = False,
+        will: Will | None = None,
+        on_worn: Callable[[], None] | None = None,
+    ) -> Connection:
+        session, own = self._session, self.context.own
+        client_id = f"godkaiser-{self._kaiser_id}-{name}"
+
+        def report_loss(_number: int, reason: str) -> None:
+            own.tell_urgent(ConnectionLost(session=session, client_id=client_id, reason=reason))
+
+        return Connection(
+            self._address,
+            client_id,
+            number,
+            persistent=receives,
+            will=will,
+            on_message=self._receiver(number) if receives else None,
+            on_lost=report_loss,
+            on_worn=on_worn,
+        )
+
+    def _receiver(self, session: int) -> Callable[[mqtt.MQTTMessage], None]:
+        deliver, now, admit = self._deliver, self._now, self._ports.acks.admit
 
         def on_message(message: mqtt.MQTTMessage) -> None:
             if message.qos:
@@ -180,22 +246,67 @@ class BrokerActor(Actor):
                 )
             )
 
-        connection = Connection(
-            self._address,
-            f"godkaiser-{self._kaiser_id}-in",
-            session,
-            persistent=True,
-            on_message=on_message,
-            on_lost=self._report_loss,
-        )
-        # Before it opens: what the broker kept for this session comes with its first answer.
-        self._ports.acks.attach(connection)
-        connection.open()
-        return connection
+        return on_message
 
-    def _report_loss(self, session: int, reason: str) -> None:
-        """Called in a network thread."""
-        self.context.own.tell_urgent(ConnectionLost(session=session, reason=reason))
+    def _renew_commands(self, connections: _Connections) -> None:
+        """Another connection in place of one whose packet ids are used up by withheld commands. It
+        takes the same client id, and what is published meanwhile waits for it.
+        """
+        worn = connections.commands
+        if not worn.retire():
+            self.context.schedule(1.0, RenewCommands(session=self._session), key="renew")
+            return
+        fresh = self._make_commands()
+        try:
+            fresh.open()
+        except NotConnected as error:
+            self._lost(str(error))
+            return
+        connections.commands = fresh
+        self._attach(connections)
+        worn.hand_over(fresh)
+        worn.close()
+
+    # ---- losing
+
+    def _connection_lost(self, client_id: str, reason: str) -> None:
+        # From here on nothing leaves; whether somebody took the id is asked afterwards.
+        self._ports.control.attach(None)
+        connections = self._connections
+        others = () if connections is None else connections.each()
+        witness = next((c for c in others if c.client_id != client_id and c.is_open), None)
+        if witness is not None and witness.answers(PROBE_TIMEOUT_S):
+            reason = (
+                f"the broker closed {client_id} and goes on serving {witness.client_id}: another"
+                f" client has taken this id, most likely a second gateway with the kaiser_id"
+                f" '{self._kaiser_id}'. Stop one of the two, or give it a kaiser_id of its own"
+            )
+            self._rivalry = self._rivalry.taken_over(self.context.monotonic())
+            log.error("client_id_taken", client_id=client_id, remedy=reason)
+        else:
+            log.warning("connection_lost", client_id=client_id, reason=reason)
+        self._lost(reason)
+
+    def _lost(self, reason: str) -> None:
+        was_up = self._connections is not None
+        self._drop()
+        self._attempt += 1
+        # The first attempt after a loss waits too: a broker that restarts is not ready at once.
+        delay_s = backoff_delay(RECONNECT, self._attempt + 1, self.context.random())
+        delay_s = max(delay_s, self._rivalry.pause_s(self.context.random()))
+        self.context.publish("rivalry", self._rivalry)
+        self._show(connected=False, error=f"{reason}; next attempt in {delay_s:.1f} s")
+        if was_up:
+            for member in self.context.members(LINK_GROUP):
+                member.tell_urgent(LinkDown(reason=reason))
+        self.context.schedule(delay_s, Connect(), key="connect")
+
+    def _drop(self) -> None:
+        self._ports.acks.attach()
+        self._ports.control.attach(None)
+        connections, self._connections = self._connections, None
+        for connection in () if connections is None else connections.each():
+            connection.close()
 
     def _show(self, *, connected: bool, error: str = "") -> None:
         view = LinkView(
@@ -203,6 +314,7 @@ class BrokerActor(Actor):
             address=str(self._address),
             since=self.context.now(),
             last_error=error,
+            rivals=self._rivalry.times,
         )
         self.context.publish("view", view)
 

@@ -10,11 +10,13 @@ from godkaiser import paths
 from godkaiser.messages import Message
 from godkaiser.mqtt.connection import Inbound
 from godkaiser.mqtt.ports import AckPort
-from godkaiser.protocol.topics import BROADCAST_EMERGENCY, DeviceTopic, Tail, parse
+from godkaiser.protocol.topics import BROADCAST_EMERGENCY, DeviceTopic, Tail, gateway_of, parse
 from godkaiser.supervision import Actor, Handle
 
 PUBLISH_COUNTS_EVERY_S = 1.0
 REGISTERING = frozenset({Tail.HEARTBEAT})
+ALWAYS_GOD = frozenset({Tail.SESSION_ANNOUNCE, Tail.ONEWIRE_SCAN_RESULT})
+"""Devices say these under `god`, whatever kaiser_id they have (contract, 3.2)."""
 
 
 class DeviceMessage(Message, frozen=True, kw_only=True):
@@ -52,14 +54,18 @@ class PublishCounts(Message, frozen=True, kw_only=True):
 
 
 class RouterActor(Actor):
-    def __init__(self, acks: AckPort) -> None:
+    def __init__(self, acks: AckPort, kaiser_id: str) -> None:
         super().__init__()
         self._acks = acks
+        self._kaiser_id = kaiser_id
+        # Other gateways on this broker, and whether they are there now.
+        self._gateways: dict[str, bool] = {}
         self._devices: dict[str, Handle] = {}
         self._counts: Counter[str] = Counter()
 
     def on_start(self) -> None:
         self._counts = Counter(self.context.recall("counts") or {})
+        self._gateways = dict(self.context.recall("gateways") or {})
         self._schedule_counts()
 
     def on_receive(self, message: object) -> None:
@@ -72,6 +78,10 @@ class RouterActor(Actor):
             self.context.unhandled(message)
 
     def _route(self, inbound: Inbound) -> None:
+        gateway = gateway_of(inbound.topic)
+        if gateway is not None:
+            self._note_gateway(gateway, inbound)
+            return
         if not inbound.payload:
             # Retained messages being cleared, our own among them.
             self._done_with(inbound, "empty")
@@ -85,6 +95,9 @@ class RouterActor(Actor):
             self._done_with(inbound, "own")
             return
         device = self._device(topic.device_id)
+        if self._is_of_another(topic, known=device is not None):
+            self._done_with(inbound, "foreign")
+            return
         message = DeviceMessage(topic=topic, inbound=inbound)
         if device is not None:
             self._counts["routed"] += 1
@@ -114,6 +127,28 @@ class RouterActor(Actor):
             detail = f"no such topic in the device contract: {inbound.topic[:200]}"
             self.context.reject(inbound, detail, kind="UNKNOWN_TOPIC")
             self._done_with(inbound, "unknown_topic")
+
+    def _note_gateway(self, kaiser_id: str, inbound: Inbound) -> None:
+        if kaiser_id != self._kaiser_id:
+            if inbound.payload:
+                self._gateways[kaiser_id] = b'"online"' in inbound.payload
+            else:
+                self._gateways.pop(kaiser_id, None)
+            self.context.publish("gateways", dict(self._gateways))
+        self._done_with(inbound, "server_status")
+
+    def _is_of_another(self, topic: DeviceTopic, *, known: bool) -> bool:
+        """Whether another gateway on this broker looks after this device.
+
+        A device keeps the kaiser_id that it was given last: while no gateway of that id is there, it is
+        ours to take up; one that we know is taken up even when such a gateway has only gone.
+        """
+        is_online = self._gateways.get(topic.kaiser_id)
+        if is_online is None:
+            return False
+        if topic.tail in ALWAYS_GOD:
+            return not known
+        return is_online or not known
 
     def _device(self, device_id: str) -> Handle | None:
         handle = self._devices.get(device_id)

@@ -2,7 +2,12 @@
 
 Paho's own loop asks the kernel for each packet four times over (a byte, a length, the rest, and
 once more to see whether there is any), and hands what is published to its network thread. Under
-Python's lock each of these costs a turn of all other threads. The protocol itself stays Paho's.
+Python's lock each of these costs a turn of all other threads. What is published goes through
+`Outgoing` in place of Paho's store of messages; the rest of the protocol stays Paho's.
+
+One lock covers the books of `Outgoing` and each write; over TLS each read as well, because an SSL
+object must not be used by two threads at once. The socket never blocks, so the lock is held for
+microseconds, and nothing that a stop does needs the lock of another connection.
 """
 
 from __future__ import annotations
@@ -11,58 +16,48 @@ import contextlib
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
 
-from godkaiser.mqtt.gate import Fate, FateListener
+from godkaiser.mqtt.outgoing import Outgoing, Publication
 
-MAX_FLIGHTS = 60_000
-"""Of the 65,535 packet ids of a connection."""
 READ_BYTES = 64 * 1024
 IDLE_MS = 1000
-
-
-class Flight(msgspec.Struct):
-    """A publication by QoS 1 or 2 that the broker has not confirmed.
-
-    `may_release` is asked right before its PUBREL is written; None: always.
-    """
-
-    qos: int
-    may_release: Callable[[], bool] | None
-    on_fate: FateListener | None
-    is_withheld: bool = False
-    is_released: bool = False
-
-    def end(self, fate: Fate) -> None:
-        if self.on_fate is not None:
-            self.on_fate(fate)
+OVERDUE_S = 20.0
+"""A broker that has not confirmed a publication for so long is as good as gone."""
+PUBLISH, PUBACK, PUBREL = 0x30, 0x40, 0x62
 
 
 class BufferedClient(mqtt.Client):
     """Use `start_driving` and `stop_driving` in place of `loop_start` and `loop_stop`.
 
-    The seams of Paho that it takes hold of (`_sock_recv`, `_packet_read`, `_packet_write`) are
-    watched by tests/mqtt/test_client.py.
+    The seams of Paho that it takes hold of (`_sock_recv`, `_packet_read`, `_packet_write`,
+    `_handle_pubrec`, `_handle_pubackcomp`) are watched by tests/mqtt/test_client.py.
     """
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
         self._data = b""
         self._at = 0
-        self._write_lock = threading.Lock()
-        self._flights: dict[int, Flight] = {}
-        self._flights_ended = False
+        self._lock = threading.RLock()
+        self._outgoing = Outgoing(self._mid_generate)
+        self._has_ended = False
+        self._pong = threading.Event()
+        # While a connection is renewed: what was not sent, and what is published meanwhile.
+        self._parked: list[Publication] | None = None
+        self._successor: BufferedClient | None = None
         self._driver: threading.Thread | None = None
         self._stop_driving = False
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
+        self.on_worn: Callable[[], None] | None = None
+        """Called in the network thread, once, when the connection should be renewed."""
 
     def start_driving(self, name: str) -> None:
         self._driver = threading.Thread(target=self._drive, name=name, daemon=True)
@@ -77,80 +72,210 @@ class BufferedClient(mqtt.Client):
         if driver is None or not driver.is_alive():
             # Paho leaves this to the garbage collector: each vain attempt would keep two sockets.
             self._reset_sockets()
+        self.end_publications()
         self._wake_receiver.close()
         self._wake_sender.close()
 
-    def flush(self) -> None:
-        """Write now what is queued; what the socket does not take is left to the driver."""
-        if self.want_write():
-            self.loop_write()
-            if self.want_write():
-                self._wake()
+    # ---- publishing
 
-    # ---- publications: in place of Paho's store of messages, its window and its locks
+    def submit(self, publication: Publication) -> None:
+        """Send it now, or as soon as window and socket allow.
 
-    def publish_tracked(self, topic: str, payload: bytes, retain: bool, flight: Flight) -> None:
-        """Raises ConnectionError: nothing was queued."""
-        if not self.is_connected():
-            raise ConnectionError
-        mid = self._free_mid()
-        self._flights[mid] = flight
-        if self._flights_ended and self._flights.pop(mid, None) is not None:
-            # The connection ended meanwhile, and the end of the flights may have missed this one.
-            raise ConnectionError
-        self._send_publish(mid, topic.encode(), payload, flight.qos, retain)
-        self.flush()
-
-    def end_flights(self) -> None:
-        """The connection has ended: tell each publication what became of it."""
-        self._flights_ended = True
-        while self._flights:
-            try:
-                _mid, flight = self._flights.popitem()
-            except KeyError:
+        Raises:
+            ConnectionError: nothing was queued; the text says why.
+        """
+        with self._lock:
+            if self._parked is not None:
+                self._parked.append(publication)
                 return
-            if not flight.is_withheld:
-                # The session is clean: what the broker has not been told to release, it forgets.
-                dead = flight.qos == 2 and not flight.is_released  # noqa: PLR2004
-                flight.end(Fate.WITHHELD if dead else Fate.LOST)
+            successor = self._successor
+            if successor is None:
+                self._submit(publication)
+        if successor is not None:
+            successor.submit(publication)
+        self._tell_fates()
 
-    def _free_mid(self) -> int:
-        if len(self._flights) > MAX_FLIGHTS:
-            msg = "the broker does not acknowledge what was published"
+    def _submit(self, publication: Publication) -> None:
+        if self._has_ended or not self.is_connected():
+            msg = "the broker is not connected"
             raise ConnectionError(msg)
-        while (mid := self._mid_generate()) in self._flights:
-            pass
-        return mid
+        refusal = self._outgoing.add(publication)
+        if refusal:
+            raise ConnectionError(refusal)
+        self._pump()
+
+    def ping(self, timeout_s: float) -> bool:
+        """Whether the broker answers in time."""
+        self._pong.clear()
+        self._send_pingreq()
+        return self._pong.wait(timeout_s)
+
+    def write_acknowledgements(self, packet_ids: Sequence[int]) -> None:
+        """Send PUBACKs for QoS 1 messages, all in one write.
+
+        Paho has no call for many; one packet queued for each would cost a system call each, which
+        is most of what a small message costs. A PUBACK is four bytes, so they are joined here.
+        """
+        packets = b"".join(struct.pack("!BBH", PUBACK, 2, packet_id) for packet_id in packet_ids)
+        with self._lock:
+            self._queue(PUBACK, packets)
+            self._pump()
+
+    def flush(self) -> None:
+        """Write now what Paho has queued; what the socket does not take is left to the driver."""
+        with self._lock:
+            self._pump()
+
+    def retire(self) -> bool:
+        """Send nothing more and park what is published: a successor is about to be opened.
+
+        False, and nothing has changed, if something is under way.
+        """
+        with self._lock:
+            if not self._outgoing.is_worn:
+                return False
+            self._parked = self._outgoing.take_waiting()
+            return True
+
+    def hand_over(self, successor: BufferedClient) -> None:
+        """What is parked, and what will be published here, goes to `successor`, in this order."""
+        with self._lock:
+            parked, self._parked = self._parked or [], None
+            self._successor = successor
+            for publication in parked:
+                try:
+                    successor.submit(publication)
+                except ConnectionError:
+                    self._outgoing.give_up(publication)
+        self._tell_fates()
+
+    def end_publications(self) -> None:
+        """The connection has ended: tell what became of each publication."""
+        with self._lock:
+            self._has_ended = True
+            self._outgoing.end()
+        self._tell_fates()
+
+    def abandon(self) -> None:
+        """There will be no successor: what is parked is dead."""
+        with self._lock:
+            parked, self._parked = self._parked or [], None
+            for publication in parked:
+                self._outgoing.give_up(publication)
+        self._tell_fates()
+
+    def _pump(self) -> None:
+        """Write as much as the socket takes. PUBRELs first: they are checked when the bytes before
+        them have left, so that nothing of ours stands between check and wire.
+        """
+        while self._writes_all():
+            packet_id = self._outgoing.next_release()
+            if packet_id is not None:
+                if not self._write_release(packet_id):
+                    break
+                continue
+            packets = self._next_publications()
+            if not packets:
+                break
+            self._queue(PUBLISH, packets)
+        if self.want_write():
+            self._wake()
+
+    def _writes_all(self) -> bool:
+        """Whether nothing is left to be written. Errors are left to the driver, which meets them too."""
+        return not self._out_packet or (
+            super()._packet_write() == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._out_packet
+        )
+
+    def _write_release(self, packet_id: int) -> bool:
+        """False when the socket takes nothing now: then it is checked again before the next attempt."""
+        sock = self._sock
+        if sock is None or (isinstance(sock, ssl.SSLSocket) and not _takes_bytes(sock)):
+            # What TLS has once encrypted goes out, sooner or later: it is not given any in vain.
+            return False
+        packet = struct.pack("!BBH", PUBREL, 2, packet_id)
+        try:
+            written = self._sock_send(packet)
+        except BlockingIOError:
+            written = len(packet) if isinstance(sock, ssl.SSLSocket) else 0
+            if written:
+                self._queue(PUBREL, packet)
+        except (OSError, ValueError, AttributeError):
+            return False
+        if not written:
+            return False
+        self._outgoing.note_released(packet_id)
+        if written < len(packet):
+            self._queue(PUBREL, packet[written:])
+        return True
+
+    def _next_publications(self) -> bytes:
+        if self._parked is not None:
+            return b""
+        now = time.monotonic()
+        packets = []
+        while (taken := self._outgoing.next_publication(now)) is not None:
+            packets.append(_encode(*taken))
+        return b"".join(packets)
+
+    def _queue(self, command: int, packet: bytes) -> None:
+        # Not by Paho's `_packet_queue`, which would write at once. By QoS 1 it tells nobody.
+        self._out_packet.append(
+            {
+                "command": command,
+                "mid": 0,
+                "qos": 1,
+                "pos": 0,
+                "to_process": len(packet),
+                "packet": packet,
+                "info": None,
+            }
+        )
+
+    def want_write(self) -> bool:
+        return bool(self._out_packet) or self._outgoing.has_releases
 
     def _handle_pubrec(self) -> MQTTErrorCode:
-        mid = int.from_bytes(self._in_packet["packet"][:2], "big")
-        flight = self._flights.get(mid)
-        if flight is None or flight.is_withheld:
-            return MQTTErrorCode.MQTT_ERR_SUCCESS
-        if flight.may_release is not None and not flight.may_release():
-            # The packet id stays taken: the broker still holds the message, and never passes it on.
-            flight.is_withheld = True
-            flight.end(Fate.WITHHELD)
-            return MQTTErrorCode.MQTT_ERR_SUCCESS
-        flight.is_released = True
-        return self._send_pubrel(mid)
+        with self._lock:
+            self._outgoing.note_pubrec(self._packet_id())
+            self._pump()
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _handle_pubackcomp(self, _cmd: object) -> MQTTErrorCode:
-        mid = int.from_bytes(self._in_packet["packet"][:2], "big")
-        flight = self._flights.pop(mid, None)
-        if flight is not None:
-            flight.end(Fate.DELIVERED)
+        with self._lock:
+            self._outgoing.note_end(self._packet_id())
+            self._pump()
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        self._pong.set()
+        return super()._handle_pingresp()
+
+    def _packet_id(self) -> int:
+        return int.from_bytes(self._in_packet["packet"][:2], "big")
+
+    def _tell_fates(self) -> None:
+        fates = self._outgoing.fates
+        with contextlib.suppress(IndexError):
+            while True:
+                listener, fate = fates.popleft()
+                listener(fate)
 
     # ---- the loop
 
     def _drive(self) -> None:
+        try:
+            self._run()
+        finally:
+            self.end_publications()
+
+    def _run(self) -> None:
         sock = self.socket()
         if not isinstance(sock, socket.socket):
             return
         poller = select.poll()
         poller.register(self._wake_receiver, select.POLLIN)
-        next_misc = time.monotonic() + IDLE_MS / 1000.0
+        next_look = time.monotonic() + IDLE_MS / 1000.0
         watched = 0
         while not self._stop_driving and sock.fileno() != -1:
             wanted = select.POLLIN | (select.POLLOUT if self.want_write() else 0)
@@ -163,12 +288,41 @@ class BufferedClient(mqtt.Client):
             ready = events.get(sock.fileno(), 0)
             if ready & ~select.POLLOUT and not self._read_all():
                 return
-            if self.want_write():
-                self.loop_write()
-            if time.monotonic() >= next_misc:
-                next_misc = time.monotonic() + IDLE_MS / 1000.0
-                if self.loop_misc() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if self.want_write() and not self._write_or_lose():
+                return
+            self._tell_fates()
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + IDLE_MS / 1000.0
+                if not self._look_after():
                     return
+
+    def _write_or_lose(self) -> bool:
+        """False when the connection has ended."""
+        with self._lock:
+            self._pump()
+            rc = super()._packet_write() if self._out_packet else MQTTErrorCode.MQTT_ERR_SUCCESS
+        if rc in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
+            return True
+        self._loop_rc_handle(rc)
+        return False
+
+    def _look_after(self) -> bool:
+        """Once a second; False when the connection has ended."""
+        if self.loop_misc() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
+        with self._lock:
+            self._outgoing.sweep()
+            since = self._outgoing.overdue_since()
+            is_worn = self._outgoing.is_worn
+        self._tell_fates()
+        if since is not None and time.monotonic() - since > OVERDUE_S:
+            self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
+            return False
+        on_worn = self.on_worn
+        if is_worn and on_worn is not None:
+            self.on_worn = None
+            on_worn()
+        return True
 
     def _read_all(self) -> bool:
         """Every packet that has come; False when the connection has ended."""
@@ -190,7 +344,11 @@ class BufferedClient(mqtt.Client):
         if chunk:
             self._at = end
             return chunk
-        data = super()._sock_recv(READ_BYTES)
+        if isinstance(self._sock, ssl.SSLSocket):
+            with self._lock:
+                data = super()._sock_recv(READ_BYTES)
+        else:
+            data = super()._sock_recv(READ_BYTES)
         if len(data) <= bufsize:
             return data
         self._data = data
@@ -205,7 +363,7 @@ class BufferedClient(mqtt.Client):
 
     def _packet_write(self) -> MQTTErrorCode:
         # Several threads publish, and a packet may go out in two pieces.
-        with self._write_lock:
+        with self._lock:
             return super()._packet_write()
 
     def _wake(self) -> None:
@@ -217,3 +375,22 @@ class BufferedClient(mqtt.Client):
         with contextlib.suppress(OSError):
             while self._wake_receiver.recv(4096):
                 pass
+
+
+def _takes_bytes(sock: socket.socket) -> bool:
+    poller = select.poll()
+    poller.register(sock, select.POLLOUT)
+    return any(events & select.POLLOUT for _fd, events in poller.poll(0))
+
+
+def _encode(packet_id: int, publication: Publication) -> bytes:
+    """A PUBLISH of MQTT 3.1.1."""
+    topic = publication.topic.encode()
+    body = len(topic).to_bytes(2, "big") + topic + packet_id.to_bytes(2, "big")
+    remaining = len(body) + len(publication.payload)
+    header = bytearray([PUBLISH | publication.qos << 1 | publication.retain])
+    while True:
+        remaining, digit = divmod(remaining, 128)
+        header.append(digit | (0x80 if remaining else 0))
+        if not remaining:
+            return bytes(header) + body + publication.payload

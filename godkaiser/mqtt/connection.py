@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Callable, Sequence
 
@@ -19,11 +18,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from godkaiser.mqtt.client import BufferedClient, Flight
+from godkaiser.mqtt.client import BufferedClient
 from godkaiser.mqtt.gate import Fate, FateListener
+from godkaiser.mqtt.outgoing import EXACTLY_ONCE, Publication
 
 CONNECT_TIMEOUT_S = 5.0
-PUBACK = 0x40
 
 
 class BrokerAddress(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +77,7 @@ class Connection:
         will: Will | None = None,
         on_message: Callable[[mqtt.MQTTMessage], None] | None = None,
         on_lost: Callable[[int, str], None],
+        on_worn: Callable[[], None] | None = None,
     ) -> None:
         self.session = session
         self._client_id = client_id
@@ -105,6 +105,7 @@ class Connection:
         client.on_socket_open = _without_nagle
         client.on_connect = self._note_connect
         client.on_disconnect = self._note_disconnect
+        client.on_worn = on_worn
         client.on_subscribe = lambda *_details: self._subscribed.set()
         if on_message is not None:
             client.on_message = lambda _client, _userdata, message: on_message(message)
@@ -130,6 +131,27 @@ class Connection:
     def is_open(self) -> bool:
         return self._client.is_connected()
 
+    @property
+    def client_id(self) -> str:
+        return self._client_id
+
+    def answers(self, timeout_s: float) -> bool:
+        """Whether the broker answers a ping on this connection."""
+        return self.is_open and self._client.ping(timeout_s)
+
+    def retire(self) -> bool:
+        """Prepare to be replaced: nothing is sent from now on, what is published waits for
+        `hand_over`. False, and nothing has changed, if something is under way.
+        """
+        if not self._client.retire():
+            return False
+        self._closing = True
+        return True
+
+    def hand_over(self, successor: Connection) -> None:
+        """Let `successor` send what has waited, and what is still published here."""
+        self._client.hand_over(successor._client)
+
     def subscribe(self, topics: Sequence[str]) -> None:
         """Subscribe at QoS 1 and wait until the broker has: what is published after that, comes.
 
@@ -151,12 +173,12 @@ class Connection:
         retain: bool = False,
         on_fate: FateListener | None = None,
     ) -> None:
-        """Send at once, or as soon as the socket takes it.
+        """Send at once, or as soon as the socket takes it. `qos` is 1 or 2.
 
         Raises:
             NotConnected: nothing was queued.
         """
-        self._publish(topic, payload, retain, Flight(qos, None, on_fate))
+        self._submit(Publication(topic, payload, qos, retain, None, on_fate))
 
     def publish_held(
         self,
@@ -170,11 +192,11 @@ class Connection:
         Raises:
             NotConnected: nothing was queued.
         """
-        self._publish(topic, payload, False, Flight(2, may_release, on_fate))
+        self._submit(Publication(topic, payload, EXACTLY_ONCE, False, may_release, on_fate))
 
-    def _publish(self, topic: str, payload: bytes, retain: bool, flight: Flight) -> None:
+    def _submit(self, publication: Publication) -> None:
         try:
-            self._client.publish_tracked(topic, payload, retain, flight)
+            self._client.submit(publication)
         except ConnectionError as error:
             raise NotConnected(str(error)) from error
 
@@ -197,16 +219,9 @@ class Connection:
         return fates == [Fate.DELIVERED]
 
     def acknowledge(self, mids: Sequence[int]) -> None:
-        """Send PUBACKs for QoS 1 messages, all in one write.
-
-        Paho has no call for many; one packet queued for each would cost a system call each, which
-        is most of what a small message costs. A PUBACK is four bytes, so they are joined here.
-        """
-        if not mids:
-            return
-        packets = b"".join(struct.pack("!BBH", PUBACK, 2, mid) for mid in mids)
-        self._client._packet_queue(PUBACK, packets, mids[0], 1)
-        self._client.flush()
+        """Send PUBACKs for QoS 1 messages, all in one write."""
+        if mids:
+            self._client.write_acknowledgements(mids)
 
     def close(self) -> None:
         """Say good-bye and end the network thread."""
@@ -214,7 +229,7 @@ class Connection:
         self._client.disconnect()
         self._client.flush()
         self._client.stop_driving()
-        self._client.end_flights()
+        self._client.abandon()
 
     def _note_connect(
         self,
@@ -236,7 +251,6 @@ class Connection:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self._client.end_flights()
         if not self._closing:
             self._on_lost(self.session, str(reason))
 

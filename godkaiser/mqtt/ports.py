@@ -333,7 +333,9 @@ class AckPort:
         self._lanes: dict[int, _Lane] = {}
 
     def attach(self, *sources: Source) -> None:
-        """These are the receiving connections from now on, each with a bound of its own."""
+        """These are the receiving connections from now on, each with a bound of its own; the first
+        is that of the readings.
+        """
         before = self._lanes
         self._lanes = {source.session: _Lane(source, self._bound) for source in sources}
         for lane in before.values():
@@ -341,8 +343,8 @@ class AckPort:
 
     @property
     def under_way(self) -> int:
-        """Messages received and not yet acknowledged."""
-        return sum(lane.under_way for lane in self._lanes.values())
+        """Readings received and not yet acknowledged."""
+        return next((lane.under_way for lane in self._lanes.values()), 0)
 
     def admit(self, session: int) -> None:
         """Count a message in; called by the thread that receives, which waits beyond the bound."""

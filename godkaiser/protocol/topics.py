@@ -7,7 +7,7 @@ from enum import Enum
 import msgspec
 
 BROADCAST_EMERGENCY = "kaiser/broadcast/emergency"
-ALL_DEVICES = "kaiser/+/esp/+/#"
+SERVER_STATUS_OF_ANY = "kaiser/+/server/status"
 NO_GPIO = 255
 
 
@@ -75,11 +75,24 @@ LEGACY_TAILS = {
     "system/response": Tail.SYSTEM_RESPONSE,
 }
 """Spellings that tools and old firmware still use (contract, section 22, quirk 17)."""
+_OF_ANY_DEVICE = "kaiser/+/esp/+/"
 _BY_TAIL = {tail.value: tail for tail in Tail}
 _BY_TAIL |= LEGACY_TAILS
 _DEVICE_SEGMENTS = 4
 _MAX_ID = 31
 _MAX_GPIO = 255
+
+
+def reading_filters() -> tuple[str, ...]:
+    """What devices measure: it is acknowledged when it is stored."""
+    return (_OF_ANY_DEVICE + Tail.SENSOR_DATA.value.replace("#", "+"),)
+
+
+def control_filters() -> tuple[str, ...]:
+    """Everything else that devices say. No two of them match one topic: a broker may deliver twice."""
+    tails = [tail.value for tail in Tail if not tail.to_device and tail is not Tail.SENSOR_DATA]
+    tails.remove(Tail.EMERGENCY_RESPONSE.value)  # `actuator/+/response` matches it.
+    return tuple(_OF_ANY_DEVICE + tail.replace("#", "+") for tail in (*tails, *LEGACY_TAILS))
 
 
 class DeviceTopic(msgspec.Struct, frozen=True):
@@ -107,6 +120,12 @@ def parse(topic: str) -> DeviceTopic | None:
     if known is None or len(parts[1]) > 3 or int(parts[1]) > _MAX_GPIO:  # noqa: PLR2004
         return None
     return DeviceTopic(kaiser_id, device_id, known, int(parts[1]))
+
+
+def gateway_of(topic: str) -> str | None:
+    """The kaiser_id of a topic on which a gateway tells its state; None when it is not one."""
+    head, kaiser_id, tail = (*topic.split("/", 2), "", "")[:3]
+    return kaiser_id if head == "kaiser" and tail == "server/status" else None
 
 
 def device_topic(kaiser_id: str, device_id: str, tail: Tail, gpio: int | None = None) -> str:

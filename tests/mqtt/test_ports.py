@@ -319,18 +319,16 @@ def test_the_connection_publishes_for_the_ports_and_for_the_gateways_own_status_
                        ("connection", "publish"), ("connection", "publish_and_wait"),
                        ("commands", "publish"), ("commands", "publish_held"),
                        ("stops", "publish"), ("devices", "publish")}  # fmt: skip
-    # `godkaiser estop` publishes a stop by itself: it must work while the gateway is down.
-    assert _callers(over_connection) == {"actors/broker.py", "mqtt/ports.py", "console.py"}
-    assert _callers({("_client", "publish"), ("_client", "publish_tracked")}) == {
-        "mqtt/connection.py"
-    }
+    assert _callers(over_connection) == {"actors/broker.py", "mqtt/ports.py"}
+    assert _callers({("_client", "publish")}) == set()
+    assert _callers({("_client", "submit")}) == {"mqtt/connection.py"}
     broker = ast.parse(_sources()["actors/broker.py"])
     published = {
         ast.unparse(node.args[0])
         for node in ast.walk(broker)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and getattr(node.func.value, "attr", "") == "_outgoing"
+        and getattr(node.func.value, "attr", "") in {"commands", "stops", "devices"}
         and node.func.attr.startswith("publish")
     }
     assert published == {"topics.server_status(self._kaiser_id)"}

@@ -56,16 +56,23 @@ class Mosquitto:
     host = "127.0.0.1"
 
     def __init__(
-        self, folder: Path, *, save_every_change: bool = False, accounts: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        save_every_change: bool = False,
+        default_window: bool = False,
+        accounts: Sequence[str] = (),
     ) -> None:
         """With `save_every_change` a kill loses nothing that was acknowledged (and it is slow).
+        `default_window`: windows and queues of Mosquitto's own, as where nobody has set them.
         `accounts` are lines of the configuration in place of `allow_anonymous true`.
         """
         self.port = free_port()
         self._folder = folder
         self._process: subprocess.Popen | None = None
+        left_out = (*REPLACED, "max_") if default_window else REPLACED
         lines = [
-            line for line in CONF.read_text().splitlines() if not line.strip().startswith(REPLACED)
+            line for line in CONF.read_text().splitlines() if not line.strip().startswith(left_out)
         ]
         lines += [
             f"listener {self.port} 127.0.0.1",

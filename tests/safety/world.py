@@ -350,7 +350,7 @@ class World:
             supervisor(
                 "link",
                 [
-                    ChildSpec(name="router", factory=lambda: RouterActor(self.ports.acks)),
+                    ChildSpec(name="router", factory=lambda: RouterActor(self.ports.acks, "god")),
                     ChildSpec(name="broker", factory=lambda: LinkActor(self)),
                 ],
                 strategy=Strategy.REST_FOR_ONE,

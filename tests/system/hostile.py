@@ -137,7 +137,7 @@ def _misdirected(chance: random.Random) -> Hostile:
     tail = f"sensor/{GPIO}/data"
     topic = chance.choice(
         [
-            f"kaiser/god/esp/{VICTIM}/{'x/' * chance.randrange(1, 60)}y",
+            f"kaiser/god/esp/{VICTIM}/system/{'x/' * chance.randrange(1, 60)}y",
             f"kaiser/god/esp/{VICTIM}/sensor/{chance.choice(['-1', '256', 'x', '٣', ''])}/data",
             f"kaiser/god/esp/{'E' * chance.randrange(40, 900)}/{tail}",
             f"kaiser/god/esp/ESP_FFFFFF/{tail}", f"kaiser/god/esp/🜁/{tail}",
