@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from godkaiser.protocol import topics
-from tests.safety.agenda import Agenda, Deed, Line
+from tests.safety.agenda import ROUNDING_S, Agenda, Deed, Line
 from tests.safety.gateway_connection import GatewayConnection, Ingest
 from tests.safety.packets import Packet, Witness
 
@@ -105,11 +105,11 @@ class Broker:
         self.agenda.at(self._withholds_until, self._catch_up)
 
     def _thaw(self) -> None:
-        while self._backlog and self.agenda.now() >= self._frozen_until:
+        while self._backlog and self.agenda.now() + ROUNDING_S >= self._frozen_until:
             self._backlog.popleft()()
 
     def _catch_up(self) -> None:
-        while self._kept_back and self.agenda.now() >= self._withholds_until:
+        while self._kept_back and self.agenda.now() + ROUNDING_S >= self._withholds_until:
             connection, packet = self._kept_back.popleft()
             connection.hear(packet)
 
@@ -148,7 +148,7 @@ class Broker:
     # ---- what arrives
 
     def process(self, deed: Deed) -> None:
-        if self.agenda.now() < self._frozen_until or self._backlog:
+        if self.agenda.now() + ROUNDING_S < self._frozen_until or self._backlog:
             self._backlog.append(deed)
         else:
             deed()
@@ -168,7 +168,7 @@ class Broker:
                 self._answer(connection, Packet("PUBACK", packet.mid))
 
     def _answer(self, connection: GatewayConnection, packet: Packet) -> None:
-        if self.agenda.now() < self._withholds_until:
+        if self.agenda.now() + ROUNDING_S < self._withholds_until:
             self._kept_back.append((connection, packet))
         else:
             connection.hear(packet)

@@ -13,6 +13,7 @@ from godkaiser import paths
 from godkaiser.actors.actuator import ActuatorActor
 from godkaiser.actors.broker import LINK_GROUP, LinkDown, LinkUp, LinkView
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
+from godkaiser.actors.dose_keeper import DoseKeeperActor
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
@@ -44,7 +45,7 @@ ROBUST: dict[str, Any] = {
     "intensity": Intensity(1_000_000, 1.0),
     "backoff": Backoff(base_s=0.05, max_s=2.0),
 }
-OFFLINE_AFTER_S = 180.0
+OFFLINE_AFTER_S = 90.0
 TICK_S = 10.0
 WINDOW, QUEUE_LIMIT = 65_535, 0
 RECONNECT_S = (0.5, 3.0)
@@ -54,7 +55,7 @@ CONNECTIONS = (*OUTLETS, "ingest")
 
 
 def may_crash(path: str) -> bool:
-    return path not in {"/", paths.BROKER, paths.TIMEKEEPER}
+    return path not in {"/", paths.CONTROL, paths.BROKER, paths.TIMEKEEPER}
 
 
 def safety_state(latch: Disk) -> SafetyState:
@@ -140,6 +141,7 @@ class Gateway:
             ChildSpec(name=name, factory=lambda: Storage(self), mailbox=MailboxSpec(capacity=500))
             for name in ("recorder", "journal")
         ]
+        storage.append(ChildSpec(name="doses", factory=lambda: DoseKeeperActor(stage.notes.keep)))
         children = [
             supervisor("storage", storage, **ROBUST),
             supervisor(
@@ -168,22 +170,26 @@ class Gateway:
             ),
             ChildSpec(name="timekeeper", factory=Ticker),
         ]
-        return supervisor("gateway", children, **ROBUST)
+        return supervisor("gateway", [supervisor("control", children, **ROBUST)], **ROBUST)
 
     def _guard_factory(self) -> Callable[[], SafetyActor]:
         stage = self.stage
         latch, holds = MemoryFile(stage.latch), MemoryFile(stage.holds)
         record = SafetyRecord(
-            actuators=stage.site.actuators,
+            actuators=tuple(c for c in stage.site.actuators if stage.installed[c.key]),
             interlocks=stage.site.interlocks,
             stop_inputs=stage.site.stop_inputs,
             mirror_exists=stage.latch.record is not None,
         )
 
         def actuator(config: ActuatorConfig, guard: Any, journal: Any) -> ChildSpec:
+            def start() -> ActuatorActor:
+                stage.runtime.pause(stage.slow_to_start.pop(config.key, 0.0))
+                return ActuatorActor(config, None, self.ports.commands, guard, journal)
+
             return ChildSpec(
                 name=f"{config.esp_id}:{config.gpio}",
-                factory=lambda: ActuatorActor(config, None, self.ports.commands, guard, journal),
+                factory=start,
             )
 
         def make() -> SafetyActor:
@@ -216,7 +222,7 @@ class Gateway:
         make = functools.partial(RuleActor, number, definition)
         return ChildSpec(
             name=str(number),
-            factory=lambda: make(stage.notes.get(number), stage.notes.__setitem__),
+            factory=lambda: make(stage.notes.newest(number), stage.notes.note),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from godkaiser import paths
+from godkaiser.actors.device_messages import InstallActuator
 from godkaiser.simulator.raw_values import raw_of
 from tests.safety.memory_files import Disk
 from tests.safety.site import RELEASED_RAW
@@ -24,7 +25,7 @@ class Hazards:
         self.broker_away = False
 
     def disks(self) -> list[Disk]:
-        return [self._stage.latch, self._stage.holds]
+        return [self._stage.latch, self._stage.holds, self._stage.notes.disk]
 
     def slow_down(self, name: str, by_s: float, for_s: float) -> None:
         self.slow[name] = by_s
@@ -59,6 +60,17 @@ class Hazards:
         handle = self._stage.system.find(paths.BROKER)
         if handle is not None:
             handle.tell(what)
+
+    def install_late_one(self, starts_after_s: float) -> None:
+        """The gateway comes to know an actuator, whose actor takes its time to start."""
+        stage, key = self._stage, self._stage.site.late
+        guard = stage.system.find(paths.SAFETY)
+        if key is None or stage.installed[key] or guard is None:
+            return
+        stage.installed[key] = True
+        stage.slow_to_start[key] = starts_after_s
+        stage.plant.hindered_for(starts_after_s)
+        guard.tell(InstallActuator(config=stage.plant.pins[key].config))
 
     def victims(self) -> list[str]:
         """Actors and supervisors that may crash, the important ones more often."""
@@ -98,5 +110,6 @@ class Hazards:
                 self._stage.connect(device_id, reconnect=True)
         # The clock is right again, too (NTP).
         self._stage.runtime.jump_clock(self._stage.device_time - self._stage.runtime.now())
+        self.install_late_one(0.0)
         for key in tuple(self._stage.laws.held):
             self._stage.people.hold(key, 0.0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from godkaiser.domain import checked_record
+from godkaiser.domain.rules import RuleMemory
 from godkaiser.durable_file import InDoubt
+from godkaiser.storage.rule_notes import Note
 
 SETTLE_S = 15.0
 """So long after the disk takes writes again, what could not be written has been."""
@@ -89,3 +91,35 @@ class MemoryFile:
         if self._unwritten is not None:
             self.disk.replace(self._unwritten, roll_back=False)
             self._unwritten = None
+
+
+class MemoryNotes:
+    """In the place of `RuleNotes`. A kill leaves all; after a power cut only what was flushed is there."""
+
+    def __init__(self) -> None:
+        self.disk = Disk(RuleMemory)
+        self._noted: dict[int, RuleMemory] = {}
+        self._kept: dict[int, RuleMemory] = {}
+
+    def newest(self, rule_id: int) -> RuleMemory | None:
+        known = [notes[rule_id] for notes in (self._noted, self._kept) if rule_id in notes]
+        return max(known, key=lambda memory: memory.changes, default=None)
+
+    def note(self, rule_id: int, memory: RuleMemory | None) -> None:
+        self._take(self._noted, Note(rule_id, memory))
+
+    def keep(self, notes: Sequence[Note]) -> None:
+        if self.disk.has_failed:
+            raise OSError(28, "No space left on device")
+        for note in notes:
+            self._take(self._kept, note)
+
+    def lose_power(self) -> None:
+        self._noted.clear()
+
+    @staticmethod
+    def _take(known: dict[int, RuleMemory], note: Note) -> None:
+        if note.memory is None:
+            known.pop(note.rule_id, None)
+        else:
+            known[note.rule_id] = note.memory

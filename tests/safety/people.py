@@ -15,7 +15,7 @@ from godkaiser.messages import (
     ResumeAutomation,
     StopAll,
 )
-from godkaiser.supervision import SupervisionError
+from godkaiser.supervision import MailboxFull, SupervisionError
 
 if TYPE_CHECKING:
     from tests.safety.stage import Stage
@@ -33,6 +33,9 @@ class People:
             return self._stage.system.handle(paths.SAFETY).ask(message, timeout_s=5.0, urgent=True)
         except GatewayError:
             self._stage.counts["refused"] += 1
+        except MailboxFull:
+            if isinstance(message, StopAll):
+                self._stage.plant.complain("a stop was refused: it found no room in the mailbox")
         except (SupervisionError, KeyError):
             self._stage.counts["unanswered"] += 1
         return None
@@ -89,3 +92,9 @@ def scope_fields(scope: Scope) -> dict[str, Any]:
     if scope.kind is ScopeKind.GLOBAL:
         return {}
     return {"esp_id" if scope.kind is ScopeKind.DEVICE else "zone_id": scope.name}
+
+
+def scope_name(message: StopAll | ClearStop) -> str:
+    if message.esp_id is not None:
+        return f"device {message.esp_id}"
+    return f"zone {message.zone_id}" if message.zone_id is not None else "global"

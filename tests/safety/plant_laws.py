@@ -48,6 +48,7 @@ class Laws:
         self.latched: Callable[[str], str] = lambda _device_id: ""
         self.holds_automation: Callable[[str], bool] = lambda _device_id: False
         self.unconfirmed: Callable[[str], tuple[tuple[str, ...], str]] = lambda _scope: ((), "")
+        self.more: Callable[[Sent], None] = lambda _sent: None
         self._coming: str | None = None
         plant.laws = self
 
@@ -63,7 +64,7 @@ class Laws:
             found.append(self._stopped_on_wire[device_id])
         return max(found, default=None)
 
-    def _within(self, seconds: float, check: Callable[[], str], device_id: str = "") -> None:
+    def within(self, seconds: float, check: Callable[[], str], device_id: str = "") -> None:
         """After so many seconds in which the gateway could act, `check` must have nothing to say."""
 
         def look() -> None:
@@ -116,6 +117,7 @@ class Laws:
             self._check_interlock(lock, sent)
         self._check_owner(pin, sent)
         self._check_lease(pin, sent)
+        self.more(sent)
 
     def energising_delivered(self, sent: Sent) -> None:
         cleared_at = self.plant.clear_left_at.get(sent.key.esp_id, NEVER)
@@ -140,7 +142,7 @@ class Laws:
         owner = pin.executed
         if (
             pin.level > 0.0 and not pin.own_doing and owner is not None and pin.told
-            and not pin.off_follows_last_on()
+            and not pin.off_handed_after(owner.handed_at)
             and self._priorities.get(sent.issuer, 0) < self._priorities.get(owner.issuer, 0)
         ):  # fmt: skip
             self.plant.complain(f"{sent} took the actuator from {owner.issuer}")
@@ -186,8 +188,8 @@ class Laws:
             )
 
         def over() -> None:
-            self._within(LEASE_GRACE_S, forgotten, device_id)
-            self._within(ENDED_S, endless, device_id)
+            self.within(LEASE_GRACE_S, forgotten, device_id)
+            self.within(ENDED_S, endless, device_id)
 
         self._agenda.after(sent.lease_s, over)
 
@@ -227,7 +229,7 @@ class Laws:
                 continue
             pin = self.plant.pins[lock.actuator]
             if pin.may_run and not pin.own_doing:
-                self._within(AT_ONCE_S, lambda pin=pin, lock=lock: (
+                self.within(AT_ONCE_S, lambda pin=pin, lock=lock: (
                     f"{_name(pin)} was left on alone ({lock})"
                     if pin.may_run and not pin.off_follows_last_on()
                     and not self.plant.pins[lock.other].may_run else ""
@@ -279,7 +281,7 @@ class Laws:
                 return ""
             return f"it was told that {lock} is broken, and switches nothing off"
 
-        self._within(MEND_S, unmended)
+        self.within(MEND_S, unmended)
 
     def _watch_broken(self, lock: Interlock) -> None:
         """In the end it is mended, whoever broke it."""
@@ -290,11 +292,11 @@ class Laws:
             if self._broken.get(lock) != began or any(pin.stuck for pin in sides):
                 return ""
             if any(self.plant.reachable_for(p.key.esp_id) < ENDED_S for p in self._ends(lock)):
-                self._within(ENDED_S, unmended)
+                self.within(ENDED_S, unmended)
                 return ""
             return f"{lock} has been broken for {self.plant.now() - began:.0f} s"
 
-        self._within(ENDED_S, unmended)
+        self.within(ENDED_S, unmended)
 
     def _ends(self, lock: Interlock) -> list[Pin]:
         return [self.plant.pins[lock.actuator], self.plant.pins[lock.other]]
@@ -344,7 +346,7 @@ class Laws:
         for pin in self.plant.pins.values():
             device_id = pin.key.esp_id
             if self._covers(scope, device_id) and pin.may_run and self.plant.connected[device_id]:
-                self._within(AT_ONCE_S, lambda pin=pin: (
+                self.within(AT_ONCE_S, lambda pin=pin: (
                     f"a stop, and no OFF for {_name(pin)}, which may run"
                     if pin.may_run and not pin.off_handed_after(now) and not pin.off_follows_last_on()
                     else ""
@@ -358,7 +360,7 @@ class Laws:
                 return ""
             return f"the stop of {scope} is unconfirmed by {names}, and there is no alarm"
 
-        self._within(ALARM_S, silent)
+        self.within(ALARM_S, silent)
 
     def confirmed(self, scope: str, device_id: str) -> None:
         """The gateway says that this device has confirmed its stop."""

@@ -4,25 +4,36 @@ random order, often with one upon the other; then peace, in which everything mus
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from unittest import mock
 
 from godkaiser import paths
 from godkaiser.domain.entities import ActuatorKey, Verb
 from godkaiser.domain.interlocks import InterlockKind
-from godkaiser.domain.safety_state import GLOBAL, Scope, StopState
+from godkaiser.domain.safety_state import GLOBAL, Scope
 from godkaiser.messages import RequestCommand
 from godkaiser.simulator.raw_values import raw_of
+from godkaiser.supervision import mailbox
 from tests.safety import gateway_in_world
-from tests.safety.site import PRESSED_RAW, RELEASED_RAW
+from tests.safety.gateway_in_world import OFFLINE_AFTER_S, TICK_S
+from tests.safety.memory_files import SETTLE_S
+from tests.safety.peace import peace
+from tests.safety.site import BUTTON_PIN, PRESSED_RAW, RELEASED_RAW
 from tests.safety.stage import Stage
 
 PAUSES_S = (0.02, 0.2, 0.6, 1.5, 3.0, 6.0)
-SETTLING_S, CONFIRMED_WITHIN_S, CLEARED_WITHIN_S = 8.0, 90.0, 120.0
-MOST_CLEARS, RESTED_S, DEVICE_RESTED_S = 8, 13.0, 31.0
+SMALL_LANE = 64
 
 
 def play(seed: int, *, scenes: int | None = None) -> Stage:
     """The stage after it; `stage.plant.wrong` is what went wrong."""
+    # A flood that is a flood in thousands of messages would take its time in each seed.
+    with mock.patch.object(mailbox, "URGENT_CAPACITY", SMALL_LANE):
+        return _play(seed, scenes)
+
+
+def _play(seed: int, scenes: int | None) -> Stage:
     stage = Stage(seed)
     choices = stage.choices
     for device_id in stage.site.devices:
@@ -169,6 +180,23 @@ def again(stage: Stage) -> None:
         stage.broker.ingest.again(packet)
 
 
+def flood(stage: Stage) -> None:
+    """More readings of one chip at once than any lane has room for; then a stop."""
+    if stage.choices.random() < 0.5:
+        stage.system.crash(paths.SAFETY)
+    device_id = stage.site.devices[-1]
+    link = stage.broker.devices.get(device_id)
+    if link is None:
+        return
+    body = {"ts": int(stage.device_time), "gpio": BUTTON_PIN, "esp_id": device_id, "raw_mode": True}
+    body |= {"sensor_type": "moisture", "raw": stage.raw["moisture"], "value": 0.0, "unit": "raw"}
+    topic = f"kaiser/god/esp/{device_id}/sensor/{BUTTON_PIN}/data"
+    for number in range(SMALL_LANE + 20):
+        link.publish(topic, json.dumps(body | {"seq": 100_000 + number}).encode(), 0)
+    stage.pass_time(stage.choices.choice([0.01, 0.2, 0.6]))
+    stop(stage)
+
+
 # ---- the wire
 
 
@@ -212,6 +240,10 @@ def kill(stage: Stage) -> None:
     stage.kill(power_cut=stage.choices.random() < 0.3)
 
 
+def install(stage: Stage) -> None:
+    stage.hazards.install_late_one(stage.choices.choice([0.0, 1.0, 3.0]))
+
+
 def storage(stage: Stage) -> None:
     stage.hazards.storage_away = not stage.hazards.storage_away
 
@@ -221,6 +253,7 @@ def disk(stage: Stage) -> None:
     if any(d.has_failed for d in stage.hazards.disks()):
         for each in stage.hazards.disks():
             each.mend(stage.now())
+        stage.agenda.after(SETTLE_S + 0.1, stage.check_latched)
         return
     is_full = stage.choices.random() < 0.7
     for each in stage.hazards.disks():
@@ -233,6 +266,17 @@ def set_clock(stage: Stage) -> None:
 
 
 # ---- devices
+
+
+def night(stage: Stage) -> None:
+    """Nothing happens for a while; who has been away for long does not count as online."""
+    stage.pass_time(OFFLINE_AFTER_S + TICK_S + 15.0)
+    for device_id in stage.site.devices:
+        view = stage.system.published_value(paths.device(device_id), "view")
+        away = not stage.plant.connected[device_id] and stage.plant.free_for() > OFFLINE_AFTER_S
+        gone_s = stage.now() - stage.gone_since.get(device_id, stage.now())
+        if away and gone_s > OFFLINE_AFTER_S + TICK_S + 10.0 and view is not None and view.online:
+            stage.plant.complain(f"{device_id} is away for {gone_s:.0f} s and counts as online")
 
 
 def come_or_go(stage: Stage) -> None:
@@ -286,109 +330,5 @@ SCENES: tuple[tuple[Callable[[Stage], None], int], ...] = (
     (command, 14), (burst, 8), (pair, 12), (stop, 6), (race, 8), (stop_and_go, 12), (clear, 7),
     (resume, 6), (hold, 3), (resend, 3), (weather_changes, 7), (flicker, 4), (button, 3), (again, 4),
     (weather, 6), (break_link, 5), (crash, 10), (kill, 5), (storage, 3), (disk, 3), (set_clock, 3),
-    (come_or_go, 6), (by_hand, 6), (own_stop, 3), (trouble, 9),
+    (come_or_go, 6), (by_hand, 6), (flood, 1), (install, 2), (night, 2), (own_stop, 3), (trouble, 9),
 )  # fmt: skip
-
-
-# ---- peace
-
-
-def peace(stage: Stage) -> None:
-    """No more faults: everything must come to rest in a good state, and be usable again."""
-    stage.hazards.make_peace()
-    stage.pass_time(SETTLING_S)
-    if not stage.people.stop(GLOBAL) and not stage.people.stop(GLOBAL):
-        stage.plant.complain("in peace, a stop was not answered")
-        return
-    _until(stage, lambda: not _on(stage) and not _unconfirmed(stage), CONFIRMED_WITHIN_S)
-    stage.check_latched()
-    if on := _on(stage):
-        stage.plant.complain(f"{on} on under a stop, in peace")
-    if names := _unconfirmed(stage):
-        stage.plant.complain(f"in peace, never confirmed: {names}")
-    if gateway_in_world.safety_state(stage.latch).strictest is not StopState.ACTIVE:
-        stage.plant.complain("the last stop did not last")
-    if not stage.plant.wrong:
-        _back_to_work(stage)
-
-
-def _back_to_work(stage: Stage) -> None:
-    """Cleared and resumed by an operator, the site works as before; until then nothing starts."""
-    stage.pass_time(5.5)
-    for _ in range(MOST_CLEARS):
-        records = gateway_in_world.safety_state(stage.latch).records
-        if not records:
-            break
-        stage.people.clear(records[0].scope)
-        _until(
-            stage, lambda scope=records[0].scope: not _is_latched(stage, scope), CLEARED_WITHIN_S
-        )
-    if gateway_in_world.safety_state(stage.latch).records:
-        view = stage.system.published_value(paths.SAFETY, "view")
-        stage.plant.complain(f"in peace, not cleared: {view}")
-        return
-    if on := _on(stage):
-        stage.plant.complain(f"{on} went on by a clear, in peace")
-    stage.people.resume()
-    stage.pass_time(1.0)
-    for key in stage.site.keys:
-        _expect_usable(stage, key)
-
-
-def _expect_usable(stage: Stage, key: ActuatorKey) -> None:
-    """Whatever it was through, it can be switched on, with what it needs, and off again."""
-    chain = [*stage.site.needs(key), key]
-    for pause_s in (RESTED_S, DEVICE_RESTED_S, 0.0):
-        obstacle = _start_chain(stage, chain)
-        for each in reversed(chain):
-            stage.people.command(each, Verb.OFF)
-        off = lambda: all(not stage.plant.pins[each].level for each in chain)  # noqa: E731
-        if not _until(stage, off, 20.0):
-            stage.plant.complain(f"in peace, {chain} cannot be switched off")
-        if not obstacle:
-            stage.pass_time(0.4)
-            return
-        stage.pass_time(pause_s)
-    stage.plant.complain(obstacle)
-
-
-def _start_chain(stage: Stage, chain: list[ActuatorKey]) -> str:
-    """What is in the way; a pump's own driver makes it rest when it has run for long (contract, 10.1)."""
-    for key in chain:
-        verdict = stage.people.command(key, Verb.ON, duration_s=12.0)
-        if verdict is None or not verdict.allowed:
-            if verdict is not None and _is_spent(stage, key):
-                return ""
-            words = "no verdict" if verdict is None else verdict.message
-            return f"in peace, {key} cannot be switched on: {words}"
-        pin = stage.plant.pins[key]
-        if not _until(stage, lambda pin=pin: pin.level > 0 and pin.told == 1.0, 4.0):
-            return f"in peace, {key} was allowed and does not run"
-        if len(chain) > 1:
-            stage.pass_time(3.2)
-    return ""
-
-
-def _is_spent(stage: Stage, key: ActuatorKey) -> bool:
-    """Its limit for the hour is used up: it may rightly wait."""
-    config = stage.plant.pins[key].config
-    return bool(config.max_switches_per_hour or config.max_on_s_per_hour)
-
-
-def _until(stage: Stage, condition: Callable[[], bool], timeout_s: float) -> bool:
-    return stage.runtime.run_until(condition, timeout_s)
-
-
-def _is_latched(stage: Stage, scope: Scope) -> bool:
-    return gateway_in_world.safety_state(stage.latch).find(scope) is not None
-
-
-def _on(stage: Stage) -> list[str]:
-    return [f"{key.esp_id}:{key.gpio}" for key, pin in stage.plant.pins.items() if pin.level]
-
-
-def _unconfirmed(stage: Stage) -> tuple[str, ...]:
-    view = stage.system.published_value(paths.SAFETY, "view")
-    return tuple(
-        name for entry in view.stops if entry.scope == str(GLOBAL) for name in entry.unconfirmed
-    )

@@ -13,7 +13,12 @@ from godkaiser.domain.entities import (
     Verb,
 )
 from godkaiser.domain.interlocks import Interlock, InterlockKind
-from godkaiser.domain.rules import ActuatorAction, RuleDefinition, SensorCondition
+from godkaiser.domain.rules import (
+    ActuatorAction,
+    RuleDefinition,
+    SensorCondition,
+    actuators_of,
+)
 from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind
 from godkaiser.domain.stop_inputs import StopInput
 from godkaiser.simulator.personality import D25, ESP_IDF, PUBSUB, Personality
@@ -21,7 +26,7 @@ from godkaiser.simulator.pins import ESP32_WROOM
 
 WOKWI = replace(PUBSUB, board=ESP32_WROOM, largest_packet=2048)
 GPIOS = (25, 26, 27)
-CHIP, ROM_PIN, BUTTON_PIN = 0, 4, 34
+CHIP, ROM_PIN, BUTTON_PIN, IDLE_PIN = 0, 4, 34, 35
 ROM = "28FF641E8D3C0C79"
 DOSE_COOLDOWN_S = 60.0
 RELEASED_RAW, PRESSED_RAW = 2000, 100
@@ -29,7 +34,9 @@ RELEASED_RAW, PRESSED_RAW = 2000, 100
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Rules have the numbers 1, 2, ... in their order; `doses` are the cooldowns of those that give one."""
+    """Rules have the numbers 1, 2, ... in their order; `doses` are those that give one. `late` is an
+    actuator that the gateway comes to know only later; nothing else needs it.
+    """
 
     zones: dict[str, str]
     personalities: dict[str, Personality]
@@ -39,6 +46,7 @@ class Site:
     rules: tuple[RuleDefinition, ...]
     doses: frozenset[int]
     stop_inputs: tuple[StopInput, ...]
+    late: ActuatorKey | None = None
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -72,16 +80,28 @@ def draw(choices: random.Random) -> Site:
         for gpio in GPIOS[: choices.choice([2, 2, 3])]
     )
     keys = [config.key for config in actuators]
+    interlocks, rules = _interlocks(choices, keys), _rules(choices, devices)
     return Site(
         zones=zones,
         personalities=personalities,
         actuators=actuators,
-        interlocks=_interlocks(choices, keys),
+        interlocks=interlocks,
         sensors=_sensors(devices, choices),
-        rules=_rules(choices, devices),
+        rules=rules,
         doses=frozenset({2}),
         stop_inputs=_stop_inputs(choices, devices),
+        late=_late(choices, keys, interlocks, rules),
     )
+
+
+def _late(
+    choices: random.Random, keys: list[ActuatorKey], interlocks: tuple[Interlock, ...],
+    rules: tuple[RuleDefinition, ...],
+) -> ActuatorKey | None:  # fmt: skip
+    used = {key for lock in interlocks for key in (lock.actuator, lock.other)}
+    used |= {ActuatorKey(*ref) for rule in rules for ref in actuators_of(rule)}
+    free = [key for key in keys if key not in used]
+    return choices.choice(free) if free and choices.random() < 0.3 else None
 
 
 def _actuator(choices: random.Random, device: str, gpio: int) -> ActuatorConfig:
@@ -126,6 +146,8 @@ def _sensors(devices: list[str], choices: random.Random) -> tuple[SensorConfig, 
         sensor(devices[0], CHIP, "sht31_humidity", "0x44"),
         sensor(devices[1], ROM_PIN, "ds18b20", ROM),
         sensor(devices[-1], BUTTON_PIN, "moisture"),
+        # A device without any sensor never leaves CONFIG_PENDING after a reboot (contract, 12.8).
+        *(sensor(device, IDLE_PIN, "ph") for device in devices[2:-1]),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from godkaiser import paths
-from godkaiser.domain.rules import RuleMemory
+from godkaiser.domain.entities import ActuatorKey
 from godkaiser.domain.safety_state import StopState
 from godkaiser.messages import (
     ClearStop,
@@ -31,11 +31,12 @@ from tests.safety.agenda import Agenda
 from tests.safety.broker_model import Broker, DeviceLink
 from tests.safety.faulty_device import FaultyDevice
 from tests.safety.hazards import Hazards
-from tests.safety.memory_files import Disk
+from tests.safety.memory_files import Disk, MemoryNotes
 from tests.safety.packets import Packet
-from tests.safety.people import People
+from tests.safety.people import People, scope_name
 from tests.safety.plant_laws import Laws
 from tests.safety.plant_model import Plant
+from tests.safety.sensor_laws import SensorLaws
 from tests.safety.site import RELEASED_RAW, Site, draw
 
 EPOCH = 1_700_000_000.0
@@ -85,7 +86,7 @@ class Stage:
         self.crashes = 0
         self._base = 0.0
         self._boots = 1
-        self._armed_at: float | None = None
+        self._timer: Timer | None = None
         self._is_calm = False
         self.runtime = self._process(0.0, 0.0)
         self.agenda = Agenda(self.now)
@@ -99,23 +100,29 @@ class Stage:
         )  # fmt: skip
         self.latch = Disk(gateway_in_world.LATCH, self._latch_written)
         self.holds = Disk(gateway_in_world.HOLDS)
-        self.notes: dict[int, RuleMemory | None] = {}
+        self.notes = MemoryNotes()
         self.laws.latched = self._latched
         self.laws.holds_automation = self._holds_automation
         self.laws.unconfirmed = self._unconfirmed
+        self.readings = SensorLaws(self.plant, self.laws, self.site.rules, self.site.stop_inputs)
+        self.readings.is_stopped = self._is_stopped
+        self.laws.more = self.readings.energising_left
         self.broker = Broker(self.agenda, self.plant, lambda: self.runtime.now(),
                              lambda: choices.random() < 0.05)  # fmt: skip
-        self.broker.heard_by_gateway = self.plant.heard
+        self.broker.heard_by_gateway = self._heard
         self.people = People(self)
         self.hazards = Hazards(self)
         self.answered: set[str] = set()
+        self.installed = {key: key != self.site.late for key in self.site.keys}
+        self.slow_to_start: dict[ActuatorKey, float] = {}
         self._clear_under_way: set[str] = set()
         self.raw = {
             "sht31_temp": raw_of("sht31_temp", 24.0), "sht31_humidity": raw_of("sht31_humidity", 80.0),
-            "ds18b20": raw_of("ds18b20", 15.0), "moisture": RELEASED_RAW,
+            "ds18b20": raw_of("ds18b20", 15.0), "moisture": RELEASED_RAW, "ph": RELEASED_RAW,
         }  # fmt: skip
         self.devices: dict[str, FaultyDevice] = {}
         self._ticks: dict[str, float] = {}
+        self.gone_since: dict[str, float] = {}
         for device_id, zone_id in self.site.zones.items():
             self.devices[device_id] = FaultyDevice(
                 device_id, self.device_time, self.raw.get, self.plant,
@@ -138,13 +145,16 @@ class Stage:
         self.runtime.run_for(seconds)
 
     def _arm(self, due: float) -> None:
-        if self._armed_at is None or due < self._armed_at:
-            self._armed_at = due
-            self.runtime.add_timer(Timer(due - self._base, None, self._fire))
+        if self._timer is not None:
+            if self._timer.due <= due - self._base:
+                return
+            self._timer.cancelled = True
+        self._timer = Timer(due - self._base, None, self._fire)
+        self.runtime.add_timer(self._timer)
 
     def _fire(self, _timer: Timer) -> None:
         """The world's turn: it is no actor that acts."""
-        self._armed_at = None
+        self._timer = None
         asking = self.system.asking
         actor = asking.current()
         asking.enter(None)
@@ -196,6 +206,7 @@ class Stage:
             self.broker.lose(connection, arrives=self.choices.random() < 0.5)
         wall_offset = before._wall - EPOCH
         if power_cut:
+            self.notes.lose_power()
             self._boots += 1
             away_s = self.choices.choice([10.0, 40.0])
             began = self.choices.choice([5.0, 30.0])
@@ -206,7 +217,7 @@ class Stage:
             self.runtime = self._process(before.monotonic(), wall_offset)
         if self._is_calm:
             self.runtime.calm()
-        self._armed_at = None
+        self._timer = None
         due = self.agenda.next_due
         if due is not None:
             self._arm(due)
@@ -219,6 +230,10 @@ class Stage:
     def _lived(self, event: LifeEvent) -> None:
         if event.step is Step.CRASHED and not event.path.startswith(paths.RULES):
             self.plant.hindered_for(CRASH_NEEDS_S)
+
+    def _heard(self, topic: str, payload: bytes) -> None:
+        self.plant.heard(topic, payload)
+        self.readings.heard(topic, payload)
 
     # ---- what the gateway says of itself
 
@@ -251,6 +266,12 @@ class Stage:
         )
         return "" if record is None else f"{record.scope} ({record.state.value})"
 
+    def _is_stopped(self, scope: str) -> bool:
+        if self.latch.has_failed:
+            return True
+        records = gateway_in_world.safety_state(self.latch).records
+        return any(str(r.scope) == scope and r.state is StopState.ACTIVE for r in records)
+
     def _holds_automation(self, device_id: str) -> bool:
         state = gateway_in_world.safety_state(self.latch)
         return state.holds_automation(device_id, self.site.zones[device_id])
@@ -275,6 +296,7 @@ class Stage:
 
     def taken_up(self, message: Any) -> Any:
         if isinstance(message, RequestCommand):
+            self.counts[f"asked by {message.command.issuer.kind}"] += 1
             wanted_at = message.command.decided_at
             self.plant.judging(message.command, self._base + wanted_at if wanted_at else self.now())
         elif isinstance(message, StopAll) and not message.dry_run:
@@ -290,6 +312,17 @@ class Stage:
             self.plant.judged(message.command, allowed=reply.allowed, energises=reply.energising)
         elif isinstance(message, StopAll) and isinstance(reply, SafetyView) and not reply.dry_run:
             self.laws.stop_answered(scope_name(message))
+            self._expect_latched(scope_name(message), reply)
+        elif isinstance(message, ClearStop) and isinstance(reply, SafetyView):
+            self.readings.cleared(message, scope_name(message))
+
+    def _expect_latched(self, scope: str, view: SafetyView) -> None:
+        """An answered stop is on disk, or the answer says that it is not."""
+        records = gateway_in_world.safety_state(self.latch).records
+        if not any(str(r.scope) == scope for r in records) and not view.alarm:
+            self.plant.complain(
+                f"the stop of {scope} is not on disk, and its answer does not say so"
+            )
 
     def refused(self, message: Any, token: Any) -> None:
         if isinstance(message, ClearStop) and not message.dry_run:
@@ -319,6 +352,7 @@ class Stage:
             device_id, will_after_s=self.choices.choice([None, 1.0, 20.0, 90.0])
         )
         self.plant.connection(device_id, up=False)
+        self.gone_since[device_id] = self.now()
         device.on_disconnect(self.device_time)
         if reboots:
             device.restart(self.device_time)
@@ -360,9 +394,3 @@ class _Ears:
             return
         stage.plant.delivered(ticket)
         stage.say(self.device_id, device.on_message(topic, payload, stage.device_time))
-
-
-def scope_name(message: StopAll | ClearStop) -> str:
-    if message.esp_id is not None:
-        return f"device {message.esp_id}"
-    return f"zone {message.zone_id}" if message.zone_id is not None else "global"
