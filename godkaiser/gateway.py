@@ -264,7 +264,6 @@ class Gateway:
     def stop(self, timeout_s: float = 30.0) -> bool:
         """Switch off what is to be off, then stop in order; False when something was stuck."""
         self._prepare_shutdown()
-        self.database.hurry()
         in_order = self.system.stop(timeout_s)
         self._listener.close()
         if self._live_listener is not None:

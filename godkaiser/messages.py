@@ -443,10 +443,16 @@ class ActuatorView(Message, frozen=True, kw_only=True):
     last_outcome: CommandOutcome | None = None
     answered_after: Latencies = Latencies()
     """From a command on the wire to the device's answer."""
+    limit_locked: bool = False
+    """The device holds it after its own runtime limit, until the device is cleared."""
 
 
 class StopView(Message, frozen=True, kw_only=True):
-    """`told_at` and `confirmed_at` (unix seconds) are of the stop while it is active, then of the clear."""
+    """`told_at` and `confirmed_at` (unix seconds) are of the stop while it is active, then of the clear.
+
+    `unconfirmed_actuators` (`ESP_4F3A9C/25`) have not shown that they are stopped; `cannot_confirm` names
+    devices that will not show it, each with the reason.
+    """
 
     scope: str
     state: str
@@ -458,6 +464,8 @@ class StopView(Message, frozen=True, kw_only=True):
     clearing: tuple[str, ...] = ()
     told_at: Mapping[str, float] = {}
     confirmed_at: Mapping[str, float] = {}
+    unconfirmed_actuators: tuple[str, ...] = ()
+    cannot_confirm: Mapping[str, str] = {}
 
 
 class StopInputView(Message, frozen=True, kw_only=True):
@@ -471,11 +479,14 @@ class StopInputView(Message, frozen=True, kw_only=True):
 
 
 class SafetyView(Message, frozen=True, kw_only=True):
-    """Published by /safety as "view"; `state` is the strictest of all scopes."""
+    """Published by the safety actor as "view"; `state` is the strictest of all scopes. `latched`: the
+    disk has what holds.
+    """
 
     state: str
     stops: tuple[StopView, ...] = ()
     alarm: str = ""
+    latched: bool = True
     automation_held: tuple[str, ...] = ()
     dry_run: bool = False
 

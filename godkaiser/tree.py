@@ -36,6 +36,7 @@ from godkaiser.actors.safety import SafetyActor, SafetyRecord
 from godkaiser.actors.sensor_watch import SENSORS_JOB, SensorWatchActor
 from godkaiser.actors.server import ServerActor
 from godkaiser.actors.spool import SpoolActor
+from godkaiser.actors.stop_input_monitor import StopInputMonitor
 from godkaiser.actors.stops import StopTokens
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
 from godkaiser.actors.webhook_keeper import Audience, WebhookKeeperActor
@@ -43,7 +44,6 @@ from godkaiser.config import Config
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.entities import (
     ActuatorConfig,
-    ActuatorKey,
     DeviceRecord,
     SensorConfig,
 )
@@ -58,7 +58,7 @@ from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.mqtt.ports import Ports
 from godkaiser.notifications import channels, post
 from godkaiser.storage import registry
-from godkaiser.storage.database import PATIENT, PROMPT, SAVING, Database
+from godkaiser.storage.database import Database
 from godkaiser.storage.record_file import RecordFile
 from godkaiser.storage.rule_notes import RuleNotes
 from godkaiser.storage.spool import Spool
@@ -148,15 +148,13 @@ def _control(parts: Parts) -> list[ChildSpec]:
                 ),
                 ChildSpec(
                     name="journal",
-                    factory=lambda: JournalActor(
-                        database.paced(PROMPT), ports.acks, spool, kaiser_id
-                    ),
+                    factory=lambda: JournalActor(database, ports.acks, spool),
                     mailbox=FLEET_MAILBOX,
                 ),
                 ChildSpec(
                     name="spool",
                     factory=lambda: SpoolActor(
-                        database.probing(PATIENT), spool, kaiser_id, config.spool.replay_per_s
+                        database.probing(), spool, kaiser_id, config.spool.replay_per_s
                     ),
                 ),
                 ChildSpec(name="doses", factory=lambda: DoseKeeperActor(parts.notes.keep)),
@@ -168,6 +166,11 @@ def _control(parts: Parts) -> list[ChildSpec]:
             [
                 _fleet("actuators", private=True),
                 ChildSpec(name="guard", factory=_safety_factory(parts), mailbox=FLEET_MAILBOX),
+                ChildSpec(
+                    name="inputs",
+                    factory=lambda: StopInputMonitor(parts.declared.stop_inputs),
+                    mailbox=FLEET_MAILBOX,
+                ),
             ],
             strategy=Strategy.REST_FOR_ONE,
         ),
@@ -206,11 +209,9 @@ def _services(parts: Parts) -> list[ChildSpec]:
                 database, parts.address, kaiser_id, config.data_dir / "mocks"
             ),
         ),
-        ChildSpec(name="roller", factory=lambda: RollerActor(database.paced(PATIENT))),
+        ChildSpec(name="roller", factory=lambda: RollerActor(database)),
         ChildSpec(name="sensor_watch", factory=SensorWatchActor, pooled=True),
-        ChildSpec(
-            name="housekeeper", factory=lambda: HousekeeperActor(database.paced(PATIENT), retention)
-        ),
+        ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
         ChildSpec(
             name="notifier",
             factory=lambda: NotifierActor(channels(config.notify, ports.notifications)),
@@ -227,7 +228,7 @@ def _services(parts: Parts) -> list[ChildSpec]:
             name="access",
             factory=lambda: AccessKeeperActor(database, parts.refresh_access),
         ),
-        ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database.paced(PATIENT))),
+        ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
         ChildSpec(name="api", factory=lambda: ServerActor(parts.make_server)),
         *_live(parts.make_live_server),
     ]
@@ -279,33 +280,31 @@ def _safety_factory(parts: Parts) -> Callable[[], SafetyActor]:
     """
     config, database, ports, declared = parts.config, parts.database, parts.ports, parts.declared
 
+    latch = RecordFile(config.data_dir / "safety.latch", SafetyState)
+    holds = RecordFile(config.data_dir / "safety.holds", Holds)
+
     @functools.cache
-    def stored() -> tuple[SafetyRecord, dict[ActuatorKey, registry.Runtime]]:
+    def stored() -> SafetyRecord:
         found = SafetyRecord(
             actuators=tuple(registry.load_actuators(database)),
+            memories=registry.load_memories(database),
             interlocks=(*declared.interlocks, *registry.load_interlocks(database)),
-            stop_inputs=declared.stop_inputs,
             holds=registry.load_holds(database),
             mirror_exists=registry.has_safety_mirror(database),
         )
-        runtimes = registry.load_runtimes(database)
         database.close_thread()
-        return found, runtimes
+        return found
 
-    def actuator(actuator: ActuatorConfig, guard: Handle, journal: Handle) -> ChildSpec:
-        runtime = stored()[1].get(actuator.key)
+    def actuator(actuator: ActuatorConfig, guard: Handle) -> ChildSpec:
         return ChildSpec(
             name=f"{actuator.esp_id}:{actuator.gpio}",
-            factory=lambda: ActuatorActor(actuator, runtime, ports.commands, guard, journal),
+            factory=lambda: ActuatorActor(actuator, ports.commands, guard),
             pooled=True,
             mailbox=MailboxSpec(capacity=1000),
         )
 
-    # They know what could not be written yet, and so outlive a crash of the actor.
-    latch = RecordFile(config.data_dir / "safety.latch", SafetyState)
-    holds = RecordFile(config.data_dir / "safety.holds", Holds)
     return lambda: SafetyActor(
-        stored()[0],
+        stored(),
         actuator,
         ports.stops,
         ports.gate,
@@ -368,7 +367,7 @@ def _rule(
 
 def _registrar(parts: Parts) -> RegistrarActor:
     return RegistrarActor(
-        parts.database.paced(SAVING),
+        parts.database,
         functools.partial(_device, parts),
         functools.partial(_rule, parts),
         parts.ports.devices,

@@ -1,323 +1,129 @@
-"""One actor for each actuator: what is wanted of it, what it says it does, and until when.
+"""One actor for each actuator: it publishes what the safety actor orders, keeps time, and reports.
 
-It publishes commands, and nobody else does. It energises only with a clearance of the safety actor;
-it switches off at the end of the lease, at a stop, and when it is in doubt, without asking anybody.
-OFF is repeated until the device confirms it; an ON that is not confirmed becomes an OFF.
+It holds no opinion on what is wanted: that is one state, held and stepped by the safety actor. Nobody
+else can publish on the command topic of an actuator.
 """
 
 from __future__ import annotations
 
-import contextlib
-import uuid
 from typing import Any
 
 import msgspec
 
-from godkaiser.actors.device_messages import (
-    ActuatorOutcome,
-    ApplyCommand,
-    InstallActuator,
-    ReleaseNow,
-    ResponseReported,
-    StatusReported,
+from godkaiser.actors.safety_messages import (
+    ActuatorDue,
+    CommandFate,
+    CommandNotSent,
+    ShellStarted,
 )
-from godkaiser.actors.journal import RecordOutcome, RecordRuntime
+from godkaiser.domain.actuator_machine import Send
 from godkaiser.domain.entities import ActuatorConfig, Verb
-from godkaiser.messages import ActuatorView, CommandOutcome, Message
+from godkaiser.domain.safety_level import wire_verb
+from godkaiser.messages import ActuatorView, Message
 from godkaiser.mqtt.connection import NotConnected
-from godkaiser.mqtt.gate import ClearanceExpired, Fate
+from godkaiser.mqtt.gate import ClearanceExpired, Fate, FateListener
 from godkaiser.mqtt.ports import CommandPort
 from godkaiser.protocol import outbound
-from godkaiser.storage.registry import Runtime
-from godkaiser.supervision import Actor, Backoff, Handle
-from godkaiser.supervision.strategy import backoff_delay
+from godkaiser.supervision import Actor, Handle
 
-ANSWER_TIMEOUT_S = 15.0
-OFF_REPEAT = Backoff(base_s=2.0, factor=2.0, max_s=60.0, jitter=0.2)
-SAME_LEVEL = 0.02
-"""Levels that differ by less are the same: the device counts in 255 steps."""
+OVERTAKEN = "a stop or a newer decision came first, or it was too old"
 
 
-class AnswerOverdue(Message, frozen=True, kw_only=True):
-    correlation_id: str
+class Transmission(msgspec.Struct, frozen=True):
+    """One command to publish; `clearance` is the gate's leave to energise, None for an OFF."""
+
+    send: Send
+    clearance: Any = None
 
 
-class LeaseOver(Message, frozen=True, kw_only=True):
-    """To oneself: the maximum runtime or the duration has passed."""
+class Order(Message, frozen=True, kw_only=True):
+    """From the safety actor: show `view`, publish `transmissions` in order, and report at `wake_at`
+    (monotonic seconds; None: no timer).
+    """
+
+    view: ActuatorView
+    transmissions: tuple[Transmission, ...] = ()
+    wake_at: float | None = None
 
 
-class RepeatOff(Message, frozen=True, kw_only=True):
-    """To oneself: the OFF is not confirmed yet."""
-
-
-class Pending(msgspec.Struct, frozen=True):
-    correlation_id: str
-    level: float
-    outcome_to: Any
-    sent_at: float
+class TimerOver(Message, frozen=True, kw_only=True):
+    """To oneself."""
 
 
 class ActuatorActor(Actor):
-    def __init__(
-        self,
-        config: ActuatorConfig,
-        runtime: Runtime | None,
-        port: CommandPort,
-        guard: Handle,
-        journal: Handle,
-    ) -> None:
+    def __init__(self, config: ActuatorConfig, port: CommandPort, guard: Handle) -> None:
         super().__init__()
         self._config = config
         self._port = port
         self._guard = guard
-        self._journal = journal
-        self._restored = runtime
-        self._pending: Pending | None = None
-        self._off_attempts = 0
-        self._view = ActuatorView(config=config)
 
     def on_start(self) -> None:
-        seen = self.context.recall("view")
-        if isinstance(seen, ActuatorView):
-            # A crash of this actor: the clock of a lease does not begin again.
-            self._view = msgspec.structs.replace(
-                seen, config=self._config, pending_correlation_id=""
-            )
-            if seen.pending_correlation_id:
-                self._end(seen.pending_correlation_id, None, "timed_out", "its actor crashed")
-        elif self._restored is not None:
-            self._view = ActuatorView(
-                config=self._config,
-                desired_value=self._restored.desired,
-                on_since=self._restored.on_since,
-                lease_until=self._restored.lease_until,
-                owner=self._restored.owner,
-            )
-        self._arm_lease()
-        self._show()
+        if self.context.incarnation > 1:
+            self._guard.tell(ShellStarted(key=self._config.key))
 
     def on_receive(self, message: object) -> None:
         match message:
-            case ApplyCommand():
-                self._apply(message)
-            case ReleaseNow(reason=reason):
-                self._switch_off(f"system:{reason}")
-            case StatusReported():
-                self._note_status(message)
-            case ResponseReported():
-                self._note_response(message)
-            case LeaseOver():
-                self._lease_over()
-            case AnswerOverdue(correlation_id=correlation_id):
-                self._answer_overdue(correlation_id)
-            case RepeatOff():
-                self._repeat_off()
-            case InstallActuator(config=config):
-                self._config = config
-                self._show(config=config)
+            case Order():
+                self._carry_out(message)
+            case TimerOver():
+                self._guard.tell(ActuatorDue(key=self._config.key))
             case _:
                 self.context.unhandled(message)
 
-    # ---- commands
-
-    def _apply(self, message: ApplyCommand) -> None:
-        verdict = message.verdict
-        if not verdict.energising:
-            self._switch_off(message.issued_by, message.correlation_id, message.outcome_to)
-            return
-        command = Verb.PWM if verdict.verb is Verb.PWM else Verb.ON
-        payload = outbound.actuator_command(
-            command.value,
-            verdict.value,
-            # The device ends only an ON by itself; a PWM ends with the gateway's lease and with
-            # the maximum runtime that the device is configured with.
-            verdict.lease_s if command is Verb.ON else 0,
-            message.correlation_id,
-            message.issued_by,
-        )
-        try:
-            self._port.energise(
-                self._config.esp_id, self._config.gpio, payload, message.clearance, _ignore_fate
-            )
-        except ClearanceExpired:
-            self._end(message.correlation_id, message.outcome_to, "refused", "a stop came first")
-            return
-        except NotConnected:
-            self._end(
-                message.correlation_id, message.outcome_to, "failed", "the broker is not connected"
-            )
-            return
-        now = self.context.now()
-        self._await_answer(Pending(message.correlation_id, verdict.value, message.outcome_to, now))
-        self.context.cancel("repeat")
-        was_on = self._view.on_since is not None and self._view.desired_value > 0
-        self._show(
-            desired_value=verdict.value,
-            on_since=self._view.on_since if was_on else now,
-            lease_until=now + verdict.lease_s,
-            owner=message.issued_by,
-        )
-        self._arm_lease()
-        self._keep_runtime()
-
-    def _switch_off(
-        self, by: str, correlation_id: str | None = None, outcome_to: Any = None
-    ) -> None:
-        correlation_id = correlation_id or str(uuid.uuid4())
-        self._await_answer(Pending(correlation_id, 0.0, outcome_to, self.context.now()))
-        self.context.cancel("lease")
-        self._off_attempts = 0
-        self._show(desired_value=0.0, lease_until=None, owner=by)
-        self._send_off(correlation_id, by)
-        self._keep_runtime()
-
-    def _send_off(self, correlation_id: str, by: str) -> None:
-        payload = outbound.actuator_command(Verb.OFF.value, 0.0, 0, correlation_id, by)
-        # Without a link it is repeated below, and the device falls to its own safe state.
-        with contextlib.suppress(NotConnected):
-            self._port.release(self._config.esp_id, self._config.gpio, payload)
-        self._off_attempts += 1
-        delay_s = backoff_delay(OFF_REPEAT, self._off_attempts + 1, self.context.random())
-        self.context.schedule(delay_s, RepeatOff(), key="repeat")
-
-    def _repeat_off(self) -> None:
-        if self._view.desired_value == 0.0 and self._view.reported_value != 0.0:
-            self._send_off(str(uuid.uuid4()), self._view.owner)
-
-    def _lease_over(self) -> None:
-        if self._view.desired_value > 0.0:
-            self._switch_off("system:max_runtime")
-
-    def _answer_overdue(self, correlation_id: str) -> None:
-        pending = self._pending
-        if pending is None or pending.correlation_id != correlation_id:
-            return
-        self._pending = None
-        text = f"the device did not answer within {ANSWER_TIMEOUT_S:.0f} s"
-        self._end(correlation_id, pending.outcome_to, "timed_out", text)
-        if pending.level > 0.0 and self._view.reported_value != self._view.desired_value:
-            # It may or may not have switched on: in doubt, off.
-            self._switch_off("system:unconfirmed")
-
-    # ---- what the device says
-
-    def _note_status(self, message: StatusReported) -> None:
-        before = self._view.reported_value
-        level = message.level
-        on_since = self._view.on_since
-        if level > 0.0:
-            began = message.at - message.runtime_s
-            on_since = began if on_since is None else min(on_since, began)
+    def _carry_out(self, order: Order) -> None:
+        self.context.publish("view", order.view)
+        self._config = order.view.config
+        if order.wake_at is None:
+            self.context.cancel("timer")
         else:
-            on_since = None
-        self._show(
-            reported_value=level,
-            reported_at=message.at,
-            emergency=message.emergency,
-            on_since=on_since,
+            delay_s = max(0.0, order.wake_at - self.context.monotonic())
+            self.context.schedule(delay_s, TimerOver(), key="timer")
+        for transmission in order.transmissions:
+            self._transmit(transmission)
+
+    def _transmit(self, transmission: Transmission) -> None:
+        send = transmission.send
+        try:
+            self._publish(send, transmission.clearance)
+        except ClearanceExpired:
+            self._not_sent(send, "refused", OVERTAKEN)
+        except NotConnected as error:
+            self._not_sent(send, "failed", str(error) or "the broker is not connected")
+
+    def _publish(self, send: Send, clearance: Any) -> None:
+        """Raises ClearanceExpired, NotConnected."""
+        config = self._config
+        verb = wire_verb(send.level, config)
+        payload = outbound.actuator_command(
+            verb.value,
+            send.level,
+            # The device ends only an ON by itself; a PWM ends with the gateway's lease and with the
+            # maximum runtime that the device is configured with.
+            send.duration_s if verb is Verb.ON else 0,
+            send.correlation_id,
+            send.issued_by,
         )
-        pending = self._pending
-        if level == 0.0:
-            self.context.cancel("repeat")
-        if pending is not None and abs(pending.level - level) < SAME_LEVEL:
-            self._confirmed("the device reports the state")
-        elif pending is None and self._view.desired_value > 0.0 and level == 0.0:
-            # The device switched off by itself; the safe side is to agree.
-            self.context.cancel("lease")
-            self._show(desired_value=0.0, lease_until=None)
-            self._keep_runtime()
-        elif pending is None and self._view.desired_value == 0.0 and level > 0.0:
-            # Nobody here wants it on.
-            self._switch_off("system:drift")
-        if before != level:
-            self._keep_runtime()
+        listener = self._listener(send.correlation_id)
+        if send.level > 0.0:
+            self._port.energise(config.esp_id, config.gpio, payload, clearance, listener)
+        else:
+            self._port.release(config.esp_id, config.gpio, payload, listener)
 
-    def _note_response(self, message: ResponseReported) -> None:
-        pending = self._pending
-        if pending is None or pending.correlation_id != message.correlation_id:
-            return
-        if message.success:
-            self._confirmed(message.message)
-            return
-        self._pending = None
-        self.context.cancel("answer")
-        self._note_answer(pending)
-        self._end(pending.correlation_id, pending.outcome_to, "failed", message.message)
-        if pending.level > 0.0:
-            self.context.cancel("lease")
-            self._show(desired_value=0.0, lease_until=None)
-            if self._view.reported_value:
-                self._switch_off("system:failed")
-            self._keep_runtime()
+    def _listener(self, correlation_id: str) -> FateListener:
+        """Called in a network thread: it only tells."""
+        guard, key = self._guard, self._config.key
 
-    def _confirmed(self, text: str) -> None:
-        pending = self._pending
-        if pending is None:
-            return
-        self._pending = None
-        self.context.cancel("answer")
-        self._note_answer(pending)
-        self._end(pending.correlation_id, pending.outcome_to, "confirmed", text)
+        def listener(fate: Fate) -> None:
+            guard.tell(CommandFate(key=key, correlation_id=correlation_id, fate=fate))
 
-    # ---- bookkeeping
+        return listener
 
-    def _note_answer(self, pending: Pending) -> None:
-        took_s = self.context.now() - pending.sent_at
-        self._show(answered_after=self._view.answered_after.and_one(took_s))
-
-    def _await_answer(self, pending: Pending) -> None:
-        if self._pending is not None:
-            before = self._pending
-            self._end(
-                before.correlation_id, before.outcome_to, "superseded", "a newer command came"
-            )
-        self._pending = pending
-        self._show(pending_correlation_id=pending.correlation_id)
-        self.context.schedule(
-            ANSWER_TIMEOUT_S, AnswerOverdue(correlation_id=pending.correlation_id), key="answer"
-        )
-
-    def _end(self, correlation_id: str, outcome_to: Any, state: str, text: str) -> None:
-        outcome = CommandOutcome(
-            correlation_id=correlation_id, state=state, message=text, at=self.context.now()
-        )
-        self._show(
-            last_outcome=outcome,
-            pending_correlation_id="" if self._pending is None else self._pending.correlation_id,
-        )
-        self._journal.tell(RecordOutcome(outcome=outcome))
+    def _not_sent(self, send: Send, state: str, reason: str) -> None:
         self._guard.tell(
-            ActuatorOutcome(key=self._config.key, outcome=outcome, desired=self._view.desired_value)
-        )
-        if outcome_to is not None:
-            outcome_to.set(outcome)
-
-    def _arm_lease(self) -> None:
-        self.context.cancel("lease")
-        until = self._view.lease_until
-        if until is not None and self._view.desired_value > 0.0:
-            # Never longer than it may run at all: the clock may have been set back meanwhile.
-            left_s = min(until - self.context.now(), float(self._config.max_runtime_s))
-            self.context.schedule(left_s, LeaseOver(), key="lease")
-
-    def _keep_runtime(self) -> None:
-        view = self._view
-        self._journal.tell(
-            RecordRuntime(
-                runtime=Runtime(
-                    self._config.key,
-                    view.desired_value,
-                    view.on_since,
-                    view.lease_until,
-                    view.owner,
-                )
+            CommandNotSent(
+                key=self._config.key,
+                correlation_id=send.correlation_id,
+                state=state,
+                reason=reason,
             )
         )
-
-    def _show(self, **changes: Any) -> None:
-        self._view = msgspec.structs.replace(self._view, **changes)
-        self.context.publish("view", self._view)
-
-
-def _ignore_fate(_fate: Fate) -> None:
-    """The answer of the device, or its silence, ends a command."""

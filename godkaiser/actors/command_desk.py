@@ -6,36 +6,29 @@ one breath are judged one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from godkaiser import paths
-from godkaiser.actors.device_messages import (
-    ActuatorOutcome,
-    ApplyCommand,
-    InstallActuator,
-    ReleaseNow,
-)
-from godkaiser.actors.guarded_actuator import GuardedActuator
-from godkaiser.actors.guarded_site import GuardedSite
-from godkaiser.actors.journal import RecordAudit, RecordVerdict
-from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Command
+from godkaiser.actors.device_messages import InstallActuator
+from godkaiser.actors.journal import RecordVerdict
+from godkaiser.actors.plant import Plant
+from godkaiser.domain.actuator_machine import Configured, Doubted, ShellRestarted, SwitchOn
+from godkaiser.domain.actuator_memory import KeptActuator, restored
+from godkaiser.domain.actuator_state import ActuatorState, is_energised
+from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Command, Issuer
 from godkaiser.domain.interlocks import Interlock
 from godkaiser.domain.latency import Latencies
-from godkaiser.domain.safety import Verdict, judge
+from godkaiser.domain.safety import Verdict, judge, most_age_s
 from godkaiser.domain.safety_state import SafetyState
 from godkaiser.errors import CommandRefused
-from godkaiser.messages import ActuatorView, CommandJudged, RequestCommand
-from godkaiser.mqtt.gate import Clearance, CommandGate
-from godkaiser.storage.audit import AuditEntry
-from godkaiser.supervision import ActorContext, ChildSpec, Handle, StartChild, StopChild
+from godkaiser.messages import CommandJudged, RequestCommand
+from godkaiser.supervision import ActorContext, ChildSpec, Handle, StopChild
 
-ASK_TIMEOUT_S = 2.0
-COMMAND_AGE_S = 10.0
-"""A decision to energise that has not left by then is void."""
+REMOVED = Issuer("system", "removed")
 
-ActuatorFactory = Callable[[ActuatorConfig, Handle, Handle], ChildSpec]
+ActuatorFactory = Callable[[ActuatorConfig, Handle], ChildSpec]
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,58 +43,60 @@ class CommandDesk:
     def __init__(
         self,
         context: ActorContext,
-        site: GuardedSite,
-        gate: CommandGate,
+        plant: Plant,
         journal: Handle,
         actuator_factory: ActuatorFactory,
+        memories: Mapping[ActuatorKey, KeptActuator],
     ) -> None:
         self._context = context
-        self._site = site
-        self._gate = gate
-        # The gate outlives a crash, and takes no generation that is older than one it knows.
-        self._generation = context.incarnation << 32
+        self._plant = plant
         self._journal = journal
         self._actuator_factory = actuator_factory
+        self._memories = memories
         remembered = context.recall("judged_after")
         self._judged_after = remembered if isinstance(remembered, Latencies) else Latencies()
 
     def begin(self, actuators: Iterable[ActuatorConfig], interlocks: tuple[Interlock, ...]) -> None:
         """Take up what was configured or, after a crash, what the predecessor had."""
-        known = self._context.recall("installed")
-        for message in known if known is not None else map(_as_installation, actuators):
-            self._take(message)
-        remembered = self._context.recall("interlocks")
-        self.set_interlocks(interlocks if remembered is None else remembered)
+        known: dict[ActuatorKey, ActuatorState] = {
+            key[1]: value
+            for key, value in self._context.recall_all().items()
+            if isinstance(key, tuple) and key[0] == "actuator"
+        }
+        crashed = self._context.recall("begun") is True
+        if crashed:
+            interlocks = self._context.recall("interlocks")
+            for state in known.values():
+                self._plant.take_in(state, self._shell(state.config))
+        else:
+            for config in actuators:
+                self._take_in(config, "")
+        self.set_interlocks(interlocks)
+        self._context.publish("begun", value=True)
+        if crashed:
+            # What was decided and not told to the actor of the actuator died with the predecessor.
+            for key in known:
+                self._plant.apply(key, ShellRestarted())
+        else:
+            self._doubt_interlocked()
+
+    def _doubt_interlocked(self) -> None:
+        """A command of the process before may be on its way. For an interlock only an answer counts."""
+        for state in tuple(self._plant.states()):
+            if state.desired == 0.0 and self._plant.is_interlocked(state.config.key):
+                self._plant.apply(state.config.key, Doubted())
 
     # ---- commands
 
     def request(self, message: RequestCommand, conditions: Conditions) -> Verdict:
         """Judge, and pass on what is allowed."""
         command = message.command
-        now = self._context.now()
         verdict = self.judge(command, conditions)
-        self._judged_after = self._judged_after.and_one(self._context.now() - command.requested_at)
+        age_s = self._context.monotonic() - command.decided_at
+        self._judged_after = self._judged_after.and_one(age_s)
         self._context.publish("judged_after", self._judged_after)
-        actuator = self._site.find(command.key)
-        if verdict.allowed and actuator is not None:
-            clearance = self._clear(command) if verdict.energising else None
-            actuator.handle.tell(
-                ApplyCommand(
-                    correlation_id=command.correlation_id,
-                    issued_by=str(command.issuer),
-                    verdict=verdict,
-                    clearance=clearance,
-                    outcome_to=message.outcome_to,
-                    priority=command.issuer.priority,
-                )
-            )
-            actuator.desired = verdict.value
-            actuator.owner = command.issuer
-            actuator.set_level(verdict.value, now)
-            if not verdict.energising:
-                self._generation += 1
-                self._gate.supersede(command.esp_id, command.gpio, self._generation)
-                self.release_dependents(now)
+        if verdict.allowed:
+            self._pass_on(command, verdict, message.outcome_to)
         self._journal.tell(RecordVerdict(command=command, verdict=verdict))
         if message.verdict_to is not None:
             message.verdict_to.tell(
@@ -114,15 +109,25 @@ class CommandDesk:
             )
         return verdict
 
-    def _clear(self, command: Command) -> Clearance:
-        self._generation += 1
-        expires_at = self._context.monotonic() + COMMAND_AGE_S
-        return self._gate.clear(command.esp_id, command.gpio, self._generation, expires_at)
+    def _pass_on(self, command: Command, verdict: Verdict, waiter: object) -> None:
+        key, correlation_id = command.key, command.correlation_id
+        if verdict.energising:
+            event = SwitchOn(
+                correlation_id=correlation_id,
+                level=verdict.value,
+                lease_s=verdict.lease_s,
+                lease_reason=verdict.lease_ends,
+                issuer=command.issuer,
+            )
+            expires_at = command.decided_at + most_age_s(command)
+            self._plant.switch_on(key, event, expires_at, waiter)
+        else:
+            self._plant.switch_off(key, command.issuer, correlation_id, waiter)
 
     def judge(self, command: Command, conditions: Conditions) -> Verdict:
         """The verdict, and nothing else."""
-        now = self._context.now()
-        facts = self._site.facts(
+        now = self._context.monotonic()
+        facts = self._plant.facts(
             command,
             conditions.stops,
             now,
@@ -131,88 +136,40 @@ class CommandDesk:
         )
         return judge(command, facts, now)
 
-    def outcome(self, message: ActuatorOutcome) -> None:
-        """An actuator tells how a command ended."""
-        actuator = self._site.find(message.key)
-        if actuator is not None:
-            actuator.desired = message.desired
-            if message.desired == 0.0 and not actuator.reported:
-                # It may have been stamped before the clock was set back.
-                actuator.set_level(0.0, min(message.outcome.at, self._context.now()))
-
     # ---- what there is
 
     def install(self, message: InstallActuator) -> None:
         """There is such an actuator, or it has changed."""
-        self._take(message)
-        self._show_installed()
-
-    def _show_installed(self) -> None:
-        self._context.publish(
-            "installed",
-            tuple(
-                InstallActuator(config=actuator.config, pin_user=actuator.pin_user)
-                for actuator in self._site.actuators()
-            ),
-        )
+        config = message.config
+        if self._plant.find(config.key) is None:
+            self._take_in(config, message.pin_user)
+        else:
+            event = Configured(config=config, pin_user=message.pin_user)
+            self._plant.apply(config.key, event)
 
     def uninstall(self, key: ActuatorKey) -> None:
         """It is no more; its device is told OFF once more. Raises CommandRefused while it is on."""
-        actuator = self._site.find(key)
-        if actuator is None:
+        state = self._plant.find(key)
+        if state is None:
             return
-        if actuator.desired > 0 or actuator.reported:
-            raise CommandRefused(reason=f"{actuator} is on. Switch it off first.")
-        actuator.handle.tell_urgent(ReleaseNow(reason="removed"))
+        if is_energised(state):
+            raise CommandRefused(reason=f"{state} is on. Switch it off first.")
+        self._plant.switch_off(key, REMOVED)
         self._context.handle(paths.ACTUATORS).tell(StopChild(f"{key.esp_id}:{key.gpio}"))
-        self._site.remove(key)
-        self._show_installed()
-
-    def _take(self, message: InstallActuator) -> None:
-        config = message.config
-        known = self._site.find(config.key)
-        if known is not None:
-            known.config = config
-            known.pin_user = message.pin_user
-            known.handle.tell(message)
-            return
-        path = paths.actuator(config.esp_id, config.gpio)
-        try:
-            handle = self._context.handle(path)
-        except KeyError:
-            spec = self._actuator_factory(config, self._context.own, self._journal)
-            # The supervisor of the actuators asks nobody, so this wait is short and has no circle.
-            handle = self._context.handle(paths.ACTUATORS).ask(
-                StartChild(spec), timeout_s=ASK_TIMEOUT_S
-            )
-        actuator = GuardedActuator(config, handle, message.pin_user)
-        view = self._context.look(path, "view")
-        if isinstance(view, ActuatorView):
-            actuator.desired = view.desired_value
-            actuator.reported = view.reported_value
-            if view.on_since is not None:
-                # The clock may have been set back while nobody minded it.
-                actuator.on_since = min(view.on_since, self._context.now())
-        self._site.add(actuator)
-
-    # ---- interlocks
+        self._plant.remove(key)
 
     def set_interlocks(self, interlocks: tuple[Interlock, ...]) -> None:
-        self._site.set_interlocks(interlocks)
+        self._plant.set_interlocks(interlocks)
         self._context.publish("interlocks", interlocks)
 
-    def release_dependents(self, now: float) -> None:
-        """Something went off: what may not run without it, goes off with it."""
-        for actuator in self._site.to_release():
-            actuator.desired = 0.0
-            actuator.set_level(0.0, now)
-            actuator.handle.tell_urgent(ReleaseNow(reason="interlock"))
-            self._audit("system:interlock", f"released {actuator}")
+    def _take_in(self, config: ActuatorConfig, pin_user: str) -> None:
+        now = self._context.monotonic()
+        memory = self._memories.get(config.key)
+        state = restored(config, memory, self._context.boot_id(), now)
+        state = msgspec.structs.replace(state, pin_user=pin_user)
+        self._plant.take_in(state, self._shell(config))
 
-    def _audit(self, who: str, what: str) -> None:
-        entry = AuditEntry(at=self._context.now(), who=who, what=what)
-        self._journal.tell(RecordAudit(entry=entry))
-
-
-def _as_installation(config: ActuatorConfig) -> InstallActuator:
-    return InstallActuator(config=config)
+    def _shell(self, config: ActuatorConfig) -> Handle:
+        """The lasting handle of its actor, which starts when its supervisor comes to it."""
+        spec = self._actuator_factory(config, self._context.own)
+        return self._context.adopt(paths.ACTUATORS, spec)

@@ -12,8 +12,7 @@ from godkaiser.domain.entities import (
     SensorConfig,
 )
 from godkaiser.domain.interlocks import Interlock
-from godkaiser.domain.safety import Verdict
-from godkaiser.messages import CommandOutcome, Message
+from godkaiser.messages import Message
 
 
 class UpdateDevice(Message, frozen=True, kw_only=True):
@@ -86,12 +85,16 @@ class InstallInterlocks(Message, frozen=True, kw_only=True):
 
 
 class DeviceReport(Message, frozen=True, kw_only=True):
-    """From a device to the safety actor: what it said of its actuators. `payload` is decoded."""
+    """From a device to the safety actor: what it said of its actuators. `payload` is decoded.
+
+    `redelivered`: the broker may have delivered it before.
+    """
 
     device_id: str
     gpio: int | None
     payload: Any
     at: float
+    redelivered: bool = False
 
 
 class DevicePresence(Message, frozen=True, kw_only=True):
@@ -103,53 +106,3 @@ class DevicePresence(Message, frozen=True, kw_only=True):
     online: bool
     rebooted: bool
     at: float
-
-
-class ApplyCommand(Message, frozen=True, kw_only=True):
-    """From the safety actor to an actuator. `clearance` is None for an OFF."""
-
-    correlation_id: str
-    issued_by: str
-    verdict: Verdict
-    clearance: Any = None
-    outcome_to: Any = None
-    priority: int = 0
-
-
-class StatusReported(Message, frozen=True, kw_only=True):
-    """From the safety actor to an actuator: the device told its state. `level` is 0.0 to 1.0."""
-
-    level: float
-    runtime_s: float
-    emergency: str
-    at: float
-
-
-class ResponseReported(Message, frozen=True, kw_only=True):
-    """From the safety actor to an actuator: the device answered a command."""
-
-    correlation_id: str
-    success: bool
-    message: str
-    at: float
-
-
-class ReleaseNow(Message, frozen=True, kw_only=True):
-    """From the safety actor to an actuator: OFF, whatever was going on."""
-
-    reason: str
-
-
-class LeaseEnded(Message, frozen=True, kw_only=True):
-    """From an actuator to the safety actor: it was switched off at the end of its lease."""
-
-    key: ActuatorKey
-    at: float
-
-
-class ActuatorOutcome(Message, frozen=True, kw_only=True):
-    """From an actuator to the safety actor: how a command ended, and what holds now."""
-
-    key: ActuatorKey
-    outcome: CommandOutcome
-    desired: float

@@ -124,8 +124,8 @@ class ReadingIntake:
             for rule in self._context.members(("sensor", watched)):
                 rule.tell(ReadingAccepted(reading=reading))
         if reading.usable_by_rules:
-            for guard in self._context.members(("stop_input", key.esp_id)):
-                guard.tell_urgent(ReadingAccepted(reading=reading))
+            for monitor in self._context.members(("stop_input", key)):
+                monitor.tell(ReadingAccepted(reading=reading))
         self._recorder.tell(store)
         self._context.publish(key, reading)
 

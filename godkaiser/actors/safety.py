@@ -1,40 +1,45 @@
 """The safety actor: the one way to an actuator, and the keeper of the stops.
 
-It alone holds handles of actuator actors and clears commands. A command is judged on facts that are
-held here, so that two commands in one breath are judged one after the other.
+It alone holds handles of actuator actors, steps the states of the actuators and clears commands. A
+command is judged on facts that are held here, so that two commands in one breath are judged one after
+the other. It asks nobody.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import structlog
 
 from godkaiser import paths
 from godkaiser.actors.broker import LINK_GROUP, LinkDown, LinkUp, is_up
-from godkaiser.actors.command_desk import CommandDesk, Conditions
+from godkaiser.actors.command_desk import ActuatorFactory, CommandDesk, Conditions
 from godkaiser.actors.device_messages import (
-    ActuatorOutcome,
     DevicePresence,
     DeviceRemoved,
     DeviceReport,
     InstallActuator,
     InstallInterlocks,
-    ReleaseNow,
-    ResponseReported,
-    StatusReported,
     UninstallActuator,
 )
-from godkaiser.actors.guarded_actuator import GuardedActuator
-from godkaiser.actors.guarded_site import GuardedSite
 from godkaiser.actors.hold_book import HoldBook
-from godkaiser.actors.input_watch import InputWatch
 from godkaiser.actors.journal import RecordAudit, RecordSafety
+from godkaiser.actors.plant import Plant
 from godkaiser.actors.router import BroadcastSeen
-from godkaiser.actors.stops import Stops, StopTokens
+from godkaiser.actors.safety_messages import (
+    ActuatorDue,
+    CommandFate,
+    CommandNotSent,
+    ShellStarted,
+)
+from godkaiser.actors.stops import Stops, StopTokens, outline
+from godkaiser.domain import actuator_machine as machine
 from godkaiser.domain import safety_state
+from godkaiser.domain.actuator_memory import KeptActuator
+from godkaiser.domain.actuator_state import is_energised
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -53,61 +58,76 @@ from godkaiser.domain.safety_state import (
     StopState,
     held_by_another,
 )
-from godkaiser.domain.stop_inputs import StopInput
+from godkaiser.domain.stop_confirmation import is_own_limit
 from godkaiser.errors import (
     GatewayError,
+    ServiceUnavailable,
     StopInputPressed,
     UnknownDevice,
     ValidationFailed,
 )
 from godkaiser.messages import (
-    ActuatorStateChanged,
     ClearStop,
     DeviceView,
     ExplainCommand,
     HoldActuator,
     Message,
     PrepareShutdown,
-    ReadingAccepted,
     RequestCommand,
     ResumeAutomation,
     SafetyView,
     StopAll,
 )
-from godkaiser.mqtt.gate import CommandGate
+from godkaiser.mqtt.gate import CommandGate, Fate
 from godkaiser.mqtt.ports import AckPort, StopPort
 from godkaiser.protocol import evidence, inbound
 from godkaiser.protocol.evidence import Evidence
 from godkaiser.storage.audit import entry_by
 from godkaiser.storage.record_file import RecordFile
-from godkaiser.supervision import Actor, Backoff, ChildSpec, Handle
+from godkaiser.supervision import Actor, Backoff, Handle
 from godkaiser.supervision.strategy import backoff_delay
 
 REPEAT = Backoff(base_s=2.0, factor=2.0, max_s=60.0, jitter=0.1)
-CLOCK_JUMP_S = 1.0
+RESEND_AFTER_S = 1.0
+"""A stop that the broker has not acknowledged by then goes out by another connection, too."""
 CLEAR_GRACE_S = 10.0
 """Statuses built before a clear still say `active` for a moment; they are not a new stop."""
-ASK_TIMEOUT_S = 2.0
-INPUT_TICK_S = 1.0
+LIMIT_S = 60.0
+"""Of a device's own stop all actuators tell within this time; they report every 30 s."""
+WRITE_AGAIN = Backoff(base_s=0.5, factor=2.0, max_s=10.0, jitter=0.1)
+SHOWN_AT_ONCE = 64
+"""Of a stop of more devices than this, the view is shown from time to time rather than each time."""
+SHUTDOWN = Issuer("system", "shutdown")
+
+log = structlog.get_logger("godkaiser.safety")
 
 
 class Repeat(Message, frozen=True, kw_only=True):
-    """To oneself: who has not confirmed is told again."""
+    """To oneself: what is not confirmed is told again."""
 
 
-class CheckInputs(Message, frozen=True, kw_only=True):
-    """To oneself: whether a stop input has fallen silent."""
+class ResendOverdue(Message, frozen=True, kw_only=True):
+    """To oneself: stops that the broker has not acknowledged go out again."""
+
+
+class WriteAgain(Message, frozen=True, kw_only=True):
+    """To oneself: what could not be written is written as soon as it can be."""
+
+
+class ShowStops(Message, frozen=True, kw_only=True):
+    """To oneself: the view of the stops has changed a moment ago."""
 
 
 class SafetyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway is configured to have, and what it had stored, when it started.
 
-    `mirror_exists`: the database knows of a latch, so one that is gone was lost.
+    `mirror_exists`: the database knows of a latch, so one that is gone was lost. The holds end in unix
+    seconds.
     """
 
     actuators: tuple[ActuatorConfig, ...] = ()
+    memories: Mapping[ActuatorKey, KeptActuator] = {}
     interlocks: tuple[Interlock, ...] = ()
-    stop_inputs: tuple[StopInput, ...] = ()
     holds: Mapping[ActuatorKey, Hold] = {}
     mirror_exists: bool = False
 
@@ -118,7 +138,7 @@ class SafetyActor(Actor):
     def __init__(
         self,
         record: SafetyRecord,
-        actuator_factory: Callable[[ActuatorConfig, Handle, Handle], ChildSpec],
+        actuator_factory: ActuatorFactory,
         stop_port: StopPort,
         gate: CommandGate,
         acks: AckPort,
@@ -128,43 +148,55 @@ class SafetyActor(Actor):
         kaiser_id: str,
         tokens: StopTokens = StopTokens(),
     ) -> None:
+        """The files are shared by all incarnations: they know what is not on disk yet."""
         super().__init__()
         self._record = record
         self._actuator_factory = actuator_factory
+        self._stop_port = stop_port
         self._gate = gate
-        self._acks = acks
-        # Stops heard on the broadcast topic that the latch does not hold yet.
-        self._unlatched: list[tuple[int, int]] = []
+        self._latch_file = latch_file
         self._holds_file = holds_file
-        self._site = GuardedSite()
-        self._inputs = InputWatch(record.stop_inputs)
+        self._kaiser_id = kaiser_id
+        self._tokens = tokens
+        self._acks = acks
         self._cleared_at: dict[str, float] = {}
+        self._unacknowledged: list[tuple[int, int]] = []
         self._repeats = 0
+        self._writes = 0
+        self._shown: object = None
+        self._show_planned = False
         self._shutting_down = False
         self._link_up = False
-        self._clock_offset = 0.0
-        self._stops = Stops(
-            stop_port, gate, latch_file, self._stops_changed, kaiser_id=kaiser_id, tokens=tokens
-        )
         self._journal: Handle
+        self._plant: Plant
+        self._stops: Stops
         self._desk: CommandDesk
         self._holds: HoldBook
 
     def on_start(self) -> None:
-        self._journal = self.context.handle(paths.JOURNAL)
-        self._link_up = is_up(self.context.look(paths.BROKER, "view"))
+        context = self.context
+        self._journal = context.handle(paths.JOURNAL)
+        self._link_up = is_up(context.look(paths.BROKER, "view"))
+        self._plant = Plant(context, self._gate, self._journal)
+        self._stops = Stops(
+            self._plant,
+            self._stop_port,
+            self._gate,
+            self._latch_file,
+            lambda: (context.now(), context.monotonic()),
+            kaiser_id=self._kaiser_id,
+            tokens=self._tokens,
+        )
         self._recall_devices()
-        self._clock_offset = self.context.now() - self.context.monotonic()
-        self._stops.restore(self.context.now(), mirror_exists=self._record.mirror_exists)
+        self._stops.restore(mirror_exists=self._record.mirror_exists)
         self._desk = CommandDesk(
-            self.context, self._site, self._gate, self._journal, self._actuator_factory
+            context, self._plant, self._journal, self._actuator_factory, self._record.memories
         )
         self._desk.begin(self._record.actuators, self._record.interlocks)
-        self._holds = HoldBook(self.context, self._site, self._journal, self._holds_file)
+        self._holds = HoldBook(context, self._plant, self._journal, self._holds_file)
         doubt = self._holds.restore(self._record.holds)
-        self._watch_inputs()
-        self.context.join(LINK_GROUP)
-        unfinished = self.context.recall("stopping")
+        context.join(LINK_GROUP)
+        unfinished = context.recall("stopping")
         if unfinished is not None:
             # A crash in the midst of a stop: its successor carries it out.
             self._carry_out(unfinished)
@@ -172,48 +204,61 @@ class SafetyActor(Actor):
             self._carry_out(StopAll(issuer=Issuer("system", "holds"), reason=doubt))
             # Only now may it be forgotten that it could not be read.
             self._holds.tidy()
-        if self.context.incarnation > 1 and self._stops.state.records:
-            # A stop may have come between the crash and now; saying it again moves nothing.
-            self._gate.revoke_all()
-            self._repeat()
+        if context.incarnation > 1 and self._stops.state.records:
+            self._stop_again()
+        self._show_changes()
+        self._write_again()
+
+    def _stop_again(self) -> None:
+        """A stop may have come between the crash and now; saying it again moves nothing."""
+        self._gate.revoke_all()
+        for record in self._stops.state.records:
+            if record.state is StopState.ACTIVE:
+                for device_id in self._plant.covered(record.scope):
+                    self._stops.stop_returned(device_id, self._plant.zone_of(device_id))
+        self._schedule_repeat(first=True)
 
     def on_receive(self, message: object) -> Any:
-        self._mind_the_clock()
+        reply = self._handle(message)
+        if self._stops.changed:
+            self._show_changes()
+        return reply
+
+    def _handle(self, message: object) -> Any:
         match message:
             case RequestCommand():
                 return self._desk.request(message, self._conditions())
             case DeviceReport():
                 self._device_report(message)
+            case CommandFate():
+                self._command_fate(message)
+            case ActuatorDue(key=key):
+                self._apply(key, machine.TimePassed())
+            case CommandNotSent(key=key, correlation_id=correlation_id):
+                event = machine.Died(
+                    correlation_id=correlation_id, state=message.state, reason=message.reason
+                )
+                self._apply(key, event)
             case DevicePresence():
                 self._device_presence(message)
-            case ActuatorOutcome():
-                self._desk.outcome(message)
             case StopAll():
                 return self._stop_scope(message)
             case ClearStop():
                 return self._clear_scope(message)
             case ResumeAutomation():
                 return self._resume_automation(message)
-            case Repeat():
-                self._repeat()
-            case LinkUp():
-                self._link_up = True
-                self._repeats = 0
-                self._repeat()
-            case LinkDown():
-                self._link_up = False
             case BroadcastSeen():
                 self._broadcast_seen(message)
-            case ReadingAccepted(reading=reading):
-                if self._inputs.hear(reading, self.context.monotonic()):
-                    self._heed_inputs()
-            case CheckInputs():
-                self._heed_inputs()
-                self.context.schedule(INPUT_TICK_S, CheckInputs(), key="inputs")
+            case ShellStarted(key=key):
+                self._plant.shell_restarted(key)
+            case LinkUp():
+                self._link_is_up()
+            case LinkDown():
+                self._link_up = False
             case InstallActuator():
                 self._desk.install(message)
             case DeviceRemoved(device_id=device_id):
-                self._site.forget(device_id)
+                self._plant.forget(device_id)
             case UninstallActuator(key=key):
                 self._desk.uninstall(key)
                 self._holds.tidy()
@@ -222,34 +267,35 @@ class SafetyActor(Actor):
             case ExplainCommand(command=command):
                 return self._desk.judge(command, self._conditions())
             case HoldActuator():
-                return self._holds.hold(message)
+                return self._hold(message)
             case PrepareShutdown():
                 return self._prepare_shutdown()
             case _:
-                self.context.unhandled(message)
+                self._own(message)
         return None
 
-    def _mind_the_clock(self) -> None:
-        """Times are kept as people read them. When the clock is set, what was 3 s ago stays 3 s ago:
-        or a clock set back would keep a stop from being cleared, and hide that a runtime is over.
-        """
-        offset = self.context.now() - self.context.monotonic()
-        jumped_s = offset - self._clock_offset
-        if abs(jumped_s) < CLOCK_JUMP_S:
-            return
-        self._clock_offset = offset
-        self._stops.shift(jumped_s)
-        self._cleared_at = {device: at + jumped_s for device, at in self._cleared_at.items()}
-        self._site.shift(jumped_s)
-        self._audit("system:clock", f"the clock was set by {jumped_s:+.1f} s", "")
+    def _own(self, message: object) -> None:
+        """Reminders to oneself."""
+        match message:
+            case Repeat():
+                self._repeat()
+            case ResendOverdue():
+                self._stops.resend_overdue()
+            case WriteAgain():
+                self._write_again()
+            case ShowStops():
+                self._show_planned = False
+                self._show_now()
+            case _:
+                self.context.unhandled(message)
 
     # ---- stops
 
     def _stop_scope(self, message: StopAll) -> SafetyView:
         scope = _scope(message.esp_id, message.zone_id)
-        if scope.kind is ScopeKind.DEVICE and self._site.device(scope.name) is None:
+        if scope.kind is ScopeKind.DEVICE and self._plant.device(scope.name) is None:
             raise UnknownDevice(device_id=scope.name)
-        if scope.kind is ScopeKind.ZONE and not self._site.covered(scope):
+        if scope.kind is ScopeKind.ZONE and not self._plant.covered(scope):
             # A mistyped zone must not look like a stop that worked.
             reason = (
                 f"No device is in zone '{scope.name}', so nothing was stopped. Stop everything?"
@@ -259,7 +305,7 @@ class SafetyActor(Actor):
             return self._stops.preview(
                 safety_state.stop(
                     self._stops.state, scope, by=str(message.issuer), reason=message.reason,
-                    now=self.context.now(), devices=self._site.covered(scope),
+                    now=self.context.now(),
                 )
             )  # fmt: skip
         return self._carry_out(message)
@@ -267,33 +313,30 @@ class SafetyActor(Actor):
     def _carry_out(self, message: StopAll) -> SafetyView:
         scope = _scope(message.esp_id, message.zone_id)
         self.context.publish("stopping", message)
-        self._stops.stop(
-            scope, message.issuer, message.reason, self.context.now(), self._site.covered(scope)
-        )
-        for actuator in self._site.covered_actuators(scope):
-            actuator.desired = 0.0
-            if actuator.reported != 0.0:
-                actuator.handle.tell_urgent(ReleaseNow(reason="emergency_stop"))
+        self._stops.stop(scope, message.issuer, message.reason, self._plant.covered(scope))
+        self.context.schedule(RESEND_AFTER_S, ResendOverdue(), key="resend")
         self._schedule_repeat(first=True)
         self.context.withdraw("stopping")
         self._audit(message.issuer, f"emergency_stop {scope}", message.reason)
+        self._write_again()
         return self._stops.view()
 
     def _clear_scope(self, message: ClearStop) -> SafetyView:
         scope = _scope(message.esp_id, message.zone_id)
-        now = self.context.now()
-        pressed = self._inputs.demands(self.context.monotonic()).get(scope)
+        demands = self.context.look(paths.STOP_INPUTS, "demands") or {}
+        pressed = demands.get(scope)
         if pressed is not None:
             raise StopInputPressed(reason=pressed.reason)
         if message.dry_run:
-            return self._preview_clear(message, scope, now)
+            return self._stops.preview(self._cleared(message, scope))
         if message.accept_unconfirmed:
-            self._stops.accept_unconfirmed(scope, message.issuer, now)
+            self._stops.accept_unconfirmed(scope, message.issuer)
+        elif self._is_only_limited(scope):
+            self._free(scope.name, message.reason)
         else:
             reachable = self._to_be_cleared(scope)
-            self._stops.begin_clear(scope, message.issuer, message.reason, now, reachable)
-            for device_id in reachable:
-                self._cleared_at[device_id] = now
+            self._stops.begin_clear(scope, message.issuer, reachable)
+            self._cleared_at.update(dict.fromkeys(reachable, self.context.monotonic()))
             self._schedule_repeat(first=True)
         self._audit(message.issuer, f"clear_emergency {scope}", message.reason)
         self._finish_resumed()
@@ -302,24 +345,31 @@ class SafetyActor(Actor):
     def _to_be_cleared(self, scope: Scope) -> list[str]:
         return [
             device_id
-            for device_id in self._site.covered(scope)
-            if self._site.is_online(device_id)
+            for device_id in self._plant.covered(scope)
+            if self._plant.is_online(device_id)
             # One clear on the wire ends every stop of a device.
             and not held_by_another(
-                self._stops.state, scope, device_id, self._site.zone_of(device_id)
+                self._stops.state, scope, device_id, self._plant.zone_of(device_id)
             )
         ]
 
-    def _preview_clear(self, message: ClearStop, scope: Scope, now: float) -> SafetyView:
-        by, state = str(message.issuer), self._stops.state
+    def _cleared(self, message: ClearStop, scope: Scope) -> SafetyState:
+        """What this clear would lead to. Raises as the clear does."""
         if message.accept_unconfirmed:
-            return self._stops.preview(
-                safety_state.accept_unconfirmed(state, scope, by=by, now=now)
-            )
-        reachable = self._to_be_cleared(scope)
-        return self._stops.preview(
-            safety_state.begin_clear(state, scope, by=by, now=now, reachable=reachable)
+            return self._stops.accepted(scope, message.issuer)
+        return self._stops.cleared(scope, message.issuer, self._to_be_cleared(scope))
+
+    def _is_only_limited(self, scope: Scope) -> bool:
+        """A device that no stop covers, with an actuator that its own runtime limit holds."""
+        return (
+            scope.kind is ScopeKind.DEVICE
+            and self._stops.state.covering(scope.name, self._plant.zone_of(scope.name)) is None
+            and any(state.limit_locked for state in self._plant.of_device(scope.name))
         )
+
+    def _free(self, device_id: str, reason: str) -> None:
+        self._cleared_at[device_id] = self.context.monotonic()
+        self._stops.free_device(device_id, reason)
 
     def _resume_automation(self, message: ResumeAutomation) -> SafetyView:
         scope = _scope(message.esp_id, message.zone_id)
@@ -330,16 +380,10 @@ class SafetyActor(Actor):
         return self._stops.view()
 
     def _broadcast_seen(self, message: BroadcastSeen) -> None:
-        self._heed_broadcast(message)
         if message.token is not None:
-            self._unlatched.append(message.token)
-            self._acknowledge_latched()
-
-    def _acknowledge_latched(self) -> None:
-        """The broker keeps a stop until the latch holds it: a kill before that loses nothing."""
-        if self._stops.is_recorded and self._unlatched:
-            self._acks.acknowledge(self._unlatched)
-            self._unlatched.clear()
+            self._unacknowledged.append(message.token)
+        self._heed_broadcast(message)
+        self._write_again()
 
     def _heed_broadcast(self, message: BroadcastSeen) -> None:
         try:
@@ -364,36 +408,21 @@ class SafetyActor(Actor):
                 )
             )
 
-    def _watch_inputs(self) -> None:
-        devices = self._inputs.devices
-        if not devices:
-            return
-        self._inputs.begin(self.context.monotonic(), self.context.recall("inputs") or {})
-        for device_id in devices:
-            self.context.join(("stop_input", device_id))
-        self._show_inputs()
-        self.context.schedule(INPUT_TICK_S, CheckInputs(), key="inputs")
-
-    def _heed_inputs(self) -> None:
-        for scope, demand in self._inputs.demands(self.context.monotonic()).items():
-            record = self._stops.state.find(scope)
-            if record is None or record.state is not StopState.ACTIVE:
-                self._carry_out(
-                    StopAll(
-                        issuer=Issuer("input", str(demand.entry)),
-                        reason=demand.reason,
-                        esp_id=scope.name if scope.kind is ScopeKind.DEVICE else None,
-                        zone_id=scope.name if scope.kind is ScopeKind.ZONE else None,
-                    )
-                )
-        self._show_inputs()
-
-    def _show_inputs(self) -> None:
-        self.context.publish("inputs", self._inputs.remembered())
-        self.context.publish("stop_inputs", self._inputs.views(self.context.monotonic()))
+    def _link_is_up(self) -> None:
+        self._link_up = True
+        self._repeats = 0
+        for state in tuple(self._plant.states()):
+            if state.repeat_at is not None or is_energised(state):
+                self._apply(state.config.key, machine.LinkCameUp())
+        self._repeat()
 
     def _repeat(self) -> None:
-        if self._stops.repeat(self.context.now()):
+        try:
+            anything_open = self._stops.repeat()
+        except ServiceUnavailable as error:
+            anything_open = True
+            log.error("safety_record_not_written", reason=error.message)
+        if anything_open:
             self._schedule_repeat(first=False)
 
     def _schedule_repeat(self, *, first: bool) -> None:
@@ -403,119 +432,136 @@ class SafetyActor(Actor):
 
     def _finish_resumed(self) -> None:
         """Resuming ends when every actuator has told its state since the stop."""
-        for record in self._stops.resuming():
-            read_back = all(
-                actuator.reported_at >= record.last_stop
-                for actuator in self._site.covered_actuators(record.scope)
-                if self._site.is_online(actuator.config.esp_id)
-            )
-            if read_back:
+        for record in self._stops.resumable():
+            try:
                 self._stops.finish_resume(record.scope)
-                self._audit(record.cleared_by, f"resumed {record.scope}", record.reason)
+            except ServiceUnavailable as error:
+                # The stop stands until the disk takes its end; each report tries again.
+                log.error("safety_record_not_written", reason=error.message)
+                return
+            self._audit(record.cleared_by, f"resumed {record.scope}", record.reason)
 
     def _prepare_shutdown(self) -> int:
         self._shutting_down = True
         self._gate.revoke_all()
         told = 0
-        for actuator in self._site.actuators():
-            if actuator.config.on_shutdown is OnShutdown.OFF and (
-                actuator.desired > 0.0 or actuator.reported
-            ):
-                actuator.handle.tell_urgent(ReleaseNow(reason="shutdown"))
+        for state in tuple(self._plant.states()):
+            if state.config.on_shutdown is OnShutdown.OFF and is_energised(state):
+                self._plant.switch_off(state.config.key, SHUTDOWN)
                 told += 1
         return told
 
     # ---- what devices say
 
+    def _apply(self, key: ActuatorKey, event: machine.Event) -> None:
+        """Step an actuator, and look at what that means for the stops."""
+        self._plant.apply(key, event)
+        self._stops.look_at(key.esp_id)
+
+    def _command_fate(self, message: CommandFate) -> None:
+        match message.fate:
+            case Fate.WITHHELD:
+                reason = "a stop or a newer decision came first, or it was too old"
+                event: machine.Event = machine.Died(
+                    correlation_id=message.correlation_id, state="refused", reason=reason
+                )
+            case Fate.DELIVERED:
+                event = machine.Delivered(correlation_id=message.correlation_id)
+            case _:
+                # It may still arrive: only an answer to an OFF, or a new session, proves otherwise.
+                return
+        self._apply(message.key, event)
+
     def _device_report(self, report: DeviceReport) -> None:
-        now = self.context.now()
-        if report.at > now:
-            # Stamped before the clock was set back: nothing here may lie in the future.
-            report = msgspec.structs.replace(report, at=now)
-        gpio = report.gpio
-        actuator = None if gpio is None else self._site.find(ActuatorKey(report.device_id, gpio))
-        if actuator is not None:
-            self._inform(actuator, report)
+        device_id = report.device_id
+        if report.gpio is not None:
+            self._inform(ActuatorKey(device_id, report.gpio), report)
         match evidence.of(report.payload):
             case Evidence.STOPPED:
-                self._reports_stop(report.device_id, report.at)
-            case Evidence.TOLD if not self._site.of_device(report.device_id):
-                self._stops.confirm_stop(report.device_id, report.at)
-            case Evidence.CLEARED:
-                self._confirm_clear(report.device_id, report.at)
+                self._stops.heard(device_id)
+                self._reports_stop(report)
+            case Evidence.TOLD:
+                self._stops.heard(device_id)
+            case Evidence.CLEARED if not report.redelivered:
+                self._confirm_clear(device_id)
             case _:
                 pass
         if isinstance(report.payload, inbound.ActuatorStatus):
             self._finish_resumed()
 
-    def _inform(self, actuator: GuardedActuator, report: DeviceReport) -> None:
+    def _inform(self, key: ActuatorKey, report: DeviceReport) -> None:
         match report.payload:
             case inbound.ActuatorStatus() as status:
-                self._status(actuator, status, report.at)
+                self._apply(
+                    key,
+                    machine.Reported(
+                        level=status.level,
+                        runtime_s=status.runtime_ms / 1000.0,
+                        emergency=status.emergency,
+                        seq=status.seq,
+                        redelivered=report.redelivered,
+                    ),
+                )
+                self._stops.read_back(key)
             case inbound.ActuatorResponse() as response:
-                actuator.handle.tell(
-                    ResponseReported(
+                self._apply(
+                    key,
+                    machine.Answered(
                         correlation_id=response.correlation_id,
                         success=response.success,
                         message=response.message,
-                        at=report.at,
-                    )
+                        seq=response.seq,
+                    ),
                 )
+            case inbound.ActuatorAlert() as alert:
+                event = machine.Alerted(kind=alert.alert_type, redelivered=report.redelivered)
+                self._apply(key, event)
             case _:
                 pass
 
-    def _status(self, actuator: GuardedActuator, status: inbound.ActuatorStatus, at: float) -> None:
-        changed = actuator.reported != status.level
-        actuator.reported = status.level
-        actuator.reported_at = at
-        actuator.set_level(status.level, at)
-        actuator.handle.tell(
-            StatusReported(
-                level=status.level,
-                runtime_s=status.runtime_ms / 1000.0,
-                emergency=status.emergency,
-                at=at,
+    def _reports_stop(self, report: DeviceReport) -> None:
+        """The device is stopped: as it was told to, or by itself."""
+        device_id = report.device_id
+        presence = self._plant.device(device_id)
+        if presence is None or report.redelivered:
+            return
+        if self._stops.state.covering(device_id, presence.zone_id) is not None:
+            return
+        now = self.context.monotonic()
+        if now - self._cleared_at.get(device_id, -CLEAR_GRACE_S * 2) <= CLEAR_GRACE_S:
+            return
+        states = self._plant.of_device(device_id)
+        if report.gpio is not None and states and is_own_limit(states, now, LIMIT_S):
+            return
+        self._carry_out(
+            StopAll(
+                issuer=Issuer("device", device_id),
+                reason="the device reports an emergency stop",
+                esp_id=device_id,
             )
         )
-        if changed:
-            event = ActuatorStateChanged(key=actuator.config.key, value=status.level, at=at)
-            for member in self.context.members(("actuator", actuator.config.key)):
-                member.tell(event)
-            if status.level == 0.0:
-                self._desk.release_dependents(at)
 
-    def _reports_stop(self, device_id: str, at: float) -> None:
-        """The device is stopped: as it was told to, or by itself."""
-        presence = self._site.device(device_id)
-        if presence is None:
+    def _confirm_clear(self, device_id: str) -> None:
+        if not self._stops.is_clearing(device_id):
             return
-        record = self._stops.state.covering(device_id, presence.zone_id)
-        if record is not None:
-            self._stops.confirm_stop(device_id, at)
-        elif at - self._cleared_at.get(device_id, 0.0) > CLEAR_GRACE_S:
-            self._carry_out(
-                StopAll(
-                    issuer=Issuer("device", device_id),
-                    reason="the device reports an emergency stop",
-                    esp_id=device_id,
-                )
-            )
-
-    def _confirm_clear(self, device_id: str, at: float) -> None:
-        record = next((r for r in self._stops.state.records if device_id in r.clearing), None)
-        if record is not None and record.cleared_at is not None and at >= record.cleared_at:
-            self._cleared_at[device_id] = at
-            self._stops.confirm_clear(device_id, at)
-            self._finish_resumed()
+        self._cleared_at[device_id] = self.context.monotonic()
+        try:
+            self._stops.confirm_clear(device_id)
+        except ServiceUnavailable as error:
+            # It stays in CLEARING, and is told again: the confirmation of that is written.
+            log.error("safety_record_not_written", reason=error.message)
+            return
+        self._finish_resumed()
 
     def _device_presence(self, presence: DevicePresence) -> None:
-        before = self._site.device(presence.device_id)
+        before = self._plant.device(presence.device_id)
         moved = before is not None and before.zone_id != presence.zone_id
         if moved and before is not None:
             self._keep_stopped(before, presence)
-        if self._site.learn(presence) or (moved and presence.online):
-            self._stops.stop_returned(presence.device_id, presence.zone_id, presence.at)
+        if self._plant.learn(presence) or (moved and presence.online):
+            self._stops.stop_returned(presence.device_id, presence.zone_id)
             self._schedule_repeat(first=True)
+        self._stops.look_at(presence.device_id)
         if not presence.online:
             self._finish_resumed()
 
@@ -533,6 +579,50 @@ class SafetyActor(Actor):
             )
         )
 
+    # ---- the disk
+
+    def _hold(self, message: HoldActuator) -> Any:
+        try:
+            return self._holds.hold(message)
+        finally:
+            self._write_again()
+
+    def _write_again(self) -> None:
+        """Until the disk has what is in force; then the broker hears that its stops are latched."""
+        written = self._stops.write_again() and self._holds.write_again()
+        if not written:
+            self._writes += 1
+            delay_s = backoff_delay(WRITE_AGAIN, self._writes + 1, self.context.random())
+            self.context.schedule(delay_s, WriteAgain(), key="write")
+            return
+        self._writes = 0
+        if self._unacknowledged:
+            self._acks.acknowledge(self._unacknowledged)
+            self._unacknowledged = []
+
+    # ---- showing
+
+    def _show_changes(self) -> None:
+        """Many devices confirm a stop within a moment; the view of all of them is not made for each."""
+        if outline(self._stops.state) != self._shown or self._stops.size <= SHOWN_AT_ONCE:
+            self._show_now()
+        elif not self._show_planned:
+            self._show_planned = True
+            delay_s = 0.05 + self._stops.size / 10_000
+            self.context.schedule(delay_s, ShowStops(), key="show")
+
+    def _show_now(self) -> None:
+        self._stops.changed = False
+        view = self._stops.view()
+        alarm_changed = view.alarm != getattr(self.context.recall("view"), "alarm", "")
+        self.context.publish("view", view)
+        active = (r.scope for r in self._stops.state.records if r.state is StopState.ACTIVE)
+        self.context.publish("stopped", frozenset(active))
+        if outline(self._stops.state) != self._shown or alarm_changed:
+            self._shown = outline(self._stops.state)
+            body = msgspec.json.encode(view).decode()
+            self._journal.tell(RecordSafety(body=body, at=self.context.now()))
+
     # ---- small things
 
     def _recall_devices(self) -> None:
@@ -540,7 +630,7 @@ class SafetyActor(Actor):
         for path in self.context.children(paths.DEVICES):
             view = self.context.look(path, "view")
             if isinstance(view, DeviceView):
-                self._site.learn(
+                self._plant.learn(
                     DevicePresence(
                         device_id=view.record.device_id,
                         zone_id=view.record.zone_id,
@@ -557,15 +647,6 @@ class SafetyActor(Actor):
             link_up=self._link_up and not self._shutting_down,
             record_ok=self._stops.is_recorded,
         )
-
-    def _stops_changed(self, view: SafetyView, is_event: bool) -> None:
-        self.context.publish("view", view)
-        active = (r.scope for r in self._stops.state.records if r.state is StopState.ACTIVE)
-        self.context.publish("stopped", frozenset(active))
-        self._acknowledge_latched()
-        if is_event:
-            body = msgspec.json.encode(view).decode()
-            self._journal.tell(RecordSafety(body=body, at=self.context.now()))
 
     def _audit(self, by: Issuer | str, what: str, details: str) -> None:
         self._journal.tell(

@@ -1,7 +1,8 @@
 """The stops, as the safety actor holds them: state, latch, wire and confirmation in one place.
 
-The order of a stop is fixed: clearances revoked, message on the wire, latch on disk, everything else.
-The order of a clear is the other way round: latch on disk first, then the wire.
+The order of a stop is fixed: clearances revoked, message on the wire, OFF to each actuator that is not
+known to be off, latch on disk, everything else. The order of a clear is the other way round: latch on
+disk first, then the barrier, then the wire.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
+from godkaiser.actors.plant import Plant
 from godkaiser.domain import latch, safety_state
+from godkaiser.domain.actuator_machine import StopGiven, SwitchOff
+from godkaiser.domain.actuator_state import is_known_off
 from godkaiser.domain.checked_record import RecordUnreadable
-from godkaiser.domain.entities import Issuer
+from godkaiser.domain.entities import ActuatorKey, Issuer
 from godkaiser.domain.safety_state import SafetyState, Scope, ScopeKind, StopRecord, StopState
-from godkaiser.errors import ServiceUnavailable
+from godkaiser.domain.stop_confirmation import Confirmation, confirmation_of, may_be_cleared
+from godkaiser.errors import InvalidTransition, ServiceUnavailable
 from godkaiser.messages import SafetyView, StopView
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import CommandGate
@@ -27,6 +32,11 @@ from godkaiser.storage.record_file import RecordFile
 
 UNCONFIRMED_ALARM_S = 30.0
 NAMED_IN_ALARM = 5
+GIVE_AGAIN_S = 5.0
+"""Each stop restarts the 5 s for which a device refuses a clear, so one is not given more often."""
+ON_ITS_WAY_S = 1.0
+"""A report that comes so soon after a stop may have been made before it."""
+STUBBORN = Issuer("system", "emergency_stop")
 
 log = structlog.get_logger("godkaiser.safety")
 
@@ -43,103 +53,228 @@ class StopTokens:
     broadcast: str = ""
 
 
+class Told(msgspec.Struct):
+    """A device that was told to stop: since when (monotonic seconds), and how often. `heard`: it has
+    shown that it knows of the stop.
+    """
+
+    at: float
+    attempts: int = 1
+    heard: bool = False
+
+
 class Stops:
-    """Used by the safety actor only. Devices are named with the zone that they are in."""
+    """Used by the safety actor only. Unless the name says otherwise, times are monotonic."""
 
     def __init__(
         self,
+        plant: Plant,
         port: StopPort,
         gate: CommandGate,
         latch_file: RecordFile[SafetyState],
-        changed: Callable[[SafetyView, bool], None],
+        clock: Callable[[], tuple[float, float]],
         *,
         kaiser_id: str,
         tokens: StopTokens,
     ) -> None:
+        """`clock` gives the wall clock and the monotonic clock."""
+        self._plant = plant
         self._port = port
         self._gate = gate
         self._latch = latch_file
-        self._changed = changed
-        self._shown: object = None
+        self._clock = clock
         self._tokens = tokens
         self._mark = f"{kaiser_id[:20]}:"
         self._disk_alarm = ""
         self._silence_alarm = ""
+        self._last_stop: dict[Scope, float] = {}
+        self._waiting: dict[str, Told] = {}
+        self._given_at: dict[str, float] = {}
+        self._freeing: dict[str, str] = {}
+        self._confirmed: dict[str, tuple[float, float]] = {}
+        self._clearing: dict[Scope, dict[str, float | None]] = {}
+        self._clear_confirmed: dict[Scope, dict[str, float]] = {}
+        self._to_read_back: dict[Scope, set[ActuatorKey]] = {}
         self.state = SafetyState()
+        self.changed = False
+        """The view has changed since it was taken; set to False by the one that shows it."""
 
     @property
     def is_recorded(self) -> bool:
         """Whether the latch on disk says what holds."""
-        return not self._disk_alarm
+        return not self._latch.unwritten
 
-    def restore(self, now: float, *, mirror_exists: bool) -> None:
-        """Read the latch. What cannot be read, or was there and is gone, is a stop."""
+    @property
+    def size(self) -> int:
+        """How many devices the view names."""
+        return len(self._waiting) + len(self._confirmed)
+
+    def restore(self, *, mirror_exists: bool) -> None:
+        """Read the latch. A latch that cannot be read, or that was there and is gone, is a stop."""
+        wall, now = self._clock()
         try:
             state = self._latch.read()
+            if self._latch.unwritten:
+                self._disk_alarm = "not latched: the safety record is not on disk yet"
         except RecordUnreadable as error:
-            state = latch.stopped_in_doubt(str(error), now)
-            self._write_or_alarm(state)
+            state = latch.stopped_in_doubt(str(error), wall)
+            self._insist(state)
         if state is None:
             state = SafetyState()
             if mirror_exists:
-                state = latch.stopped_in_doubt("the latch file is gone", now)
-            self._write_or_alarm(state)
-        self._set(safety_state.not_in_the_future(state, now))
-
-    def shift(self, seconds: float) -> None:
-        """The wall clock was set by so much."""
-        self._set(safety_state.shifted(self.state, seconds))
+                state = latch.stopped_in_doubt("the latch file is gone", wall)
+            self._insist(state)
+        for record in state.records:
+            self._last_stop[record.scope] = now
+            if record.state is StopState.CLEARING:
+                self._clearing[record.scope] = dict.fromkeys(record.clearing)
+            elif record.state is StopState.RESUMING:
+                self._begin_reading_back(record.scope)
+        self._enter(state)
 
     # ---- stopping
 
-    def stop(
-        self, scope: Scope, issuer: Issuer, reason: str, now: float, devices: Iterable[str]
-    ) -> None:
+    def stop(self, scope: Scope, issuer: Issuer, reason: str, devices: Iterable[str]) -> None:
+        wall, now = self._clock()
         covered = tuple(devices)
         if scope.kind is ScopeKind.GLOBAL:
             self._gate.revoke_all()
-            self._broadcast(reason, issuer, now)
+            self._broadcast(reason, issuer, wall)
         else:
             for device_id in covered:
                 self._gate.revoke(device_id)
             for device_id in covered:
                 self._stop_device(device_id, reason)
-        state = safety_state.stop(
-            self.state, scope, by=str(issuer), reason=reason, now=now, devices=covered
-        )
+        state = safety_state.stop(self.state, scope, by=str(issuer), reason=reason, now=wall)
         # In force before it is on disk: a full disk must not keep a stop from holding.
         self.state = state
-        self._write_or_alarm(state)
-        self._set(state)
+        self._last_stop[scope] = now
+        self._clearing.pop(scope, None)
+        self._to_read_back.pop(scope, None)
+        for device_id in covered:
+            self._freeing.pop(device_id, None)
+            self._expect(device_id, now)
+        self._insist(state)
+        self._enter(state)
 
-    def stop_returned(self, device_id: str, zone_id: str, now: float) -> None:
+    def _expect(self, device_id: str, now: float) -> None:
+        """The device is to confirm, by each of its actuators; what is not known to be off is told OFF."""
+        self._confirmed.pop(device_id, None)
+        self._waiting[device_id] = Told(now)
+        for key in self._plant.keys_of((device_id,)):
+            self._plant.apply(key, StopGiven(correlation_id=str(uuid.uuid4())))
+
+    def stop_returned(self, device_id: str, zone_id: str) -> None:
         """A device came back, or is new: if it is under a stop it is stopped at once."""
         record = self.state.covering(device_id, zone_id)
         if record is None or record.state is not StopState.ACTIVE:
             return
+        self._gate.revoke(device_id)
         self._stop_device(device_id, record.reason)
-        self._set(safety_state.device_to_be_stopped(self.state, device_id, zone_id, now=now))
+        self._expect(device_id, self._clock()[1])
+        self.changed = True
 
-    def repeat(self, now: float) -> bool:
-        """Send stops and clears again to who has not confirmed; whether there was anybody."""
-        anybody = False
-        for record in self.state.records:
-            if record.state is StopState.ACTIVE and record.stopping:
-                anybody = True
-                if record.scope.kind is ScopeKind.GLOBAL and not record.stopped:
-                    self._broadcast(record.reason, Issuer("system", "repeat"), now)
-                for device_id in sorted(record.stopping):
-                    self._stop_device(device_id, record.reason)
-            elif record.state is StopState.CLEARING and record.clearing:
-                anybody = True
-                for device_id in sorted(record.clearing):
+    def resend_overdue(self) -> None:
+        """A stop that the broker has not acknowledged goes out by another connection, too."""
+        self._port.resend_overdue()
+
+    def repeat(self) -> bool:
+        """Send stops and clears again where they are not confirmed; whether any are open."""
+        wall, now = self._clock()
+        self._repeat_broadcast(wall)
+        for device_id, told in tuple(self._waiting.items()):
+            self._repeat_stop(device_id, told)
+        for scope, devices in self._clearing.items():
+            for device_id, told_at in tuple(devices.items()):
+                if told_at is None:
+                    self._pass_barrier(scope, device_id)
+                else:
                     self._clear_device(device_id, "repeated")
         self._raise_alarm(now)
-        return anybody
+        return bool(self._waiting or self._clearing)
 
-    def confirm_stop(self, device_id: str, now: float) -> None:
-        if any(device_id in record.stopping for record in self.state.records):
-            self._set(safety_state.confirm_stop(self.state, device_id, now=now))
+    def _repeat_broadcast(self, wall: float) -> None:
+        record = self.state.find(safety_state.GLOBAL)
+        if record is not None and record.state is StopState.ACTIVE and not self._confirmed:
+            self._broadcast(record.reason, Issuer("system", "repeat"), wall)
+
+    def _repeat_stop(self, device_id: str, told: Told) -> None:
+        record = self.state.covering(device_id, self._plant.zone_of(device_id))
+        if record is None or record.state is not StopState.ACTIVE:
+            del self._waiting[device_id]
+            return
+        found = self._confirmation(device_id, told)
+        told.attempts += 1
+        if found.cannot:
+            return
+        if not told.heard or self._is_lifted(device_id, found):
+            self._stop_device(device_id, record.reason)
+            return
+        # It knows of the stop; to stop it again would only restart the time before it can be cleared.
+        for state in found.open:
+            if not is_known_off(state):
+                off = SwitchOff(correlation_id=str(uuid.uuid4()), issuer=STUBBORN)
+                self._plant.apply(state.config.key, off)
+
+    def _is_lifted(self, device_id: str, found: Confirmation) -> bool:
+        """It has heard of the stop, and yet reports that none holds it: it has restarted, was configured
+        since, or was freed by somebody.
+        """
+        since = self._given_at.get(device_id, 0.0) + ON_ITS_WAY_S
+        return any(
+            state.emergency == "normal" and state.reported_at > since for state in found.open
+        )
+
+    def heard(self, device_id: str) -> None:
+        """The device has shown that it knows of the stop."""
+        told = self._waiting.get(device_id)
+        if told is not None and not told.heard:
+            told.heard = True
+            self.look_at(device_id)
+
+    def look_at(self, device_id: str) -> None:
+        """Something about this device has changed: draw the conclusions."""
+        told = self._waiting.get(device_id)
+        if told is not None:
+            self.changed = True
+            told.heard = told.heard or any(
+                state.shown_stopped_at is not None for state in self._plant.of_device(device_id)
+            )
+            if self._confirmation(device_id, told).confirmed:
+                del self._waiting[device_id]
+                self._confirmed[device_id] = (told.at, self._clock()[1])
+        elif device_id in self._confirmed:
+            self._hold_to_it(device_id)
+        for scope in tuple(self._clearing):
+            self._pass_barrier(scope, device_id)
+        self._free_when_off(device_id)
+
+    def _hold_to_it(self, device_id: str) -> None:
+        """A device that had confirmed may be freed by somebody else, or switch on by itself."""
+        states = self._plant.of_device(device_id)
+        if all(state.shown_stopped_at is not None for state in states):
+            return
+        now = self._clock()[1]
+        told_at, _ = self._confirmed.pop(device_id)
+        lifted = any(state.emergency == "normal" for state in states)
+        self._waiting[device_id] = Told(told_at, heard=not lifted)
+        self.changed = True
+        record = self.state.covering(device_id, self._plant.zone_of(device_id))
+        if record is None or record.state is not StopState.ACTIVE or not lifted:
+            return
+        log.warning("stop_lifted", device=device_id, reason="by the device or by somebody else")
+        if now - self._given_at.get(device_id, 0.0) >= GIVE_AGAIN_S:
+            self._stop_device(device_id, record.reason)
+
+    def _confirmation(self, device_id: str, told: Told) -> Confirmation:
+        presence = self._plant.device(device_id)
+        return confirmation_of(
+            self._plant.of_device(device_id),
+            heard=told.heard,
+            approved=presence is not None and presence.approved,
+            online=presence is not None and presence.online,
+            attempts=told.attempts,
+        )
 
     def is_own_broadcast(self, correlation_id: str) -> bool:
         """Also one that this gateway sent before it was restarted and hears of only now."""
@@ -153,44 +288,146 @@ class Stops:
 
     # ---- clearing
 
-    def begin_clear(
-        self, scope: Scope, issuer: Issuer, reason: str, now: float, reachable: Iterable[str]
-    ) -> None:
+    def begin_clear(self, scope: Scope, issuer: Issuer, reachable: Iterable[str]) -> None:
+        """Raises NoEmergencyStop, ClearLockedOut, InvalidTransition, ServiceUnavailable."""
         targets = tuple(reachable)
-        state = safety_state.begin_clear(
-            self.state, scope, by=str(issuer), now=now, reachable=targets
-        )
+        state = self.cleared(scope, issuer, targets)
         self._write(state)
-        self._set(state)
+        self._clearing[scope] = dict.fromkeys(targets)
+        self._clear_confirmed[scope] = {}
         for device_id in targets:
-            self._clear_device(device_id, reason or "cleared")
+            self._waiting.pop(device_id, None)
+            self._confirmed.pop(device_id, None)
+        self._enter(state)
+        for device_id in targets:
+            self._pass_barrier(scope, device_id)
+        if not targets:
+            del self._clearing[scope]
+            self._begin_reading_back(scope)
 
-    def accept_unconfirmed(self, scope: Scope, issuer: Issuer, now: float) -> None:
-        state = safety_state.accept_unconfirmed(self.state, scope, by=str(issuer), now=now)
+    def cleared(self, scope: Scope, issuer: Issuer, reachable: Iterable[str]) -> SafetyState:
+        """What a clear would lead to. Raises as `begin_clear`."""
+        wall, now = self._clock()
+        return safety_state.begin_clear(
+            self.state,
+            scope,
+            by=str(issuer),
+            now=wall,
+            age_s=now - self._last_stop.get(scope, now),
+            reachable=reachable,
+        )
+
+    def _pass_barrier(self, scope: Scope, device_id: str) -> None:
+        """Tell a device to clear as soon as nothing energising can be on its way to it."""
+        devices = self._clearing.get(scope, {})
+        if device_id not in devices or devices[device_id] is not None:
+            return
+        if may_be_cleared(self._plant.of_device(device_id)):
+            devices[device_id] = self._clock()[1]
+            self.changed = True
+            self._clear_device(device_id, "cleared")
+
+    def accepted(self, scope: Scope, issuer: Issuer) -> SafetyState:
+        """What accepting the unconfirmed would lead to. Raises NoEmergencyStop, InvalidTransition."""
+        return safety_state.accept_unconfirmed(
+            self.state,
+            scope,
+            by=str(issuer),
+            now=self._clock()[0],
+            unconfirmed=self._clearing.get(scope, {}),
+        )
+
+    def accept_unconfirmed(self, scope: Scope, issuer: Issuer) -> None:
+        """Raises NoEmergencyStop, InvalidTransition, ServiceUnavailable."""
+        state = self.accepted(scope, issuer)
         self._write(state)
-        self._set(state)
+        self._clearing.pop(scope, None)
+        self._enter(state)
+        self._begin_reading_back(scope)
 
-    def confirm_clear(self, device_id: str, now: float) -> None:
-        if any(device_id in record.clearing for record in self.state.records):
-            state = safety_state.confirm_clear(self.state, device_id, now=now)
-            # Who is told to clear twice does nothing the second time: only the last one is an event
-            # that the disk has to know.
-            if _outline(state) != _outline(self.state):
-                self._write(state)
-            self._set(state)
+    def confirm_clear(self, device_id: str) -> None:
+        """The device has shown that its stop is cleared, after it was told to clear."""
+        for scope, devices in tuple(self._clearing.items()):
+            if devices.get(device_id) is None:
+                continue
+            self._clear_confirmed.setdefault(scope, {})[device_id] = self._clock()[1]
+            self.changed = True
+            if len(devices) > 1:
+                del devices[device_id]
+                continue
+            state = safety_state.cleared(self.state, scope)
+            self._write(state)
+            del self._clearing[scope]
+            self._enter(state)
+            self._begin_reading_back(scope)
 
-    def resuming(self) -> list[StopRecord]:
-        return [r for r in self.state.records if r.state is StopState.RESUMING]
+    def is_clearing(self, device_id: str) -> bool:
+        return any(device_id in devices for devices in self._clearing.values())
+
+    # ---- resuming
+
+    def _begin_reading_back(self, scope: Scope) -> None:
+        since = self._last_stop.get(scope, 0.0)
+        self._to_read_back[scope] = {
+            state.config.key
+            for device_id in self._plant.covered(scope)
+            if self._plant.is_online(device_id)
+            for state in self._plant.of_device(device_id)
+            if state.reported_at < since
+        }
+
+    def read_back(self, key: ActuatorKey) -> None:
+        for keys in self._to_read_back.values():
+            keys.discard(key)
+
+    def resumable(self) -> list[StopRecord]:
+        """Stops that end now: every actuator that can be heard has told its state since the stop."""
+        if not self._to_read_back:
+            return []
+        found = []
+        for scope, keys in tuple(self._to_read_back.items()):
+            if len(keys) < UNCHECKED_UP_TO:
+                keys -= {key for key in keys if not self._plant.is_online(key.esp_id)}
+            record = self.state.find(scope)
+            if record is None or record.state is not StopState.RESUMING:
+                del self._to_read_back[scope]
+            elif not keys:
+                found.append(record)
+        return found
 
     def finish_resume(self, scope: Scope) -> None:
+        """Raises ServiceUnavailable."""
         state = safety_state.finish_resume(self.state, scope)
         self._write(state)
-        self._set(state)
+        self._to_read_back.pop(scope, None)
+        self._last_stop.pop(scope, None)
+        self._enter(state)
 
     def resume_automation(self, scope: Scope) -> None:
+        """Raises InvalidTransition, ServiceUnavailable."""
         state = safety_state.resume_automation(self.state, scope)
         self._write(state)
-        self._set(state)
+        self._enter(state)
+
+    # ---- a device that its own runtime limit holds
+
+    def free_device(self, device_id: str, reason: str) -> None:
+        """Clear a device that no stop covers. Raises InvalidTransition where one does."""
+        if self.state.covering(device_id, self._plant.zone_of(device_id)) is not None:
+            text = f"A stop covers {device_id}; clear that."
+            raise InvalidTransition(reason=text)
+        for state in self._plant.of_device(device_id):
+            if not is_known_off(state) and not state.limit_locked:
+                self._plant.switch_off(state.config.key, STUBBORN)
+        self._freeing[device_id] = reason or "cleared"
+        self._free_when_off(device_id)
+
+    def _free_when_off(self, device_id: str) -> None:
+        """A clear frees all actuators of a device, so the others have answered an OFF before it."""
+        if device_id in self._freeing and not any(
+            state.sent for state in self._plant.of_device(device_id)
+        ):
+            self._clear_device(device_id, self._freeing.pop(device_id))
 
     # ---- showing
 
@@ -205,79 +442,140 @@ class Stops:
         return SafetyView(
             state=state.strictest.value,
             alarm="; ".join(filter(None, (self._disk_alarm, self._silence_alarm))),
+            latched=self.is_recorded,
             automation_held=tuple(str(scope) for scope in state.held),
-            stops=tuple(
-                StopView(
-                    scope=str(record.scope),
-                    state=record.state.value,
-                    since=record.since,
-                    by=record.by,
-                    reason=record.reason,
-                    confirmed=tuple(
-                        sorted(
-                            record.stopped
-                            if record.state is StopState.ACTIVE
-                            else record.confirmed_at
-                        )
-                    ),
-                    unconfirmed=tuple(sorted(record.stopping)),
-                    clearing=tuple(sorted(record.clearing)),
-                    told_at=record.told_at,
-                    confirmed_at=record.confirmed_at,
-                )
-                for record in state.records
-            ),
+            stops=tuple(self._shown(record) for record in state.records),
         )
 
-    def _set(self, state: SafetyState) -> None:
-        is_event = _outline(state) != self._shown
+    def _shown(self, record: StopRecord) -> StopView:
+        wall, now = self._clock()
+        set_by = wall - now
+        bare = StopView(
+            scope=str(record.scope),
+            state=record.state.value,
+            since=record.since,
+            by=record.by,
+            reason=record.reason,
+        )
+        if record.state is not StopState.ACTIVE:
+            told = self._clearing.get(record.scope, dict.fromkeys(record.clearing))
+            confirmed = self._clear_confirmed.get(record.scope, {})
+            return msgspec.structs.replace(
+                bare,
+                confirmed=tuple(sorted(confirmed)),
+                clearing=tuple(sorted(told)),
+                told_at={d: at + set_by for d, at in told.items() if at is not None},
+                confirmed_at={d: at + set_by for d, at in confirmed.items()},
+            )
+        covered = self._plant.covered(record.scope)
+        if record not in self.state.records:
+            # Only previewed: all of them would have to confirm.
+            return msgspec.structs.replace(bare, unconfirmed=tuple(sorted(covered)))
+        confirmed_at = {d: self._confirmed[d][1] + set_by for d in covered if d in self._confirmed}
+        waiting = {d: self._waiting[d] for d in covered if d in self._waiting}
+        findings = {d: self._confirmation(d, told) for d, told in waiting.items()}
+        return msgspec.structs.replace(
+            bare,
+            confirmed=tuple(sorted(confirmed_at)),
+            unconfirmed=tuple(sorted(waiting)),
+            unconfirmed_actuators=tuple(
+                sorted(str(state) for found in findings.values() for state in found.open)
+            ),
+            cannot_confirm={d: found.cannot for d, found in findings.items() if found.cannot},
+            told_at={
+                **{d: told.at + set_by for d, told in waiting.items()},
+                **{d: self._confirmed[d][0] + set_by for d in confirmed_at},
+            },
+            confirmed_at=confirmed_at,
+        )
+
+    def _enter(self, state: SafetyState) -> None:
         self.state = state
-        self._shown = _outline(state)
-        if self._silence_alarm and not _waiting(state):
+        if self._silence_alarm and not self._waiting and not self._clearing:
             self._silence_alarm = ""
-        self._changed(self.view(), is_event)
+        self.changed = True
 
     def _raise_alarm(self, now: float) -> None:
-        overdue = sorted(
-            device_id
-            for device_id, told_at in _waiting(self.state).items()
-            if now - told_at >= UNCONFIRMED_ALARM_S
-        )
-        before = self._silence_alarm
-        self._silence_alarm = ""
+        since = {
+            **{device_id: told.at for device_id, told in self._waiting.items()},
+            **{
+                device_id: at if at is not None else self._last_stop.get(scope, now)
+                for scope, devices in self._clearing.items()
+                for device_id, at in devices.items()
+            },
+        }
+        overdue = sorted(d for d, at in since.items() if now - at >= UNCONFIRMED_ALARM_S)
+        before, self._silence_alarm = self._silence_alarm, ""
         if overdue:
-            named = ", ".join(overdue[:NAMED_IN_ALARM])
+            named = ", ".join(self._named(device_id) for device_id in overdue[:NAMED_IN_ALARM])
             more = len(overdue) - NAMED_IN_ALARM
             self._silence_alarm = (
                 f"not confirmed for more than {UNCONFIRMED_ALARM_S:g} s by {named}"
                 f"{f' and {more} more' if more > 0 else ''}: look at the machines themselves"
             )
         if self._silence_alarm != before:
+            self.changed = True
             if overdue:
                 log.critical("not_confirmed", devices=overdue)
-            self._changed(self.view(), True)
+
+    def _named(self, device_id: str) -> str:
+        """With the pins that report that they are on."""
+        told = self._waiting.get(device_id)
+        if told is None:
+            return device_id
+        on = [str(s.config.gpio) for s in self._confirmation(device_id, told).open if s.reported]
+        return f"{device_id} (GPIO {', '.join(on)} is on)" if on else device_id
+
+    # ---- the disk
 
     def _write(self, state: SafetyState) -> None:
+        """Raises ServiceUnavailable; then what was in force stays in force, on disk too."""
         try:
             self._latch.write(state)
         except OSError as error:
-            self._disk_alarm = f"the safety record cannot be written: {error}"
-            reason = f"{self._disk_alarm}. The stop stays. Free the disk and try again."
+            self._note_disk(error)
+            reason = (
+                f"The safety record cannot be written: {error}. Nothing has changed. Free the disk"
+                " and try again."
+            )
             raise ServiceUnavailable(reason=reason) from error
-        self._disk_alarm = ""
+        self._note_disk(None)
 
-    def _write_or_alarm(self, state: SafetyState) -> None:
+    def _insist(self, state: SafetyState) -> None:
+        """A stop is in force whether or not it can be written, and is written as soon as it can be."""
         try:
-            self._write(state)
-        except ServiceUnavailable as error:
-            log.critical("stop_not_latched", reason=error.message)
+            self._latch.insist(state)
+        except OSError as error:
+            self._note_disk(error)
+            log.critical("stop_not_latched", reason=str(error))
+        else:
+            self._note_disk(None)
 
-    def _broadcast(self, reason: str, issuer: Issuer, now: float) -> None:
+    def write_again(self) -> bool:
+        """Write what is in force where that has failed before; whether it is on disk now."""
+        try:
+            self._latch.retry()
+        except OSError as error:
+            self._note_disk(error)
+            return False
+        self._note_disk(None)
+        return True
+
+    def _note_disk(self, error: OSError | None) -> None:
+        alarm = ""
+        if error is not None and self._latch.unwritten:
+            alarm = f"not latched: the safety record cannot be written: {error}"
+        self.changed = self.changed or alarm != self._disk_alarm
+        self._disk_alarm = alarm
+
+    # ---- the wire
+
+    def _broadcast(self, reason: str, issuer: Issuer, wall: float) -> None:
         correlation_id = f"{self._mark}{uuid.uuid4()}"
         try:
             self._port.broadcast(
                 outbound.broadcast_stop(
-                    reason, str(issuer), correlation_id, now, self._tokens.broadcast
+                    reason, str(issuer), correlation_id, wall, self._tokens.broadcast
                 )
             )
         except NotConnected:
@@ -285,6 +583,7 @@ class Stops:
             log.error("stop_not_sent", scope="global", reason="the broker is not connected")
 
     def _stop_device(self, device_id: str, reason: str) -> None:
+        self._given_at[device_id] = self._clock()[1]
         self._emergency(device_id, "emergency_stop", reason)
 
     def _clear_device(self, device_id: str, reason: str) -> None:
@@ -300,15 +599,10 @@ class Stops:
             log.error(f"{command}_not_sent", device=device_id, reason="broker not connected")
 
 
-def _outline(state: SafetyState) -> object:
+UNCHECKED_UP_TO = 256
+"""Of fewer, it is looked up whether their devices are still there; of more, one report at a time."""
+
+
+def outline(state: SafetyState) -> object:
     """What an operator would call an event: which stops there are, and how far each one is."""
-    return state.held, tuple((r.scope, r.state, r.last_stop, r.resumed_by) for r in state.records)
-
-
-def _waiting(state: SafetyState) -> dict[str, float]:
-    """Who has been told to stop or to clear, has not confirmed it, and since when."""
-    return {
-        device_id: record.told_at.get(device_id, record.last_stop)
-        for record in state.records
-        for device_id in (record.stopping if record.state is StopState.ACTIVE else record.clearing)
-    }
+    return state.held, tuple((r.scope, r.state, r.last_stop) for r in state.records)

@@ -42,12 +42,20 @@ class Interlock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OtherActuator(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an actuator that another one is interlocked with."""
+    """What is known of an actuator that another one is interlocked with.
+
+    `in_flight`: its last command is not answered, or it has not reported since. `coming`: an
+    energising command may be on its way to it. `stuck`: it was told to go off, has not answered in
+    time, and still reports on.
+    """
 
     desired: float = 0.0
     reported: float | None = None
     on_since: float | None = None
     online: bool = True
+    in_flight: bool = False
+    coming: bool = False
+    stuck: bool = False
 
     @property
     def surely_on(self) -> bool:
@@ -55,7 +63,11 @@ class OtherActuator(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def surely_off(self) -> bool:
-        return self.online and self.desired == 0 and self.reported == 0
+        return self.online and self.desired == 0 and self.reported == 0 and not self.in_flight
+
+    @property
+    def energised(self) -> bool:
+        return self.desired > 0 or bool(self.reported) or self.coming
 
 
 States = Mapping[ActuatorKey, OtherActuator]
@@ -101,34 +113,92 @@ def objection(interlock: Interlock, actuator: ActuatorKey, states: States, now: 
 
 
 def to_release(interlocks: Sequence[Interlock], states: States) -> tuple[ActuatorKey, ...]:
-    """Which energised actuators have to go off because an interlock is violated, sorted.
+    """The actuators that have to go off because an interlock is violated: dependents first.
 
-    One that lost what it needs is released, and of two that never go together, both. A partner
-    that is merely not heard of for a while releases nothing here: its device is the judge of that.
+    Of two that never run together, the younger goes; both, where it is not known which one that is, or
+    where the younger was told to go and does not. An actuator that lost what it needs goes. A partner
+    that has merely not been heard of for a while releases nothing: its device is the judge of that.
     """
-    energised = {key for key, state in states.items() if state.desired > 0 or state.reported}
     released: set[ActuatorKey] = set()
     for interlock in interlocks:
-        if interlock.actuator not in energised:
+        mine, other = states.get(interlock.actuator), states.get(interlock.other)
+        if mine is None or not mine.energised:
             continue
         if interlock.kind is InterlockKind.NEVER_WITH:
-            if interlock.other in energised:
-                released |= {interlock.actuator, interlock.other}
-            continue
-        needed = states.get(interlock.other)
-        if needed is None or needed.desired == 0 or needed.reported == 0:
+            if other is not None and other.energised:
+                released |= _rivals(interlock, mine, other)
+        elif other is None or other.desired == 0 or (other.reported == 0 and not other.coming):
             released.add(interlock.actuator)
-    # What needs a released one goes with it.
-    growing = True
-    while growing:
-        dependent = {
-            interlock.actuator
-            for interlock in _needing(interlocks)
-            if interlock.other in released and interlock.actuator in energised
-        }
-        growing = not dependent <= released
-        released |= dependent
-    return tuple(sorted(released))
+    needing = _needing(interlocks)
+    # What needs a released one goes with it, and before it.
+    order = list(released)
+    for key in order:
+        order += sorted(
+            {
+                entry.actuator
+                for entry in needing
+                if entry.other == key
+                and entry.actuator not in released
+                and (state := states.get(entry.actuator)) is not None
+                and state.energised
+            }
+        )
+        released.update(order)
+    return tuple(sorted(order, key=lambda key: (-_depth(key, needing), key)))
+
+
+def dependents_of(
+    interlocks: Sequence[Interlock], key: ActuatorKey, states: States
+) -> tuple[ActuatorKey, ...]:
+    """The energised actuators that may not run once `key` goes off, those furthest from it first."""
+    needing = _needing(interlocks)
+    found = [key]
+    for one in found:
+        found += sorted(
+            {
+                entry.actuator
+                for entry in needing
+                if entry.other == one
+                and entry.actuator not in found
+                and (state := states.get(entry.actuator)) is not None
+                and state.energised
+            }
+        )
+    return tuple(reversed(found[1:]))
+
+
+def _rivals(interlock: Interlock, mine: OtherActuator, other: OtherActuator) -> set[ActuatorKey]:
+    both = {interlock.actuator, interlock.other}
+    if mine.on_since is None or other.on_since is None or mine.on_since == other.on_since:
+        return both
+    younger = interlock.actuator if mine.on_since > other.on_since else interlock.other
+    state = mine if younger == interlock.actuator else other
+    return both if state.stuck else {younger}
+
+
+def _depth(key: ActuatorKey, needing: Sequence[Interlock]) -> int:
+    """How many others it needs, one above the other; declarations without circles are checked before."""
+    depth, level = 0, {key}
+    while level and depth <= len(needing):
+        level = {entry.other for entry in needing if entry.actuator in level}
+        depth += bool(level)
+    return depth
+
+
+def groups_of(interlocks: Iterable[Interlock]) -> dict[ActuatorKey, tuple[Interlock, ...]]:
+    """For each actuator all interlocks that it is connected with, directly or through others."""
+    groups: dict[ActuatorKey, list[Interlock]] = {}
+    for entry in interlocks:
+        mine = groups.setdefault(entry.actuator, [])
+        other = groups.setdefault(entry.other, [])
+        mine.append(entry)
+        if other is not mine:
+            small, large = sorted((mine, other), key=len)
+            large += small
+            for key in {key for one in small for key in (one.actuator, one.other)}:
+                groups[key] = large
+            groups[entry.actuator] = groups[entry.other] = large
+    return {key: tuple(entries) for key, entries in groups.items()}
 
 
 def problems_of(

@@ -13,13 +13,14 @@ from godkaiser.domain.safety_facts import (
     Hold,
     Verdict,
 )
-from godkaiser.domain.safety_judge import CHECKS, judge
+from godkaiser.domain.safety_judge import CHECKS, MOST_AGE_S, judge, most_age_s
 from godkaiser.domain.safety_level import DEFAULT_MAX_RUNTIME_S, MAX_DURATION_S
 
 __all__ = [
     "CHECKS",
     "DEFAULT_MAX_RUNTIME_S",
     "MAX_DURATION_S",
+    "MOST_AGE_S",
     "ActuatorFacts",
     "Check",
     "CommandFacts",
@@ -27,4 +28,5 @@ __all__ = [
     "Hold",
     "Verdict",
     "judge",
+    "most_age_s",
 ]

@@ -25,7 +25,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     `value` is the level that the actuator is to have, 0.0 to 1.0, as its device can set it: a pump
     knows 0 and 1, a valve 0, 0.5 and 1. `verb` is what to send for it: OFF, ON or PWM, never
-    TOGGLE. `lease_s` is the end that every energising command has.
+    TOGGLE. `lease_s` is the end that every energising command has, `lease_ends` what makes that end:
+    duration, max_runtime or hour_limit.
     """
 
     allowed: bool
@@ -34,6 +35,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     value: float
     lease_s: float
     checks: tuple[Check, ...]
+    lease_ends: str = "max_runtime"
     code: str = ""
     message: str = ""
 
@@ -45,16 +47,18 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A person has taken the actuator; rules do not energise it until then (infinity: released)."""
+    """A person has taken the actuator: rules do not energise it until then, in seconds of the monotonic
+    clock (infinity: until it is released).
+    """
 
     by: str
     until: float
 
 
 class ActuatorFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`reported` is None while the device has not told; `off_since` is the last real change.
-
-    `switches_last_hour` counts how often it was switched on.
+    """`reported` is None while the device has not told; `off_since` is when it was last known to go
+    off. `switches_last_hour` counts how often it was switched on. `coming`: an energising command may
+    be on its way. `limit_locked`: its device holds it after its own runtime limit.
     """
 
     config: ActuatorConfig
@@ -68,11 +72,13 @@ class ActuatorFacts(msgspec.Struct, frozen=True, kw_only=True):
     owner_kind: str = ""
     owner_name: str = ""
     owner_priority: int = 0
+    coming: bool = False
+    limit_locked: bool = False
 
     @property
     def energised(self) -> bool:
         """In doubt, what was wanted last counts as done."""
-        return self.desired > 0 or bool(self.reported)
+        return self.desired > 0 or bool(self.reported) or self.coming
 
 
 class CommandFacts(msgspec.Struct, frozen=True, kw_only=True):

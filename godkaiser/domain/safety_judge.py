@@ -11,12 +11,19 @@ from collections.abc import Callable
 from godkaiser.domain.entities import Approval, Command
 from godkaiser.domain.interlocks import objection
 from godkaiser.domain.safety_facts import ActuatorFacts, Check, CommandFacts, Verdict
-from godkaiser.domain.safety_level import Lease, Level, asked_level, lease, wire_verb
+from godkaiser.domain.safety_level import (
+    Lease,
+    Level,
+    as_float,
+    asked_level,
+    lease,
+    wire_verb,
+)
 from godkaiser.domain.safety_state import StopState
 
-CLOCK_TOLERANCE_S = 5.0
-COMMAND_LIFE_S = 60.0
-"""An older command has waited somewhere; what it asked for may no longer be meant."""
+MOST_AGE_S = 5.0
+"""An energising decision that is older is void. Not longer than a stop must be old to be cleared (5 s),
+so that nothing decided before a stop can be released after its clear; a handshake takes milliseconds."""
 
 _AUTOMATIC = frozenset({"rule", "schedule"})
 _OFF_REASON = "not needed: switching off is always allowed"
@@ -25,7 +32,7 @@ _Judged = Callable[[Command, CommandFacts, ActuatorFacts, Lease, float], Check]
 
 
 def judge(command: Command, facts: CommandFacts, now: float) -> Verdict:
-    """The verdict on a command, from facts alone.
+    """The verdict on a command, from facts alone. `now` is monotonic seconds.
 
     OFF, and a level of 0, passes whenever the actuator is known (law 3).
     """
@@ -65,6 +72,7 @@ def _verdict(
         value=value,
         lease_s=granted.seconds if value > 0.0 else 0.0,
         checks=checks,
+        lease_ends=granted.ends,
         code="" if failed is None else failed.code,
         message="" if failed is None else failed.reason,
     )
@@ -96,7 +104,7 @@ def _stop(command: Command, facts: CommandFacts, _a: ActuatorFacts, _l: Lease, _
 
 
 def _record(_c: Command, facts: CommandFacts, _a: ActuatorFacts, _l: Lease, _n: float) -> Check:
-    problem = "the database has lost its safety record; only OFF is accepted"
+    problem = "the safety record is not on disk; only OFF is accepted"
     return _passed_or_failed("safety_record", "" if facts.record_ok else problem)
 
 
@@ -137,18 +145,29 @@ def _state_known(
     return _failed("state_known", reason)
 
 
-def _clock(
-    command: Command, _f: CommandFacts, actuator: ActuatorFacts, _l: Lease, now: float
+def most_age_s(command: Command) -> float:
+    """After how many seconds the decision for this command is void."""
+    asked_s = as_float(command.max_age_s)
+    return MOST_AGE_S if asked_s is None else min(max(asked_s, 0.0), MOST_AGE_S)
+
+
+def _age(command: Command, _f: CommandFacts, _a: ActuatorFacts, _l: Lease, now: float) -> Check:
+    age_s, most_s = now - command.decided_at, most_age_s(command)
+    if 0.0 <= age_s <= most_s:
+        return _PASSED["age"]
+    if age_s < 0.0:
+        return _failed("age", "it was decided in another life of the gateway")
+    return _failed("age", f"it was decided {age_s:.1f} s ago, and {most_s:g} s is the limit")
+
+
+def _device_limit(
+    command: Command, _f: CommandFacts, actuator: ActuatorFacts, _l: Lease, _n: float
 ) -> Check:
-    age_s = now - command.requested_at
-    if not age_s <= COMMAND_LIFE_S:
-        reason = f"it was asked for {age_s:.0f} s ago, and {COMMAND_LIFE_S:g} s is the limit"
-        return _failed("clock", reason)
-    for then in (command.requested_at, actuator.on_since, actuator.off_since):
-        if then is not None and not then - now <= CLOCK_TOLERANCE_S:
-            reason = f"the clock went back by {then - now:.0f} s, so runtimes are in doubt"
-            return _failed("clock", reason)
-    return _PASSED["clock"]
+    problem = (
+        f"{command.esp_id} has stopped GPIO {command.gpio} by its own runtime limit; an operator frees"
+        " it by clearing the device (POST /api/v1/actuators/clear_emergency)"
+    )
+    return _passed_or_failed("device_limit", problem if actuator.limit_locked else "")
 
 
 def _pin(command: Command, facts: CommandFacts, _a: ActuatorFacts, _l: Lease, _n: float) -> Check:
@@ -253,7 +272,8 @@ _ENERGISING: dict[str, _Judged] = {
     "device_approved": _approved,
     "device_online": _online,
     "state_known": _state_known,
-    "clock": _clock,
+    "age": _age,
+    "device_limit": _device_limit,
     "gpio": _pin,
     "interlocks": _interlocks,
     "min_off_time": _min_off,

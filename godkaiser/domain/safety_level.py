@@ -34,10 +34,13 @@ class Level(msgspec.Struct, frozen=True):
 
 
 class Lease(msgspec.Struct, frozen=True):
+    """`ends` names what ends it: duration, max_runtime or hour_limit."""
+
     seconds: float
     problem: str = ""
     code: str = ""
     note: str = ""
+    ends: str = "max_runtime"
 
 
 _OFF = Level(0.0)
@@ -89,7 +92,7 @@ def lease(command: Command, actuator: ActuatorFacts, now: float) -> Lease:
         )
         return Lease(0.0, text, _VALUE)
     seconds = duration_s or limit_s
-    note = ""
+    note, ends = "", "duration" if duration_s else "max_runtime"
     if actuator.energised and actuator.on_since is not None:
         ran_s = now - actuator.on_since
         left_s = limit_s - ran_s
@@ -97,13 +100,15 @@ def lease(command: Command, actuator: ActuatorFacts, now: float) -> Lease:
             text = f"on for {ran_s:.0f} s, and its maximum runtime is {limit_s:g} s; switch it off"
             return Lease(0.0, text, "COMMAND_REFUSED")
         if left_s < seconds:
-            seconds, note = left_s, f"ends after {left_s:.0f} s, with the maximum runtime"
+            seconds, ends = left_s, "max_runtime"
+            note = f"ends after {left_s:.0f} s, with the maximum runtime"
     if config.max_on_s_per_hour > 0:
         left_s = config.max_on_s_per_hour - actuator.on_seconds_last_hour
         # Nothing left is the refusal of the check on the time per hour.
         if 0.0 < left_s < seconds:
-            seconds, note = left_s, f"ends after {left_s:.0f} s, with the time on of this hour"
-    return Lease(seconds, note=note)
+            seconds, ends = left_s, "hour_limit"
+            note = f"ends after {left_s:.0f} s, with the time on of this hour"
+    return Lease(seconds, note=note, ends=ends)
 
 
 def as_float(value: object) -> float | None:

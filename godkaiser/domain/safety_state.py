@@ -7,7 +7,7 @@ in here energises anything: a reset never restarts a machine (ISO 13850).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -62,13 +62,10 @@ GLOBAL = Scope(ScopeKind.GLOBAL)
 
 
 class StopRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One stop. `since` is the first stop, `last_stop` the newest (the lock-out counts from it).
+    """One stop. `since` is the first stop, `last_stop` the newest, both in unix seconds, for people.
 
-    `stopped` have confirmed the stop, `stopping` have not yet. `clearing` have been told to clear
-    and have not confirmed; `accepted` never did, and `accepted_by` has answered for that.
-    `told_at` and `confirmed_at` say since when, for each device; both speak of the stop while it
-    is ACTIVE and of the clear from then on. A stop with `resume_requires_operator` stays in
-    RESUMING until an operator has resumed it (`resumed_by`).
+    `clearing` are the devices that were to confirm the clear when it began; `accepted` never did, and
+    `accepted_by` has answered for that.
     """
 
     scope: Scope
@@ -77,19 +74,12 @@ class StopRecord(msgspec.Struct, frozen=True, kw_only=True):
     last_stop: float
     by: str
     reason: str
-    stopped: frozenset[str] = frozenset()
-    stopping: frozenset[str] = frozenset()
     clearing: frozenset[str] = frozenset()
     cleared_by: str = ""
     cleared_at: float | None = None
-    told_at: Mapping[str, float] = {}
-    confirmed_at: Mapping[str, float] = {}
     accepted: frozenset[str] = frozenset()
     accepted_by: str = ""
     accepted_at: float | None = None
-    resume_requires_operator: bool = False
-    resumed_by: str = ""
-    resumed_at: float | None = None
 
 
 class SafetyState(msgspec.Struct, frozen=True):
@@ -138,15 +128,9 @@ def stop(
     by: str,
     reason: str,
     now: float,
-    devices: Iterable[str],
-    resume_requires_operator: bool = False,
 ) -> SafetyState:
-    """Stop; always possible. `devices` are those of the scope, all to be confirmed (again).
-
-    A second stop never makes the first one easier to leave.
-    """
+    """Stop; always possible. A second stop never makes the first one easier to leave."""
     present = state.find(scope)
-    stopping = frozenset(devices)
     record = StopRecord(
         scope=scope,
         state=StopState.ACTIVE,
@@ -154,61 +138,24 @@ def stop(
         last_stop=now,
         by=by if present is None else present.by,
         reason=reason if present is None else present.reason,
-        stopping=stopping,
-        told_at=dict.fromkeys(stopping, now),
-        resume_requires_operator=resume_requires_operator
-        or (present is not None and present.resume_requires_operator),
     )
     return _replace(state, record)
 
 
-def device_to_be_stopped(
-    state: SafetyState, device_id: str, zone_id: str, *, now: float | None = None
-) -> SafetyState:
-    """A device came back, or is new, during a stop: it has not confirmed.
-
-    Without `now` it counts as unconfirmed since the stop.
-    """
-    records = tuple(
-        msgspec.structs.replace(
-            record,
-            stopping=record.stopping | {device_id},
-            stopped=record.stopped - {device_id},
-            told_at={**record.told_at, device_id: record.last_stop if now is None else now},
-            confirmed_at=_without(record.confirmed_at, device_id),
-        )
-        if record.state is StopState.ACTIVE and record.scope.covers(device_id, zone_id)
-        else record
-        for record in state.records
-    )
-    return SafetyState(records, state.held)
-
-
-def confirm_stop(state: SafetyState, device_id: str, *, now: float | None = None) -> SafetyState:
-    """The device has shown that it is stopped; `now` is kept as the time of it."""
-    records = tuple(
-        msgspec.structs.replace(
-            record,
-            stopping=record.stopping - {device_id},
-            stopped=record.stopped | {device_id},
-            confirmed_at=_confirmed(record, device_id, now)
-            if record.state is StopState.ACTIVE
-            else record.confirmed_at,
-        )
-        if device_id in record.stopping
-        else record
-        for record in state.records
-    )
-    return SafetyState(records, state.held)
-
-
 def begin_clear(
-    state: SafetyState, scope: Scope, *, by: str, now: float, reachable: Iterable[str]
+    state: SafetyState,
+    scope: Scope,
+    *,
+    by: str,
+    now: float,
+    age_s: float,
+    reachable: Iterable[str],
 ) -> SafetyState:
     """An operator clears: each of `reachable` is to confirm. None at all goes on to RESUMING.
 
-    A device that another stop still holds must not be among them (`held_by_another`): on the wire
-    a clear ends every stop of the device.
+    `now` is unix seconds, for people; `age_s` since the newest stop of the scope, monotonic. A device
+    that another stop still holds must not be among them (`held_by_another`): on the wire a clear ends
+    every stop of the device.
 
     Raises:
         NoEmergencyStop: the scope is not stopped.
@@ -221,41 +168,39 @@ def begin_clear(
     if record.state is not StopState.ACTIVE:
         reason = f"The stop of {scope} is {record.state.value} already."
         raise InvalidTransition(reason=reason)
-    age_s = now - record.last_stop
-    if not age_s >= CLEAR_LOCKOUT_S:  # a clock that jumped back counts as too early, too
+    if not age_s >= CLEAR_LOCKOUT_S:
         raise ClearLockedOut(age_s=max(age_s, 0.0), lockout_s=CLEAR_LOCKOUT_S)
     clearing = frozenset(reachable)
     cleared = msgspec.structs.replace(
         record,
-        state=StopState.CLEARING,
+        state=StopState.CLEARING if clearing else StopState.RESUMING,
         clearing=clearing,
         cleared_by=by,
         cleared_at=now,
-        told_at=dict.fromkeys(clearing, now),
-        confirmed_at={},
     )
-    return _settle_clearing(_replace(state, cleared))
+    return _replace(state, cleared)
 
 
-def confirm_clear(state: SafetyState, device_id: str, *, now: float | None = None) -> SafetyState:
-    """The device has confirmed that its stop is cleared; `now` is kept as the time of it."""
-    records = tuple(
-        msgspec.structs.replace(
-            record,
-            clearing=record.clearing - {device_id},
-            confirmed_at=_confirmed(record, device_id, now),
-        )
-        if record.state is StopState.CLEARING and device_id in record.clearing
-        else record
-        for record in state.records
+def cleared(state: SafetyState, scope: Scope) -> SafetyState:
+    """Every device that was to confirm the clear has done so."""
+    record = state.find(scope)
+    if record is None or record.state is not StopState.CLEARING:
+        return state
+    return _replace(
+        state,
+        msgspec.structs.replace(record, state=StopState.RESUMING, clearing=frozenset()),
     )
-    return _settle_clearing(SafetyState(records, state.held))
 
 
 def accept_unconfirmed(
-    state: SafetyState, scope: Scope, *, by: str = "", now: float | None = None
+    state: SafetyState,
+    scope: Scope,
+    *,
+    by: str = "",
+    now: float | None = None,
+    unconfirmed: Iterable[str] = (),
 ) -> SafetyState:
-    """An operator takes it on himself that some devices have not confirmed the clear.
+    """An operator takes responsibility for the devices that have not confirmed the clear.
 
     Raises:
         NoEmergencyStop, InvalidTransition: the scope is not being cleared.
@@ -268,38 +213,22 @@ def accept_unconfirmed(
         raise InvalidTransition(reason=reason)
     settled = msgspec.structs.replace(
         record,
+        state=StopState.RESUMING,
         clearing=frozenset(),
-        accepted=record.clearing,
+        accepted=frozenset(unconfirmed),
         accepted_by=by,
         accepted_at=now,
     )
-    return _settle_clearing(_replace(state, settled))
-
-
-def begin_resume(state: SafetyState, scope: Scope, *, by: str, now: float) -> SafetyState:
-    """An operator resumes a stop that asks for it; it ends when the states are read back.
-
-    Raises:
-        NoEmergencyStop, InvalidTransition: the scope is not resuming, or is resumed already.
-    """
-    record = _resuming(state, scope)
-    if record.resumed_by:
-        reason = f"The stop of {scope} is resumed by {record.resumed_by} already."
-        raise InvalidTransition(reason=reason)
-    return _replace(state, msgspec.structs.replace(record, resumed_by=by, resumed_at=now))
+    return _replace(state, settled)
 
 
 def finish_resume(state: SafetyState, scope: Scope) -> SafetyState:
     """The states of the actuators have been read back: normal operation.
 
     Raises:
-        NoEmergencyStop, InvalidTransition: the scope is not resuming, or an operator has yet to
-            resume it.
+        NoEmergencyStop, InvalidTransition: the scope is not resuming.
     """
-    record = _resuming(state, scope)
-    if record.resume_requires_operator and not record.resumed_by:
-        reason = f"The stop of {scope} is cleared; an operator has to resume it."
-        raise InvalidTransition(reason=reason)
+    _resuming(state, scope)
     records = tuple(other for other in state.records if other.scope != scope)
     return SafetyState(records, tuple(sorted({*state.held, scope})))
 
@@ -320,50 +249,6 @@ def resume_automation(state: SafetyState, scope: Scope) -> SafetyState:
     return SafetyState(state.records, left)
 
 
-def shifted(state: SafetyState, seconds: float) -> SafetyState:
-    """The same stops after the wall clock was set: every time in them moves with it."""
-
-    def moved(at: float | None) -> float | None:
-        return None if at is None else at + seconds
-
-    records = tuple(
-        msgspec.structs.replace(
-            record,
-            since=record.since + seconds,
-            last_stop=record.last_stop + seconds,
-            cleared_at=moved(record.cleared_at),
-            told_at={device: at + seconds for device, at in record.told_at.items()},
-            confirmed_at={device: at + seconds for device, at in record.confirmed_at.items()},
-            accepted_at=moved(record.accepted_at),
-            resumed_at=moved(record.resumed_at),
-        )
-        for record in state.records
-    )
-    return SafetyState(records, state.held)
-
-
-def not_in_the_future(state: SafetyState, now: float) -> SafetyState:
-    """The clock was set back while nobody looked: the newest event counts as of now."""
-    times = [
-        at
-        for record in state.records
-        for at in (record.last_stop, record.cleared_at, record.resumed_at)
-        if at is not None
-    ]
-    newest = max(times, default=now)
-    return shifted(state, now - newest) if newest > now else state
-
-
-def _settle_clearing(state: SafetyState) -> SafetyState:
-    records = tuple(
-        msgspec.structs.replace(record, state=StopState.RESUMING)
-        if record.state is StopState.CLEARING and not record.clearing
-        else record
-        for record in state.records
-    )
-    return SafetyState(records, state.held)
-
-
 def held_by_another(state: SafetyState, scope: Scope, device_id: str, zone_id: str) -> bool:
     """Whether a stop other than that of `scope` holds the device and is not being cleared."""
     return any(
@@ -382,11 +267,3 @@ def _resuming(state: SafetyState, scope: Scope) -> StopRecord:
         reason = f"The stop of {scope} is {record.state.value}; only RESUMING ends in NORMAL."
         raise InvalidTransition(reason=reason)
     return record
-
-
-def _confirmed(record: StopRecord, device_id: str, now: float | None) -> Mapping[str, float]:
-    return record.confirmed_at if now is None else {**record.confirmed_at, device_id: now}
-
-
-def _without(times: Mapping[str, float], device_id: str) -> Mapping[str, float]:
-    return {known: at for known, at in times.items() if known != device_id}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from godkaiser.domain.entities import SensorKey
+from godkaiser.domain.entities import Reading, SensorKey
 from godkaiser.domain.safety_state import Scope
 
 
@@ -34,10 +34,13 @@ class StopInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputState(msgspec.Struct, frozen=True):
-    """`heard_at` is on a clock that is never set; before the first reading, when waiting began."""
+    """`heard_at` is monotonic; before the first reading, when waiting began. `raw` is that of the newest
+    reading by its own time, `at` that time in unix seconds.
+    """
 
     heard_at: float
     raw: float | None = None
+    at: float = -math.inf
 
 
 class Demand(msgspec.Struct, frozen=True):
@@ -53,6 +56,21 @@ def is_pressed(entry: StopInput, raw: float) -> bool:
         return True
     below, above = entry.pressed_below, entry.pressed_above
     return (below is not None and raw < below) or (above is not None and raw > above)
+
+
+def heard(entry: StopInput, state: InputState, reading: Reading, now: float) -> InputState:
+    """The state after a reading.
+
+    Only a newer reading releases an input, and only a newer one shows that it is alive; an older one
+    that comes late, or again, can but press it. Of two in one second of the device's clock, the second
+    to arrive is the newer one.
+    """
+    raw, at = reading.raw, reading.at
+    if at > state.at or (at == state.at and not reading.redelivered):
+        return InputState(now, raw, at)
+    if is_pressed(entry, raw) and (state.raw is None or not is_pressed(entry, state.raw)):
+        return InputState(state.heard_at, raw, state.at)
+    return state
 
 
 def demand(entry: StopInput, state: InputState, now: float) -> str:

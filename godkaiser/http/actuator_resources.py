@@ -105,7 +105,7 @@ class AddressedOrder(Order, frozen=True, kw_only=True):
     gpio: int
 
 
-CorrelationId = Annotated[str, msgspec.Meta(pattern=r"^[\w.:-]{1,64}\Z")]
+CorrelationId = Annotated[str, msgspec.Meta(pattern=r"^[\w.:-]{1,63}\Z")]
 
 
 class HoldBody(RequestBody, frozen=True, kw_only=True):
@@ -393,7 +393,7 @@ class SafetyResources:
         body: dict[str, Any] = {"state": "unknown"}
         if isinstance(view, SafetyView):
             body = msgspec.to_builtins(view)
-        inputs = system.published_value(paths.SAFETY, "stop_inputs") or ()
+        inputs = system.published_value(paths.STOP_INPUTS, "views") or ()
         reply(resp, {**body, "inputs": msgspec.to_builtins(inputs)})
 
 

@@ -84,6 +84,7 @@ class RuleTrialResources:
                 issuer=issuer_of(req),
                 correlation_id="",
                 requested_at=now,
+                decided_at=self._services.system.runtime.monotonic(),
             )
             try:
                 verdict = ask(self._services.system, paths.SAFETY, ExplainCommand(command=command))

@@ -15,9 +15,6 @@ from godkaiser.messages import RecorderView, SpoolView
 ALARMING = 80
 """Percent of the spool from which the gateway calls itself degraded."""
 
-UNABLE = frozenset({"away", "blocked"})
-"""States of the spool in which the database takes nothing."""
-
 
 class StorageResources:
     """From what the actors have published: no database, no waiting."""
@@ -52,10 +49,5 @@ def storage_health(services: Services) -> dict[str, Any]:
     spool = spool_view(services)
     return {
         "breaker": "none" if breaker is None else breaker.view().state,
-        "spool": {
-            "state": spool.state,
-            "percent": spool.percent,
-            "alarm": spool.alarm,
-            "error": spool.last_error if spool.state in UNABLE else "",
-        },
+        "spool": {"state": spool.state, "percent": spool.percent, "alarm": spool.alarm},
     }

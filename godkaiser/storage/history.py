@@ -7,14 +7,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from godkaiser.domain.actuator_memory import KeptActuator
 from godkaiser.domain.entities import ActuatorKey, Command
 from godkaiser.domain.rules import Decision, Finding, RuleMemory
 from godkaiser.domain.safety import Hold, Verdict
-from godkaiser.protocol.text import fit
 from godkaiser.storage.database import Database
 from godkaiser.storage.models import CommandRow
-from godkaiser.storage.registry import Runtime
-from godkaiser.storage.statements import Executor
 
 # Plain SQL: these run for each command, beside the path from reading to actuator, and building a
 # query with the ORM costs ten times as much as running it.
@@ -26,10 +24,9 @@ _VERDICT = """
 _OUTCOME = (
     "UPDATE command_history SET state = ?, message = ?, ended_at = ? WHERE correlation_id = ?"
 )
-_RUNTIME = """
-    INSERT INTO actuator_runtime (esp_id, gpio, desired, on_since, lease_until, owner)
-    VALUES (?,?,?,?,?,?) ON CONFLICT (esp_id, gpio) DO UPDATE SET desired = excluded.desired,
-        on_since = excluded.on_since, lease_until = excluded.lease_until, owner = excluded.owner
+_ACTUATOR = """
+    INSERT INTO actuator_memory (esp_id, gpio, body) VALUES (?,?,?)
+    ON CONFLICT (esp_id, gpio) DO UPDATE SET body = excluded.body
 """
 _EXECUTION = "INSERT INTO rule_executions (rule_id, at, body) VALUES (?,?,?)"
 _MEMORY = """
@@ -44,7 +41,7 @@ _SAFETY = """
 """
 
 
-def record_verdict(database: Executor, command: Command, verdict: Verdict) -> None:
+def record_verdict(database: Database, command: Command, verdict: Verdict) -> None:
     database.execute(
         _VERDICT,
         (
@@ -54,10 +51,10 @@ def record_verdict(database: Executor, command: Command, verdict: Verdict) -> No
             command.verb.value,
             verdict.value if math.isfinite(verdict.value) else None,
             command.duration_s if math.isfinite(command.duration_s) else 0.0,
-            fit(str(command.issuer)),
+            str(command.issuer),
             command.requested_at,
             "sent" if verdict.allowed else "refused",
-            fit(verdict.message),
+            verdict.message,
             msgspec.json.encode(verdict.checks).decode(),
             None if verdict.allowed else command.requested_at,
         ),
@@ -65,28 +62,18 @@ def record_verdict(database: Executor, command: Command, verdict: Verdict) -> No
 
 
 def record_outcome(
-    database: Executor, correlation_id: str, state: str, message: str, at: float
+    database: Database, correlation_id: str, state: str, message: str, at: float
 ) -> None:
-    database.execute(_OUTCOME, (state, fit(message), at, correlation_id))
+    database.execute(_OUTCOME, (state, message, at, correlation_id))
 
 
-def record_runtime(database: Executor, runtime: Runtime) -> None:
-    key = runtime.key
-    database.execute(
-        _RUNTIME,
-        (
-            key.esp_id,
-            key.gpio,
-            runtime.desired,
-            runtime.on_since,
-            runtime.lease_until,
-            runtime.owner,
-        ),
-    )
+def record_actuator(database: Database, key: ActuatorKey, memory: KeptActuator) -> None:
+    body = msgspec.json.encode(memory).decode()
+    database.execute(_ACTUATOR, (key.esp_id, key.gpio, body))
 
 
 def record_execution(
-    database: Executor,
+    database: Database,
     rule_id: int,
     at: float,
     decision: Decision,
@@ -111,18 +98,18 @@ def record_execution(
     database.execute(_EXECUTION, (rule_id, at, body.decode()))
 
 
-def record_rule_memory(database: Executor, rule_id: int, memory: RuleMemory) -> None:
+def record_rule_memory(database: Database, rule_id: int, memory: RuleMemory) -> None:
     database.execute(_MEMORY, (rule_id, msgspec.json.encode(memory).decode()))
 
 
-def record_hold(database: Executor, key: ActuatorKey, hold: Hold | None) -> None:
+def record_hold(database: Database, key: ActuatorKey, hold: Hold | None) -> None:
     database.execute(_NO_HOLD, (key.esp_id, key.gpio))
     if hold is not None:
         until = None if math.isinf(hold.until) else hold.until
-        database.execute(_HOLD, (key.esp_id, key.gpio, fit(hold.by), until))
+        database.execute(_HOLD, (key.esp_id, key.gpio, hold.by, until))
 
 
-def record_safety(database: Executor, body: str, at: float) -> None:
+def record_safety(database: Database, body: str, at: float) -> None:
     database.execute(_SAFETY, (body, at))
 
 

@@ -312,6 +312,20 @@ DELETE FROM refresh_families WHERE revoked;
 CREATE INDEX audit_log_by_correlation ON audit_log (correlation_id)
 """
 
+# Of an actuator that an earlier version kept, the moments are of an unknown boot: it may be on.
+_ACTUATOR_MEMORY = """
+CREATE TABLE actuator_memory (
+    esp_id TEXT NOT NULL,
+    gpio INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (esp_id, gpio)
+);
+INSERT INTO actuator_memory (esp_id, gpio, body)
+    SELECT esp_id, gpio, '{"boot_id":"","at":0.0,"in_doubt":true}' FROM actuator_runtime;
+DROP TABLE actuator_runtime
+"""
+
+
 _STEPS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("interlocks", _INTERLOCKS),
@@ -326,19 +340,18 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ("broker accounts", _BROKER_ACCOUNTS),
     ("webhooks", _WEBHOOKS),
     ("access version", _ACCESS_VERSION),
+    ("actuator memory", _ACTUATOR_MEMORY),
 )
 NEWEST = len(_STEPS)
 
 
 def version_of(database: Database) -> int:
-    """The schema's version; 0 for an empty database. Changes nothing."""
-    ((is_there,),) = database.fetch(
-        "SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'"
-        if database.is_sqlite
-        else "SELECT to_regclass('schema_version') IS NOT NULL"
-    )
-    if not is_there:
-        return 0
+    """The schema's version; 0 for an empty database."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS schema_version"
+            " (version INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+        )
     (newest,) = database.fetch("SELECT max(version) FROM schema_version")[0]
     return int(newest or 0)
 
@@ -364,11 +377,6 @@ def migrate(database: Database, until: int = NEWEST) -> list[str]:
         StartupFailed: the schema is newer than this program.
     """
     present = _known_version(database)
-    with database.transaction() as cursor:
-        cursor.execute(
-            "CREATE TABLE IF NOT EXISTS schema_version"
-            " (version INTEGER PRIMARY KEY, name TEXT NOT NULL)"
-        )
     words = _SQLITE_WORDS if database.is_sqlite else _POSTGRESQL_WORDS
     taken = []
     for number, (name, text) in enumerate(_STEPS[present:until], start=present + 1):

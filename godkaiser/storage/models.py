@@ -129,16 +129,15 @@ class CommandRow(peewee.Model):
         table_name = "command_history"
 
 
-class ActuatorRuntime(peewee.Model):
+class ActuatorMemory(peewee.Model):
+    """What is kept of an actuator over the end of the process (`domain/actuator_memory.py`)."""
+
     esp_id = peewee.TextField()
     gpio = peewee.IntegerField()
-    desired = peewee.DoubleField()
-    on_since = peewee.DoubleField(null=True)
-    lease_until = peewee.DoubleField(null=True)
-    owner = peewee.TextField()
+    body = peewee.TextField()
 
     class Meta:
-        table_name = "actuator_runtime"
+        table_name = "actuator_memory"
         primary_key = peewee.CompositeKey("esp_id", "gpio")
 
 

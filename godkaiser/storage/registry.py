@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from godkaiser.domain.actuator_memory import KeptActuator
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -19,7 +20,7 @@ from godkaiser.domain.safety import Hold
 from godkaiser.storage.database import Database
 from godkaiser.storage.models import (
     Actuator,
-    ActuatorRuntime,
+    ActuatorMemory,
     Device,
     SafetyMirror,
     Sensor,
@@ -64,13 +65,13 @@ def delete_sensor(database: Database, key: SensorKey) -> None:
 
 
 def delete_actuator(database: Database, key: ActuatorKey) -> None:
-    """With its runtime and its hold."""
+    """With what is kept of it, and its hold."""
     where = (key.esp_id, key.gpio)
     with database.transaction():
         database.run(
             Actuator.delete().where(Actuator.esp_id == key.esp_id, Actuator.gpio == key.gpio)
         )
-        database.execute("DELETE FROM actuator_runtime WHERE esp_id = ? AND gpio = ?", where)
+        database.execute("DELETE FROM actuator_memory WHERE esp_id = ? AND gpio = ?", where)
         database.execute("DELETE FROM holds WHERE esp_id = ? AND gpio = ?", where)
 
 
@@ -128,26 +129,10 @@ def save_interlocks(database: Database, interlocks: Sequence[Interlock]) -> None
             database.execute("INSERT INTO interlocks (body) VALUES (?)", (_text(interlock),))
 
 
-class Runtime(msgspec.Struct, frozen=True):
-    """What an actuator was told last, and until when; unix seconds."""
-
-    key: ActuatorKey
-    desired: float
-    on_since: float | None
-    lease_until: float | None
-    owner: str
-
-
-def load_runtimes(database: Database) -> dict[ActuatorKey, Runtime]:
-    rows = database.rows(ActuatorRuntime.select())
+def load_memories(database: Database) -> dict[ActuatorKey, KeptActuator]:
+    rows = database.rows(ActuatorMemory.select())
     return {
-        ActuatorKey(row.esp_id, row.gpio): Runtime(
-            ActuatorKey(row.esp_id, row.gpio),
-            row.desired,
-            row.on_since,
-            row.lease_until,
-            row.owner,
-        )
+        ActuatorKey(row.esp_id, row.gpio): msgspec.json.decode(row.body, type=KeptActuator)
         for row in rows
     }
 

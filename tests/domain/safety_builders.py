@@ -60,11 +60,12 @@ def a_command(verb: Verb = Verb.ON, **changes: Any) -> Command:
         "issuer": OPERATOR,
         "correlation_id": "c-1",
         "requested_at": NOW,
+        "decided_at": NOW,
         **changes,
     }
     return Command(**fields)
 
 
 def a_stop() -> StopRecord:
-    state = stop(SafetyState(), GLOBAL, by="user:1", reason="leak", now=NOW, devices=())
+    state = stop(SafetyState(), GLOBAL, by="user:1", reason="leak", now=NOW)
     return state.records[0]

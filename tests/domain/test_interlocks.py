@@ -86,12 +86,25 @@ def test_an_interlock_of_others_has_nothing_to_say() -> None:
 def test_who_loses_what_he_needs_is_released_and_so_on_down_the_chain() -> None:
     declared = [entry("pump only_with valve"), entry("heater only_with pump")]
     assert to_release(declared, {VALVE: ON, PUMP: ON, HEATER: ON}) == ()
-    assert to_release(declared, {VALVE: OFF, PUMP: ON, HEATER: ON}) == (PUMP, HEATER)
+    assert to_release(declared, {VALVE: OFF, PUMP: ON, HEATER: ON}) == (HEATER, PUMP)
 
 
-def test_two_that_run_and_never_may_are_both_released() -> None:
-    both = to_release([entry("pump never_with valve")], {VALVE: ON, PUMP: ON})
-    assert both == (PUMP, VALVE)
+def test_of_two_that_never_run_together_the_younger_goes_and_both_where_that_is_unknown() -> None:
+    declared = [entry("pump never_with valve")]
+    assert to_release(declared, {VALVE: ON, PUMP: ON}) == (PUMP, VALVE)
+    younger = OtherActuator(desired=1.0, reported=1.0, on_since=NOW - 5)
+    assert to_release(declared, {VALVE: ON, PUMP: younger}) == (PUMP,)
+    unknown = OtherActuator(reported=1.0)
+    assert to_release(declared, {VALVE: ON, PUMP: unknown}) == (PUMP, VALVE)
+    stuck = OtherActuator(reported=1.0, on_since=NOW - 5, stuck=True)
+    assert to_release(declared, {VALVE: ON, PUMP: stuck}) == (PUMP, VALVE)
+
+
+def test_what_may_be_on_its_way_counts_as_on() -> None:
+    declared = [entry("pump never_with valve")]
+    coming = OtherActuator(desired=0.0, reported=0.0, coming=True, in_flight=True)
+    assert objection(declared[0], PUMP, {VALVE: coming}, NOW)
+    assert VALVE in to_release(declared, {VALVE: coming, PUMP: ON})
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,9 @@ records = st.builds(
     last_stop=times,
     by=st.text(),
     reason=st.text(),
-    stopped=devices,
-    stopping=devices,
     clearing=devices,
     cleared_at=times | st.none(),
-    told_at=st.dictionaries(st.text(max_size=8), times, max_size=3),
-    confirmed_at=st.dictionaries(st.text(max_size=8), times, max_size=3),
     accepted=devices,
-    resume_requires_operator=st.booleans(),
 )
 states = st.builds(
     SafetyState,

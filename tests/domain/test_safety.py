@@ -63,7 +63,7 @@ def test_an_on_for_a_healthy_device_is_allowed_and_lists_every_check() -> None:
         ),
         ({"device": a_device(online=False)}, "device_online", "DEVICE_OFFLINE"),
         ({"actuator": an_actuator(reported=None)}, "state_known", "COMMAND_REFUSED"),
-        ({"actuator": an_actuator(off_since=NOW + 60)}, "clock", "COMMAND_REFUSED"),
+        ({"actuator": an_actuator(limit_locked=True)}, "device_limit", "COMMAND_REFUSED"),
         ({"pin_user": "sensor ph"}, "gpio", "GPIO_CONFLICT"),
         (
             {"actuator": an_actuator(a_config(min_off_s=30), off_since=NOW - 10)},
@@ -218,8 +218,11 @@ def test_a_lease_ends_with_the_time_on_that_is_left_of_the_hour() -> None:
 
 
 def test_a_command_that_waited_too_long_is_not_carried_out() -> None:
-    assert failed(judge(a_command(requested_at=NOW - 61), facts(), NOW)) == ["clock"]
-    assert failed(judge(a_command(requested_at=NOW + 6), facts(), NOW)) == ["clock"]
+    assert failed(judge(a_command(decided_at=NOW - 6), facts(), NOW)) == ["age"]
+    assert failed(judge(a_command(decided_at=NOW + 1), facts(), NOW)) == ["age"]
+    assert failed(judge(a_command(decided_at=NOW - 3, max_age_s=2.0), facts(), NOW)) == ["age"]
+    assert failed(judge(a_command(decided_at=NOW - 6, max_age_s=60.0), facts(), NOW)) == ["age"]
+    assert judge(a_command(decided_at=NOW - 3), facts(), NOW).allowed
 
 
 def test_a_manual_hold_beats_rules_until_it_expires_and_never_a_person() -> None:
@@ -227,7 +230,7 @@ def test_a_manual_hold_beats_rules_until_it_expires_and_never_a_person() -> None
     by_rule = a_command(issuer=RULE)
     assert failed(judge(by_rule, held, NOW)) == ["owner"]
     assert judge(a_command(), held, NOW).allowed
-    assert judge(a_command(issuer=RULE, requested_at=NOW + 10), held, NOW + 10).allowed
+    assert judge(a_command(issuer=RULE, decided_at=NOW + 10), held, NOW + 10).allowed
     forever = facts(actuator=an_actuator(hold=Hold(by="user:1", until=math.inf)))
     assert judge(by_rule, forever, NOW).message == "held by user:1 until it is released"
 
@@ -287,6 +290,7 @@ commands = st.builds(
         Issuer, st.sampled_from(["user", "rule", "schedule", "system"]), st.just("2"), st.integers()
     ),
     requested_at=numbers,
+    decided_at=numbers,
 )
 configs = st.builds(
     a_config,

@@ -28,24 +28,17 @@ DEVICE = Scope(ScopeKind.DEVICE, PUMP.esp_id)
 LATER = NOW + CLEAR_LOCKOUT_S
 
 
-def stopped(scope: Scope = GLOBAL, **changes: bool) -> SafetyState:
-    covered = [device for device, zone in ZONES.items() if scope.covers(device, zone)]
-    return safety_state.stop(
-        SafetyState(), scope, by="user:1", reason="leak", now=NOW, devices=covered, **changes
-    )
+def stopped(scope: Scope = GLOBAL) -> SafetyState:
+    return safety_state.stop(SafetyState(), scope, by="user:1", reason="leak", now=NOW)
 
 
-def cleared(state: SafetyState, scope: Scope = GLOBAL, now: float = LATER) -> SafetyState:
+def begun(state: SafetyState, scope: Scope = GLOBAL, now: float = LATER) -> SafetyState:
     record = state.find(scope)
     devices = [device for device, zone in ZONES.items() if scope.covers(device, zone)]
     assert record is not None
-    return safety_state.begin_clear(state, scope, by="user:2", now=now, reachable=devices)
-
-
-def confirmed(state: SafetyState) -> SafetyState:
-    for device in ZONES:
-        state = safety_state.confirm_clear(state, device, now=LATER + 2)
-    return state
+    return safety_state.begin_clear(
+        state, scope, by="user:2", now=now, age_s=now - record.last_stop, reachable=devices
+    )
 
 
 def the(state: SafetyState, scope: Scope = GLOBAL) -> StopRecord:
@@ -57,9 +50,9 @@ def the(state: SafetyState, scope: Scope = GLOBAL) -> StopRecord:
 def test_a_stop_goes_the_whole_way_round() -> None:
     state = stopped()
     assert state.strictest is StopState.ACTIVE
-    state = cleared(state)
+    state = begun(state)
     assert state.strictest is StopState.CLEARING
-    state = confirmed(state)
+    state = safety_state.cleared(state, GLOBAL)
     assert state.strictest is StopState.RESUMING
     state = safety_state.finish_resume(state, GLOBAL)
     assert state.strictest is StopState.NORMAL
@@ -81,67 +74,46 @@ def test_a_stop_holds_its_scope_and_nothing_else(scope: Scope, covered: set[str]
 
 def test_the_strictest_of_several_stops_wins() -> None:
     state = stopped(DEVICE)
-    state = safety_state.stop(state, TENT, by="rule:1", reason="smoke", now=NOW + 9, devices=[])
-    state = cleared(state, DEVICE)
+    state = safety_state.stop(state, TENT, by="rule:1", reason="smoke", now=NOW + 9)
+    state = begun(state, DEVICE)
     assert state.effective("ESP_4F3A9C", "tent") is StopState.ACTIVE
     assert safety_state.held_by_another(state, DEVICE, "ESP_4F3A9C", "tent")
     assert not safety_state.held_by_another(state, TENT, "ESP_4F3A9C", "tent")
 
 
-def test_who_has_confirmed_the_stop_and_who_not_is_known_with_the_time() -> None:
-    state = safety_state.confirm_stop(stopped(), "ESP_4F3A9C", now=NOW + 1)
-    record = the(state)
-    assert record.stopped == {"ESP_4F3A9C"}
-    assert record.confirmed_at == {"ESP_4F3A9C": NOW + 1}
-    assert record.stopping == {"ESP_4F3A9D", "ESP_4F3A9E"}
-    assert record.told_at["ESP_4F3A9D"] == NOW
-
-
-def test_a_device_that_comes_back_during_a_stop_has_not_confirmed_it() -> None:
-    state = safety_state.confirm_stop(stopped(), "ESP_4F3A9C", now=NOW + 1)
-    state = safety_state.device_to_be_stopped(state, "ESP_4F3A9C", "tent", now=NOW + 30)
-    assert "ESP_4F3A9C" in the(state).stopping
-    assert the(state).told_at["ESP_4F3A9C"] == NOW + 30
-    assert the(state).confirmed_at == {}
-    state = safety_state.device_to_be_stopped(state, "MOCK_NEW", "", now=NOW + 31)
-    assert "MOCK_NEW" in the(state).stopping
-
-
 def test_a_clear_is_locked_out_for_5_seconds_after_the_last_stop() -> None:
     with pytest.raises(ClearLockedOut):
-        cleared(stopped(), now=NOW + CLEAR_LOCKOUT_S - 0.1)
+        begun(stopped(), now=NOW + CLEAR_LOCKOUT_S - 0.1)
     with pytest.raises(ClearLockedOut):
-        cleared(stopped(), now=NOW - 60)
-    again = safety_state.stop(stopped(), GLOBAL, by="x", reason="y", now=NOW + 4, devices=[])
+        begun(stopped(), now=NOW - 60)
+    again = safety_state.stop(stopped(), GLOBAL, by="x", reason="y", now=NOW + 4)
     with pytest.raises(ClearLockedOut):
-        cleared(again)
+        begun(again)
 
 
-def test_a_second_stop_keeps_the_first_reason_and_asks_everybody_again() -> None:
-    state = safety_state.confirm_stop(stopped(), "ESP_4F3A9C")
-    state = safety_state.stop(state, GLOBAL, by="rule:1", reason="b", now=NOW + 1, devices=ZONES)
+def test_a_second_stop_keeps_the_first_reason() -> None:
+    state = safety_state.stop(stopped(), GLOBAL, by="rule:1", reason="b", now=NOW + 1)
     record = the(state)
     assert (record.since, record.last_stop) == (NOW, NOW + 1)
     assert (record.by, record.reason) == ("user:1", "leak")
-    assert record.stopping == set(ZONES)
 
 
 @pytest.mark.parametrize("until", [StopState.CLEARING, StopState.RESUMING])
 def test_a_stop_while_clearing_or_resuming_goes_back_to_active(until: StopState) -> None:
-    state = cleared(stopped())
+    state = begun(stopped())
     if until is StopState.RESUMING:
-        state = confirmed(state)
+        state = safety_state.cleared(state, GLOBAL)
     assert state.strictest is until
-    state = safety_state.stop(state, GLOBAL, by="x", reason="y", now=LATER + 3, devices=ZONES)
+    state = safety_state.stop(state, GLOBAL, by="x", reason="y", now=LATER + 3)
     assert state.strictest is StopState.ACTIVE
     assert the(state).clearing == frozenset()
 
 
 def test_a_clear_without_a_stop_or_twice_is_refused() -> None:
     with pytest.raises(NoEmergencyStop):
-        safety_state.begin_clear(SafetyState(), GLOBAL, by="x", now=NOW, reachable=[])
+        safety_state.begin_clear(SafetyState(), GLOBAL, by="x", now=NOW, age_s=9, reachable=[])
     with pytest.raises(InvalidTransition):
-        cleared(cleared(stopped()))
+        begun(begun(stopped()))
     with pytest.raises(NoEmergencyStop):
         safety_state.accept_unconfirmed(SafetyState(), GLOBAL)
     with pytest.raises(InvalidTransition):
@@ -151,44 +123,33 @@ def test_a_clear_without_a_stop_or_twice_is_refused() -> None:
 def test_an_active_stop_cannot_be_resumed() -> None:
     with pytest.raises(InvalidTransition):
         safety_state.finish_resume(stopped(), GLOBAL)
-    with pytest.raises(InvalidTransition):
-        safety_state.begin_resume(stopped(), GLOBAL, by="user:1", now=NOW)
 
 
-def test_whom_an_operator_accepts_unconfirmed_is_kept_with_his_name() -> None:
-    state = safety_state.confirm_clear(cleared(stopped()), "ESP_4F3A9C", now=LATER + 1)
-    assert the(state).confirmed_at == {"ESP_4F3A9C": LATER + 1}
-    state = safety_state.accept_unconfirmed(state, GLOBAL, by="user:3", now=LATER + 9)
+def test_devices_that_an_operator_accepts_unconfirmed_are_kept_with_the_name() -> None:
+    state = safety_state.accept_unconfirmed(
+        begun(stopped()), GLOBAL, by="user:3", now=LATER + 9, unconfirmed=["ESP_4F3A9D"]
+    )
     record = the(state)
     assert record.state is StopState.RESUMING
-    assert record.accepted == {"ESP_4F3A9D", "ESP_4F3A9E"}
+    assert record.accepted == {"ESP_4F3A9D"}
     assert (record.accepted_by, record.accepted_at) == ("user:3", LATER + 9)
 
 
-def test_a_stop_that_asks_for_an_operator_waits_for_him_in_resuming() -> None:
-    state = confirmed(cleared(stopped(resume_requires_operator=True)))
-    with pytest.raises(InvalidTransition):
-        safety_state.finish_resume(state, GLOBAL)
-    state = safety_state.begin_resume(state, GLOBAL, by="user:4", now=LATER + 5)
-    with pytest.raises(InvalidTransition):
-        safety_state.begin_resume(state, GLOBAL, by="user:5", now=LATER + 6)
-    assert safety_state.finish_resume(state, GLOBAL).strictest is StopState.NORMAL
+def test_a_clear_that_no_device_has_to_confirm_goes_on_at_once() -> None:
+    state = safety_state.begin_clear(
+        stopped(), GLOBAL, by="x", now=LATER, age_s=CLEAR_LOCKOUT_S, reachable=[]
+    )
+    assert the(state).state is StopState.RESUMING
 
 
 def test_after_a_stop_automation_is_held_until_an_operator_lets_it_go_on() -> None:
-    state = safety_state.finish_resume(confirmed(cleared(stopped(TENT), TENT)), TENT)
+    state = safety_state.finish_resume(safety_state.cleared(begun(stopped(TENT), TENT), TENT), TENT)
     assert state.holds_automation("ESP_4F3A9C", "tent")
     assert not state.holds_automation("ESP_4F3A9E", "")
     with pytest.raises(InvalidTransition):
         safety_state.resume_automation(state, DEVICE)
     state = safety_state.resume_automation(state, GLOBAL)
     assert not state.holds_automation("ESP_4F3A9C", "tent")
-
-
-def test_an_answer_of_nobody_known_changes_nothing() -> None:
-    state = stopped()
-    assert safety_state.confirm_stop(state, "ESP_FFFFFF", now=NOW) == state
-    assert safety_state.confirm_clear(state, "ESP_4F3A9C", now=NOW) == state
 
 
 scopes = st.sampled_from([GLOBAL, TENT, DEVICE])
@@ -220,63 +181,33 @@ class StopMachine(RuleBasedStateMachine):
     def time_passes_or_jumps(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(scope=scopes, strict=st.booleans())
-    def stop(self, scope: Scope, *, strict: bool) -> None:
-        covered = [d for d, zone in ZONES.items() if scope.covers(d, zone)]
-        self.move(
-            safety_state.stop(
-                self.state,
-                scope,
-                by="x",
-                reason="y",
-                now=self.now,
-                devices=covered,
-                resume_requires_operator=strict,
-            )
-        )
+    @rule(scope=scopes)
+    def stop(self, scope: Scope) -> None:
+        self.move(safety_state.stop(self.state, scope, by="x", reason="y", now=self.now))
         assert self.state.find(scope) is not None
 
     @rule(scope=scopes, reachable=st.sets(devices))
     def clear(self, scope: Scope, reachable: set[str]) -> None:
         record = self.state.find(scope)
+        age_s = 0.0 if record is None else self.now - record.last_stop
         try:
             state = safety_state.begin_clear(
-                self.state, scope, by="op", now=self.now, reachable=reachable
+                self.state, scope, by="op", now=self.now, age_s=age_s, reachable=reachable
             )
         except (NoEmergencyStop, ClearLockedOut, InvalidTransition):
             return
-        assert record is not None
-        assert self.now - record.last_stop >= CLEAR_LOCKOUT_S
+        assert age_s >= CLEAR_LOCKOUT_S
         self.operator_cleared.add(scope)
         self.move(state)
 
-    @rule(device=devices)
-    def device_confirms_the_stop(self, device: str) -> None:
-        before = self.state.strictest
-        self.move(safety_state.confirm_stop(self.state, device, now=self.now))
-        assert self.state.strictest is before
-
-    @rule(device=devices)
-    def device_confirms_the_clear(self, device: str) -> None:
-        self.move(safety_state.confirm_clear(self.state, device, now=self.now))
-
-    @rule(device=devices)
-    def device_comes_back(self, device: str) -> None:
-        self.move(
-            safety_state.device_to_be_stopped(self.state, device, ZONES[device], now=self.now)
-        )
+    @rule(scope=scopes)
+    def devices_confirm_the_clear(self, scope: Scope) -> None:
+        self.move(safety_state.cleared(self.state, scope))
 
     @rule(scope=scopes)
     def operator_accepts(self, scope: Scope) -> None:
         try:
             self.move(safety_state.accept_unconfirmed(self.state, scope, by="op", now=self.now))
-        except (NoEmergencyStop, InvalidTransition):
-            return
-
-    @rule(scope=scopes)
-    def operator_resumes(self, scope: Scope) -> None:
-        try:
-            self.move(safety_state.begin_resume(self.state, scope, by="op", now=self.now))
         except (NoEmergencyStop, InvalidTransition):
             return
 
@@ -289,7 +220,6 @@ class StopMachine(RuleBasedStateMachine):
             return
         assert record is not None
         assert record.state is StopState.RESUMING
-        assert record.resumed_by or not record.resume_requires_operator
         assert scope in self.state.held
 
     @rule()
@@ -300,7 +230,7 @@ class StopMachine(RuleBasedStateMachine):
     def nothing_is_energised_unless_all_is_normal(self) -> None:
         for device, zone in ZONES.items():
             effective = self.state.effective(device, zone)
-            command = a_command(requested_at=self.now, esp_id=device)
+            command = a_command(decided_at=self.now, esp_id=device)
             verdict = judge(command, facts(stop=self.state.covering(device, zone)), self.now)
             assert verdict.allowed == (effective is StopState.NORMAL)
 
@@ -313,19 +243,10 @@ class StopMachine(RuleBasedStateMachine):
                     assert effective is StopState.ACTIVE
 
     @invariant()
-    def nobody_is_confirmed_and_unconfirmed(self) -> None:
-        for record in self.state.records:
-            assert not record.stopped & record.stopping
-            assert record.clearing <= record.told_at.keys()
-            assert record.state is not StopState.NORMAL
+    def each_scope_has_one_record(self) -> None:
         assert len({record.scope for record in self.state.records}) == len(self.state.records)
+        assert all(record.state is not StopState.NORMAL for record in self.state.records)
 
 
 TestStopMachine = StopMachine.TestCase
 TestStopMachine.settings = settings(max_examples=150, stateful_step_count=40)
-
-
-def test_the_latch_of_a_thousand_stopped_devices_is_read_as_it_was_written() -> None:
-    many = [f"ESP_{n:06X}" for n in range(1000)]
-    state = safety_state.stop(SafetyState(), GLOBAL, by="x", reason="y", now=NOW, devices=many)
-    assert decode(encode(state), SafetyState) == state

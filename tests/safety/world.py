@@ -86,9 +86,17 @@ class MemoryLatch:
     def read(self) -> SafetyState | None:
         return None if self.record is None else checked_record.decode(self.record, SafetyState)
 
+    unwritten = False
+
     def write(self, state: SafetyState) -> None:
         self._world.check_latch(self.state, state)
         self.record = checked_record.encode(state)
+
+    def insist(self, state: SafetyState) -> None:
+        self.write(state)
+
+    def retry(self) -> None:
+        """Nothing is ever unwritten here."""
 
     @property
     def state(self) -> SafetyState:
@@ -104,8 +112,13 @@ class MemoryHolds:
     def read(self) -> Holds | None:
         return None if self.record is None else checked_record.decode(self.record, Holds)
 
+    unwritten = False
+
     def write(self, holds: Holds) -> None:
         self.record = checked_record.encode(holds)
+
+    def retry(self) -> None:
+        """Nothing is ever unwritten here."""
 
 
 class Wire:
@@ -299,10 +312,10 @@ class World:
         # The notes of this world outlive a kill as they are.
         storage.append(ChildSpec(name="doses", factory=lambda: DoseKeeperActor(lambda _n: None)))
 
-        def actuator(config: ActuatorConfig, guard: Any, journal: Any) -> ChildSpec:
+        def actuator(config: ActuatorConfig, guard: Any) -> ChildSpec:
             return ChildSpec(
                 name=f"{config.esp_id}:{config.gpio}",
-                factory=lambda: ActuatorActor(config, None, self.ports.commands, guard, journal),
+                factory=lambda: ActuatorActor(config, self.ports.commands, guard),
             )
 
         def guard() -> SafetyActor:
@@ -464,6 +477,7 @@ class World:
                 esp_id=DEVICES[number % 3], gpio=(FAN, PUMP)[number % 2], verb=Verb.ON, value=None,
                 duration_s=5.0, issuer=OPERATOR, correlation_id=f"c{next(self._order)}",
                 requested_at=self.runtime.now(),
+                decided_at=self.runtime.monotonic(),
             )  # fmt: skip
             guard.tell(RequestCommand(command=command))
         for _ in range(steps):
@@ -486,6 +500,7 @@ class World:
         command = Command(
             esp_id=esp_id, gpio=gpio, verb=verb, value=value, duration_s=5.0, issuer=OPERATOR,
             correlation_id=f"c{next(self._order)}", requested_at=self.runtime.now(),
+            decided_at=self.runtime.monotonic(),
         )  # fmt: skip
         return self.ask_safety(RequestCommand(command=command))
 

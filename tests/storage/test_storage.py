@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.domain.access import Account, Login, StoredKey
+from godkaiser.domain.actuator_memory import KeptActuator
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
     ActuatorType,
     Approval,
     DeviceRecord,
+    Issuer,
     Quality,
     Reading,
     SensorConfig,
@@ -209,11 +211,15 @@ def test_a_rule_and_its_memory(database):
 
 
 def test_the_runtime_of_an_actuator_outlives_the_gateway(database):
-    runtime = registry.Runtime(ActuatorKey("ESP_A00001", 25), 1.0, NOW, NOW + 60, "rule:4")
+    key = ActuatorKey("ESP_A00001", 25)
+    memory = KeptActuator(
+        boot_id="b", at=NOW, desired=1.0, owner=Issuer("rule", "4"), on_since=NOW,
+        lease_until=NOW + 60, switches=((NOW, True),), generation=3, in_doubt=True,
+    )  # fmt: skip
     with database.transaction():
-        history.record_runtime(database, runtime)
-        history.record_runtime(database, runtime)
-    assert registry.load_runtimes(database) == {runtime.key: runtime}
+        history.record_actuator(database, key, memory)
+        history.record_actuator(database, key, memory)
+    assert registry.load_memories(database) == {key: memory}
 
 
 # ---- people
