@@ -79,7 +79,8 @@ class Signals:
     """
 
     def __init__(self, *, hangup_stops: bool) -> None:
-        self.stop_asked = False
+        self.stop_asked = ""
+        """The signal that asked for a stop; "" while none has."""
         self._reload_asked = False
         self._hangup_stops = hangup_stops
         self._reader, self._writer = os.pipe()
@@ -91,7 +92,7 @@ class Signals:
         if number == signal.SIGHUP and not self._hangup_stops:
             self._reload_asked = True
         else:
-            self.stop_asked = True
+            self.stop_asked = signal.Signals(number).name
         # A full pipe wakes the reader as well.
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer, b"!")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
+import msgspec
 import structlog
 import typer
 
@@ -26,6 +27,7 @@ from godkaiser import (
 )
 from godkaiser.child_process import Signals
 from godkaiser.config import Config, ConfigError, LogConfig, Mistake, load
+from godkaiser.config_salvage import salvage
 from godkaiser.declarations import ignored_beside, read_beside
 from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.declared_warnings import warnings_of
@@ -128,25 +130,30 @@ def run(
     try:
         settings, site = _read_all(config)
     except ConfigError as error:
-        fail_with(error)
+        # The format is known as far as that part of the file is good.
+        chosen = salvage(config, os.environ)[0].log
+        logs.set_up(chosen)
+        _fail_in_log(error, chosen)
     logs.set_up(settings.log)
     manager = ServiceManager(dict(os.environ))
     # Before anything runs: a signal during the start still stops in order.
     signals = Signals(hangup_stops=False)
-
     read_again = None if config is None else functools.partial(_read_all, config)
     try:
         gateway = Gateway(settings, site, read_again)
         gateway.start()
     except GatewayError as error:
-        fail_with(error)
+        _fail_in_log(error, settings.log)
     manager.ready()
-    say(f"God-Kaiser {__version__} listens on http://{settings.http.host}:{gateway.http_port}")
+    url = f"http://{settings.http.host}:{gateway.http_port}"
+    _tell(settings.log, f"God-Kaiser {__version__} listens on {url}", "listening", url=url)
     if not gateway.tokens.has_users():
-        say(
+        token = gateway.tokens.setup.token
+        text = (
             "Nobody can log in yet. POST /api/v1/auth/setup from this machine, or from elsewhere with"
-            f' "setup_token": "{gateway.tokens.setup.token}"'
+            f' "setup_token": "{token}"'
         )
+        _tell(settings.log, text, "nobody_can_log_in_yet", setup_token=token)
     while not signals.stop_asked:
         signals.wait(manager.watchdog_interval_s or 1.0)
         if gateway.system.terminated.is_set():
@@ -156,9 +163,30 @@ def run(
         if gateway.system.is_responsive():
             manager.alive()
     manager.stopping()
-    in_order = gateway.stop()
+    in_order = gateway.stop(reason=signals.stop_asked or "the tree of actors has given up")
     code = gateway.system.exit_code
     _leave(code if code or in_order else EXIT_STUCK)
+
+
+def _tell(config: LogConfig, text: str, event: str, **details: str) -> None:
+    """For the terminal; where the log is JSON, a line of it instead."""
+    if config.format == "json":
+        structlog.get_logger("godkaiser.cli").info(event, **details)
+    else:
+        say(text)
+
+
+def _fail_in_log(error: GatewayError | ConfigError, config: LogConfig) -> NoReturn:
+    """End with what is wrong as lines of the log where that is JSON, else as lines for people."""
+    if config.format != "json":
+        fail_with(error)
+    log = structlog.get_logger("godkaiser.cli")
+    if isinstance(error, ConfigError):
+        for mistake in error.mistakes:
+            log.critical("configuration_refused", **msgspec.structs.asdict(mistake))
+    else:
+        log.critical("start_failed", reason=error.message, code=error.code)
+    raise typer.Exit(code_of(error))
 
 
 def _reload(gateway: Gateway) -> None:
@@ -217,7 +245,7 @@ def demo(
             # The terminal is gone.
             break
     say("stopping in order ...")
-    in_order = running.stop()
+    in_order = running.stop(signals.stop_asked)
     code = running.gateway.system.exit_code
     say("stopped." if in_order and not code else "stopped, not in order: see the log.")
     _leave(code if code or in_order else EXIT_STUCK)

@@ -81,9 +81,9 @@ class Demo:
             self._broker.stop()
             raise
 
-    def stop(self) -> bool:
+    def stop(self, reason: str = "") -> bool:
         """The gateway first, so that its good-bye reaches the devices; then they, then the broker."""
-        in_order = self.gateway.stop()
+        in_order = self.gateway.stop(reason=reason)
         self._devices.stop()
         self._broker.stop()
         return in_order

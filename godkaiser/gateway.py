@@ -41,6 +41,7 @@ from godkaiser.http.tokens import TokenService
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.server import LiveServer
 from godkaiser.live.webhooks import audience
+from godkaiser.log_lines import LogLines
 from godkaiser.messages import ActuatorView, PrepareShutdown, TakeDeclared
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import open_ports
@@ -151,6 +152,8 @@ class Gateway:
         )
         self.system.dead_letters.subscribe(self._acknowledge_dead_letter)
         self.system.events.subscribe(self._keep_life_event)
+        self.system.on_publication(LogLines(self._started_at).note)
+        logs.follow(self.system.at_work)
         if self._live_listener is not None:
             self.system.on_publication(self.live.note)
             self.system.events.subscribe(self.live.note_life)
@@ -172,6 +175,11 @@ class Gateway:
         late = self.system.await_first_starts(paths.SERVICES, SERVICES_GRACE_S)
         if late:
             log.warning("services_not_up_yet", services=late)
+        log.info(
+            "started", version=__version__, kaiser_id=self.config.gateway.kaiser_id,
+            http=f"http://{self.config.http.host}:{self.http_port}",
+            broker=str(self._address), database=self.database.shown,
+        )  # fmt: skip
 
     def reload(self, issuer: Issuer) -> Reloaded:
         """Take what has changed in the files: declarations, log level, tokens, account and certificates for
@@ -261,8 +269,10 @@ class Gateway:
             )
             journal.offer(RecordAudit(entry=entry))
 
-    def stop(self, timeout_s: float = 30.0) -> bool:
+    def stop(self, timeout_s: float = 30.0, *, reason: str = "") -> bool:
         """Switch off what is to be off, then stop in order; False when something was stuck."""
+        log.info("stopping", reason=reason)
+        began = time.monotonic()
         self._prepare_shutdown()
         in_order = self.system.stop(timeout_s)
         self._listener.close()
@@ -273,6 +283,7 @@ class Gateway:
         self._idempotency.close()
         self.database.close_all()
         self._lock.release()
+        log.info("stopped", in_order=in_order, seconds=round(time.monotonic() - began, 3))
         return in_order
 
     def _prepare_shutdown(self) -> None:

@@ -64,12 +64,16 @@ class RequestIdMiddleware:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = req.get_header("X-Request-ID") or ""
-        req.context["request_id"] = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+        request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+        req.context["request_id"] = request_id
+        structlog.contextvars.bind_contextvars(correlation_id=request_id)
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
         resp.set_headers((("X-Request-ID", request_id_of(req)), *SECURITY_HEADERS))
+        # The thread goes on with somebody else's request.
+        structlog.contextvars.unbind_contextvars("correlation_id")
 
 
 class AccessMiddleware:

@@ -32,7 +32,8 @@ _LEVEL = {
     Step.STUCK: logging.ERROR,
     Step.STALLED: logging.WARNING,
     Step.RESTARTING: logging.WARNING,
-    Step.RESTARTED: logging.WARNING,
+    # Good news, and what an ordered restart ends with.
+    Step.RESTARTED: logging.INFO,
 }
 
 

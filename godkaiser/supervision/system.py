@@ -132,6 +132,14 @@ class ActorSystem:
             raise UnknownPath(path)
         return cell.handle
 
+    def at_work(self) -> tuple[str, object] | None:
+        """The actor in whose thread this is called, and the message that it handles; None outside of all."""
+        cell = self.asking.current()
+        if cell is None:
+            return None
+        envelope = None if cell.life is None else cell.life.current
+        return cell.path, None if envelope is None else envelope.message
+
     def find(self, path: str) -> Handle | None:
         cell = self._cells.get(path)
         return None if cell is None or cell.private_root is not None else cell.handle
