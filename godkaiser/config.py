@@ -36,6 +36,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DatabaseConfig",
+    "DebugConfig",
     "DevicesConfig",
     "GatewayConfig",
     "HttpConfig",
@@ -43,6 +44,7 @@ __all__ = [
     "Mistake",
     "MqttConfig",
     "NotifyConfig",
+    "OutboundConfig",
     "RetentionConfig",
     "SafetyConfig",
     "SpoolConfig",
@@ -166,6 +168,18 @@ class NotifyConfig(msgspec.Struct, frozen=True, kw_only=True):
     smtp_starttls: bool = True
 
 
+class OutboundConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Networks, addresses and host names inside that webhooks and notifications may be sent to."""
+
+    allow: tuple[str, ...] = ()
+
+
+class DebugConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`endpoints` opens /debug and /system/actors/crash, for people alone."""
+
+    endpoints: bool = False
+
+
 class LiveConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The live socket: "" is the address of [http] at the next port, "off" is none."""
 
@@ -188,6 +202,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     devices: DevicesConfig = DevicesConfig()
     safety: SafetyConfig = SafetyConfig()
     notify: NotifyConfig = NotifyConfig()
+    outbound: OutboundConfig = OutboundConfig()
+    debug: DebugConfig = DebugConfig()
     live: LiveConfig = LiveConfig()
     log: LogConfig = LogConfig()
     jwt_secret: str = ""

@@ -115,6 +115,26 @@ def _ip_or_nothing(value: Any) -> bool:
         return False
 
 
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
+
+
+def _destinations(value: Any) -> bool:
+    """A text of digits, dots and a slash that is not a network is a mistake, and no host."""
+    return isinstance(value, list) and all(
+        isinstance(entry, str)
+        and (_network(entry) or (_HOST.fullmatch(entry) is not None and not entry[-1].isdigit()))
+        for entry in value
+    )
+
+
+def _network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def _origins(value: Any) -> bool:
     """As a browser sends them: scheme, host and port, and nothing behind."""
     return isinstance(value, list) and all(
@@ -348,6 +368,15 @@ KEYS: dict[str, dict[str, Key]] = {
         ),
         "smtp_from": Key("an e-mail address", _where(_filled)),
         "smtp_starttls": Key("true or false", _where(lambda value: isinstance(value, bool))),
+    },
+    "outbound": {
+        "allow": Key(
+            'a list of networks, addresses or host names like ["192.168.1.0/24", "panel.local"]',
+            _where(_destinations),
+        ),
+    },
+    "debug": {
+        "endpoints": Key("true or false", _where(lambda value: isinstance(value, bool))),
     },
     "log": {
         "level": Key(

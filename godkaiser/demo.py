@@ -14,6 +14,7 @@ from godkaiser.child_process import ChildProcess
 from godkaiser.config import (
     Config,
     DatabaseConfig,
+    DebugConfig,
     DevicesConfig,
     GatewayConfig,
     HttpConfig,
@@ -96,6 +97,7 @@ class Demo:
             mqtt=MqttConfig(host=settings.mqtt[0], port=settings.mqtt[1]),
             database=DatabaseConfig(url=f"sqlite:///{settings.data_dir / 'godkaiser.db'}"),
             devices=DevicesConfig(),
+            debug=DebugConfig(endpoints=True),
             log=LogConfig(level="warning"),
             jwt_secret=self._environ.get("JWT_SECRET_KEY", ""),
         )

@@ -149,6 +149,11 @@ class PermissionDenied(GatewayError):
     template = "This needs the role {needed}; you are {role}. Ask an administrator."
 
 
+class DebugIsOff(GatewayError):
+    code, status = "DEBUG_OFF", 403
+    template = "This is for debugging, and off here. Set [debug] endpoints = true and start the gateway again."
+
+
 class SetupNeedsToken(GatewayError):
     code, status = "SETUP_NEEDS_TOKEN", 403
     template = (

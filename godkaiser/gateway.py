@@ -326,6 +326,7 @@ class Gateway:
             rate_limit=RateLimit(self.config.http.requests_per_s),
             idempotency=self._idempotency,
             reload=self.reload,
+            debug=self.config.debug.endpoints,
             cors_origins=self.config.http.cors_origins,
         )
         return ApiServer(create_app(services), self._listener, self.config.http.trusted_proxy)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import smtplib
+import socket
 import ssl
-import urllib.request
 from collections.abc import Mapping
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
-from godkaiser.actors.notifier import Deliver, Notify
+from godkaiser.actors.recipient import Deliver, Notify, UndeliverableError
 from godkaiser.config import NotifyConfig
+from godkaiser.domain.email_addresses import is_email_address
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.ports import NotificationPort
+from godkaiser.outbound import DELIVERY_S, Deadline, Outbound, resolve
 
-TIMEOUT_S = 5.0
 
-
-def channels(config: NotifyConfig, port: NotificationPort) -> Mapping[str, Deliver]:
+def channels(
+    config: NotifyConfig, port: NotificationPort, outbound: Outbound
+) -> Mapping[str, Deliver]:
     def email(notification: Notify) -> None:
         _send_email(config, notification)
 
@@ -30,7 +32,10 @@ def channels(config: NotifyConfig, port: NotificationPort) -> Mapping[str, Deliv
             reason = "the broker is away"
             raise OSError(reason) from error
 
-    return {"webhook": _notify, "mqtt": mqtt, "email": email}
+    def webhook(notification: Notify) -> None:
+        outbound.post(notification.target, _body(notification), {})
+
+    return {"webhook": webhook, "mqtt": mqtt, "email": email}
 
 
 def _body(notification: Notify) -> bytes:
@@ -44,35 +49,10 @@ def _body(notification: Notify) -> bytes:
     ).encode()
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would become a GET, and what it holds would go to who was never named."""
-
-    def redirect_request(self, *_args: object) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirect)
-
-
-def _notify(notification: Notify) -> None:
-    post(notification.target, _body(notification), {})
-
-
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """JSON to a program elsewhere. Raises OSError when it is not answered with 2xx in time."""
-    request = urllib.request.Request(  # noqa: S310 - only http and https are let in
-        url,
-        data=body,
-        headers={"Content-Type": "application/json", "User-Agent": "god-kaiser", **headers},
-    )
-    try:
-        with _opener.open(request, timeout=TIMEOUT_S) as answer:
-            answer.read(1024)
-    except (http.client.HTTPException, ValueError) as error:
-        raise OSError(str(error)[:200]) from error
-
-
 def _send_email(config: NotifyConfig, notification: Notify) -> None:
+    # Rules are checked when they are saved; one that was stored before may still hold such an address.
+    if not is_email_address(notification.target):
+        raise UndeliverableError("this is not an e-mail address")
     if not config.smtp_host:
         reason = "no mail server is configured: set [notify] smtp_host"
         raise OSError(reason)
@@ -82,10 +62,37 @@ def _send_email(config: NotifyConfig, notification: Notify) -> None:
     message["From"] = config.smtp_from
     message["To"] = notification.target
     message.set_content(notification.text)
-    with smtplib.SMTP(config.smtp_host, config.smtp_port, timeout=TIMEOUT_S) as server:
-        if config.smtp_starttls:
-            server.starttls(context=ssl.create_default_context())
-        if config.smtp_user:
-            password = Path(config.smtp_password_file).read_text(encoding="utf-8").strip()
-            server.login(config.smtp_user, password)
-        server.send_message(message)
+    deadline = Deadline(DELIVERY_S)
+    link = _connected(config.smtp_host, config.smtp_port, deadline)
+    try:
+        with deadline.cuts(link), _Smtp(link, config.smtp_host, config.smtp_port) as server:
+            if config.smtp_starttls:
+                server.starttls(context=ssl.create_default_context())
+            if config.smtp_user:
+                password = Path(config.smtp_password_file).read_text(encoding="utf-8").strip()
+                server.login(config.smtp_user, password)
+            server.send_message(message)
+    finally:
+        link.close()
+
+
+class _Smtp(smtplib.SMTP):
+    """Over a connection that is there already."""
+
+    def __init__(self, link: socket.socket, host: str, port: int) -> None:
+        self._link = link
+        super().__init__(host, port)
+
+    def _get_socket(self, *_address: Any) -> socket.socket:
+        return self._link
+
+
+def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """Raises OSError. The administrator has named the server: it may be inside."""
+    failure: OSError | None = None
+    for address in resolve(host, port, deadline):
+        try:
+            return socket.create_connection((address, port), timeout=deadline.left_s())
+        except OSError as error:
+            failure = error
+    raise failure or OSError(f"{host} has no address")

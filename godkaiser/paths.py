@@ -19,6 +19,7 @@ TIMEKEEPER = "/control/timekeeper"
 RECALCULATOR = "/services/recalculator"
 REGISTRAR = "/services/registrar"
 NOTIFIER = "/services/notifier"
+RECIPIENTS = "/services/recipients"
 ROLLER = "/services/roller"
 SENSOR_WATCH = "/services/sensor_watch"
 HOUSEKEEPER = "/services/housekeeper"
@@ -41,6 +42,10 @@ def actuator(esp_id: str, gpio: int) -> str:
 
 def webhook(webhook_id: int) -> str:
     return f"{WEBHOOKS}/{webhook_id}"
+
+
+def recipient(name: str) -> str:
+    return f"{RECIPIENTS}/{name}"
 
 
 def rule(rule_id: int) -> str:

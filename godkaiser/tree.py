@@ -41,6 +41,7 @@ from godkaiser.actors.stops import StopTokens
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
 from godkaiser.actors.webhook_keeper import Audience, WebhookKeeperActor
 from godkaiser.config import Config
+from godkaiser.domain.addresses import Destinations
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.entities import (
     ActuatorConfig,
@@ -56,7 +57,8 @@ from godkaiser.live.server import LiveServer
 from godkaiser.mqtt.account_files import BrokerFiles
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.mqtt.ports import Ports
-from godkaiser.notifications import channels, post
+from godkaiser.notifications import channels
+from godkaiser.outbound import Outbound
 from godkaiser.storage import registry
 from godkaiser.storage.database import Database
 from godkaiser.storage.record_file import RecordFile
@@ -200,6 +202,7 @@ def _services(parts: Parts) -> list[ChildSpec]:
     config, database, ports = parts.config, parts.database, parts.ports
     kaiser_id = config.gateway.kaiser_id
     retention = RetentionPolicy(**msgspec.structs.asdict(config.retention))
+    outbound = Outbound(Destinations(config.outbound.allow))
     return [
         ChildSpec(name="registrar", factory=lambda: _registrar(parts)),
         _fleet("mocks"),
@@ -212,16 +215,17 @@ def _services(parts: Parts) -> list[ChildSpec]:
         ChildSpec(name="roller", factory=lambda: RollerActor(database)),
         ChildSpec(name="sensor_watch", factory=SensorWatchActor, pooled=True),
         ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
+        _fleet("recipients"),
         ChildSpec(
             name="notifier",
-            factory=lambda: NotifierActor(channels(config.notify, ports.notifications)),
+            factory=lambda: NotifierActor(channels(config.notify, ports.notifications, outbound)),
             mailbox=MailboxSpec(capacity=500, overflow=Overflow.KEEP_NEWEST),
         ),
         *_broker_accounts(parts),
         _fleet("webhooks"),
         ChildSpec(
             name="webhook_keeper",
-            factory=lambda: WebhookKeeperActor(database, post, parts.webhook_audience),
+            factory=lambda: WebhookKeeperActor(database, outbound, parts.webhook_audience),
             shutdown_timeout_s=20.0,
         ),
         ChildSpec(

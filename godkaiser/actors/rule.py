@@ -17,7 +17,7 @@ import structlog
 from godkaiser import paths
 from godkaiser.actors.dose_keeper import KeepMemory, MemoryKept
 from godkaiser.actors.journal import RecordRule
-from godkaiser.actors.notifier import Notify
+from godkaiser.actors.recipient import Notify
 from godkaiser.actors.rule_requests import DURABLE_S, Asked, CommandEnded, RuleRequests
 from godkaiser.actors.rule_senses import RuleSenses
 from godkaiser.actors.timekeeper import Tick

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.journal import RecordAudit
-from godkaiser.actors.webhook import Deliver, Post, UseRecord, WebhookActor
+from godkaiser.actors.webhook import Deliver, UseRecord, WebhookActor
 from godkaiser.domain import webhooks
 from godkaiser.domain.entities import Issuer
 from godkaiser.domain.webhooks import Delivery, WebhookRecord
@@ -33,6 +33,15 @@ MOST_WEBHOOKS = 20
 ASK_TIMEOUT_S = 4.0
 LOAD_AGAIN_S = 5.0
 
+
+class Sender(Protocol):
+    def check(self, url: str) -> None:
+        """Raises ValidationFailed: deliveries may not go there."""
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """See `webhook.Post`."""
+
+
 Audience = Callable[[Mapping[int, tuple[str, Handle]]], None]
 """Told who wants what: filters (JSON) and handle of each webhook."""
 
@@ -52,7 +61,9 @@ class SaveWebhook(Message, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """It may be shown as a dead letter: without the secret."""
-        return f"SaveWebhook({self.webhook_id}, {self.name!r}, {self.url!r})"
+        return (
+            f"SaveWebhook({self.webhook_id}, {self.name!r}, {webhooks.shown_url(self.url or '')!r})"
+        )
 
 
 class DeleteWebhook(Message, frozen=True, kw_only=True):
@@ -78,10 +89,10 @@ class WebhookKeeperActor(Actor):
 
     refusals = (GatewayError,)
 
-    def __init__(self, database: Database, post: Post, audience: Audience) -> None:
+    def __init__(self, database: Database, sender: Sender, audience: Audience) -> None:
         super().__init__()
         self._database = database
-        self._post = post
+        self._sender = sender
         self._audience = audience
         self._records: dict[int, WebhookRecord] = {}
         self._newest = 0
@@ -125,6 +136,7 @@ class WebhookKeeperActor(Actor):
     def _save(self, message: SaveWebhook) -> WebhookRecord:
         record = self._wanted(message)
         webhooks.check_url(record.url)
+        self._sender.check(record.url)
         webhooks.check_secret(record.secret)
         storage.save_webhook(self._database, record)
         self._records[record.webhook_id] = record
@@ -176,7 +188,7 @@ class WebhookKeeperActor(Actor):
             return
         spec = ChildSpec(
             name=str(record.webhook_id),
-            factory=lambda: WebhookActor(record, self._post),
+            factory=lambda: WebhookActor(record, self._sender.post),
             mailbox=MailboxSpec(capacity=webhooks.MOST_WAITING, overflow=Overflow.KEEP_NEWEST),
         )
         self.context.handle(paths.WEBHOOKS).ask(StartChild(spec), timeout_s=ASK_TIMEOUT_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 
 
 def unmapped(host: str) -> str:
@@ -14,3 +15,71 @@ def unmapped(host: str) -> str:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return host
+
+
+def inside(address: str) -> str:
+    """Where an IP address leads that is not the public internet (`loopback`, `private`, ...); "" when it is.
+
+    IPv4 addresses that are wrapped in IPv6 (mapped, 6to4, NAT64) are judged as such.
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    wrapped = _wrapped(found)
+    if wrapped is not None:
+        return inside(str(wrapped))
+    for name in ("loopback", "link_local", "unspecified", "multicast", "private"):
+        if getattr(found, f"is_{name}"):
+            return name.replace("_", "-")
+    return "" if found.is_global else "reserved"
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _wrapped(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | None:
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
+class Destinations:
+    """Where webhooks and notifications may go: anywhere outside, and inside only what is declared."""
+
+    def __init__(self, declared: Iterable[str] = ()) -> None:
+        """`declared` are networks (`192.168.1.0/24`), addresses and host names (`panel.local`)."""
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self._hosts: set[str] = set()
+        for entry in declared:
+            try:
+                self._networks.append(ipaddress.ip_network(unmapped(entry), strict=False))
+            except ValueError:
+                self._hosts.add(entry.lower().rstrip("."))
+
+    def refusal_of_host(self, host: str) -> str:
+        """What can be said of the host of a URL before its name is resolved; "" when nothing can."""
+        name = host.lower().rstrip(".")
+        try:
+            return self.refusal_of(host, str(ipaddress.ip_address(name.partition("%")[0])))
+        except ValueError:
+            is_local = name == "localhost" or name.endswith(".localhost")
+            return self.refusal_of(host, "127.0.0.1") if is_local else ""
+
+    def refusal_of(self, host: str, address: str) -> str:
+        """Why this address of this host is not connected to; "" when it may be."""
+        kind = inside(address)
+        if not kind or host.lower().rstrip(".") in self._hosts:
+            return ""
+        plain = ipaddress.ip_address(unmapped(address).partition("%")[0])
+        if any(plain in network for network in self._networks):
+            return ""
+        return (
+            f"{host[:80]} leads to a {kind} address ({address}): to allow it, declare the address, its network or"
+            " the host in [outbound] allow"
+        )

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from godkaiser.domain.email_addresses import is_email_address
 from godkaiser.domain.entities import ActuatorConfig, Verb
 from godkaiser.domain.rule_schema import (
     MAX_DURATION_S,
@@ -377,8 +378,7 @@ def _notification_errors(action: NotificationAction) -> list[str]:
             bad = any(sign in target for sign in "+#\x00") or target.startswith(("/", "$"))
             return [f"'{target[:80]}' is not a topic that can be published to"] if bad else []
         case _:
-            name, _, host = target.rpartition("@")
-            good = bool(name) and "." in host and not any(c.isspace() for c in target)
+            good = is_email_address(target)
             return [] if good else [f"'{target[:80]}' is not an e-mail address"]
 
 

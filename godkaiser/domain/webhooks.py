@@ -37,8 +37,8 @@ class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
     made_at: float
 
     def __repr__(self) -> str:
-        """It may be shown as a dead letter: without its secret."""
-        return f"WebhookRecord({self.webhook_id}, {self.name!r}, {self.url!r})"
+        """It may be shown as a dead letter: without its secret, and what its URL may hide."""
+        return f"WebhookRecord({self.webhook_id}, {self.name!r}, {shown_url(self.url)!r})"
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -46,6 +46,15 @@ class Delivery(msgspec.Struct, frozen=True):
 
     text: bytes
     is_value: bool
+
+
+def shown_url(url: str) -> str:
+    """Without the parts that may hold a secret: path, query, user."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.hostname or ''}"[:100]
+    except ValueError:
+        return "a URL that cannot be read"
 
 
 def check_url(url: str) -> None:

@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from godkaiser.errors import (
+    DebugIsOff,
     ForgedToken,
     GatewayError,
     InternalError,
@@ -42,7 +43,7 @@ from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
 from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.openapi import OpenApiResources
-from godkaiser.http.permissions import API, PERMISSIONS
+from godkaiser.http.permissions import API, FOR_DEBUGGING, PERMISSIONS
 from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.queries import check_query
 from godkaiser.http.rule_trial_resources import RuleTrialResources
@@ -108,6 +109,8 @@ class AccessMiddleware:
         self._limit(req, template, identity.principal, now)
         req.context["identity"] = identity
         check(identity, req.method, template)
+        if (req.method, template) in FOR_DEBUGGING and not self._services.debug:
+            raise DebugIsOff
         check_query(req, template)
 
     def _limit(self, req: falcon.Request, template: str, who: str, now: float) -> None:

@@ -152,11 +152,22 @@ EVENTS: dict[str, tuple[str, str]] = {
 """The live socket: an event of this type is for those who may read it at that endpoint."""
 AREAS = tuple(sorted({path.split("/")[1] for _, path in PERMISSIONS}))
 """What the scope of an API key may name: the first words of the paths."""
+_PEOPLES_PATHS = (
+    "/users", "/auth/keys", "/auth/signing-keys", "/auth/password", "/auth/logout", "/debug",
+    "/system/actors",
+)  # fmt: skip
 FOR_PEOPLE = frozenset(
     (method, path)
     for method, path in PERMISSIONS
-    if path.startswith(
-        ("/users", "/auth/keys", "/auth/signing-keys", "/auth/password", "/auth/logout")
-    )
+    if path.startswith(_PEOPLES_PATHS)
+    or (method != "GET" and (path.startswith("/webhooks") or path.endswith("/broker-account")))
 )
-"""A key makes no keys and no users: who has stolen one must not be able to stay."""
+"""Not for API keys: somebody who has stolen one leaves nothing behind that outlives it (another key, a user, a
+webhook, an account with the broker), and crashes nothing.
+"""
+FOR_DEBUGGING = frozenset(
+    (method, path)
+    for method, path in PERMISSIONS
+    if path.startswith("/debug") or path == "/system/actors/crash"
+)
+"""Off unless `[debug] endpoints` opens them."""

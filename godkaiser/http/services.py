@@ -43,6 +43,8 @@ class Services:
     rate_limit: RateLimit
     idempotency: Idempotency
     reload: Callable[[Issuer], Reloaded]
+    debug: bool = False
+    """Whether the endpoints for debugging are open."""
     cors_origins: tuple[str, ...] = ()
     """Whose pages may read answers in a browser."""
     waiters: threading.BoundedSemaphore = field(default_factory=_waiters)

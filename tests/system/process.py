@@ -22,7 +22,7 @@ class GatewayProcess:
         self.config.write_text(
             f'[gateway]\ndata_dir = "{folder / "var"}"\n'
             f'[http]\nlisten = "127.0.0.1:{self.port}"\n'
-            '[live]\nlisten = "127.0.0.1:0"\n'
+            '[live]\nlisten = "127.0.0.1:0"\n[debug]\nendpoints = true\n'
             f'[mqtt]\nhost = "127.0.0.1"\nport = {broker_port}\n'
             + (f'[database]\nurl = "{database_url}"\n' if database_url else "")
             + more

@@ -13,10 +13,12 @@ from godkaiser.config import (
     BrokerAccountsConfig,
     Config,
     DatabaseConfig,
+    DebugConfig,
     DevicesConfig,
     GatewayConfig,
     HttpConfig,
     MqttConfig,
+    OutboundConfig,
 )
 from godkaiser.demo import seed
 from godkaiser.gateway import Gateway
@@ -84,7 +86,8 @@ class Site:
                  requests_per_s: int = 0, trusted_proxy: str = "", mqtt: MqttConfig | None = None,
                  broker_accounts: BrokerAccountsConfig | None = None,
                  cors_origins: tuple[str, ...] = (), login_attempts: int = 5,
-                 login_lockout_s: int = 300, listen: str = "127.0.0.1:0") -> None:  # fmt: skip
+                 login_lockout_s: int = 300, listen: str = "127.0.0.1:0",
+                 debug: bool = True, allow: tuple[str, ...] = ("127.0.0.0/8",)) -> None:  # fmt: skip
         self.config = Config(
             gateway=GatewayConfig(data_dir=str(folder / "var")),
             http=HttpConfig(
@@ -99,6 +102,8 @@ class Site:
             broker_accounts=broker_accounts or BrokerAccountsConfig(),
             database=DatabaseConfig(url=database_url),
             devices=DevicesConfig(approval=approval),
+            debug=DebugConfig(endpoints=debug),
+            outbound=OutboundConfig(allow=allow),
         )
         self.broker = broker
         self._seeded = devices

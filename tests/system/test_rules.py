@@ -217,6 +217,7 @@ def listener(own_mosquitto):
 
 def test_a_rule_tells_a_webhook_a_topic_and_a_person(make, hook, post_office, listener):
     gateway, device = make(
+        '[outbound]\nallow = ["127.0.0.1"]\n'
         f'[notify]\nsmtp_host = "127.0.0.1"\nsmtp_port = {post_office.port}\n'
         'smtp_starttls = false\nsmtp_from = "gateway@site.example"\n'
     )
