@@ -18,7 +18,13 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from godkaiser.actors.access_keeper import AccessKeeperActor
 from godkaiser.actors.actuator import ActuatorActor
-from godkaiser.actors.broker import BrokerActor
+from godkaiser.actors.broker import (
+    BrokerActor,
+    ConnectionLost,
+    LinkDown,
+    LinkUp,
+    UseAddress,
+)
 from godkaiser.actors.broker_accounts import BrokerAccountsActor
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.dose_keeper import DoseKeeperActor
@@ -79,6 +85,7 @@ from godkaiser.supervision import (
 # What is under way between the broker and the disk is bounded before (AckPort), and fits here, so a
 # reading is never refused for want of room.
 FLEET_MAILBOX = MailboxSpec(capacity=20_000)
+DEVICE_MAILBOX = MailboxSpec(capacity=20_000, urgent=(LinkUp, LinkDown))
 ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
 ENDS_THE_PROCESS = Intensity(max_restarts=0)
 NEVER_GIVES_UP = None
@@ -191,6 +198,7 @@ def _control(parts: Parts) -> list[ChildSpec]:
                     name="broker",
                     factory=lambda: BrokerActor(parts.current_address(), kaiser_id, ports),
                     shutdown_timeout_s=10.0,
+                    mailbox=MailboxSpec(urgent=(ConnectionLost, UseAddress)),
                 ),
             ],
             strategy=Strategy.REST_FOR_ONE,
@@ -352,7 +360,7 @@ def _device(
         factory=lambda: DeviceActor(
             record, sensors, actuators, ports.devices, ports.acks, offline_after_s
         ),
-        mailbox=FLEET_MAILBOX,
+        mailbox=DEVICE_MAILBOX,
         pooled=True,
     )
 

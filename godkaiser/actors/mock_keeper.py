@@ -22,7 +22,7 @@ from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.storage import mocks as storage
 from godkaiser.storage.audit import entry_by
 from godkaiser.storage.database import Database
-from godkaiser.supervision import Actor, ChildSpec, MailboxSpec, StartChild, StopChild
+from godkaiser.supervision import Actor, ChildSpec, MailboxSpec, StopChild
 
 ORPHANS_JOB = "mock_orphans"
 ASK_TIMEOUT_S = 5.0
@@ -174,14 +174,13 @@ class MockKeeperActor(Actor):
         return record
 
     def _start(self, record: MockRecord) -> None:
-        if self.context.find(paths.mock(record.mock_id)) is None:
-            file = self._folder / f"{record.mock_id}.json"
-            spec = ChildSpec(
-                name=record.mock_id,
-                factory=lambda: MockActor(record, self._address, self._kaiser_id, file),
-                mailbox=MailboxSpec(capacity=100),
-            )
-            self.context.handle(paths.MOCKS).ask(StartChild(spec), timeout_s=ASK_TIMEOUT_S)
+        file = self._folder / f"{record.mock_id}.json"
+        spec = ChildSpec(
+            name=record.mock_id,
+            factory=lambda: MockActor(record, self._address, self._kaiser_id, file),
+            mailbox=MailboxSpec(capacity=100),
+        )
+        self.context.adopt(paths.MOCKS, spec)
 
     def _show(self) -> None:
         self.context.publish("mocks", dict(self._records))

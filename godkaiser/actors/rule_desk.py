@@ -156,4 +156,4 @@ class RuleDesk:
 
     def _start(self, rule_id: int, definition: RuleDefinition, memory: RuleMemory | None) -> None:
         spec = self._rule_factory(rule_id, definition, memory)
-        self._book.start_or_keep(paths.RULES, paths.rule(rule_id), spec)
+        self._book.context.adopt(paths.RULES, spec)

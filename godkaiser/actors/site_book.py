@@ -32,7 +32,7 @@ from godkaiser.messages import Message
 from godkaiser.storage import registry
 from godkaiser.storage.audit import entry_by
 from godkaiser.storage.database import Database
-from godkaiser.supervision import ActorContext, ChildSpec, Handle, StartChild
+from godkaiser.supervision import ActorContext, ChildSpec, Handle
 
 ASK_TIMEOUT_S = 5.0
 
@@ -94,12 +94,7 @@ class SiteBook:
             tuple(self.sensors.get(record.device_id, {}).values()),
             tuple(self.actuators.get(record.device_id, {}).values()),
         )
-        self.start_or_keep(paths.DEVICES, paths.device(record.device_id), spec)
-
-    def start_or_keep(self, supervisor: str, path: str, spec: ChildSpec) -> None:
-        """Start a child, unless this registrar is the successor of one that has."""
-        if self.context.find(path) is None:
-            self.context.handle(supervisor).ask(StartChild(spec), timeout_s=ASK_TIMEOUT_S)
+        self.context.adopt(paths.DEVICES, spec)
 
     def tell_device(self, device_id: str, message: Message) -> None:
         handle = self.context.find(paths.device(device_id))

@@ -25,7 +25,6 @@ from godkaiser.supervision import (
     Handle,
     MailboxSpec,
     Overflow,
-    StartChild,
     StopChild,
 )
 
@@ -191,7 +190,7 @@ class WebhookKeeperActor(Actor):
             factory=lambda: WebhookActor(record, self._sender.post),
             mailbox=MailboxSpec(capacity=webhooks.MOST_WAITING, overflow=Overflow.KEEP_NEWEST),
         )
-        self.context.handle(paths.WEBHOOKS).ask(StartChild(spec), timeout_s=ASK_TIMEOUT_S)
+        self.context.adopt(paths.WEBHOOKS, spec)
 
     def _unplug(self, webhook_id: int) -> None:
         if self.context.find(paths.webhook(webhook_id)) is not None:

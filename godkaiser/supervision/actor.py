@@ -141,6 +141,25 @@ class ActorContext:
         """
         return self._cell.system.handle_for(self._cell, path)
 
+    def adopt(self, supervisor: str, spec: ChildSpec) -> Handle:
+        """Have a dynamic child started, without waiting for it; a child of that name is kept.
+
+        The handle can be used at once: what it is told waits in the child's mailbox until the child
+        has started. This replaces asking the supervisor `StartChild` where the asker must not wait:
+
+            actuator = self.context.adopt(paths.ACTUATORS, spec)
+            actuator.tell(ApplyCommand(...))
+
+        After `handle(supervisor).tell(StopChild(name))` of the same actor, it starts the child anew by
+        `spec`. It is no news of the start: a start that fails is the supervisor's to try again.
+
+        Raises:
+            UnknownPath: nobody lives at `supervisor`, or the subtree is private.
+            ActorStopped: the supervisor has ended for good.
+        """
+        self._life.must_be_live()
+        return self._cell.system.adopt(self._cell, supervisor, spec)
+
     def find(self, path: str) -> Handle | None:
         return self._cell.system.find(path)
 

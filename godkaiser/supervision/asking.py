@@ -62,7 +62,7 @@ def ask_cell(cell: Cell, message: Any, *, timeout_s: float, urgent: bool) -> Any
         asking.begin(asker.path, cell.path)
     try:
         if urgent:
-            cell.deliver_urgent(message, future)
+            cell.deliver_urgent(message, future, patience_s=timeout_s)
         else:
             cell.deliver(message, future, patience_s=timeout_s)
         return future.get(timeout=timeout_s)

@@ -51,7 +51,8 @@ class ActorState(StrEnum):
 
 class Cell:
     """`completed`: the last incarnation ended normally, unasked. `wanted`: its supervisor has not
-    been told to stop it for good (this outlives the supervisor's own crash).
+    been told to stop it for good (this outlives the supervisor's own crash). `adoptions`: how many
+    `AdoptChild` are on their way to its supervisor; until they are there, it is not forgotten.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Cell:
         "_gate",
         "_monotonic",
         "_orphaned",
+        "adoptions",
         "completed",
         "handle",
         "handled",
@@ -103,6 +105,7 @@ class Cell:
         self.incarnation = 0
         self.completed = False
         self.wanted = True
+        self.adoptions = 0
         self.restarts = 0
         self.handled = 0
         self.started_at: float | None = None
@@ -131,6 +134,9 @@ class Cell:
                 self._superseded(displaced)
 
     def tell_urgent(self, message: Any) -> None:
+        if not self.spec.mailbox.may_overtake(message):
+            self.tell(message)
+            return
         try:
             self.mailbox.post_urgent(Envelope(message, None, self._monotonic()))
         except SupervisionError as error:
@@ -142,6 +148,12 @@ class Cell:
             self.mailbox.post_urgent(Envelope(message, None, self._monotonic()), bounded=False)
         except ActorStopped:
             return
+
+    def tell_adoption(self, message: SystemMessage) -> None:
+        """In line with what the adopting actor said before, whatever the depth: at most one waits for
+        each adoption. Raises ActorStopped.
+        """
+        self.mailbox.post_beyond_bound(Envelope(message, None, self._monotonic()))
 
     def tell_from_timer(self, message: Any, timer: Timer) -> None:
         try:
@@ -172,7 +184,10 @@ class Cell:
         if displaced is not None:
             self._superseded(displaced)
 
-    def deliver_urgent(self, message: Any, reply_to: Any) -> None:
+    def deliver_urgent(self, message: Any, reply_to: Any, *, patience_s: float) -> None:
+        if not self.spec.mailbox.may_overtake(message):
+            self.deliver(message, reply_to, patience_s=patience_s)
+            return
         self.mailbox.post_urgent(Envelope(message, reply_to, self._monotonic()))
 
     def ask(self, message: Any, *, timeout_s: float, urgent: bool) -> Any:
@@ -237,9 +252,10 @@ class Cell:
 
     def forget(self) -> None:
         """End for good: answer or set aside what waits, and leave the system with all below."""
+        # First of all, so that no child is adopted that would not be found below.
+        self.system.close(self)
         for child in self.system.children_of(self):
             child.orphan()
-        self.state = ActorState.STOPPED
         for envelope in self.mailbox.close():
             if envelope.reply_to is not None:
                 fail_reply(envelope.reply_to, ActorStopped(f"{self.path} has stopped"))

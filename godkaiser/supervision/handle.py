@@ -32,7 +32,9 @@ class Handle:
         return not self._cell.over
 
     def tell_urgent(self, message: Any) -> None:
-        """Like tell, overtaking all ordinary messages."""
+        """Like tell, overtaking all ordinary messages, if the receiver's `MailboxSpec.urgent` allows it
+        to this type; otherwise just like tell.
+        """
         self._cell.tell_urgent(message)
 
     def offer(self, message: Any) -> bool:

@@ -37,11 +37,19 @@ class Overflow(StrEnum):
 
 
 class MailboxSpec(msgspec.Struct, frozen=True):
-    """`block_timeout_s` bounds the wait of a sender under `Overflow.BLOCK`."""
+    """`block_timeout_s` bounds the wait of a sender under `Overflow.BLOCK`.
+
+    `urgent` names the types whose messages may overtake: one of another type that is sent urgently
+    goes the ordinary way, so no flood of it can fill the urgent lane. None: every type may.
+    """
 
     capacity: int = 10_000
     overflow: Overflow = Overflow.REFUSE
     block_timeout_s: float = 30.0
+    urgent: tuple[type, ...] | None = None
+
+    def may_overtake(self, message: object) -> bool:
+        return self.urgent is None or isinstance(message, self.urgent)
 
 
 class Intensity(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ from godkaiser.supervision.strategy import (
     wants_restart,
 )
 from godkaiser.supervision.system_messages import (
+    AdoptChild,
     BackoffOver,
     ChildExited,
     ChildReady,
@@ -132,6 +133,8 @@ class Supervisor(Actor):
                 self._stop_overdue(name, incarnation)
             case StartChild(spec):
                 reply = self._start_child(spec)
+            case AdoptChild(spec):
+                self._adopt(spec)
             case StopChild(name):
                 reply = self._stop_child(name)
             case RestartChild(name, spec):
@@ -188,7 +191,8 @@ class Supervisor(Actor):
 
     def _drop(self, child: Child) -> None:
         self._children.remove(child)
-        child.cell.forget()
+        if self._system.release(child.cell):
+            child.cell.forget()
 
     def _plan_restart(self, child: Child, error: BaseException | None, *, was_ready: bool) -> None:
         now = self.context.monotonic()
@@ -260,15 +264,26 @@ class Supervisor(Actor):
             msg = f"{self.context.path} is stopping and starts nothing more"
             raise ActorStopped(msg)
         child = self._children.get(spec.name)
-        if child is None:
-            return self._take_in(spec, static=False).cell.handle
-        if child.wanted:
+        if child is not None and child.wanted:
             msg = f"{child.cell.path} is supervised already"
             raise ChildExists(msg)
-        child.respec(spec)
-        child.want()
-        self._children.mark_start(child)
-        return child.cell.handle
+        return self._begin(child, spec).cell.handle
+
+    def _adopt(self, spec: ChildSpec) -> None:
+        child = self._children.get(spec.name)
+        if not self._terminating and (child is None or not child.wanted):
+            self._begin(child, spec)
+        # A successor of this supervisor takes in what a terminating one leaves.
+        self._system.adopted(self._own_cell(), spec.name)
+
+    def _begin(self, present: Child | None, spec: ChildSpec) -> Child:
+        """Start a dynamic child; one that was to stop for good is started again by the new spec."""
+        if present is None:
+            return self._take_in(spec, static=False)
+        present.respec(spec)
+        present.want()
+        self._children.mark_start(present)
+        return present
 
     def _stop_child(self, name: str) -> bool:
         child = self._children.get(name)

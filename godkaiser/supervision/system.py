@@ -11,9 +11,10 @@ import msgspec
 from godkaiser.supervision.asking import Asking
 from godkaiser.supervision.cell import ActorState, Cell
 from godkaiser.supervision.dead_letters import DeadLetters
-from godkaiser.supervision.errors import UnknownPath
+from godkaiser.supervision.errors import ActorStopped, UnknownPath
 from godkaiser.supervision.events import EventLog, Step
 from godkaiser.supervision.groups import Groups
+from godkaiser.supervision.system_messages import AdoptChild
 
 if TYPE_CHECKING:
     from godkaiser.supervision.handle import Handle
@@ -273,6 +274,47 @@ class ActorSystem:
                 cell.spec = spec
                 return cell
             return self._new_cell(path, spec, parent)
+
+    def adopt(self, asker: Cell, supervisor: str, spec: ChildSpec) -> Handle:
+        """See `ActorContext.adopt`."""
+        boss = self.handle_for(asker, supervisor)._cell
+        with self._registry:
+            path = _path_below(boss, spec.name)
+            cell = self._cells.get(path)
+            if boss.over:
+                raise ActorStopped(f"{supervisor} has stopped")
+            if cell is None or cell.over or cell.parent is not boss:
+                cell = self._new_cell(path, spec, boss)
+            cell.adoptions += 1
+        try:
+            boss.tell_adoption(AdoptChild(spec))
+        except ActorStopped:
+            self.adopted(boss, spec.name)
+            cell.forget()
+            raise
+        return cell.handle
+
+    def adopted(self, boss: Cell, name: str) -> None:
+        """The supervisor has seen one `AdoptChild`."""
+        with self._registry:
+            cell = self._cells.get(_path_below(boss, name))
+            if cell is not None and cell.parent is boss and cell.adoptions:
+                cell.adoptions -= 1
+
+    def close(self, cell: Cell) -> None:
+        """Nobody lives in it from now on, and nothing is adopted below it."""
+        with self._registry:
+            cell.state = ActorState.STOPPED
+
+    def release(self, cell: Cell) -> bool:
+        """End a cell that its supervisor drops, unless it has been adopted anew meanwhile."""
+        with self._registry:
+            adopted = cell.adoptions > 0
+            if not adopted:
+                cell.state = ActorState.STOPPED
+        if adopted:
+            self.groups.leave_all(cell.handle)
+        return not adopted
 
     def _new_cell(self, path: str, spec: ChildSpec, parent: Cell) -> Cell:
         cell = Cell(self, path, spec, parent)

@@ -65,6 +65,12 @@ class StartChild(SystemMessage, frozen=True):
     spec: ChildSpec
 
 
+class AdoptChild(SystemMessage, frozen=True):
+    """From `ActorContext.adopt` to the supervisor: supervise the child whose cell is there already."""
+
+    spec: ChildSpec
+
+
 class StopChild(SystemMessage, frozen=True):
     """Ask a supervisor: end a child for good and forget it. Reply, before it has ended: whether there
     was one.
