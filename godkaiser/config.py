@@ -30,6 +30,7 @@ from godkaiser.config_keys import (
     weakness_of_secret,
 )
 from godkaiser.config_lines import lines_of_keys
+from godkaiser.database_url import sqlite_url
 from godkaiser.mounts import missing_mount
 
 __all__ = [
@@ -232,7 +233,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def database_url(self) -> str:
-        return self.database.url or f"sqlite:///{self.data_dir / 'godkaiser.db'}"
+        return self.database.url or sqlite_url(self.data_dir / "godkaiser.db")
 
 
 class Mistake(msgspec.Struct, frozen=True, kw_only=True):

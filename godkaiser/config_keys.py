@@ -9,7 +9,9 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
+
+from godkaiser import database_url
 
 KAISER_ID = re.compile(r"[A-Za-z0-9_]{1,63}\Z")
 SECRET_VARIABLE = "JWT_SECRET_KEY"  # noqa: S105 -- its name, not its value
@@ -255,20 +257,10 @@ def _database_url(value: Any) -> str | None:
     if value == "":
         return None
     try:
-        parts = urlsplit(value)
-        # Reading the port checks it.
-        name, port = parts.path.strip("/"), parts.port
+        database_url.parse(value)
     except ValueError as error:
-        return f"a URL that cannot be read ({error})"
-    if parts.scheme == "sqlite":
-        if parts.netloc:
-            return "sqlite:// with two slashes"
-        return "a URL without a file" if name in {"", ":memory:"} else None
-    if parts.scheme in {"postgresql", "postgres"}:
-        if port == 0:
-            return "the port 0"
-        return None if name else "a URL without the name of a database"
-    return f'the scheme "{parts.scheme}"' if parts.scheme else "a text without a scheme"
+        return str(error)
+    return None
 
 
 _FILE = Key("the path of a file that can be read", _readable_file, path_beside)

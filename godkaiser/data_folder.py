@@ -35,8 +35,9 @@ def make_data_folder(config: Config) -> None:
     """
     folder = config.data_dir
     refuse_unmounted(folder)
-    if config.database_url.startswith("sqlite:"):
-        refuse_unmounted(sqlite_path(config.database_url))
+    file = sqlite_path(config.database_url)
+    if file is not None:
+        refuse_unmounted(file)
     if not folder.parent.is_dir():
         reason = (
             f"the data folder {folder} cannot be made: there is no {folder.parent}. Mount its disk, make"

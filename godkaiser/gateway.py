@@ -274,6 +274,7 @@ class Gateway:
         log.info("stopping", reason=reason)
         began = time.monotonic()
         self._prepare_shutdown()
+        self.database.hurry()
         in_order = self.system.stop(timeout_s)
         self._listener.close()
         if self._live_listener is not None:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
 from godkaiser.config import Config
 from godkaiser.domain.breaker import BreakerPolicy
 from godkaiser.domain.declared import Declared
-from godkaiser.errors import SpoolUnavailable, StartupFailed, startup_failure
-from godkaiser.storage import declaration
-from godkaiser.storage.database import Database, open_database
+from godkaiser.errors import (
+    DatabaseAway,
+    DatabaseUnavailable,
+    SpoolUnavailable,
+    StartupFailed,
+    startup_failure,
+)
+from godkaiser.storage import declaration, migrations
+from godkaiser.storage.database import Database, open_database, sqlite_path
 from godkaiser.storage.database_breaker import DatabaseBreaker
-from godkaiser.storage.migrations import migrate
 from godkaiser.storage.spool import Spool, WhenFull
+
+TRACES = ("safety.latch", "jwt.key")
+"""Files of a gateway that has had a database."""
+LOST = (
+    "{what} is empty or not there, but {traces} in the data folder show that there was a database: is its"
+    " disk mounted? Mount it, or restore a backup. To begin anew, with no device, rule or user known,"
+    " remove these files."
+)
 
 
 def open_stores(config: Config, declared: Declared) -> tuple[Database, Spool]:
@@ -21,16 +34,38 @@ def open_stores(config: Config, declared: Declared) -> tuple[Database, Spool]:
     left there.
 
     Raises:
+        DatabaseAway: it may only be a matter of time.
         StartupFailed: the text says what to change.
     """
+    traces = [name for name in TRACES if (config.data_dir / name).exists()]
+    _refuse_lost_file(config, traces)
     database = open_database(config.database_url)
     try:
-        migrate(database)
+        if traces and not migrations.version_of(database):
+            raise DatabaseAway(reason=LOST.format(what=database.shown, traces=" and ".join(traces)))
+        migrations.migrate(database)
         declaration.store(database, declared, time.time())
         return database.behind(_breaker(config)), _open_spool(config, database)
+    except DatabaseUnavailable as error:
+        database.close_all()
+        reason = f"{error.details['reason']}. Make it writable, or restore a backup."
+        raise DatabaseAway(reason=reason) from error
     except BaseException:
         database.close_all()
         raise
+
+
+def _refuse_lost_file(config: Config, traces: Sequence[str]) -> None:
+    """Before it is opened, which would make it. Raises DatabaseAway."""
+    path = sqlite_path(config.database_url)
+    if not traces or path is None:
+        return
+    try:
+        is_lost = path.stat().st_size == 0
+    except OSError:
+        is_lost = True
+    if is_lost:
+        raise DatabaseAway(reason=LOST.format(what=path, traces=" and ".join(traces)))
 
 
 def _breaker(config: Config) -> DatabaseBreaker:
@@ -44,12 +79,11 @@ def _breaker(config: Config) -> DatabaseBreaker:
 
 
 def _open_spool(config: Config, database: Database) -> Spool:
-    file = database.url.removeprefix("sqlite:///") if database.is_sqlite else ""
     spool = Spool(
         config.spool_dir,
         config.spool.max_bytes,
         when_full=WhenFull(config.spool.when_full),
-        same_disk_as=Path(file) if file else None,
+        same_disk_as=sqlite_path(database.url),
     )
     try:
         spool.open()

@@ -66,7 +66,7 @@ from godkaiser.mqtt.ports import Ports
 from godkaiser.notifications import channels
 from godkaiser.outbound import Outbound
 from godkaiser.storage import registry
-from godkaiser.storage.database import Database
+from godkaiser.storage.database import PATIENT, PROMPT, SAVING, Database
 from godkaiser.storage.record_file import RecordFile
 from godkaiser.storage.rule_notes import RuleNotes
 from godkaiser.storage.spool import Spool
@@ -157,13 +157,15 @@ def _control(parts: Parts) -> list[ChildSpec]:
                 ),
                 ChildSpec(
                     name="journal",
-                    factory=lambda: JournalActor(database, ports.acks, spool),
+                    factory=lambda: JournalActor(
+                        database.paced(PROMPT), ports.acks, spool, kaiser_id
+                    ),
                     mailbox=FLEET_MAILBOX,
                 ),
                 ChildSpec(
                     name="spool",
                     factory=lambda: SpoolActor(
-                        database.probing(), spool, kaiser_id, config.spool.replay_per_s
+                        database.probing(PATIENT), spool, kaiser_id, config.spool.replay_per_s
                     ),
                 ),
                 ChildSpec(name="doses", factory=lambda: DoseKeeperActor(parts.notes.keep)),
@@ -220,9 +222,11 @@ def _services(parts: Parts) -> list[ChildSpec]:
                 database, parts.address, kaiser_id, config.data_dir / "mocks"
             ),
         ),
-        ChildSpec(name="roller", factory=lambda: RollerActor(database)),
+        ChildSpec(name="roller", factory=lambda: RollerActor(database.paced(PATIENT))),
         ChildSpec(name="sensor_watch", factory=SensorWatchActor, pooled=True),
-        ChildSpec(name="housekeeper", factory=lambda: HousekeeperActor(database, retention)),
+        ChildSpec(
+            name="housekeeper", factory=lambda: HousekeeperActor(database.paced(PATIENT), retention)
+        ),
         _fleet("recipients"),
         ChildSpec(
             name="notifier",
@@ -240,7 +244,7 @@ def _services(parts: Parts) -> list[ChildSpec]:
             name="access",
             factory=lambda: AccessKeeperActor(database, parts.refresh_access),
         ),
-        ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database)),
+        ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database.paced(PATIENT))),
         ChildSpec(name="api", factory=lambda: ServerActor(parts.make_server)),
         *_live(parts.make_live_server),
     ]
@@ -379,7 +383,7 @@ def _rule(
 
 def _registrar(parts: Parts) -> RegistrarActor:
     return RegistrarActor(
-        parts.database,
+        parts.database.paced(SAVING),
         functools.partial(_device, parts),
         functools.partial(_rule, parts),
         parts.ports.devices,

@@ -20,6 +20,7 @@ from godkaiser.messages import LinkView, Message
 from godkaiser.mqtt.connection import BrokerAddress, Connection, Inbound, NotConnected, Will
 from godkaiser.mqtt.ports import Link, Ports
 from godkaiser.protocol import outbound, topics
+from godkaiser.protocol.text import fit_json
 from godkaiser.supervision import Actor, Backoff
 from godkaiser.supervision.strategy import backoff_delay
 
@@ -236,7 +237,7 @@ class BrokerActor(Actor):
             deliver(
                 Inbound(
                     message.topic,
-                    bytes(message.payload),
+                    fit_json(bytes(message.payload)),
                     message.qos,
                     message.mid,
                     message.retain,

@@ -2,8 +2,9 @@
 
 Written when the group is full, or when nothing more waits after a pause of `linger_s`: what decides
 and acts has the processor first, and a flood goes in large groups. While neither database nor spool takes them the items wait and are
-tried again with backoff. What waits outlives a crash of its actor; the successor then writes one at a time, so
-that an item which kills it is known, set aside, and does not kill it again.
+tried again with backoff. A group that is refused for what it holds is halved until the item is found, which is set
+aside alone. What waits outlives a crash of its actor; the successor then writes one at a time, so that an item
+which kills it is known, set aside, and does not kill it again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Generic, TypeVar
 
 from godkaiser.errors import ServiceUnavailable
 from godkaiser.messages import Message
+from godkaiser.storage.database import REFUSED
 from godkaiser.supervision import ActorContext, Backoff
 from godkaiser.supervision.strategy import backoff_delay
 
@@ -26,7 +28,9 @@ class Flush(Message, frozen=True, kw_only=True):
 
 
 class GroupCommit(Generic[Item]):
-    """`write` stores a group in one transaction or raises; `committed` is told what was stored."""
+    """`write` stores a group in one transaction or raises; `set_aside` is given an item that cannot be
+    stored, and why.
+    """
 
     def __init__(
         self,
@@ -35,12 +39,14 @@ class GroupCommit(Generic[Item]):
         group_size: int,
         linger_s: float,
         write: Callable[[Sequence[Item]], None],
+        set_aside: Callable[[Item, str], None],
     ) -> None:
         self._context = context
         self._group_size = group_size
         self._linger_s = linger_s
         self._has_lingered = False
         self._write = write
+        self._set_aside = set_aside
         self._attempt = 0
         self.last_error = ""
         self._waiting: list[Item] = context.recall("waiting") or []
@@ -73,8 +79,9 @@ class GroupCommit(Generic[Item]):
     def flush(self) -> None:
         """Write all that waits; when there is no place for it now, later again."""
         self._has_lingered = False
+        size = self._group_size
         while self._waiting:
-            group = self._waiting[: 1 if self._singly else self._group_size]
+            group = self._waiting[: 1 if self._singly else size]
             if self._singly:
                 self._context.publish("in_hand", group[0])
             try:
@@ -83,6 +90,12 @@ class GroupCommit(Generic[Item]):
                 self._context.withdraw("in_hand")
                 self._try_later(error)
                 return
+            except REFUSED as error:
+                if len(group) > 1:
+                    size = len(group) // 2
+                    continue
+                self._set_aside(group[0], f"it cannot be stored: {error}")
+            size = min(2 * size, self._group_size)
             self._attempt = 0
             self.last_error = ""
             del self._waiting[: len(group)]

@@ -7,6 +7,7 @@ bound.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import get_args
 
@@ -25,6 +26,8 @@ from godkaiser.storage import audit, history
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database
 from godkaiser.storage.spool import Spool, Stream
+from godkaiser.storage.spool_position import claim_position, keep_position
+from godkaiser.storage.statements import Batch
 from godkaiser.supervision import Actor
 
 GROUP = 500
@@ -94,7 +97,16 @@ Record = (
 )
 
 
-CODEC: RecordCodec[Record] = RecordCodec(get_args(Record))
+class Tried(Message, frozen=True, kw_only=True):
+    """In the spool, before records that were to be stored first: an answer that is lost leaves that open.
+
+    `marks` says how many of the records behind this one are stored if the database holds the mark.
+    """
+
+    marks: dict[str, int]
+
+
+CODEC: RecordCodec[Record | Tried] = RecordCodec((*get_args(Record), Tried))
 
 
 class LastRecord(Message, frozen=True, kw_only=True):
@@ -102,16 +114,22 @@ class LastRecord(Message, frozen=True, kw_only=True):
 
 
 class JournalActor(Actor):
-    def __init__(self, database: Database, acks: AckPort, spool: Spool) -> None:
+    def __init__(self, database: Database, acks: AckPort, spool: Spool, kaiser_id: str) -> None:
         super().__init__()
         self._database = database
+        self._mark_name = mark_name(kaiser_id)
+        self._tried: dict[str, int] = {}
         self._spool = spool
         self._acks = acks
         self._records: GroupCommit[Record]
 
     def on_start(self) -> None:
         self._records = GroupCommit(
-            self.context, group_size=GROUP, linger_s=LINGER_S, write=self._write
+            self.context,
+            group_size=GROUP,
+            linger_s=LINGER_S,
+            write=self._write,
+            set_aside=self._set_aside,
         )
 
     def on_receive(self, message: object) -> None:
@@ -145,50 +163,89 @@ class JournalActor(Actor):
         if self._spool.holds(Stream.JOURNAL):
             self._keep_aside(group)
         else:
+            mark = secrets.token_hex(8)
             try:
-                with self._database.transaction():
-                    write_records(self._database, group)
+                self._store(group, mark)
             except DatabaseUnavailable:
+                # Its answer may be lost and the records stored.
+                self._tried[mark] = len(group)
                 self._keep_aside(group)
-        self._acks.acknowledge(
-            [r.ack for r in group if isinstance(r, RecordAudit) and r.ack is not None]
-        )
+        self._tried.clear()
+        self._acks.acknowledge([ack for record in group if (ack := _ack_of(record)) is not None])
+
+    def _store(self, group: Sequence[Record], mark: str) -> None:
+        with self._database.transaction():
+            stored = 0
+            if self._tried:
+                stored = self._tried.get(claim_position(self._database, self._mark_name), 0)
+            keep_position(self._database, self._mark_name, mark, len(group))
+            write_records(self._database, group[stored:])
 
     def _keep_aside(self, group: Sequence[Record]) -> None:
         # What a connection is to acknowledge is nothing to a later one.
-        bare = [
+        bare: list[Record | Tried] = [
             msgspec.structs.replace(record, ack=None)
             if isinstance(record, RecordAudit) and record.ack is not None
             else record
             for record in group
         ]
+        if self._tried:
+            bare.insert(0, Tried(marks=self._tried))
         self._spool.append_journal(len(bare), CODEC.encode(bare))
 
+    def _set_aside(self, record: Record, why: str) -> None:
+        self.context.reject(record, why, kind="NOT_STORABLE")
+        ack = _ack_of(record)
+        if ack is not None:
+            self._acks.acknowledge([ack])
 
-def write_records(database: Database, group: Sequence[Record]) -> None:
+
+def mark_name(kaiser_id: str) -> str:
+    """Under which the mark of what was stored last is kept; several gateways may share a database."""
+    return f"{kaiser_id}/journal-live"
+
+
+def without_stored(records: Sequence[Record | Tried], mark: str) -> list[Record | Tried]:
+    """The records of one body of the spool; for those that are stored there is a `Tried`.
+
+    `mark` is the one that the database holds. The number of records stays, for they are counted.
+    """
+    if not records or not isinstance(records[0], Tried):
+        return list(records)
+    stored = records[0].marks.get(mark, 0)
+    return [*[records[0]] * (1 + stored), *records[1 + stored :]]
+
+
+def _ack_of(record: Record) -> tuple[int, int] | None:
+    return record.ack if isinstance(record, RecordAudit) else None
+
+
+def write_records(database: Database, group: Sequence[Record | Tried]) -> None:
     """Store them in order, within the caller's transaction."""
     entries = [record.entry for record in group if isinstance(record, RecordAudit)]
     if entries:
         audit.append_entries(database, entries)
+    batch = Batch()
     for record in group:
         match record:
             case RecordVerdict(command=command, verdict=verdict):
-                history.record_verdict(database, command, verdict)
+                history.record_verdict(batch, command, verdict)
             case RecordOutcome(outcome=outcome):
                 history.record_outcome(
-                    database, outcome.correlation_id, outcome.state, outcome.message, outcome.at
+                    batch, outcome.correlation_id, outcome.state, outcome.message, outcome.at
                 )
             case RecordActuator(key=key, memory=memory):
-                history.record_actuator(database, key, memory)
+                history.record_actuator(batch, key, memory)
             case RecordRule(rule_id=rule_id, at=at, memory=memory, decision=decision):
-                history.record_rule_memory(database, rule_id, memory)
+                history.record_rule_memory(batch, rule_id, memory)
                 if decision is not None:
                     history.record_execution(
-                        database, rule_id, at, decision, record.findings, record.commands
+                        batch, rule_id, at, decision, record.findings, record.commands
                     )
             case RecordHold(key=key, hold=hold):
-                history.record_hold(database, key, hold)
+                history.record_hold(batch, key, hold)
             case RecordSafety(body=body, at=at):
-                history.record_safety(database, body, at)
-            case RecordAudit() | RecordRuntime():
+                history.record_safety(batch, body, at)
+            case RecordAudit() | RecordRuntime() | Tried():
                 pass
+    database.execute_all(batch.statements)

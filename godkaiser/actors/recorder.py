@@ -18,13 +18,14 @@ from godkaiser import paths
 from godkaiser.actors.group_commit import Flush, GroupCommit
 from godkaiser.domain.broker_window import WindowWatch, observe
 from godkaiser.domain.entities import Reading
-from godkaiser.errors import DatabaseUnavailable
+from godkaiser.errors import DatabaseUnavailable, ServiceUnavailable
 from godkaiser.messages import Message, RecorderView
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.storage.database import Database
 from godkaiser.storage.readings import ReadingWriter
 from godkaiser.storage.spool import Spool, Stream
 from godkaiser.supervision import Actor
+from godkaiser.supervision.reply import fail_reply
 
 log = structlog.get_logger("godkaiser.recorder")
 
@@ -69,7 +70,11 @@ class RecorderActor(Actor):
         self._view = self.context.recall("view") or RecorderView()
         self._diverted = self.context.recall("diverted") or ""
         self._readings = GroupCommit(
-            self.context, group_size=GROUP, linger_s=LINGER_S, write=self._write
+            self.context,
+            group_size=GROUP,
+            linger_s=LINGER_S,
+            write=self._write,
+            set_aside=self._set_aside,
         )
         self.context.publish("view", self._view)
 
@@ -110,6 +115,13 @@ class RecorderActor(Actor):
         for item in group:
             if item.reply is not None:
                 item.reply.set(item.reading)
+
+    def _set_aside(self, item: StoreReading, why: str) -> None:
+        self.context.reject(item, why, kind="NOT_STORABLE")
+        if item.ack is not None:
+            self._acks.acknowledge([item.ack])
+        if item.reply is not None:
+            fail_reply(item.reply, ServiceUnavailable(reason=f"The reading is lost: {why}"))
 
     def _store(self, readings: Sequence[Reading]) -> None:
         began = time.perf_counter()

@@ -16,7 +16,15 @@ import msgspec
 import structlog
 
 from godkaiser import paths
-from godkaiser.actors.journal import CODEC, Record, RecordAudit, write_records
+from godkaiser.actors.journal import (
+    CODEC,
+    Record,
+    RecordAudit,
+    Tried,
+    mark_name,
+    without_stored,
+    write_records,
+)
 from godkaiser.actors.recorder import SLOW_COMMIT_S, DatabaseBack, Diverted
 from godkaiser.actors.replay import StreamReplay
 from godkaiser.domain.entities import Reading
@@ -27,7 +35,7 @@ from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database
 from godkaiser.storage.readings import ReadingWriter
 from godkaiser.storage.spool import Spool, Stream
-from godkaiser.storage.spool_position import keep_position
+from godkaiser.storage.spool_position import claim_position, keep_position
 from godkaiser.storage.spool_records import decode_readings
 from godkaiser.supervision import Actor, Backoff
 from godkaiser.supervision.strategy import backoff_delay
@@ -67,9 +75,10 @@ class SpoolActor(Actor):
             database, spool, Stream.READINGS, kaiser_id,
             decode=decode_readings, store=self._writer.write, reject=self._reject,
         )  # fmt: skip
-        self._journal = StreamReplay[Record](
+        self._prompt = database.probing()
+        self._journal = StreamReplay[Record | Tried](
             database, spool, Stream.JOURNAL, kaiser_id,
-            decode=CODEC.decode, store=self._write_records, reject=self._reject,
+            decode=self._decode_records, store=self._write_records, reject=self._reject,
         )  # fmt: skip
         self._attempt = 0
         self._diverted = False
@@ -161,17 +170,27 @@ class SpoolActor(Actor):
 
     def _replay_batch(self) -> int:
         """How many records. Without any, prove that the database takes a write."""
+        if self._attempt or not self._waits():
+            # Soon known, where a whole batch is given much time.
+            with self._prompt.transaction():
+                keep_position(self._prompt, f"{self._kaiser_id}/probe", "", 0)
         for stream, replay in (
             (Stream.JOURNAL, self._journal),
             (Stream.READINGS, self._readings),
         ):
             if self._spool.holds(stream):
                 return replay.batch(BATCH)
-        with self._database.transaction():
-            keep_position(self._database, f"{self._kaiser_id}/probe", "", 0)
         return 0
 
-    def _write_records(self, records: Sequence[Record], also: Callable[[], None]) -> None:
+    def _decode_records(self, body: bytes) -> list[Record | Tried]:
+        records = CODEC.decode(body)
+        if records and isinstance(records[0], Tried):
+            with self._database.transaction():
+                mark = claim_position(self._database, mark_name(self._kaiser_id))
+            records = without_stored(records, mark)
+        return records
+
+    def _write_records(self, records: Sequence[Record | Tried], also: Callable[[], None]) -> None:
         with self._database.transaction():
             write_records(self._database, records)
             also()

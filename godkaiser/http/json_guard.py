@@ -7,14 +7,13 @@ import re
 from typing import Any
 
 from godkaiser.errors import ValidationFailed
+from godkaiser.protocol.text import UNFIT
 
 _MAYBE_UNSEEN = re.compile(
     rb"\\u00[0189]|\\u007f|\\[bf]|\x7f|\xc2[\x80-\x9f]|\\u20[26]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]",
     re.IGNORECASE,
 )
 """Bytes without which there is no such character: most bodies need no second look."""
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, which act on a terminal, and those that turn the direction of writing."""
 
 
 class _TwiceError(Exception):
@@ -22,7 +21,7 @@ class _TwiceError(Exception):
 
 
 def has_unseen(text: str) -> bool:
-    return _UNSEEN.search(text) is not None
+    return UNFIT.search(text) is not None
 
 
 def check_json(data: bytes) -> None:
@@ -62,7 +61,7 @@ def _check_texts(document: Any) -> None:
             waiting += item.values()
         elif isinstance(item, list):
             waiting += item
-        elif isinstance(item, str) and (found := _UNSEEN.search(item)) is not None:
+        elif isinstance(item, str) and (found := UNFIT.search(item)) is not None:
             kind = (
                 "a NUL character"
                 if found[0] == "\0"

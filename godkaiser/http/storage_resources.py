@@ -15,6 +15,9 @@ from godkaiser.messages import RecorderView, SpoolView
 ALARMING = 80
 """Percent of the spool from which the gateway calls itself degraded."""
 
+UNABLE = frozenset({"away", "blocked"})
+"""States of the spool in which the database takes nothing."""
+
 
 class StorageResources:
     """From what the actors have published: no database, no waiting."""
@@ -49,5 +52,10 @@ def storage_health(services: Services) -> dict[str, Any]:
     spool = spool_view(services)
     return {
         "breaker": "none" if breaker is None else breaker.view().state,
-        "spool": {"state": spool.state, "percent": spool.percent, "alarm": spool.alarm},
+        "spool": {
+            "state": spool.state,
+            "percent": spool.percent,
+            "alarm": spool.alarm,
+            "error": spool.last_error if spool.state in UNABLE else "",
+        },
     }

@@ -59,8 +59,11 @@ class HealthResource:
             if isinstance(view := system.published_value(path, "view"), DeviceView)
         ]
         connected = isinstance(link, LinkView) and link.connected
-        database_error = recorder.last_error if isinstance(recorder, RecorderView) else "starting"
         storage = storage_health(self._services)
+        # The spool tries again and again: its error is newer, and there also while no reading comes.
+        database_error = storage["spool"].pop("error") or (
+            recorder.last_error if isinstance(recorder, RecorderView) else "starting"
+        )
         healthy = connected and not database_error and storage["spool"]["alarm"] < ALARMING
         return {
             "status": "healthy" if healthy else "degraded",

@@ -12,9 +12,15 @@ from typing import Any
 import msgspec
 
 from godkaiser.domain.entities import Issuer
+from godkaiser.protocol.text import fit
 from godkaiser.storage.database import Database
 
 GENESIS = "0" * 64
+_INSERT = (
+    "INSERT INTO audit_log (at, who, what, source, result, correlation_id, details,"
+    " previous_hash, hash) VALUES (?,?,?,?,?,?,?,?,?)"
+)
+_SET_HEAD = "UPDATE audit_chain SET hash = ? WHERE name = 'head'"
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,14 +53,15 @@ def chain_hash(previous: str, entry: AuditEntry) -> str:
 
 
 def append_entries(database: Database, entries: Sequence[AuditEntry]) -> None:
-    """Append in order; within the caller's transaction if there is one."""
+    """Append in order; within the caller's transaction if there is one. Texts are made fit."""
     # Several gateways may share a database: each waits for the one that has the end in hand.
     lock = "" if database.is_sqlite else " FOR UPDATE"
     with database.transaction() as cursor:
         cursor.execute(f"SELECT hash FROM audit_chain WHERE name = 'head'{lock}")
         previous = str(cursor.fetchone()[0])
         rows: list[tuple[Any, ...]] = []
-        for entry in entries:
+        for given in entries:
+            entry = _fit(given)
             current = chain_hash(previous, entry)
             rows.append(
                 (
@@ -70,16 +77,22 @@ def append_entries(database: Database, entries: Sequence[AuditEntry]) -> None:
                 )
             )
             previous = current
-        cursor.executemany(
-            database.sql(
-                "INSERT INTO audit_log (at, who, what, source, result, correlation_id, details,"
-                " previous_hash, hash) VALUES (?,?,?,?,?,?,?,?,?)"
-            ),
-            rows,
+        database.execute_all(
+            [*((_INSERT, row) for row in rows), (_SET_HEAD, (previous,))],
         )
-        cursor.execute(
-            database.sql("UPDATE audit_chain SET hash = ? WHERE name = 'head'"), (previous,)
-        )
+
+
+def _fit(entry: AuditEntry) -> AuditEntry:
+    """Whatever a device, a person or a traceback wrote, the trail keeps."""
+    return AuditEntry(
+        at=entry.at,
+        who=fit(entry.who),
+        what=fit(entry.what),
+        source=fit(entry.source),
+        result=fit(entry.result),
+        correlation_id=fit(entry.correlation_id),
+        details=fit(entry.details),
+    )
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):

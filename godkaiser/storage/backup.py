@@ -103,6 +103,12 @@ def restore(url: str, folder: Path, progress: Progress, *, force: bool) -> Manif
     return manifest
 
 
+def _file_of(database: Database) -> Path:
+    path = sqlite_path(database.url)
+    assert path is not None
+    return path
+
+
 def _engine(database: Database) -> str:
     return "sqlite" if database.is_sqlite else "postgresql"
 
@@ -114,7 +120,7 @@ def _copy_sqlite(database: Database, folder: Path, progress: Progress) -> dict[s
         progress("pages", total - remaining, total)
 
     with (
-        closing(sqlite3.connect(sqlite_path(database.url), isolation_level=None)) as source,
+        closing(sqlite3.connect(_file_of(database), isolation_level=None)) as source,
         closing(sqlite3.connect(target, isolation_level=None)) as copy,
     ):
         # One snapshot for all steps: without it each commit of the recorder would begin it anew.
@@ -172,7 +178,7 @@ class _CountingLines:
 
 
 def _restore_sqlite(database: Database, folder: Path, manifest: Manifest, *, keep: bool) -> None:
-    path = sqlite_path(database.url)
+    path = _file_of(database)
     fresh = path.with_name(f"{path.name}.restoring")
     shutil.copyfile(folder / SQLITE_FILE, fresh)
     with closing(sqlite3.connect(fresh, isolation_level=None)) as copy:

@@ -1,59 +1,77 @@
 """One database, SQLite or PostgreSQL, behind one small face.
 
 Connections belong to threads (peewee keeps one for each), so any thread may use the object; one
-that ends calls `close_thread`. Statements run with a time limit, and a database that is away is
-always the same error, `DatabaseUnavailable`.
+that ends calls `close_thread`. Whoever uses it waits no longer than its `Pace` says, and a database that
+takes no more, for whatever reason, is always the same error, `DatabaseUnavailable`.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
 
+import msgspec
 import peewee
 import psycopg2
 from playhouse.pool import PooledPostgresqlDatabase
 
-from godkaiser.durable_file import make_folder
-from godkaiser.errors import (
-    DatabaseAway,
-    DatabaseUnavailable,
-    StartupFailed,
-    startup_failure,
-)
+from godkaiser import database_url
+from godkaiser.database_url import DatabaseUrl
+from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed, startup_failure
+from godkaiser.storage import engines
 from godkaiser.storage.database_breaker import DatabaseBreaker
+from godkaiser.storage.engines import Engines
+from godkaiser.storage.statements import Statement
 
-SQLITE_BUSY_S = 10.0
-POOL_SIZE = 10
-POOL_OVERFLOW = 20
-POOL_WAIT_S = 30
-CONNECT_TIMEOUT_S = 5
-STATEMENT_TIMEOUT_MS = 30_000
 # Plain cursors raise the drivers' own errors, everything else Peewee's.
 AWAY = (
-    peewee.OperationalError,
+    peewee.DatabaseError,
     peewee.InterfaceError,
-    sqlite3.OperationalError,
-    psycopg2.OperationalError,
+    sqlite3.DatabaseError,
+    psycopg2.DatabaseError,
     psycopg2.InterfaceError,
 )
-REFUSED = (
+"""A database that cannot be reached, is locked, read-only, damaged or full, or lacks a table."""
+_CONTENT = (
     peewee.DataError,
     peewee.IntegrityError,
     sqlite3.DataError,
     sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
     psycopg2.DataError,
     psycopg2.IntegrityError,
-    ValueError,
-    OverflowError,
 )
+_ANSWERED = (peewee.ProgrammingError, sqlite3.ProgrammingError, psycopg2.ProgrammingError)
+REFUSED = (*_CONTENT, sqlite3.InterfaceError, ValueError, OverflowError)
 """What the content of a single record can do to a statement; another record does not have it."""
+
+LONGEST_BUSY_S = 10.0
+_AT_ONCE = 100
+"""Statements in one journey to the server."""
+_NO_DATABASE = "file is not a database"
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How long one transaction, or one statement outside of one, may take.
+
+    `is_prompt`: with connections of their own, on which a locked database is given up soon.
+    """
+
+    within_s: float
+    is_prompt: bool = False
+
+
+PROMPT = Pace(2.0, is_prompt=True)
+"""Of recorder and journal, which hold up the broker: then they take the spool."""
+SAVING = Pace(4.0)
+"""Of actors that somebody waits for."""
+USUAL = Pace(10.0)
+PATIENT = Pace(45.0)
+"""Of jobs that nobody waits for."""
+UNLIMITED = Pace(float("inf"))
+"""Of the command line."""
 
 
 class Database:
@@ -62,45 +80,52 @@ class Database:
     def __init__(
         self,
         url: str,
-        engine: peewee.Database,
+        engines: Engines,
         *,
         is_sqlite: bool,
+        pace: Pace = UNLIMITED,
         breaker: DatabaseBreaker | None = None,
         waits_for_breaker: bool = True,
     ) -> None:
         self.url = url
-        self.engine = engine
+        self.engine = engines.prompt if pace.is_prompt else engines.usual
         self.is_sqlite = is_sqlite
         self.breaker = breaker
+        self._engines = engines
+        self._pace = pace
         self._waits_for_breaker = waits_for_breaker
 
     def behind(self, breaker: DatabaseBreaker) -> Database:
         """The same database; while the breaker is open, every use fails at once."""
-        return Database(self.url, self.engine, is_sqlite=self.is_sqlite, breaker=breaker)
+        return self._like(USUAL, breaker, waits=True)
 
-    def probing(self) -> Database:
+    def probing(self, pace: Pace = PROMPT) -> Database:
         """The same database for who must try, and tells the breaker how it went."""
+        return self._like(pace, self.breaker, waits=False)
+
+    def paced(self, pace: Pace) -> Database:
+        """The same database for one that has another time than others."""
+        return self._like(pace, self.breaker, waits=self._waits_for_breaker)
+
+    def _like(self, pace: Pace, breaker: DatabaseBreaker | None, *, waits: bool) -> Database:
         return Database(
             self.url,
-            self.engine,
+            self._engines,
             is_sqlite=self.is_sqlite,
-            breaker=self.breaker,
-            waits_for_breaker=False,
+            pace=pace,
+            breaker=breaker,
+            waits_for_breaker=waits,
         )
 
     @property
     def shown(self) -> str:
         """Where it is, without the password."""
-        parts = urlsplit(self.url)
-        host = parts.hostname or ""
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{host}{port}{parts.path}"
+        return database_url.parse(self.url).shown
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         """One transaction; yields a cursor for plain SQL. Errors of the link are translated."""
-        with self._translated():
-            self.engine.connect(reuse_if_open=True)
+        with self._session():
             # A reader that turns into a writer could not wait for its turn: writers say so first.
             manager = self.engine.atomic("IMMEDIATE") if self.is_sqlite else self.engine.atomic()
             with manager:
@@ -108,8 +133,7 @@ class Database:
 
     def rows(self, query: Any) -> list[Any]:
         """All rows of a peewee query."""
-        with self._translated():
-            self.engine.connect(reuse_if_open=True)
+        with self._session():
             return list(query.bind(self.engine).execute())
 
     def run(self, query: Any) -> Any:
@@ -119,13 +143,28 @@ class Database:
 
     def execute(self, sql: str, parameters: tuple[Any, ...]) -> None:
         """One statement of plain SQL with `?` placeholders, within the caller's transaction."""
-        with self._translated():
+        with self._session():
             cast("Any", self.engine).execute_sql(self.sql(sql), parameters)
+
+    def execute_all(self, statements: Sequence[Statement]) -> None:
+        """Run them in order, within the caller's transaction, in few journeys to the server."""
+        with self._session():
+            cursor = cast("Any", self.engine).cursor()
+            if self.is_sqlite:
+                for sql, parameters in statements:
+                    cursor.execute(sql, parameters)
+                return
+            for first in range(0, len(statements), _AT_ONCE):
+                cursor.execute(
+                    b";".join(
+                        cursor.mogrify(self.sql(sql), parameters)
+                        for sql, parameters in statements[first : first + _AT_ONCE]
+                    )
+                )
 
     def fetch(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """All rows of plain SQL with `?` placeholders, on both engines."""
-        with self._translated():
-            self.engine.connect(reuse_if_open=True)
+        with self._session():
             engine = cast("Any", self.engine)
             return list(engine.execute_sql(self.sql(sql), parameters).fetchall())
 
@@ -134,15 +173,21 @@ class Database:
         return text if self.is_sqlite else text.replace("?", "%s")
 
     def close_thread(self) -> None:
-        """Give back this thread's connection."""
-        if not self.engine.is_closed():
-            self.engine.close()
+        """Give back this thread's connections."""
+        for engine in self._engines.all():
+            if not engine.is_closed():
+                engine.close()
 
     def close_all(self) -> None:
-        """At the end of the process: give back what the pool still holds."""
+        """At the end of the process: give back what the pools still hold."""
         self.close_thread()
-        if isinstance(self.engine, PooledPostgresqlDatabase):
-            self.engine.close_all()
+        for engine in self._engines.all():
+            if isinstance(engine, PooledPostgresqlDatabase):
+                engine.close_all()
+
+    def hurry(self) -> None:
+        """The process stops: every use of the database ends within a second."""
+        self._engines.deadlines.hurry()
 
     def is_alive(self) -> bool:
         """Whether a trivial statement runs now."""
@@ -153,29 +198,69 @@ class Database:
         return True
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        breaker = self.breaker
+    def _session(self) -> Iterator[None]:
+        """Connected, watched, and every error of the database translated."""
         # Within a transaction it was let through already, and its outcome is told as a whole.
-        is_outermost = breaker is not None and not self.engine.in_transaction()
-        if breaker is not None and is_outermost and self._waits_for_breaker:
+        if self.engine.in_transaction():
+            with self._translated(None):
+                yield
+            return
+        breaker = self.breaker
+        if breaker is not None and self._waits_for_breaker:
             breaker.admit()
+        with self._translated(breaker), self._connected():
+            yield
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        self.engine.connect(reuse_if_open=True)
+        if self.is_sqlite:
+            # Who waits here waits for a lock: SQLite itself is in this process.
+            busy_ms = int(min(self._pace.within_s, LONGEST_BUSY_S) * 1000)
+            cast("Any", self.engine).connection().execute(f"PRAGMA busy_timeout = {busy_ms}")
+            yield
+            return
+        deadlines = self._engines.deadlines
+        wait = deadlines.begin(cast("Any", self.engine).connection(), self._pace.within_s)
         try:
             yield
         except AWAY as error:
-            self._drop_connection()
+            if wait.is_late:
+                msg = f"no answer within {self._pace.within_s:g} s"
+                raise peewee.OperationalError(msg) from error
+            raise
+        finally:
+            deadlines.end(wait)
+
+    @contextmanager
+    def _translated(self, breaker: DatabaseBreaker | None) -> Iterator[None]:
+        try:
+            yield
+        except _CONTENT:
+            if breaker is not None:
+                breaker.succeeded()
+            raise
+        except AWAY as error:
             reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+            if isinstance(error, _ANSWERED):
+                # Others may be served: it is this statement that it cannot carry out.
+                raise DatabaseUnavailable(reason=f"{self.shown}: {reason}") from error
+            self._drop_connection()
             raise self._unavailable(reason) from error
         except DatabaseUnavailable:
+            # Of a statement within a transaction, which has ended now.
+            if not self.engine.in_transaction():
+                self._drop_connection()
             raise
         except Exception as error:
             # The pool's word for "all connections are in use and none came back in time".
             if isinstance(error, ValueError) and "connection" in str(error).lower():
                 raise self._unavailable(str(error)) from error
             # It has answered; what is wrong is what it was asked.
-            if breaker is not None and is_outermost:
+            if breaker is not None:
                 breaker.succeeded()
             raise
-        if breaker is not None and is_outermost:
+        if breaker is not None:
             breaker.succeeded()
 
     def _unavailable(self, reason: str) -> DatabaseUnavailable:
@@ -194,24 +279,28 @@ class Database:
                     self.engine.close()
         except peewee.PeeweeException:
             return
+        # Those that wait in the pools have most likely broken with it.
+        for engine in self._engines.all():
+            if isinstance(engine, PooledPostgresqlDatabase):
+                engine.close_idle()
 
 
 def open_database(url: str) -> Database:
     """Open `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://...`.
 
     Raises:
+        DatabaseAway: it may only be a matter of time.
         StartupFailed: the file or server cannot be used; the text says what to do.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "sqlite":
-        return _open_sqlite(url, sqlite_path(url))
-    if parts.scheme in {"postgresql", "postgres"}:
-        return _open_postgresql(url)
-    reason = (
-        f"database url '{parts.scheme}:...': the scheme must be sqlite or postgresql, as in"
-        " sqlite:///var/godkaiser.db or postgresql://user:password@host/name"
-    )
-    raise StartupFailed(reason=reason)
+    try:
+        place = database_url.parse(url)
+    except ValueError as error:
+        reason = (
+            f"[database] url is {error}: use sqlite:///var/godkaiser.db or"
+            " postgresql://user:password@host/name"
+        )
+        raise StartupFailed(reason=reason) from error
+    return _open_sqlite(url, place) if place.is_sqlite else _open_postgresql(url, place)
 
 
 def open_present(url: str) -> Database:
@@ -220,8 +309,8 @@ def open_present(url: str) -> Database:
     Raises:
         StartupFailed: as `open_database`, and where there is none.
     """
-    if url.startswith("sqlite:"):
-        path = sqlite_path(url)
+    path = sqlite_path(url)
+    if path is not None:
         try:
             is_there = path.stat().st_size > 0
         except FileNotFoundError:
@@ -234,92 +323,62 @@ def open_present(url: str) -> Database:
     return open_database(url)
 
 
-def sqlite_path(url: str) -> Path:
-    """The file of a `sqlite:///...` url."""
-    return Path(unquote(urlsplit(url).path.removeprefix("/")))
-
-
-def _open_sqlite(url: str, path: Path) -> Database:
+def sqlite_path(url: str) -> Path | None:
+    """The file of a database; None for PostgreSQL, and for a URL that `open_database` refuses."""
     try:
-        make_folder(path.parent)
-        _make_private(path)
+        place = database_url.parse(url)
+    except ValueError:
+        return None
+    return place.path if place.is_sqlite else None
+
+
+def _open_sqlite(url: str, place: DatabaseUrl) -> Database:
+    try:
+        made = engines.sqlite_engines(place)
     except OSError as error:
         reason = (
-            f"database file {path}: {error.strerror}. Make it writable for the user that runs the"
-            " gateway, or choose another [database] url."
+            f"database file {place.path}: {error.strerror}. Make it writable for the user that runs"
+            " the gateway, or choose another [database] url."
         )
         raise startup_failure(reason, error) from error
-    engine = peewee.SqliteDatabase(
-        str(path),
-        pragmas={
-            "journal_mode": "wal",
-            "synchronous": "full",
-            "foreign_keys": 1,
-            "busy_timeout": int(SQLITE_BUSY_S * 1000),
-            "cache_size": -16_000,
-            "temp_store": "memory",
-        },
-        timeout=SQLITE_BUSY_S,
-    )
-    database = Database(url, engine, is_sqlite=True)
+    database = Database(url, made, is_sqlite=True)
     try:
-        engine.connect(reuse_if_open=True)
-        cast("Any", engine).execute_sql("SELECT count(*) FROM sqlite_master").fetchall()
-    except peewee.OperationalError as error:
-        # Locked by a tool, its disk is full or gives errors: what may pass.
-        database.close_thread()
-        reason = f"database file {path}: {error}. Is another program using it?"
-        raise DatabaseAway(reason=reason) from error
-    except peewee.DatabaseError as error:
-        database.close_thread()
+        database.fetch("SELECT count(*) FROM sqlite_master")
+    except DatabaseUnavailable as error:
+        database.close_all()
+        why = error.details["reason"]
         reason = (
-            f"database file {path}: {error}. It is not a SQLite database, it is damaged, or it is"
-            " not writable. Move it away, or restore a backup."
+            f"{why}. It is locked by another program, damaged, or not writable. Mend that, or restore"
+            " a backup."
         )
-        raise StartupFailed(reason=reason) from error
+        if _NO_DATABASE in why:
+            reason = f"{why}. Move the file away, or restore a backup."
+            raise StartupFailed(reason=reason) from error
+        raise DatabaseAway(reason=reason) from error
     return database
 
 
-def _make_private(path: Path) -> None:
-    """Make the file if it is not there; nobody but its owner may read it. SQLite gives its log the same mode.
-
-    Raises OSError.
-    """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    for suffix in ("", "-wal", "-shm"):
-        file = path.with_name(path.name + suffix)
-        # Of an earlier version; another owner's file keeps the mode that its owner chose.
-        with suppress(FileNotFoundError):
-            if file.stat().st_uid == os.geteuid():
-                file.chmod(0o600)
-
-
-def _open_postgresql(url: str) -> Database:
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
-    engine = PooledPostgresqlDatabase(
-        unquote(parts.path.lstrip("/")),
-        user=unquote(parts.username or "") or None,
-        password=unquote(parts.password or "") or None,
-        host=options.pop("host", parts.hostname),
-        port=parts.port,
-        max_connections=POOL_SIZE + POOL_OVERFLOW,
-        stale_timeout=300,
-        timeout=POOL_WAIT_S,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        # Readings come in the order of their key. Before the first statistics PostgreSQL believes that
-        # there are few, and would collect and sort all of them for each page.
-        options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c enable_bitmapscan=off",
-        **options,
-    )
-    database = Database(url, cast("peewee.Database", engine), is_sqlite=False)
+def _open_postgresql(url: str, place: DatabaseUrl) -> Database:
+    database = Database(url, engines.postgresql_engines(place), is_sqlite=False)
     try:
-        database.fetch("SELECT 1")
+        ((encoding,),) = database.fetch("SHOW server_encoding")
     except DatabaseUnavailable as error:
-        reason = (
-            f"{error.details['reason']}. Check that PostgreSQL runs there and that the user,"
-            " password and database name in [database] url are right."
-        )
         database.close_all()
+        why = error.details["reason"]
+        if isinstance(error.__cause__, peewee.ProgrammingError | psycopg2.ProgrammingError):
+            reason = f"{why}. Correct the options in [database] url."
+            raise StartupFailed(reason=reason) from error
+        reason = (
+            f"{why}. Check that PostgreSQL runs there and that the user, password and database name in"
+            " [database] url are right."
+        )
         raise DatabaseAway(reason=reason) from error
+    if encoding != "UTF8":
+        database.close_all()
+        reason = (
+            f"{database.shown} has the encoding {encoding}, which cannot hold every text. Make one that"
+            f" can: createdb --encoding=UTF8 --locale=C --template=template0 {place.name}_utf8, and"
+            " name it in [database] url."
+        )
+        raise StartupFailed(reason=reason)
     return database

@@ -11,8 +11,10 @@ from godkaiser.domain.actuator_memory import KeptActuator
 from godkaiser.domain.entities import ActuatorKey, Command
 from godkaiser.domain.rules import Decision, Finding, RuleMemory
 from godkaiser.domain.safety import Hold, Verdict
+from godkaiser.protocol.text import fit
 from godkaiser.storage.database import Database
 from godkaiser.storage.models import CommandRow
+from godkaiser.storage.statements import Executor
 
 # Plain SQL: these run for each command, beside the path from reading to actuator, and building a
 # query with the ORM costs ten times as much as running it.
@@ -41,7 +43,7 @@ _SAFETY = """
 """
 
 
-def record_verdict(database: Database, command: Command, verdict: Verdict) -> None:
+def record_verdict(database: Executor, command: Command, verdict: Verdict) -> None:
     database.execute(
         _VERDICT,
         (
@@ -51,10 +53,10 @@ def record_verdict(database: Database, command: Command, verdict: Verdict) -> No
             command.verb.value,
             verdict.value if math.isfinite(verdict.value) else None,
             command.duration_s if math.isfinite(command.duration_s) else 0.0,
-            str(command.issuer),
+            fit(str(command.issuer)),
             command.requested_at,
             "sent" if verdict.allowed else "refused",
-            verdict.message,
+            fit(verdict.message),
             msgspec.json.encode(verdict.checks).decode(),
             None if verdict.allowed else command.requested_at,
         ),
@@ -62,18 +64,18 @@ def record_verdict(database: Database, command: Command, verdict: Verdict) -> No
 
 
 def record_outcome(
-    database: Database, correlation_id: str, state: str, message: str, at: float
+    database: Executor, correlation_id: str, state: str, message: str, at: float
 ) -> None:
-    database.execute(_OUTCOME, (state, message, at, correlation_id))
+    database.execute(_OUTCOME, (state, fit(message), at, correlation_id))
 
 
-def record_actuator(database: Database, key: ActuatorKey, memory: KeptActuator) -> None:
+def record_actuator(database: Executor, key: ActuatorKey, memory: KeptActuator) -> None:
     body = msgspec.json.encode(memory).decode()
     database.execute(_ACTUATOR, (key.esp_id, key.gpio, body))
 
 
 def record_execution(
-    database: Database,
+    database: Executor,
     rule_id: int,
     at: float,
     decision: Decision,
@@ -98,18 +100,18 @@ def record_execution(
     database.execute(_EXECUTION, (rule_id, at, body.decode()))
 
 
-def record_rule_memory(database: Database, rule_id: int, memory: RuleMemory) -> None:
+def record_rule_memory(database: Executor, rule_id: int, memory: RuleMemory) -> None:
     database.execute(_MEMORY, (rule_id, msgspec.json.encode(memory).decode()))
 
 
-def record_hold(database: Database, key: ActuatorKey, hold: Hold | None) -> None:
+def record_hold(database: Executor, key: ActuatorKey, hold: Hold | None) -> None:
     database.execute(_NO_HOLD, (key.esp_id, key.gpio))
     if hold is not None:
         until = None if math.isinf(hold.until) else hold.until
-        database.execute(_HOLD, (key.esp_id, key.gpio, hold.by, until))
+        database.execute(_HOLD, (key.esp_id, key.gpio, fit(hold.by), until))
 
 
-def record_safety(database: Database, body: str, at: float) -> None:
+def record_safety(database: Executor, body: str, at: float) -> None:
     database.execute(_SAFETY, (body, at))
 
 

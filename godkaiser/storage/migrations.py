@@ -346,12 +346,14 @@ NEWEST = len(_STEPS)
 
 
 def version_of(database: Database) -> int:
-    """The schema's version; 0 for an empty database."""
-    with database.transaction() as cursor:
-        cursor.execute(
-            "CREATE TABLE IF NOT EXISTS schema_version"
-            " (version INTEGER PRIMARY KEY, name TEXT NOT NULL)"
-        )
+    """The schema's version; 0 for an empty database. Changes nothing."""
+    ((is_there,),) = database.fetch(
+        "SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'"
+        if database.is_sqlite
+        else "SELECT to_regclass('schema_version') IS NOT NULL"
+    )
+    if not is_there:
+        return 0
     (newest,) = database.fetch("SELECT max(version) FROM schema_version")[0]
     return int(newest or 0)
 
@@ -377,6 +379,11 @@ def migrate(database: Database, until: int = NEWEST) -> list[str]:
         StartupFailed: the schema is newer than this program.
     """
     present = _known_version(database)
+    with database.transaction() as cursor:
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS schema_version"
+            " (version INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+        )
     words = _SQLITE_WORDS if database.is_sqlite else _POSTGRESQL_WORDS
     taken = []
     for number, (name, text) in enumerate(_STEPS[present:until], start=present + 1):

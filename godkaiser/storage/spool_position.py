@@ -5,6 +5,7 @@ so that each record is stored exactly once, whenever the process or the link end
 from __future__ import annotations
 
 from godkaiser.storage.database import Database
+from godkaiser.storage.statements import Executor
 
 
 def position(database: Database, stream: str, epoch: str) -> int:
@@ -18,7 +19,19 @@ def position(database: Database, stream: str, epoch: str) -> int:
     return int(rows[0][1])
 
 
-def keep_position(database: Database, stream: str, epoch: str, sequence: int) -> None:
+def claim_position(database: Database, stream: str) -> str:
+    """The epoch that is stored, once no other transaction has it in hand; within the caller's transaction."""
+    database.execute(
+        "INSERT INTO spool_position (stream, epoch, position) VALUES (?,'',0)"
+        " ON CONFLICT (stream) DO NOTHING",
+        (stream,),
+    )
+    lock = "" if database.is_sqlite else " FOR UPDATE"
+    rows = database.fetch(f"SELECT epoch FROM spool_position WHERE stream = ?{lock}", (stream,))
+    return str(rows[0][0])
+
+
+def keep_position(database: Executor, stream: str, epoch: str, sequence: int) -> None:
     """Within the caller's transaction."""
     database.execute(
         "INSERT INTO spool_position (stream, epoch, position) VALUES (?,?,?)"

@@ -7,12 +7,19 @@ import re
 from godkaiser.storage import migrations
 from godkaiser.storage.database import Database
 
-_CREATE = re.compile(r"CREATE TABLE (\w+)")
+_CHANGE = re.compile(r"(CREATE|DROP) TABLE (\w+)")
 
 
 def names(until: int = migrations.NEWEST) -> tuple[str, ...]:
     """Of schema version `until`, in the order in which they were made."""
-    return tuple(name for text in migrations.texts(until) for name in _CREATE.findall(text))
+    found: dict[str, None] = {}
+    for text in migrations.texts(until):
+        for change, name in _CHANGE.findall(text):
+            if change == "CREATE":
+                found[name] = None
+            else:
+                del found[name]
+    return tuple(found)
 
 
 def columns(database: Database, table: str) -> list[str]:

@@ -9,7 +9,6 @@ import pykka
 
 from godkaiser.supervision.errors import ProxyRefused
 from godkaiser.supervision.reply import Reply
-from godkaiser.supervision.system_messages import StartChild
 
 if TYPE_CHECKING:
     from godkaiser.supervision.cell import Cell
@@ -191,20 +190,6 @@ class ActorContext:
     def recall_all(self) -> dict[Hashable, Any]:
         """Everything that this actor has published, also before a crash."""
         return self._cell.published.copy()
-
-    def adopt(self, supervisor_path: str, spec: ChildSpec) -> Handle:
-        """Have a supervisor start a child, without waiting; the child's lasting handle, at once.
-
-        Messages wait in the mailbox of the child until it has started.
-
-        Raises:
-            UnknownPath: there is no such supervisor, or it is private.
-        """
-        system = self._cell.system
-        parent = system.handle_for(self._cell, supervisor_path)
-        child = system.cell_for(parent._cell, spec)
-        parent.tell(StartChild(spec))
-        return child.handle
 
     def look(self, path: str, key: Hashable) -> Any:
         """What another actor published under `key`; None when there is nothing."""

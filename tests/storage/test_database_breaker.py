@@ -53,6 +53,7 @@ def test_a_database_that_is_away_is_left_alone_and_tried_again(cluster):
 def test_who_probes_is_let_through_and_his_success_counts_for_all(cluster):
     breaker = DatabaseBreaker(BreakerPolicy(), Clock())
     database = open_database(cluster.create_database()).behind(breaker)
+    database.close_thread()
     cluster.stop()
     for _ in range(5):
         with pytest.raises(DatabaseUnavailable):

@@ -58,6 +58,14 @@ class GatewayProcess:
         answer = self.client.post("/auth/login", {"username": "admin", "password": PASSWORD}, 200)
         self.client.token = answer["access_token"]
 
+    def run_to_its_end(self, timeout_s: float = 60.0) -> tuple[int, str]:
+        """The exit code of one that refuses to start, and what it said."""
+        ended = subprocess.run(
+            [sys.executable, "-m", "godkaiser", "run", "--config", str(self.config)],
+            capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+        return ended.returncode, ended.stdout + ended.stderr
+
     def kill(self) -> None:
         """kill -9."""
         self.client.close()

@@ -20,6 +20,8 @@ from godkaiser import mounts
 from godkaiser.cli import app
 from godkaiser.errors import PassingCondition, StartupFailed, startup_failure
 from godkaiser.single_instance import DataFolderLock
+from godkaiser.storage.database import open_database
+from godkaiser.storage.migrations import migrate
 from tests.provision.servers import free_port
 
 TRY_AGAIN, CONFIG = 75, 78
@@ -130,6 +132,10 @@ def test_a_mistake_in_the_file_lasts(start, text):
 def test_a_key_file_of_noise_lasts(start, tmp_path):
     """After a power cut a file may hold NULs: signing with those, anybody could log in."""
     (tmp_path / "var").mkdir()
+    # A key without a database would be refused for that.
+    database = open_database(f"sqlite:///{tmp_path}/var/godkaiser.db")
+    migrate(database)
+    database.close_all()
     for content in (b"\0" * 65, b"short\n", b"\xff" * 64):
         (tmp_path / "var" / "jwt.key").write_bytes(content)
         code, told = start()

@@ -1,0 +1,137 @@
+"""What a database is found to be when it is opened. The kind: a database that looks usable at the start and is not."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+from contextlib import closing
+
+import psycopg2
+import pytest
+
+from godkaiser.config import Config, DatabaseConfig, GatewayConfig
+from godkaiser.domain.declared import NOTHING
+from godkaiser.domain.entities import Quality, Reading, SensorKey
+from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
+from godkaiser.storage import migrations
+from godkaiser.storage.database import open_database
+from godkaiser.storage.readings import ReadingWriter
+from godkaiser.stores import open_stores
+from tests.provision.install import find
+
+NOW = 1_767_096_000.0
+
+
+def reading(n):
+    key = SensorKey("ESP_A00001", 4, "ds18b20")
+    return Reading(key, NOW + n, NOW + n, n, n, "°C", Quality.GOOD, "", n)
+
+
+def config_of(folder, url=""):
+    return Config(gateway=GatewayConfig(data_dir=str(folder)), database=DatabaseConfig(url=url))
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_text_is_refused_with_the_command_that_makes_one(
+    postgres, encoding
+):
+    connection = psycopg2.connect(postgres._url("postgres"))
+    connection.autocommit = True
+    name = f"old_{encoding.lower()}"
+    connection.cursor().execute(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+    )
+    connection.close()
+    with pytest.raises(StartupFailed, match=encoding) as refusal:
+        open_database(postgres._url(name))
+    assert not isinstance(refusal.value, DatabaseAway)
+    command = re.search(r"createdb \S+ \S+ \S+ (\S+),", refusal.value.message)
+    assert command is not None
+    created = command[0].rstrip(",").split()
+    subprocess.run(
+        [find("createdb") or "createdb", "-h", "127.0.0.1", "-p", str(postgres.port), "-U", "test",
+         *created[1:]],
+        check=True,
+    )  # fmt: skip
+    database = open_database(postgres._url(command[1]))
+    migrations.migrate(database)
+    ReadingWriter(database).write([reading(1)])
+    database.close_all()
+
+
+@pytest.mark.parametrize("trace", ["safety.latch", "jwt.key"])
+@pytest.mark.parametrize("how", ["missing", "empty"])
+def test_a_lost_database_file_is_not_taken_for_a_first_start(tmp_path, trace, how):
+    (tmp_path / trace).write_bytes(b"x")
+    if how == "empty":
+        (tmp_path / "godkaiser.db").touch()
+    with pytest.raises(DatabaseAway, match="mounted") as refusal:
+        open_stores(config_of(tmp_path), NOTHING)
+    assert trace in refusal.value.message and "backup" in refusal.value.message
+    assert (tmp_path / "godkaiser.db").exists() == (how == "empty")
+    (tmp_path / trace).unlink()
+    database, spool = open_stores(config_of(tmp_path), NOTHING)
+    spool.close()
+    database.close_all()
+
+
+def test_an_empty_database_on_a_server_is_not_taken_for_a_first_start(tmp_path, postgres_url):
+    (tmp_path / "safety.latch").write_bytes(b"x")
+    with pytest.raises(DatabaseAway, match="there was a database"):
+        open_stores(config_of(tmp_path, postgres_url), NOTHING)
+
+
+def damage(path, *tables):
+    """Write over the first page of each table; without any, over all but the file's first."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        pages = [
+            connection.execute(
+                "SELECT rootpage FROM sqlite_master WHERE name = ?", (t,)
+            ).fetchone()[0]
+            for t in tables
+        ]
+    data = bytearray(path.read_bytes())
+    for page in pages or range(2, len(data) // size + 1):
+        data[(page - 1) * size : (page - 1) * size + 200] = b"\xff" * 200
+    path.write_bytes(data)
+
+
+def test_a_damaged_page_is_a_database_that_is_of_no_use_and_no_crash(tmp_path):
+    path = tmp_path / "godkaiser.db"
+    database = open_database(f"sqlite:///{path}")
+    migrations.migrate(database)
+    ReadingWriter(database).write([reading(n) for n in range(1000)])
+    database.close_all()
+    damage(path, "sensor_data")
+    again = open_database(f"sqlite:///{path}")
+    with pytest.raises(DatabaseUnavailable, match="malformed"):
+        again.fetch("SELECT count(raw) FROM sensor_data WHERE at_ms > 0")
+    with pytest.raises(DatabaseUnavailable, match="malformed"):
+        ReadingWriter(again).write([reading(5000)])
+    assert again.fetch("SELECT count(*) FROM devices") == [(0,)]
+    again.close_all()
+    damage(path)
+    with pytest.raises(DatabaseAway, match="malformed"):
+        open_stores(config_of(tmp_path), NOTHING)
+
+
+def test_a_table_that_is_gone_is_told_and_others_are_still_served(database):
+    with database.transaction() as cursor:
+        cursor.execute("DROP TABLE holds")
+    with pytest.raises(DatabaseUnavailable, match="holds"):
+        database.fetch("SELECT * FROM holds")
+    assert database.fetch("SELECT count(*) FROM devices") == [(0,)]
+
+
+def test_an_option_of_the_url_replaces_the_usual_one_and_a_wrong_one_is_told(postgres_url):
+    database = open_database(f"{postgres_url}?connect_timeout=7&options=-c%20work_mem%3D8MB")
+    assert database.fetch("SHOW work_mem") == [("8MB",)]
+    assert database.fetch("SHOW enable_bitmapscan") == [("off",)]
+    database.close_all()
+    with pytest.raises(StartupFailed, match="no_such") as refusal:
+        open_database(f"{postgres_url.replace('test@', 'test:secret@')}?no_such=1")
+    assert not isinstance(refusal.value, DatabaseAway)
+    assert "secret" not in refusal.value.message
