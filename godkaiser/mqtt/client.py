@@ -355,6 +355,23 @@ class BufferedClient(mqtt.Client):
         self._at = bufsize
         return data[:bufsize]
 
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        """Paho leaves a socket behind whose handshake fails."""
+        context = self._ssl_context
+        if context is None:
+            msg = "TLS without a context"
+            raise ValueError(msg)
+        wrapped = context.wrap_socket(
+            tcp_sock, server_hostname=self._host, do_handshake_on_connect=False
+        )
+        try:
+            wrapped.settimeout(self.connect_timeout)
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped
+
     def _handle_on_message(self, message: mqtt.MQTTMessage) -> None:
         """There is one callback for all topics, so nothing has to be matched."""
         callback = self.on_message

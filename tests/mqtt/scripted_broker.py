@@ -118,11 +118,11 @@ class ScriptedBroker:
             while not self._is_closed:
                 select.select([sock], [], [])
                 self._reads.wait()
-                first, body = _read(sock)
-                if first >> 4 == CONNECT:
-                    client = body[12 : 12 + int.from_bytes(body[10:12], "big")].decode()
+                packet, raw = read_packet(sock, client)
+                if packet.kind == CONNECT:
+                    client = packet.client
                     self._take_over(client, sock)
-                self._handle(sock, client, first, body)
+                self._handle(sock, client, packet, raw)
         with self._changed:
             sock.close()
             self._changed.notify_all()
@@ -138,9 +138,8 @@ class ScriptedBroker:
             with contextlib.suppress(OSError):
                 before.shutdown(socket.SHUT_RDWR)
 
-    def _handle(self, sock: socket.socket, client: str, first: int, body: bytes) -> None:
-        kind = first >> 4
-        packet = _parse(client, first, body)
+    def _handle(self, sock: socket.socket, client: str, packet: Packet, raw: bytes) -> None:
+        kind = packet.kind
         with self._changed:
             if kind == PUBLISH and packet.qos == 1:
                 self.delivered.append(packet)
@@ -154,7 +153,7 @@ class ScriptedBroker:
         if kind == CONNECT:
             sock.sendall(b"\x20\x02\x00\x00")
         elif kind == SUBSCRIBE:
-            filters = _count_filters(body[2:])
+            filters = _count_filters(raw)
             sock.sendall(bytes([SUBACK << 4, 2 + filters]) + number + b"\x01" * filters)
         elif kind == PINGREQ:
             sock.sendall(b"\xd0\x00")
@@ -172,16 +171,19 @@ class ScriptedBroker:
         sock.sendall(packet)
 
 
-def _read(sock: socket.socket) -> tuple[int, bytes]:
-    first = _exactly(sock, 1)[0]
+def read_packet(sock: socket.socket, client: str) -> tuple[Packet, bytes]:
+    """The next packet, and its bytes. Raises EOFError, OSError."""
+    head = _exactly(sock, 1)
     length = shift = 0
     while True:
-        digit = _exactly(sock, 1)[0]
-        length |= (digit & 127) << shift
+        digit = _exactly(sock, 1)
+        head += digit
+        length |= (digit[0] & 127) << shift
         shift += 7
-        if not digit & 128:
+        if not digit[0] & 128:
             break
-    return first, _exactly(sock, length)
+    body = _exactly(sock, length)
+    return _parse(client, head[0], body), head + body
 
 
 def _exactly(sock: socket.socket, length: int) -> bytes:
@@ -196,18 +198,26 @@ def _exactly(sock: socket.socket, length: int) -> bytes:
 
 def _parse(client: str, first: int, body: bytes) -> Packet:
     kind, qos = first >> 4, first >> 1 & 3
+    if kind == CONNECT:
+        return Packet(body[12 : 12 + int.from_bytes(body[10:12], "big")].decode(), kind)
     if kind == PUBLISH:
         end = 2 + int.from_bytes(body[:2], "big")
+        numbered = end + 2 if qos else end
         return Packet(
-            client, kind, int.from_bytes(body[end : end + 2], "big"), qos,
-            body[2:end].decode(), body[end + 2 :],
+            client, kind, int.from_bytes(body[end:numbered], "big"), qos,
+            body[2:end].decode(errors="replace"), body[numbered:],
         )  # fmt: skip
     return Packet(client, kind, int.from_bytes(body[:2], "big"))
 
 
-def _count_filters(body: bytes) -> int:
+def _count_filters(raw: bytes) -> int:
+    """Of a SUBSCRIBE: after its head and packet id, each filter has a length and a QoS."""
+    at = 1
+    while raw[at] & 128:
+        at += 1
+    at += 3
     count = 0
-    while body:
-        body = body[2 + int.from_bytes(body[:2], "big") + 1 :]
+    while at < len(raw):
+        at += 2 + int.from_bytes(raw[at : at + 2], "big") + 1
         count += 1
     return count
