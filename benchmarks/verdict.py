@@ -50,6 +50,7 @@ def run(*, quick: bool) -> list[Row]:
         issuer=Issuer("rule", "1"),
         correlation_id="c",
         requested_at=NOW,
+        decided_at=NOW,
     )
     if not judge(command, facts, NOW).allowed:
         raise RuntimeError("the command of this benchmark must pass every check")

@@ -608,7 +608,7 @@ class SafetyActor(Actor):
             self._show_now()
         elif not self._show_planned:
             self._show_planned = True
-            delay_s = 0.05 + self._stops.size / 10_000
+            delay_s = 0.05 + self._stops.size / 5000
             self.context.schedule(delay_s, ShowStops(), key="show")
 
     def _show_now(self) -> None:
