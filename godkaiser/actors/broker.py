@@ -95,11 +95,13 @@ class BrokerActor(Actor):
         self._rivalry = Rivalry()
         self._deliver: Callable[[Inbound], None]
         self._now: Callable[[], float]
+        self._monotonic: Callable[[], float]
 
     def on_start(self) -> None:
         self._session = self.context.recall("session") or 0
         self._rivalry = self.context.recall("rivalry") or self._rivalry
         self._now = self.context.now
+        self._monotonic = self.context.monotonic
         self._show(connected=False, error="connecting")
         self.context.own.tell(Connect())
 
@@ -229,7 +231,8 @@ class BrokerActor(Actor):
         )
 
     def _receiver(self, session: int) -> Callable[[mqtt.MQTTMessage], None]:
-        deliver, now, admit = self._deliver, self._now, self._ports.acks.admit
+        deliver, admit = self._deliver, self._ports.acks.admit
+        now, monotonic = self._now, self._monotonic
 
         def on_message(message: mqtt.MQTTMessage) -> None:
             if message.qos:
@@ -244,6 +247,7 @@ class BrokerActor(Actor):
                     message.dup,
                     session,
                     now(),
+                    monotonic(),
                 )
             )
 

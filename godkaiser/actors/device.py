@@ -301,6 +301,7 @@ class DeviceActor(Actor):
                 gpio=message.topic.gpio,
                 payload=body,
                 at=message.inbound.received_at,
+                heard_at=message.inbound.heard_at,
                 redelivered=message.inbound.dup,
             )
         )

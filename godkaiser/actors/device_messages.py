@@ -87,6 +87,7 @@ class InstallInterlocks(Message, frozen=True, kw_only=True):
 class DeviceReport(Message, frozen=True, kw_only=True):
     """From a device to the safety actor: what it said of its actuators. `payload` is decoded.
 
+    `at` is when it was received, in unix seconds, and `heard_at` the same moment on the monotonic clock.
     `redelivered`: the broker may have delivered it before.
     """
 
@@ -94,6 +95,7 @@ class DeviceReport(Message, frozen=True, kw_only=True):
     gpio: int | None
     payload: Any
     at: float
+    heard_at: float
     redelivered: bool = False
 
 

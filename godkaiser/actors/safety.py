@@ -473,17 +473,17 @@ class SafetyActor(Actor):
         self._apply(message.key, event)
 
     def _device_report(self, report: DeviceReport) -> None:
-        device_id = report.device_id
+        device_id, heard_at = report.device_id, report.heard_at
         if report.gpio is not None:
             self._inform(ActuatorKey(device_id, report.gpio), report)
         match evidence.of(report.payload):
             case Evidence.STOPPED:
-                self._stops.heard(device_id)
+                self._stops.heard(device_id, heard_at)
                 self._reports_stop(report)
             case Evidence.TOLD:
-                self._stops.heard(device_id)
+                self._stops.heard(device_id, heard_at)
             case Evidence.CLEARED if not report.redelivered:
-                self._confirm_clear(device_id)
+                self._confirm_clear(device_id, heard_at)
             case _:
                 pass
         if isinstance(report.payload, inbound.ActuatorStatus):
@@ -498,6 +498,7 @@ class SafetyActor(Actor):
                         level=status.level,
                         runtime_s=status.runtime_ms / 1000.0,
                         emergency=status.emergency,
+                        heard_at=report.heard_at,
                         seq=status.seq,
                         redelivered=report.redelivered,
                     ),
@@ -514,7 +515,11 @@ class SafetyActor(Actor):
                     ),
                 )
             case inbound.ActuatorAlert() as alert:
-                event = machine.Alerted(kind=alert.alert_type, redelivered=report.redelivered)
+                event = machine.Alerted(
+                    kind=alert.alert_type,
+                    heard_at=report.heard_at,
+                    redelivered=report.redelivered,
+                )
                 self._apply(key, event)
             case _:
                 pass
@@ -528,7 +533,8 @@ class SafetyActor(Actor):
         if self._stops.state.covering(device_id, presence.zone_id) is not None:
             return
         now = self.context.monotonic()
-        if now - self._cleared_at.get(device_id, -CLEAR_GRACE_S * 2) <= CLEAR_GRACE_S:
+        cleared_at = self._cleared_at.get(device_id)
+        if cleared_at is not None and report.heard_at - cleared_at <= CLEAR_GRACE_S:
             return
         states = self._plant.of_device(device_id)
         if report.gpio is not None and states and is_own_limit(states, now, LIMIT_S):
@@ -541,8 +547,8 @@ class SafetyActor(Actor):
             )
         )
 
-    def _confirm_clear(self, device_id: str) -> None:
-        if not self._stops.is_clearing(device_id):
+    def _confirm_clear(self, device_id: str, heard_at: float) -> None:
+        if not self._stops.is_told_to_clear(device_id, heard_at):
             return
         self._cleared_at[device_id] = self.context.monotonic()
         try:

@@ -225,10 +225,10 @@ class Stops:
             state.emergency == "normal" and state.reported_at > since for state in found.open
         )
 
-    def heard(self, device_id: str) -> None:
-        """The device has shown that it knows of the stop."""
+    def heard(self, device_id: str, at: float) -> None:
+        """The device has shown that it knows of the stop, by a message that was received then."""
         told = self._waiting.get(device_id)
-        if told is not None and not told.heard:
+        if told is not None and not told.heard and at >= told.at:
             told.heard = True
             self.look_at(device_id)
 
@@ -361,8 +361,10 @@ class Stops:
             self._enter(state)
             self._begin_reading_back(scope)
 
-    def is_clearing(self, device_id: str) -> bool:
-        return any(device_id in devices for devices in self._clearing.values())
+    def is_told_to_clear(self, device_id: str, at: float) -> bool:
+        """Whether the device was told to clear before that moment, and has not confirmed it."""
+        told = (devices.get(device_id) for devices in self._clearing.values())
+        return any(told_at is not None and told_at <= at for told_at in told)
 
     # ---- resuming
 

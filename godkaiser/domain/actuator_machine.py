@@ -78,11 +78,14 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
-    """The device told its state. `redelivered`: the broker may have sent it before."""
+    """The device told its state; `heard_at` is when that was received. `redelivered`: the broker may have
+    sent it before.
+    """
 
     level: float
     runtime_s: float
     emergency: str
+    heard_at: float
     seq: int | None = None
     redelivered: bool = False
 
@@ -91,6 +94,7 @@ class Alerted(msgspec.Struct, frozen=True, kw_only=True):
     """The device raised an alert for this pin: `emergency_stop`, `runtime_protection`, or another."""
 
     kind: str
+    heard_at: float
     redelivered: bool = False
 
 
@@ -201,7 +205,8 @@ def step(state: ActuatorState, event: Event, now: float) -> Step:
 
 def _switch_on(state: ActuatorState, event: SwitchOn, now: float) -> Step:
     generation = state.generation + 1
-    began = state.on_since is None
+    # Also after an OFF that is not known to be done: the contact opens and closes again.
+    began = state.on_since is None or state.desired == 0.0
     sent = Sent(
         event.correlation_id, generation, event.level, now, began=began, before=_wish_of(state)
     )
@@ -212,7 +217,9 @@ def _switch_on(state: ActuatorState, event: SwitchOn, now: float) -> Step:
         owner=event.issuer,
         lease_until=now + event.lease_s,
         lease_reason=event.lease_reason,
-        on_since=now if began else state.on_since,
+        on_since=now if state.on_since is None else state.on_since,
+        started_at=now if began else state.started_at,
+        runs_since=None if began else state.runs_since,
         switches=_switched(state.switches, now, on=True) if began else state.switches,
         repeat_at=None,
         attempts=0,
@@ -335,20 +342,20 @@ def _reported(state: ActuatorState, event: Reported, now: float) -> Step:
         state,
         online=True,
         reported=level,
-        reported_at=now,
+        reported_at=event.heard_at,
         emergency=event.emergency,
         seq=_newest(state.seq, event.seq),
         quiet=state.quiet + 1 if as_wanted else 0,
     )
-    changed = _evidence_of_stop(changed, event, now)
+    changed = _evidence_of_stop(changed, event)
     if level > 0.0:
         began = min(now, now - event.runtime_s)
         if state.on_since is None:
             switches = _switched(state.switches, began, on=True)
-            changed = _replace(changed, on_since=began, switches=switches)
+            changed = _replace(changed, on_since=began, started_at=began, switches=switches)
         elif began < state.on_since and state.desired == 0.0:
             changed = _replace(changed, on_since=began)
-        changed = _replace(changed, off_proven=False if level > 0.0 else state.off_proven)
+        changed = _replace(changed, off_proven=False)
     changed, effects = _confirmed_by_report(state, changed, event, now)
     changed = _settled(changed, now, event)
     if changed.pending is not None:
@@ -386,11 +393,18 @@ def _repeats_soon(state: ActuatorState, now: float) -> bool:
     return state.repeat_at is not None and state.repeat_at - now <= OFF_REPEAT_S
 
 
-def _evidence_of_stop(state: ActuatorState, event: Reported, now: float) -> ActuatorState:
+def _evidence_of_stop(state: ActuatorState, event: Reported) -> ActuatorState:
     if event.emergency == "active" and event.level == 0.0:
-        return state if event.redelivered else _replace(state, shown_stopped_at=now)
+        return _shown_stopped(state, event.heard_at, redelivered=event.redelivered)
     locked = state.limit_locked and event.emergency != "normal"
     return _replace(state, shown_stopped_at=None, limit_locked=locked)
+
+
+def _shown_stopped(state: ActuatorState, heard_at: float, *, redelivered: bool) -> ActuatorState:
+    """What was received before the newest stop speaks of an older one."""
+    if redelivered or (state.stopped_at is not None and heard_at < state.stopped_at):
+        return state
+    return _replace(state, shown_stopped_at=heard_at)
 
 
 def _confirmed_by_report(
@@ -417,7 +431,12 @@ def _settled(state: ActuatorState, now: float, report: Reported | None = None) -
     """Draw the conclusions of an answer or a report: what is on its way, and whether it is known off."""
     if state.sent and state.quiet >= 2 and report is not None and report.seq is None:  # noqa: PLR2004
         state = _replace(state, sent=())
-    if state.desired > 0.0 or state.sent or state.reported != 0.0:
+    if state.sent:
+        return state
+    if state.desired > 0.0 and state.reported and state.runs_since is None:
+        # Not before its command is answered: an earlier report may be of an earlier period.
+        return _replace(state, runs_since=now)
+    if state.desired > 0.0 or state.reported != 0.0:
         return state
     proven = state.off_proven or state.answered_off or state.quiet >= 2  # noqa: PLR2004
     if not proven and report is not None:
@@ -430,7 +449,9 @@ def _settled(state: ActuatorState, now: float, report: Reported | None = None) -
     if state.on_since is None:
         return state
     switches = _switched(state.switches, now, on=False)
-    return _replace(state, on_since=None, off_since=now, switches=switches)
+    return _replace(
+        state, on_since=None, started_at=None, runs_since=None, off_since=now, switches=switches
+    )
 
 
 def _alerted(state: ActuatorState, event: Alerted, now: float) -> Step:
@@ -447,7 +468,9 @@ def _alerted(state: ActuatorState, event: Alerted, now: float) -> Step:
     says_on = bool(state.reported) and (
         state.stopped_at is None or state.reported_at >= state.stopped_at
     )
-    return (state if says_on else _replace(state, shown_stopped_at=now)), ()
+    if says_on:
+        return state, ()
+    return _shown_stopped(state, event.heard_at, redelivered=event.redelivered), ()
 
 
 # ---- what becomes of a command on its way
@@ -492,7 +515,9 @@ def _taken_back(state: ActuatorState, dead: Sent) -> ActuatorState:
     if not dead.began or state.reported != 0.0:
         return state
     switches = state.switches[:-1] if state.switches and state.switches[-1][1] else state.switches
-    return _replace(state, on_since=None, switches=switches, off_proven=True)
+    return _replace(
+        state, on_since=None, started_at=None, runs_since=None, switches=switches, off_proven=True
+    )
 
 
 def _delivered(state: ActuatorState, event: Delivered, now: float) -> Step:

@@ -68,6 +68,8 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
     `off_proven`: since the last command nothing is on its way and the device has shown that it is off.
     `on_since` is when the present period of being on began, as far as limits are concerned; it ends
     when the actuator is known to be off. `off_since` is when the last one ended.
+    `started_at` is the newest start, which may follow an OFF that is not known to be done; `runs_since`
+    is when that start was answered and reported.
 
     `shown_stopped_at`: the actuator has shown that its device's own stop holds it. `limit_locked`: the
     device's own runtime limit holds it. `pin_user` is what else uses one of its pins. `outcome` is that
@@ -95,6 +97,8 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
     quiet: int = 0
     off_proven: bool = True
     on_since: float | None = None
+    started_at: float | None = None
+    runs_since: float | None = None
     off_since: float | None = None
     switches: tuple[tuple[float, bool], ...] = ()
     hold: Hold | None = None
@@ -161,7 +165,8 @@ def as_other(state: ActuatorState) -> OtherActuator:
     return OtherActuator(
         desired=state.desired,
         reported=state.reported,
-        on_since=state.on_since,
+        on_since=state.started_at,
+        runs_since=state.runs_since,
         online=state.online,
         in_flight=bool(state.sent) or not state.off_proven,
         coming=is_coming(state),
@@ -175,7 +180,7 @@ def _on_seconds(state: ActuatorState, now: float) -> float:
     since: float | None = None
     for at, on in state.switches:
         if on:
-            since = at
+            since = at if since is None else since
         elif since is not None:
             total += max(0.0, at - max(since, now - HOUR_S))
             since = None

@@ -44,6 +44,7 @@ class Interlock(msgspec.Struct, frozen=True, kw_only=True):
 class OtherActuator(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an actuator that another one is interlocked with.
 
+    `on_since` is its newest start, `runs_since` when that was answered and reported.
     `in_flight`: its last command is not answered, or it has not reported since. `coming`: an
     energising command may be on its way to it. `stuck`: it was told to go off, has not answered in
     time, and still reports on.
@@ -52,6 +53,7 @@ class OtherActuator(msgspec.Struct, frozen=True, kw_only=True):
     desired: float = 0.0
     reported: float | None = None
     on_since: float | None = None
+    runs_since: float | None = None
     online: bool = True
     in_flight: bool = False
     coming: bool = False
@@ -106,7 +108,7 @@ def objection(interlock: Interlock, actuator: ActuatorKey, states: States, now: 
     if state is None or not state.surely_on:
         return f"only together with {_name(other)}, which is not known to be on"
     if interlock.kind is InterlockKind.ONLY_AFTER:
-        ran_s = 0.0 if state.on_since is None else now - state.on_since
+        ran_s = 0.0 if state.runs_since is None else now - state.runs_since
         if not ran_s >= interlock.after_s:
             return f"only after {interlock.after_s:g} s of {_name(other)}, on for {ran_s:.1f} s"
     return ""

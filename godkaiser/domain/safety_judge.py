@@ -190,7 +190,12 @@ def _min_off(
     _c: Command, _f: CommandFacts, actuator: ActuatorFacts, _l: Lease, now: float
 ) -> Check:
     rest_s = actuator.config.min_off_s
-    if rest_s == 0 or actuator.energised or actuator.off_since is None:
+    if rest_s == 0 or actuator.desired > 0:
+        return _PASSED["min_off_time"]
+    if actuator.energised or actuator.on_since is not None:
+        reason = "its rest has not begun: it is not known to be off yet"
+        return _failed("min_off_time", reason)
+    if actuator.off_since is None:
         return _PASSED["min_off_time"]
     off_s = now - actuator.off_since
     problem = f"off for {off_s:.1f} s of the {rest_s:g} s that it must rest"
@@ -202,7 +207,7 @@ def _min_on(
 ) -> Check:
     """An OFF is never kept waiting, so what would end too early does not begin."""
     least_s = actuator.config.min_on_s
-    if least_s == 0 or actuator.energised or granted.problem:
+    if least_s == 0 or actuator.desired > 0 or granted.problem:
         return _PASSED["min_on_time"]
     problem = f"it would end after {granted.seconds:.1f} s of the {least_s:g} s that it must run"
     return _passed_or_failed("min_on_time", "" if granted.seconds >= least_s else problem)
@@ -223,7 +228,7 @@ def _switching(
 ) -> Check:
     most = actuator.config.max_switches_per_hour
     times = actuator.switches_last_hour
-    if most == 0 or actuator.energised or times < most:
+    if most == 0 or actuator.desired > 0 or times < most:
         return _PASSED["switching_rate"]
     return _failed("switching_rate", f"switched on {times} times in the last hour, at most {most}")
 

@@ -48,7 +48,10 @@ class Will(msgspec.Struct, frozen=True):
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """A message as it came from the broker. `session` is the connection that must acknowledge."""
+    """A message as it came from the broker. `session` is the connection that must acknowledge.
+
+    `received_at` is unix seconds, `heard_at` the same moment on the monotonic clock.
+    """
 
     topic: str
     payload: bytes
@@ -58,6 +61,7 @@ class Inbound(msgspec.Struct, frozen=True):
     dup: bool
     session: int
     received_at: float
+    heard_at: float
 
 
 class NotConnected(Exception):

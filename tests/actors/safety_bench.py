@@ -258,7 +258,7 @@ class Bench:
         self.guard.tell(
             DeviceReport(
                 device_id=device, gpio=gpio, payload=payload, at=self.runtime.now(),
-                redelivered=redelivered,
+                redelivered=redelivered, heard_at=self.runtime.monotonic(),
             )
         )  # fmt: skip
 

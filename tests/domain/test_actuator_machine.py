@@ -41,7 +41,9 @@ OPERATOR = Issuer("user", "1")
 
 def fresh(**limits) -> ActuatorState:
     state = ActuatorState(config=a_config(**limits), online=True)
-    return step(state, Reported(level=0.0, runtime_s=0.0, emergency="normal", seq=1), 0.0)[0]
+    return step(
+        state, Reported(level=0.0, runtime_s=0.0, emergency="normal", heard_at=0.0, seq=1), 0.0
+    )[0]
 
 
 def on(correlation_id="on", level=1.0, lease_s=60.0) -> SwitchOn:
@@ -55,8 +57,9 @@ def off(correlation_id="off") -> SwitchOff:
     return SwitchOff(correlation_id=correlation_id, issuer=OPERATOR)
 
 
-def said(level, seq=None, emergency="normal") -> Reported:
-    return Reported(level=level, runtime_s=0.0, emergency=emergency, seq=seq)
+def said(level, seq=None, emergency="normal", heard_at=1e9) -> Reported:
+    """Received after everything that was decided, unless a test says otherwise."""
+    return Reported(level=level, runtime_s=0.0, emergency=emergency, seq=seq, heard_at=heard_at)
 
 
 def run(state: ActuatorState, *events: tuple[float, Event]) -> tuple[ActuatorState, list]:
@@ -169,9 +172,12 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         Reported, level=levels, runtime_s=st.floats(0.0, 1e6), seq=numbers,
         emergency=st.sampled_from(["normal", "active", "clearing", "?"]),
-        redelivered=st.booleans(),
+        redelivered=st.booleans(), heard_at=st.floats(0.0, 500.0),
     ),
-    st.builds(Alerted, kind=st.sampled_from(["emergency_stop", "runtime_protection", "x"])),
+    st.builds(
+        Alerted, kind=st.sampled_from(["emergency_stop", "runtime_protection", "x"]),
+        heard_at=st.floats(0.0, 500.0),
+    ),
     st.builds(Died, correlation_id=ids, state=st.just("failed"), reason=st.just("")),
     st.builds(Delivered, correlation_id=ids),
     st.builds(CameOnline, new_session=st.booleans()),

@@ -29,7 +29,7 @@ CONFIGS = {
     )
     for key in NAMES.values()
 }
-ON = OtherActuator(desired=1.0, reported=1.0, on_since=NOW - 10)
+ON = OtherActuator(desired=1.0, reported=1.0, on_since=NOW - 10, runs_since=NOW - 10)
 OFF = OtherActuator(desired=0.0, reported=0.0)
 
 

@@ -61,15 +61,15 @@ class DeviceLink:
 
 
 class Broker:
-    """`wall_clock` is the gateway's. `twice` says of a QoS 1 message whether it is passed on again."""
+    """`clocks` gives the gateway's wall clock and its monotonic one. `twice` says of a QoS 1 message whether it is passed on again."""
 
     def __init__(
-        self, agenda: Agenda, witness: Witness, wall_clock: Callable[[], float],
+        self, agenda: Agenda, witness: Witness, clocks: Callable[[], tuple[float, float]],
         twice: Callable[[], bool] = lambda: False, *, ingest_window: int = 200,
     ) -> None:  # fmt: skip
         self.agenda = agenda
         self.witness = witness
-        self.wall_clock = wall_clock
+        self.clocks = clocks
         self.connections: list[GatewayConnection] = []
         self.devices: dict[str, DeviceLink] = {}
         self.ingest = Ingest(self, ingest_window)

@@ -231,7 +231,7 @@ class Ingest:
             into(
                 Inbound(
                     packet.topic, packet.payload, packet.qos, mid, packet.retain, dup,
-                    connection.session, broker.wall_clock(),
+                    connection.session, *broker.clocks(),
                 )
             )  # fmt: skip
             broker.heard_by_gateway(packet.topic, packet.payload)

@@ -107,7 +107,7 @@ class Stage:
         self.readings = SensorLaws(self.plant, self.laws, self.site.rules, self.site.stop_inputs)
         self.readings.is_stopped = self._is_stopped
         self.laws.more = self.readings.energising_left
-        self.broker = Broker(self.agenda, self.plant, lambda: self.runtime.now(),
+        self.broker = Broker(self.agenda, self.plant, self._clocks,
                              lambda: choices.random() < 0.05)  # fmt: skip
         self.broker.heard_by_gateway = self._heard
         self.people = People(self)
@@ -135,6 +135,9 @@ class Stage:
 
     def now(self) -> float:
         return self._base + self.runtime.monotonic()
+
+    def _clocks(self) -> tuple[float, float]:
+        return self.runtime.now(), self.runtime.monotonic()
 
     @property
     def device_time(self) -> float:

@@ -32,7 +32,7 @@ class Net:
         witness = SimpleNamespace(
             **{word: self._note(word) for word in ("handed", "left", "withheld", "lost")}
         )
-        self.broker = Broker(self.agenda, witness, lambda: self.time, **broker)
+        self.broker = Broker(self.agenda, witness, lambda: (self.time, self.time), **broker)
         device = SimpleNamespace(
             device_id="ESP_A00001", receive=lambda _topic, payload, _ticket: self.received.append(payload)
         )  # fmt: skip

@@ -419,6 +419,7 @@ class World:
             Inbound(
                 topic, payload, 1, next(self._mids) % 65536, retain=False, dup=dup,
                 session=self.session, received_at=self.runtime.now(),
+                heard_at=self.runtime.monotonic(),
             )
         )  # fmt: skip
 
