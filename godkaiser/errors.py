@@ -451,7 +451,7 @@ class InternalError(GatewayError):
 
 class ServiceUnavailable(GatewayError):
     code, status = "SERVICE_UNAVAILABLE", 503
-    retry_after_s = 5
+    retry_after_s: ClassVar[int | None] = 5
     template = "{reason}"
 
 
@@ -490,6 +490,23 @@ class SpoolUnavailable(ServiceUnavailable):
 class BrokerUnavailable(ServiceUnavailable):
     code = "BROKER_UNAVAILABLE"
     template = "The MQTT broker at {address} is not connected: {reason}."
+
+
+class OutcomeUnknown(ServiceUnavailable):
+    code = "OUTCOME_UNKNOWN"
+    retry_after_s = None
+    template = (
+        "{path} has begun with it and did not say how it ended. It may be done: look before you send it"
+        " again."
+    )
+
+
+class DatabaseInDoubt(DatabaseUnavailable):
+    """The answer to a COMMIT is lost."""
+
+    code = "DATABASE_IN_DOUBT"
+    retry_after_s = None
+    template = "The database did not say whether it has stored this: {reason}. Look before you send it again."
 
 
 class GatewayOverloaded(ServiceUnavailable):

@@ -17,6 +17,7 @@ from godkaiser.errors import (
     GatewayOverloaded,
     InvalidGpio,
     MalformedBody,
+    OutcomeUnknown,
     ServiceUnavailable,
     UnknownDevice,
     UnsupportedMediaType,
@@ -30,6 +31,7 @@ from godkaiser.supervision import (
     ActorCrashed,
     ActorStopped,
     ActorSystem,
+    AskInDoubt,
     AskTimeout,
     MailboxFull,
     UnknownPath,
@@ -124,10 +126,15 @@ def ask(
     """Ask an actor; what keeps it from answering is a 503.
 
     Raises:
-        GatewayOverloaded, ServiceUnavailable, and whatever the actor refuses with.
+        GatewayOverloaded, ServiceUnavailable, OutcomeUnknown, and whatever the actor refuses with.
     """
     try:
-        return system.handle(path).ask(message, timeout_s=timeout_s, urgent=urgent)
+        # After a 503 nothing may happen any more; but a stop is better given late than never.
+        return system.handle(path).ask(
+            message, timeout_s=timeout_s, urgent=urgent, or_not_at_all=not urgent
+        )
+    except AskInDoubt as error:
+        raise OutcomeUnknown(path=path) from error
     except (AskTimeout, MailboxFull) as error:
         raise GatewayOverloaded(path=path, timeout_s=timeout_s) from error
     except (ActorCrashed, ActorStopped, UnknownPath) as error:

@@ -17,11 +17,12 @@ import falcon
 import msgspec
 
 from godkaiser.errors import (
+    DatabaseInDoubt,
     GatewayError,
-    GatewayOverloaded,
     KeyInDoubt,
     KeyInUse,
     KeyReused,
+    OutcomeUnknown,
     ValidationFailed,
 )
 from godkaiser.http.exchange import identity_of
@@ -100,7 +101,7 @@ class Idempotency:
         try:
             give()
             left = msgspec.structs.replace(begun, answer=(resp.status, resp.data or b""))
-        except GatewayOverloaded:
+        except (OutcomeUnknown, DatabaseInDoubt):
             raise
         except GatewayError:
             left = None

@@ -20,7 +20,13 @@ from playhouse.pool import PooledPostgresqlDatabase
 
 from godkaiser import database_url
 from godkaiser.database_url import DatabaseUrl
-from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed, startup_failure
+from godkaiser.errors import (
+    DatabaseAway,
+    DatabaseInDoubt,
+    DatabaseUnavailable,
+    StartupFailed,
+    startup_failure,
+)
 from godkaiser.storage import engines
 from godkaiser.storage.database_breaker import DatabaseBreaker
 from godkaiser.storage.engines import Engines
@@ -124,12 +130,25 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """One transaction; yields a cursor for plain SQL. Errors of the link are translated."""
-        with self._session():
-            # A reader that turns into a writer could not wait for its turn: writers say so first.
-            manager = self.engine.atomic("IMMEDIATE") if self.is_sqlite else self.engine.atomic()
-            with manager:
-                yield cast("Any", self.engine).cursor()
+        """One transaction; yields a cursor for plain SQL. Errors of the link are translated.
+
+        Raises:
+            DatabaseInDoubt: the link broke at the COMMIT.
+            DatabaseUnavailable: nothing of it is stored.
+        """
+        is_done = False
+        is_whole = not self.is_sqlite and not self.engine.in_transaction()
+        try:
+            with self._session():
+                # A reader that turns into a writer could not wait for its turn: writers say so first.
+                engine = self.engine
+                with engine.atomic("IMMEDIATE") if self.is_sqlite else engine.atomic():
+                    yield cast("Any", engine).cursor()
+                    is_done = is_whole
+        except DatabaseUnavailable as error:
+            if not is_done:
+                raise
+            raise DatabaseInDoubt(reason=error.details["reason"]) from error.__cause__
 
     def rows(self, query: Any) -> list[Any]:
         """All rows of a peewee query."""

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from godkaiser.supervision.errors import AskCycle, AskTimeout
+from godkaiser.supervision.errors import AskCycle, AskInDoubt, AskTimeout
+from godkaiser.supervision.reply import Reply
 
 if TYPE_CHECKING:
     from godkaiser.supervision.cell import Cell
+
+
+FINISH_S = 15.0
+"""For an actor that has begun with what its asker wants now or not at all."""
 
 
 class Asking:
@@ -52,7 +57,9 @@ class Asking:
             self._waits_for.pop(asker, None)
 
 
-def ask_cell(cell: Cell, message: Any, *, timeout_s: float, urgent: bool) -> Any:
+def ask_cell(
+    cell: Cell, message: Any, *, timeout_s: float, urgent: bool, or_not_at_all: bool = False
+) -> Any:
     """Deliver, wait, and translate Pykka's time-out into one that names the actor."""
     runtime = cell.system.runtime
     asking = cell.system.asking
@@ -65,10 +72,23 @@ def ask_cell(cell: Cell, message: Any, *, timeout_s: float, urgent: bool) -> Any
             cell.deliver_urgent(message, future, patience_s=timeout_s)
         else:
             cell.deliver(message, future, patience_s=timeout_s)
-        return future.get(timeout=timeout_s)
+        return _answer(future, timeout_s, or_not_at_all=or_not_at_all)
     except pykka.Timeout as error:
         msg = f"{cell.path} did not answer {type(message).__name__} within {timeout_s} s"
+        if or_not_at_all and isinstance(future, Reply) and future.begin():
+            msg += ", though it had begun with it"
+            raise AskInDoubt(msg) from error
         raise AskTimeout(msg) from error
     finally:
         if asker is not None:
             asking.end(asker.path)
+
+
+def _answer(future: pykka.Future[Any], timeout_s: float, *, or_not_at_all: bool) -> Any:
+    try:
+        return future.get(timeout=timeout_s)
+    except pykka.Timeout:
+        if not or_not_at_all or not isinstance(future, Reply) or future.withdraw():
+            raise
+    # It has begun, and will soon know how it ended.
+    return future.get(timeout=FINISH_S)

@@ -190,8 +190,12 @@ class Cell:
             return
         self.mailbox.post_urgent(Envelope(message, reply_to, self._monotonic()))
 
-    def ask(self, message: Any, *, timeout_s: float, urgent: bool) -> Any:
-        return ask_cell(self, message, timeout_s=timeout_s, urgent=urgent)
+    def ask(
+        self, message: Any, *, timeout_s: float, urgent: bool, or_not_at_all: bool = False
+    ) -> Any:
+        return ask_cell(
+            self, message, timeout_s=timeout_s, urgent=urgent, or_not_at_all=or_not_at_all
+        )
 
     def send_stop(self) -> None:
         """Ask the incarnation that lives now, and no successor, to stop."""

@@ -34,6 +34,10 @@ class AskTimeout(SupervisionError):
     """No reply within the time that the asker gave."""
 
 
+class AskInDoubt(AskTimeout):
+    """No reply in time, though the actor had begun: it may still be done."""
+
+
 class AskCycle(SupervisionError):
     """The ask would wait for an actor that is, in the end, waiting for the asker."""
 

@@ -41,17 +41,25 @@ class Handle:
         """Like tell, but False instead of a dead letter when the mailbox is full or closed."""
         return self._cell.offer(message)
 
-    def ask(self, message: Any, *, timeout_s: float, urgent: bool = False) -> Any:
+    def ask(
+        self, message: Any, *, timeout_s: float, urgent: bool = False, or_not_at_all: bool = False
+    ) -> Any:
         """Send and wait for the reply.
 
+        With `or_not_at_all` a message that the actor has not begun with in time is withdrawn; one that it
+        has begun with is waited for, for some seconds more.
+
         Raises:
-            AskTimeout: no reply in time.
+            AskInDoubt: with `or_not_at_all`: it has begun, and has not answered for a long time.
+            AskTimeout: no reply in time; with `or_not_at_all` nothing was done, and nothing will be.
             MailboxFull, ActorStopped: it was not delivered.
             ActorCrashed: the actor crashed on it.
             AskCycle: the actor is waiting, in the end, for the asker.
             Exception: a refusal of the actor (one of its declared `refusals`).
         """
-        return self._cell.ask(message, timeout_s=timeout_s, urgent=urgent)
+        return self._cell.ask(
+            message, timeout_s=timeout_s, urgent=urgent, or_not_at_all=or_not_at_all
+        )
 
     def __repr__(self) -> str:
         return f"<Handle {self._cell.path}>"

@@ -121,7 +121,7 @@ class Incarnation:
                     except InjectedCrash as error:
                         self.crash(error)
                         return False
-            else:
+            elif not isinstance(envelope.reply_to, Reply) or envelope.reply_to.begin():
                 reply = self.receive(message)
                 if envelope.reply_to is not None:
                     envelope.reply_to.set(reply)
