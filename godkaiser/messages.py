@@ -273,11 +273,13 @@ class MeasureNow(Message, frozen=True, kw_only=True):
 
 
 class SwitchSafeMode(Message, frozen=True, kw_only=True):
-    """Put the pins of a subzone into safe mode, or take them out. Reply: None: sent.
+    """Put the pins of a subzone into safe mode (to /devices/<id>), or take them out (to /safety, which
+    passes it on). Reply: None: sent. Refusals: UnknownSubzone, DeviceOffline, EmergencyStopActive.
 
     The device answers only when it fails; then the placement of the device shows it.
     """
 
+    device_id: str
     subzone_id: str
     enable: bool
     reason: str

@@ -18,9 +18,9 @@ from godkaiser.actors.device_log import DeviceLog
 from godkaiser.actors.device_messages import (
     DevicePresence,
     DeviceReport,
+    StandingDecided,
     UpdateActuators,
     UpdateDevice,
-    UpdateOfflineRules,
     UpdateSensors,
 )
 from godkaiser.actors.device_requests import DeviceRequests
@@ -37,6 +37,7 @@ from godkaiser.domain.entities import (
     DeviceRecord,
     SensorConfig,
 )
+from godkaiser.domain.standing_orders import NOTHING_STANDS
 from godkaiser.errors import (
     DeviceNotApproved,
     DeviceOffline,
@@ -86,7 +87,7 @@ class DeviceActor(Actor):
         self._liveness = devices.Liveness()
         self._announced_epoch = 0
         self._will_retained = False
-        self._rules: tuple[dict[str, Any], ...] = ()
+        self._standing = NOTHING_STANDS
         self._boots: deque[float] = deque(maxlen=50)
         self._heartbeat: inbound.Heartbeat | None = None
         self._safety: Handle
@@ -111,7 +112,7 @@ class DeviceActor(Actor):
                 self._liveness,
                 self._announced_epoch,
                 self._heartbeat,
-                self._rules,
+                self._standing,
             ) = remembered
         self.context.join(LIVENESS_JOB)
         self.context.join(LINK_GROUP)
@@ -133,9 +134,9 @@ class DeviceActor(Actor):
             case PushPlacement():
                 self._setup.send_placement()
                 self._show()
-            case UpdateOfflineRules(entries=entries):
-                if entries != self._rules:
-                    self._rules = entries
+            case StandingDecided(standing=standing):
+                if standing != self._standing:
+                    self._standing = standing
                     self._configuration_changed()
             case SendSystemCommand():
                 return self._requests.ask_system(message, self._reachable())
@@ -352,7 +353,8 @@ class DeviceActor(Actor):
             sensors=tuple(self._sensors.values()),
             actuators=self._actuators,
             removed=self._record.removed,
-            rules=self._rules,
+            rules=self._standing.entries,
+            may_leave_safe_mode=self._standing.may_leave_safe_mode,
             knows_rules=self._heartbeat is not None and bool(self._heartbeat.boot_sequence_id),
         )
 
@@ -415,7 +417,7 @@ class DeviceActor(Actor):
                 self._liveness,
                 self._announced_epoch,
                 self._heartbeat,
-                self._rules,
+                self._standing,
             ),
         )
 

@@ -12,6 +12,7 @@ from godkaiser.domain.entities import (
     SensorConfig,
 )
 from godkaiser.domain.interlocks import Interlock
+from godkaiser.domain.standing_orders import Standing
 from godkaiser.messages import Message
 
 
@@ -33,10 +34,19 @@ class UpdateActuators(Message, frozen=True, kw_only=True):
     actuators: tuple[ActuatorConfig, ...]
 
 
-class UpdateOfflineRules(Message, frozen=True, kw_only=True):
-    """From /registrar to a device: the rules that it is to keep alone, as the contract's entries."""
+class OfferOfflineRules(Message, frozen=True, kw_only=True):
+    """From /registrar to the safety actor: the rules that a device is to keep alone, as the contract's
+    entries. It judges them, now and whenever something changes, and tells the device.
+    """
 
+    device_id: str
     entries: tuple[dict[str, Any], ...]
+
+
+class StandingDecided(Message, frozen=True, kw_only=True):
+    """From the safety actor to a device: what the device may energise by itself."""
+
+    standing: Standing
 
 
 class EntriesForgotten(Message, frozen=True, kw_only=True):

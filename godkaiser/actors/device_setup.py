@@ -76,7 +76,11 @@ class DeviceSetup:
         self._record = record
         self._wanted = wanted
         self._config.begin(wanted, None if beat is None else beat.sensor_count)
-        self._placement.begin(record, None if beat is None else beat.zone_id)
+        self._placement.begin(
+            record,
+            None if beat is None else beat.zone_id,
+            safe_mode=not wanted.may_leave_safe_mode,
+        )
         # The device takes configuration only after it has taken the ack in.
         self._context.cancel("placement")
         self._context.schedule(CONFIG_DELAY_S, PushConfig(), key="config")

@@ -39,6 +39,7 @@ class PlacementPush:
         self.sync = "unknown"
         self.error = ""
         self._record: DeviceRecord | None = None
+        self._safe_mode = False
         self._steps: list[Step] = []
         self._correlation_id = ""
         self._attempt = 0
@@ -47,9 +48,15 @@ class PlacementPush:
     def is_busy(self) -> bool:
         return bool(self._steps)
 
-    def begin(self, record: DeviceRecord, reported_zone: str | None) -> None:
-        """Start over. `reported_zone` is what the device says of itself, None: it has not said."""
+    def begin(
+        self, record: DeviceRecord, reported_zone: str | None, *, safe_mode: bool = False
+    ) -> None:
+        """Start over. `reported_zone` is what the device says of itself, None: it has not said.
+
+        With `safe_mode` its subzones are put into safe mode: nothing may be energised there now.
+        """
         self._record = record
+        self._safe_mode = safe_mode
         self._steps = steps_of(record, reported_zone)
         self._attempt = 0
         self.error = ""
@@ -78,7 +85,7 @@ class PlacementPush:
                 step.subzone.name or step.subzone.subzone_id,
                 step.subzone.gpios,
                 self._correlation_id,
-                safe_mode=False,
+                safe_mode=self._safe_mode,
             )
             self._port.subzone_assign(device_id, payload)
         elif step.kind == "zone":

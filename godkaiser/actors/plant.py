@@ -308,6 +308,10 @@ class Plant:
     def is_interlocked(self, key: ActuatorKey) -> bool:
         return key in self._by_actuator
 
+    def interlocks_of(self, key: ActuatorKey) -> tuple[Interlock, ...]:
+        """Those that name it."""
+        return self._by_actuator.get(key, ())
+
     def others(self, interlocks: Iterable[Interlock]) -> dict[ActuatorKey, OtherActuator]:
         """What is known of the actuators that these name."""
         found = {}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from godkaiser import paths
-from godkaiser.actors.device_messages import UpdateOfflineRules
+from godkaiser.actors.device_messages import OfferOfflineRules
 from godkaiser.actors.rule import EndRule
 from godkaiser.actors.site_book import ASK_TIMEOUT_S, SiteBook
 from godkaiser.domain import offline_rules, rules
@@ -152,7 +152,8 @@ class RuleDesk:
             entries = tuple(offline_rules.for_device(compiled, device_id))
             if entries or device_id in self._keeps_rules:
                 self._keeps_rules.add(device_id)
-                book.tell_device(device_id, UpdateOfflineRules(entries=entries))
+                offer = OfferOfflineRules(device_id=device_id, entries=entries)
+                book.context.handle(paths.SAFETY).tell(offer)
 
     def _start(self, rule_id: int, definition: RuleDefinition, memory: RuleMemory | None) -> None:
         spec = self._rule_factory(rule_id, definition, memory)

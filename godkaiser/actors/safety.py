@@ -23,6 +23,7 @@ from godkaiser.actors.device_messages import (
     DeviceReport,
     InstallActuator,
     InstallInterlocks,
+    OfferOfflineRules,
     UninstallActuator,
 )
 from godkaiser.actors.hold_book import HoldBook
@@ -35,6 +36,7 @@ from godkaiser.actors.safety_messages import (
     CommandNotSent,
     ShellStarted,
 )
+from godkaiser.actors.standing_orders import StandingOrders
 from godkaiser.actors.stops import Stops, StopTokens, outline
 from godkaiser.domain import actuator_machine as machine
 from godkaiser.domain import safety_state
@@ -60,6 +62,7 @@ from godkaiser.domain.safety_state import (
 )
 from godkaiser.domain.stop_confirmation import is_own_limit
 from godkaiser.errors import (
+    EmergencyStopActive,
     GatewayError,
     ServiceUnavailable,
     StopInputPressed,
@@ -77,6 +80,7 @@ from godkaiser.messages import (
     ResumeAutomation,
     SafetyView,
     StopAll,
+    SwitchSafeMode,
 )
 from godkaiser.mqtt.gate import CommandGate, Fate
 from godkaiser.mqtt.ports import AckPort, StopPort
@@ -95,6 +99,7 @@ CLEAR_GRACE_S = 10.0
 LIMIT_S = 60.0
 """Of a device's own stop all actuators tell within this time; they report every 30 s."""
 WRITE_AGAIN = Backoff(base_s=0.5, factor=2.0, max_s=10.0, jitter=0.1)
+JUDGE_AGAIN_S = 30.0
 SHOWN_AT_ONCE = 64
 """Of a stop of more devices than this, the view is shown from time to time rather than each time."""
 SHUTDOWN = Issuer("system", "shutdown")
@@ -112,6 +117,10 @@ class ResendOverdue(Message, frozen=True, kw_only=True):
 
 class WriteAgain(Message, frozen=True, kw_only=True):
     """To oneself: what could not be written is written as soon as it can be."""
+
+
+class JudgeAgain(Message, frozen=True, kw_only=True):
+    """To oneself: a hold may have ended, so that a device may keep a rule alone again."""
 
 
 class ShowStops(Message, frozen=True, kw_only=True):
@@ -164,6 +173,7 @@ class SafetyActor(Actor):
         self._repeats = 0
         self._writes = 0
         self._shown: object = None
+        self._judged: set[tuple[Scope, StopState]] = set()
         self._show_planned = False
         self._shutting_down = False
         self._link_up = False
@@ -172,6 +182,7 @@ class SafetyActor(Actor):
         self._stops: Stops
         self._desk: CommandDesk
         self._holds: HoldBook
+        self._standing: StandingOrders
 
     def on_start(self) -> None:
         context = self.context
@@ -188,6 +199,7 @@ class SafetyActor(Actor):
             tokens=self._tokens,
         )
         self._recall_devices()
+        self._standing = StandingOrders(context, self._plant, self._gate)
         self._stops.restore(mirror_exists=self._record.mirror_exists)
         self._desk = CommandDesk(
             context, self._plant, self._journal, self._actuator_factory, self._record.memories
@@ -206,8 +218,10 @@ class SafetyActor(Actor):
             self._holds.tidy()
         if context.incarnation > 1 and self._stops.state.records:
             self._stop_again()
+        self._judge_standing()
         self._show_changes()
         self._write_again()
+        context.schedule(JUDGE_AGAIN_S, JudgeAgain(), key="judge")
 
     def _stop_again(self) -> None:
         """A stop may have come between the crash and now; saying it again moves nothing."""
@@ -255,8 +269,9 @@ class SafetyActor(Actor):
                 self._link_is_up()
             case LinkDown():
                 self._link_up = False
-            case InstallActuator():
+            case InstallActuator(config=config):
                 self._desk.install(message)
+                self._standing.judge((config.esp_id,), self._stops.state)
             case DeviceRemoved(device_id=device_id):
                 self._plant.forget(device_id)
             case UninstallActuator(key=key):
@@ -264,6 +279,11 @@ class SafetyActor(Actor):
                 self._holds.tidy()
             case InstallInterlocks(interlocks=interlocks):
                 self._desk.set_interlocks(interlocks)
+                self._judge_standing()
+            case OfferOfflineRules():
+                self._standing.offer(message, self._stops.state)
+            case SwitchSafeMode():
+                self._leave_safe_mode(message)
             case ExplainCommand(command=command):
                 return self._desk.judge(command, self._conditions())
             case HoldActuator():
@@ -283,6 +303,9 @@ class SafetyActor(Actor):
                 self._stops.resend_overdue()
             case WriteAgain():
                 self._write_again()
+            case JudgeAgain():
+                self._standing.judge_offered(self._stops.state)
+                self.context.schedule(JUDGE_AGAIN_S, JudgeAgain(), key="judge")
             case ShowStops():
                 self._show_planned = False
                 self._show_now()
@@ -313,7 +336,9 @@ class SafetyActor(Actor):
     def _carry_out(self, message: StopAll) -> SafetyView:
         scope = _scope(message.esp_id, message.zone_id)
         self.context.publish("stopping", message)
-        self._stops.stop(scope, message.issuer, message.reason, self._plant.covered(scope))
+        covered = self._plant.covered(scope)
+        self._stops.stop(scope, message.issuer, message.reason, covered)
+        self._standing.withdraw(covered)
         self.context.schedule(RESEND_AFTER_S, ResendOverdue(), key="resend")
         self._schedule_repeat(first=True)
         self.context.withdraw("stopping")
@@ -451,6 +476,33 @@ class SafetyActor(Actor):
                 told += 1
         return told
 
+    # ---- what devices may energise by themselves
+
+    def _judge_standing(self) -> None:
+        self._standing.judge(self._plant.covered(GLOBAL), self._stops.state)
+
+    def _judge_changed_scopes(self) -> None:
+        """Of the stops that are new, over, or held no longer, the devices."""
+        state = self._stops.state
+        now = {(record.scope, record.state) for record in state.records}
+        now |= {(scope, StopState.NORMAL) for scope in state.held}
+        for scope, _ in now ^ self._judged:
+            self._standing.judge(self._plant.covered(scope), state)
+        self._judged = now
+
+    def _leave_safe_mode(self, message: SwitchSafeMode) -> None:
+        """Raises UnknownDevice, EmergencyStopActive."""
+        presence = self._plant.device(message.device_id)
+        handle = self.context.find(paths.device(message.device_id))
+        if presence is None or handle is None:
+            raise UnknownDevice(device_id=message.device_id)
+        record = self._stops.state.covering(message.device_id, presence.zone_id)
+        if record is not None:
+            raise EmergencyStopActive(
+                scope=str(record.scope), since=f"{record.since:.0f}", reason=record.reason
+            )
+        handle.tell(message)
+
     # ---- what devices say
 
     def _apply(self, key: ActuatorKey, event: machine.Event) -> None:
@@ -568,6 +620,9 @@ class SafetyActor(Actor):
             self._stops.stop_returned(presence.device_id, presence.zone_id)
             self._schedule_repeat(first=True)
         self._stops.look_at(presence.device_id)
+        self._standing.judge((presence.device_id,), self._stops.state)
+        if presence.rebooted or before is None:
+            self._standing.tell(presence.device_id)
         if not presence.online:
             self._finish_resumed()
 
@@ -591,6 +646,7 @@ class SafetyActor(Actor):
         try:
             return self._holds.hold(message)
         finally:
+            self._standing.judge((message.key.esp_id,), self._stops.state)
             self._write_again()
 
     def _write_again(self) -> None:
@@ -626,6 +682,7 @@ class SafetyActor(Actor):
         self.context.publish("stopped", frozenset(active))
         if outline(self._stops.state) != self._shown or alarm_changed:
             self._shown = outline(self._stops.state)
+            self._judge_changed_scopes()
             body = msgspec.json.encode(view).decode()
             self._journal.tell(RecordSafety(body=body, at=self.context.now()))
 

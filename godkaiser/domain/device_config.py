@@ -68,7 +68,8 @@ def actuator_entry(config: ActuatorConfig) -> dict[str, Any]:
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device is to have, and what it is to forget. `rules` are entries of offline rules.
+    """What a device is to have, and what it is to forget. `rules` are entries of offline rules that the
+    safety actor allows; without `may_leave_safe_mode` its subzones are put into safe mode.
 
     `knows_rules`: its firmware is of 2026 or newer, which keeps offline rules and refuses commands
     after a boot while it has only sensors, or only actuators (12.8).
@@ -79,6 +80,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     actuators: tuple[ActuatorConfig, ...] = ()
     removed: tuple[RemovedEntry, ...] = ()
     rules: tuple[dict[str, Any], ...] = ()
+    may_leave_safe_mode: bool = False
     knows_rules: bool = True
 
     @property

@@ -97,12 +97,15 @@ class PlacementResources:
         body = read_body(req, SafeModeBody)
         device_view(self._services.system, device_id)
         message = SwitchSafeMode(
+            device_id=device_id,
             subzone_id=subzone_id,
             enable=body.enable,
             reason=body.reason or "operator",
             issuer=issuer_of(req),
         )
-        ask(self._services.system, paths.device(device_id), message)
+        # Into safe mode always; out of it only if nothing forbids to energise there.
+        judge = paths.device(device_id) if body.enable else paths.SAFETY
+        ask(self._services.system, judge, message)
         reply(resp, {"device_id": device_id, "subzone_id": subzone_id, "sent": True}, 202)
 
     def _placement(self, record: DeviceRecord) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from enum import Enum
 
 import msgspec
 
+from godkaiser.domain.standing_orders import NOTHING_STANDS, Standing
+
 Actuator = tuple[str, int]
 
 
@@ -62,6 +64,7 @@ class CommandGate:
         self._device_epochs: dict[str, int] = {}
         self._generations: dict[Actuator, int] = {}
         self._current: dict[Actuator, Clearance] = {}
+        self._standing: dict[str, Standing] = {}
 
     def clear(self, device_id: str, gpio: int, generation: int, expires_at: float) -> Clearance:
         """Make `generation` the current one of this actuator: every other clearance of it ends.
@@ -93,6 +96,13 @@ class CommandGate:
     def revoke(self, device_id: str) -> None:
         """End every clearance given so far for this device."""
         self._device_epochs[device_id] = self._device_epochs.get(device_id, 0) + 1
+
+    def allow_standing(self, device_id: str, standing: Standing) -> None:
+        """What this device may energise by itself from now on."""
+        self._standing[device_id] = standing
+
+    def standing(self, device_id: str) -> Standing:
+        return self._standing.get(device_id, NOTHING_STANDS)
 
     def is_current(self, clearance: Clearance) -> bool:
         """Whether the command that was cleared may reach its device now."""

@@ -28,12 +28,17 @@ from godkaiser.mqtt.gate import (
 )
 from godkaiser.protocol import topics
 
+INERT = "__inert"
 UNDER_WAY = 8000
 """Below the bounds of all mailboxes on the way to the recorder, above the broker's window."""
 ADMIT_TIMEOUT_S = 10.0
 """Longer, and the connection's keep-alive would suffer; then one more message is let in."""
 STOP_OVERDUE_S = 1.0
 """A stop that the broker has not acknowledged after this time goes out by a second connection."""
+
+
+class NotAllowed(NotConnected):
+    """The safety actor forbids it now; it decides anew when something changes."""
 
 
 class Outlet(Protocol):
@@ -225,10 +230,11 @@ class StopPort:
 
 
 class DevicePort:
-    """Publishes what a device needs that moves nothing."""
+    """Publishes what a device needs. What would let it energise by itself needs the gate's leave."""
 
-    def __init__(self, control: LinkControl, kaiser_id: str) -> None:
+    def __init__(self, control: LinkControl, gate: CommandGate, kaiser_id: str) -> None:
         self.__control = control
+        self.__gate = gate
         self._kaiser_id = kaiser_id
 
     @property
@@ -239,19 +245,35 @@ class DevicePort:
         self.__publish(topics.heartbeat_ack(self._kaiser_id, device_id), payload, qos=1)
 
     def config(self, device_id: str, payload: bytes) -> None:
+        """Raises NotConnected, NotAllowed: it holds an offline rule that the safety actor forbids."""
+        rules = msgspec.json.decode(payload).get("offline_rules") or ()
+        standing = self.__gate.standing(device_id).entries
+        # An inert rule never holds; a device with sensors only needs one (contract, 12.8).
+        if any(rule["sensor_value_type"] != INERT and rule not in standing for rule in rules):
+            raise NotAllowed
         self.__publish(topics.config(self._kaiser_id, device_id), payload, qos=2)
 
     def zone_assign(self, device_id: str, payload: bytes) -> None:
         self.__publish(topics.zone_assign(self._kaiser_id, device_id), payload, qos=1)
 
     def subzone_assign(self, device_id: str, payload: bytes) -> None:
+        """Raises NotConnected, NotAllowed: the subzone has to be in safe mode now."""
+        if not msgspec.json.decode(payload).get("safe_mode_active", True):
+            self._require_leave(device_id)
         self.__publish(topics.subzone_assign(self._kaiser_id, device_id), payload, qos=1)
 
     def subzone_remove(self, device_id: str, payload: bytes) -> None:
         self.__publish(topics.subzone_remove(self._kaiser_id, device_id), payload, qos=1)
 
     def subzone_safe(self, device_id: str, payload: bytes) -> None:
+        """Raises NotConnected, NotAllowed: the subzone has to be in safe mode now."""
+        if msgspec.json.decode(payload).get("action") != "enable":
+            self._require_leave(device_id)
         self.__publish(topics.subzone_safe(self._kaiser_id, device_id), payload, qos=1)
+
+    def _require_leave(self, device_id: str) -> None:
+        if not self.__gate.standing(device_id).may_leave_safe_mode:
+            raise NotAllowed
 
     def measure(self, device_id: str, gpio: int, payload: bytes) -> None:
         topic = topics.sensor_command(self._kaiser_id, device_id, gpio)
@@ -380,7 +402,7 @@ def open_ports(kaiser_id: str, monotonic: Callable[[], float] = boot_time) -> Po
         gate=gate,
         commands=CommandPort(control, gate, kaiser_id),
         stops=StopPort(control, kaiser_id, monotonic),
-        devices=DevicePort(control, kaiser_id),
+        devices=DevicePort(control, gate, kaiser_id),
         notifications=NotificationPort(control),
         acks=AckPort(),
     )

@@ -10,12 +10,15 @@ import pytest
 import structlog
 
 from godkaiser import paths
+from godkaiser.actors.device_messages import InstallActuator, OfferOfflineRules
 from godkaiser.actors.router import BroadcastSeen
 from godkaiser.domain.entities import ActuatorKey, Issuer, Quality, Reading, SensorKey, Verb
 from godkaiser.domain.safety_state import GLOBAL
 from godkaiser.domain.stop_inputs import StopInput
 from godkaiser.errors import ServiceUnavailable, StopInputPressed
 from godkaiser.messages import HoldActuator, ReadingAccepted
+from godkaiser.mqtt.ports import NotAllowed
+from godkaiser.protocol import inbound
 from tests.actors.safety_bench import DEVICE, OPERATOR, OTHER, Bench, interlock, relay
 
 A, B, C = 25, 26, 27
@@ -238,8 +241,6 @@ def test_an_alert_does_not_confirm_what_a_newer_status_denies():
 
 
 def test_an_acknowledgement_confirms_nothing():
-    from godkaiser.protocol import inbound
-
     bench = Bench([relay(A)])
     bench.know_off(A)
     bench.stop()
@@ -403,8 +404,6 @@ def test_no_command_leaves_between_the_stops_of_two_devices_of_a_zone():
 
 
 def test_an_actuator_that_is_slow_to_start_holds_up_nobody():
-    from godkaiser.actors.device_messages import InstallActuator
-
     bench = Bench([relay(A)])
     bench.know_off(A)
     bench.guard.tell(InstallActuator(config=relay(B)))
@@ -535,3 +534,48 @@ def test_a_devices_own_limit_locks_one_actuator_and_is_no_stop():
     assert bench.traffic()[before:] == [f"{B} OFF", "clear_emergency"]
     bench.status(A, 0)
     assert bench.explain(A).allowed
+
+
+# ---- what a device may energise by itself
+
+ENTRY = {"actuator_gpio": A, "sensor_gpio": 0, "sensor_value_type": "sht31_temp"}
+PUSH = b'{"offline_rules":[{"actuator_gpio":25,"sensor_gpio":0,"sensor_value_type":"sht31_temp"}]}'
+ASSIGN = b'{"subzone_id":"bench","safe_mode_active":false}'
+
+
+def _may_keep(bench):
+    try:
+        bench.ports.devices.config(DEVICE, PUSH)
+    except NotAllowed:
+        return False
+    return True
+
+
+def test_a_rule_that_a_device_keeps_alone_is_withdrawn_by_a_stop_and_by_a_hold():
+    bench = Bench([relay(A)])
+    bench.know_off(A)
+    assert not _may_keep(bench)
+    bench.guard.tell(OfferOfflineRules(device_id=DEVICE, entries=(ENTRY,)))
+    bench.run()
+    assert _may_keep(bench)
+    bench.ports.devices.subzone_assign(DEVICE, ASSIGN)
+    key = ActuatorKey(DEVICE, A)
+    bench.guard.ask(HoldActuator(key=key, seconds=20.0, issuer=OPERATOR), timeout_s=5.0)
+    assert not _may_keep(bench)
+    bench.run(60.0)
+    assert _may_keep(bench)
+    bench.stop()
+    assert not _may_keep(bench)
+    with pytest.raises(NotAllowed):
+        bench.ports.devices.subzone_assign(DEVICE, ASSIGN)
+    with pytest.raises(NotAllowed):
+        bench.ports.devices.subzone_safe(DEVICE, b'{"action":"disable"}')
+    bench.ports.devices.subzone_safe(DEVICE, b'{"action":"enable"}')
+
+
+def test_a_rule_of_an_interlocked_actuator_is_never_left_to_its_device():
+    bench = Bench([relay(A), relay(B)], [interlock("never_with", B, A)])
+    bench.know_off(A, B)
+    bench.guard.tell(OfferOfflineRules(device_id=DEVICE, entries=(ENTRY,)))
+    bench.run()
+    assert not _may_keep(bench)
