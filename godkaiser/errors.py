@@ -288,7 +288,7 @@ class UnknownDeadLetter(GatewayError):
 
 class MethodNotAllowed(GatewayError):
     code, status = "METHOD_NOT_ALLOWED", 405
-    template = "{method} is not possible at {path}."
+    template = "{method} is not possible at {path}; what is: {allow}."
 
 
 # 409: it conflicts with the state of the system
@@ -376,6 +376,14 @@ class DeclaredInFile(GatewayError):
 class ChangedMeanwhile(GatewayError):
     code, status = "CHANGED_MEANWHILE", 412
     template = "{what} was changed by somebody else meanwhile. Read it again, and change what is there now."
+
+
+class WeakETag(GatewayError):
+    code, status = "WEAK_ETAG", 412
+    template = (
+        "If-Match compares strongly, and this ETag is weak: a proxy that compresses has made it so. Read the"
+        " resource again with 'Accept-Encoding: identity', or let the proxy leave it as it is."
+    )
 
 
 class CommandRefused(GatewayError):

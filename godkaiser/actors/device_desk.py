@@ -9,7 +9,7 @@ from godkaiser.actors.device_messages import DeviceRemoved, UninstallActuator, U
 from godkaiser.actors.newcomers import Newcomers
 from godkaiser.actors.site_book import ASK_TIMEOUT_S, SiteBook
 from godkaiser.domain import devices, gpio, placement
-from godkaiser.domain.digests import device_digest
+from godkaiser.domain.digests import device_digest, is_seen
 from godkaiser.domain.entities import DeviceRecord, Issuer, RemovedEntry
 from godkaiser.errors import ChangedMeanwhile, DuplicateDevice, UnknownSubzone
 from godkaiser.messages import (
@@ -72,7 +72,7 @@ class DeviceDesk:
     def change_device(self, message: ChangeDevice) -> DeviceRecord:
         record = self._book.known(message.device_id)
         self._book.refuse_declared(message.device_id, message.device_id)
-        if message.seen and device_digest(record) != message.seen:
+        if not is_seen(message.seen, device_digest(record)):
             raise ChangedMeanwhile(what=record.device_id)
         if message.zone_id is not None:
             devices.validate_zone_id(message.zone_id)

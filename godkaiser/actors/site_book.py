@@ -10,7 +10,7 @@ from godkaiser.actors.broker_accounts import SyncAccounts
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.domain import rules
 from godkaiser.domain.declared import Declared
-from godkaiser.domain.digests import digest_of
+from godkaiser.domain.digests import digest_of, is_seen
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -113,7 +113,7 @@ class SiteBook:
         """Raises ChangedMeanwhile: with `seen`, the digest of what its author has read, nothing else is
         replaced; `present` None is nothing.
         """
-        if seen and (present is None or digest_of(present) != seen):
+        if not is_seen(seen, None if present is None else digest_of(present)):
             raise ChangedMeanwhile(what=what)
 
     def refuse_used(self, reference: tuple[Any, ...], what: str) -> None:

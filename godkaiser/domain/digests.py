@@ -15,6 +15,18 @@ def digest_of(value: Any) -> str:
     return hashlib.blake2b(msgspec.json.encode(value), digest_size=12).hexdigest()
 
 
+ANY = "*"
+
+
+def is_seen(seen: str, present: str | None) -> bool:
+    """Whether one who has seen this (digests separated by commas, "*" for any, "" for does not matter) may
+    change what has the digest `present`; None: there is nothing.
+    """
+    if not seen:
+        return True
+    return present is not None and (seen == ANY or present in seen.split(","))
+
+
 def device_digest(record: DeviceRecord) -> str:
     """Of what people change: what the gateway notes down for itself is no change to them."""
     return digest_of(

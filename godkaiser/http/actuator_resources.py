@@ -31,7 +31,7 @@ from godkaiser.errors import (
     UnknownVerb,
     ValidationFailed,
 )
-from godkaiser.http.editing import seen_by
+from godkaiser.http.editing import refuse_unseen, seen_by
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -201,6 +201,9 @@ class ActuatorResources:
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
     ) -> None:
         key = ActuatorKey(esp_id, check_gpio(gpio))
+        view = self._services.system.published_value(paths.actuator(esp_id, key.gpio), "view")
+        if isinstance(view, ActuatorView):
+            refuse_unseen(seen_by(req), digest_of(view.config), f"actuator {key.esp_id}:{key.gpio}")
         message = RemoveActuator(key=key, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204

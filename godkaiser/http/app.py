@@ -43,7 +43,7 @@ from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
 from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.openapi import OpenApiResources
-from godkaiser.http.permissions import API, FOR_DEBUGGING, PERMISSIONS
+from godkaiser.http.permissions import API, FOR_DEBUGGING, PERMISSIONS, allowed_methods
 from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.queries import check_query
 from godkaiser.http.rule_trial_resources import RuleTrialResources
@@ -77,6 +77,30 @@ class RequestIdMiddleware:
         structlog.contextvars.unbind_contextvars("correlation_id")
 
 
+class HeadMiddleware:
+    """HEAD is GET without the body (RFC 9110, 9.3.2), at every endpoint; OPTIONS tells what else there is."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context["method"] = req.method
+        if req.method == "HEAD":
+            req.method = "GET"
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        asked = req.context.get("method")
+        if asked == "HEAD":
+            # Falcon leaves the body away, and tells its length; a stream would never be begun, nor closed.
+            req.method = asked
+            if resp.stream is not None:
+                close = getattr(resp.stream, "close", None)
+                if close is not None:
+                    close()
+                resp.stream = None
+        elif asked == "OPTIONS" and resource is not None:
+            resp.set_header("Allow", allowed_methods((req.uri_template or "").removeprefix(API)))
+
+
 class AccessMiddleware:
     """The table of permissions, applied. What is not in it is not reachable."""
 
@@ -87,12 +111,12 @@ class AccessMiddleware:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, Any]
     ) -> None:
         template = (req.uri_template or "").removeprefix(API)
-        if req.method == "OPTIONS" and self._services.cors_origins:
-            # A browser asks first, without a token, what a page from elsewhere may do.
+        if req.method == "OPTIONS":
+            # Falcon answers. A browser asks first, without a token, what a page from elsewhere may do.
             self._limit(req, template, f"address {address_of(req)}", self._services.monotonic())
             return
         if (req.method, template) not in PERMISSIONS:
-            raise MethodNotAllowed(method=req.method, path=req.path)
+            raise _not_allowed(req, template)
         if any(has_unseen(str(value)) for value in params.values()):
             raise NotFound(path=ascii(req.path[:200])[1:-1])
         now = self._services.monotonic()
@@ -117,6 +141,15 @@ class AccessMiddleware:
         """Raises TooManyRequests; never for a stop, and never for who asks whether all is well."""
         if (req.method, template) not in UNLIMITED:
             self._services.rate_limit.check(who, now)
+
+
+def _not_allowed(req: falcon.Request, template: str) -> MethodNotAllowed:
+    method = req.context.get("method") or req.method
+    return MethodNotAllowed(
+        method=ascii(method[:20])[1:-1],
+        path=ascii(req.path[:200])[1:-1],
+        allow=allowed_methods(template),
+    )
 
 
 def _token_of(req: falcon.Request) -> str:
@@ -159,9 +192,10 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
     registry.register(GatewayCollector(services))
     app: falcon.App[Any, Any] = falcon.App(
         middleware=[
+            *_cors(services.cors_origins),
+            HeadMiddleware(),
             RequestTimes(registry),
             CompressionMiddleware(),
-            *_cors(services.cors_origins),
             RequestIdMiddleware(),
             AuditMiddleware(services),
             AccessMiddleware(services),
@@ -334,7 +368,7 @@ def _falcon_error(
     if error.status_code == HTTPStatus.NOT_FOUND:
         translated: GatewayError = NotFound(path=req.path[:200])
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        translated = MethodNotAllowed(method=req.method, path=req.path[:200])
+        translated = _not_allowed(req, (req.uri_template or "").removeprefix(API))
     else:
         translated = ValidationFailed(reason=f"{error.title}: {error.description or ''}".strip())
     reply_error(req, resp, translated)

@@ -29,8 +29,9 @@ class CompressionMiddleware:
         if resp.stream is not None:
             resp.append_header("Vary", "Accept-Encoding")
             if _takes_gzip(req):
-                resp.stream = _compressed(resp.stream)
                 resp.set_header("Content-Encoding", "gzip")
+                if req.context.get("method") != "HEAD":
+                    resp.stream = _compressed(resp.stream)
             return
         body = resp.render_body()
         if body is None or len(body) < SHORTEST:

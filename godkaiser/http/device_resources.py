@@ -21,7 +21,7 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.sensors import Bus, bus_of, canonical_type
 from godkaiser.errors import InvalidTimeRange, UnknownSensor, ValidationFailed
-from godkaiser.http.editing import seen_by
+from godkaiser.http.editing import refuse_unseen, seen_by
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -138,6 +138,8 @@ class DeviceResources:
         reply(resp, record)
 
     def on_delete_device(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
+        present = device_digest(device_view(self._services.system, device_id).record)
+        refuse_unseen(seen_by(req), present, device_id)
         message = RemoveDevice(device_id=device_id, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204
@@ -238,6 +240,9 @@ class SensorResources:
     ) -> None:
         """What is stored stays; `?address=` where several share a pin."""
         key = series_key(req, esp_id, gpio, sensor_type)
+        for config in device_view(self._services.system, esp_id).sensors:
+            if config.key == key:
+                refuse_unseen(seen_by(req), digest_of(config), f"sensor {sensor_type} on {gpio}")
         message = RemoveSensor(key=key, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import falcon
@@ -16,7 +17,9 @@ from godkaiser.errors import (
     GatewayError,
     GatewayOverloaded,
     InvalidGpio,
+    InvalidToken,
     MalformedBody,
+    MethodNotAllowed,
     OutcomeUnknown,
     ServiceUnavailable,
     UnknownDevice,
@@ -101,6 +104,11 @@ def reply_error(req: falcon.Request, resp: falcon.Response, error: GatewayError)
     if "retry_after_s" in error.details:
         resp.set_header("Retry-After", str(error.details["retry_after_s"]))
     req.context["error"] = error
+    if isinstance(error, MethodNotAllowed):
+        resp.set_header("Allow", str(error.details["allow"]))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        refused = ', error="invalid_token"' if isinstance(error, InvalidToken) else ""
+        resp.set_header("WWW-Authenticate", f'Bearer realm="godkaiser"{refused}')
     path = req.path.encode("ascii", "backslashreplace").decode()[:200]
     body = problem(
         error.code,

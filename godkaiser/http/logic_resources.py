@@ -11,7 +11,7 @@ from godkaiser import paths
 from godkaiser.domain.digests import digest_of
 from godkaiser.domain.rules import RuleDefinition
 from godkaiser.errors import UnknownRule
-from godkaiser.http.editing import seen_by
+from godkaiser.http.editing import refuse_unseen, seen_by
 from godkaiser.http.exchange import ask, issuer_of, query_float, query_int, read_body, reply
 from godkaiser.http.paging import reply_page
 from godkaiser.http.services import Services
@@ -60,7 +60,11 @@ class RuleResources:
         reply(resp, body)
 
     def on_delete_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
-        message = DeleteRule(rule_id=_number(rule_id), issuer=issuer_of(req))
+        number = _number(rule_id)
+        definition = self._known().get(number)
+        if definition is not None:
+            refuse_unseen(seen_by(req), digest_of(definition), f"rule {number}")
+        message = DeleteRule(rule_id=number, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204
 

@@ -141,6 +141,12 @@ PERMISSIONS: dict[tuple[str, str], Role | None] = {
 }
 
 
+def allowed_methods(template: str) -> str:
+    """What may be asked of a path of the table: the value of `Allow`."""
+    found = {method for method, path in PERMISSIONS if path == template}
+    return ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set()) | {"OPTIONS"}))
+
+
 EVENTS: dict[str, tuple[str, str]] = {
     "reading": ("GET", "/sensors/data"),
     "actuator": ("GET", "/actuators"),

@@ -117,6 +117,7 @@ class UserResources:
         reply(resp, shown)
 
     def on_delete_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
+        refuse_unseen(seen_by(req), digest_of(self._shown(username)), f"user {username}")
         self._services.tokens.delete_user(username)
         note_audit(req, f"user {username} deleted")
         resp.status = 204

@@ -89,9 +89,9 @@ class WebhookResources:
     def on_delete_webhook(
         self, req: falcon.Request, resp: falcon.Response, webhook_id: str
     ) -> None:
-        message = DeleteWebhook(
-            webhook_id=self._record(webhook_id).webhook_id, issuer=issuer_of(req)
-        )
+        record = self._record(webhook_id)
+        refuse_unseen(seen_by(req), digest_of(record), f"webhook {record.webhook_id}")
+        message = DeleteWebhook(webhook_id=record.webhook_id, issuer=issuer_of(req))
         ask(self._system, paths.WEBHOOK_KEEPER, message)
         resp.status = 204
 
