@@ -21,6 +21,11 @@ ENTRIES_A_MESSAGE = 8
 """Keeps a message well under the 4,352 bytes that a device takes."""
 
 
+LEAST_MARGIN_S = 10.0
+MARGIN = 0.02
+"""A device counts its runtime with a clock of its own, and hears an OFF some seconds late."""
+
+
 class Part(msgspec.Struct, frozen=True):
     """One message: a scope (sensors, actuators, offline_rules) and its entries."""
 
@@ -52,6 +57,12 @@ def sensor_entry(config: SensorConfig) -> dict[str, Any]:
     return entry
 
 
+def _own_limit_ms(config: ActuatorConfig) -> int:
+    """The device's own limit locks the actuator and raises an alarm, so the gateway's end comes first."""
+    margin_s = max(LEAST_MARGIN_S, MARGIN * config.max_runtime_s)
+    return int((config.max_runtime_s + margin_s) * 1000)
+
+
 def actuator_entry(config: ActuatorConfig) -> dict[str, Any]:
     return {
         "gpio": config.gpio,
@@ -63,7 +74,7 @@ def actuator_entry(config: ActuatorConfig) -> dict[str, Any]:
         "inverted_logic": config.inverted_logic,
         "default_state": False,
         "default_pwm": 0,
-        "max_runtime_ms": config.max_runtime_s * 1000,
+        "max_runtime_ms": _own_limit_ms(config),
     }
 
 

@@ -64,7 +64,10 @@ class HealthResource:
         database_error = storage["spool"].pop("error") or (
             recorder.last_error if isinstance(recorder, RecorderView) else "starting"
         )
-        healthy = connected and not database_error and storage["spool"]["alarm"] < ALARMING
+        latched = isinstance(safety, SafetyView) and safety.latched
+        healthy = (
+            connected and not database_error and latched and storage["spool"]["alarm"] < ALARMING
+        )
         return {
             "status": "healthy" if healthy else "degraded",
             "version": self._services.version,
@@ -85,6 +88,8 @@ class HealthResource:
                 "offline": len(devices) - sum(devices),
             },
             "safety": safety.state if isinstance(safety, SafetyView) else "unknown",
+            "safety_latched": latched,
+            "safety_alarm": safety.alarm if isinstance(safety, SafetyView) else "",
         }
 
 

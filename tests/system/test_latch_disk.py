@@ -1,0 +1,65 @@
+"""A stop on a disk that takes nothing: told as 'not latched', and latched as soon as there is room.
+
+The kind: what the gateway says of its safety record is true of the disk, whatever was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+
+import pytest
+
+from tests.system.process import GatewayProcess
+from tests.system.site import eventually
+
+DISK_BYTES = 48 * 1024 * 1024
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """The data folder on a disk of its own, that a test can fill."""
+    folder = tmp_path / "var"
+    folder.mkdir()
+    options = f"size={DISK_BYTES},mode=700"
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
+        check=False, capture_output=True,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip("only root may mount the small disk of this test")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(folder):
+    with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while filler.write(b"\0" * 4096) == 4096:
+            pass
+    assert os.statvfs(folder).f_bavail == 0
+
+
+def test_a_stop_that_the_disk_does_not_take_is_latched_once_there_is_room(
+    tmp_path, small_disk, own_mosquitto
+):
+    gateway = GatewayProcess(tmp_path, own_mosquitto.port).start()
+    try:
+        gateway.log_in()
+        fill(small_disk)
+        answer = gateway.client.post("/actuators/emergency_stop", {"reason": "leak"}, 200)
+        assert (answer["state"], answer["latched"]) == ("active", False)
+        health = eventually(
+            lambda: (found := gateway.client.get("/health"))["safety_latched"] is False and found
+        )
+        assert health["status"] == "degraded"
+        assert "not latched" in health["safety_alarm"]
+        assert "not latched" in gateway.client.get("/safety/status")["alarm"]
+        (small_disk / "filler").unlink()
+        eventually(lambda: gateway.client.get("/safety/status")["latched"])
+        gateway.kill()
+        gateway.start()
+        gateway.log_in()
+        assert gateway.client.get("/safety/status")["state"] == "active"
+    finally:
+        gateway.kill()
