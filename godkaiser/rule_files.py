@@ -22,7 +22,7 @@ from godkaiser.declared_files import (
     value_at,
 )
 from godkaiser.domain.declared import DeclaredRule
-from godkaiser.domain.rules import RuleDefinition, problems_of
+from godkaiser.domain.rules import RuleDefinition, mistakes_of
 
 FOLDER = "rules.d"
 MOST_RULES = 1000
@@ -72,7 +72,7 @@ def _read_rule(
     if wrong:
         return
     definition = msgspec.convert(table, RuleDefinition)
-    errors = [p for p in problems_of(definition, frozenset(), {}) if p.severity == "error"]
+    errors = [p for p in mistakes_of(definition) if p.severity == "error"]
     for problem in errors:
         path = path_of(f"`$.{problem.path}`")
         mistakes.append(

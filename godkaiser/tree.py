@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import msgspec
 from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
 from godkaiser.actors.access_keeper import AccessKeeperActor
 from godkaiser.actors.actuator import ActuatorActor
@@ -280,13 +279,13 @@ def _live(make_server: Callable[[], LiveServer] | None) -> tuple[ChildSpec, ...]
 
 def _jobs() -> tuple[Job, ...]:
     return (
-        Job(LIVENESS_JOB, IntervalTrigger(seconds=5)),
-        Job(RULES_JOB, IntervalTrigger(seconds=10)),
-        Job(ROLLUPS_JOB, IntervalTrigger(seconds=5)),
-        Job(PURGE_JOB, IntervalTrigger(hours=1)),
-        Job(ORPHANS_JOB, IntervalTrigger(hours=1)),
-        Job(SENSORS_JOB, IntervalTrigger(minutes=5)),
-        Job(RETENTION_JOB, CronTrigger(hour=3, minute=10, timezone="UTC")),
+        Job(name=LIVENESS_JOB, every_s=5.0),
+        Job(name=RULES_JOB, every_s=10.0),
+        Job(name=ROLLUPS_JOB, every_s=5.0),
+        Job(name=PURGE_JOB, every_s=3600.0),
+        Job(name=ORPHANS_JOB, every_s=3600.0),
+        Job(name=SENSORS_JOB, every_s=300.0),
+        Job(name=RETENTION_JOB, calendar=CronTrigger(hour=3, minute=10, timezone="UTC")),
     )
 
 

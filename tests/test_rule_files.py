@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.config import ConfigError, describe
-from godkaiser.domain.rule_problems import problems_of
+from godkaiser.domain import rules
 from godkaiser.domain.rule_schema import (
     Action,
     ActuatorAction,
@@ -86,7 +86,7 @@ def test_every_example_of_the_page_is_right(language, kind, text, write):
             definition = RuleDefinition(name="r", conditions=(TOLD,), actions=(action,))
         case _:
             pytest.fail("an example that does not say what it is")
-    found = problems_of(definition, frozenset(), {})
+    found = rules.mistakes_of(definition)
     assert [p for p in found if p.severity == "error"] == []
 
 
@@ -104,7 +104,7 @@ def test_the_templates_load_as_they_are(write):
                            "Dark at night"]  # fmt: skip
     assert isinstance(found["Irrigation"].actions[0], SequenceAction)
     assert isinstance(found["Light by hours"].actions[0], RampAction)
-    assert found["pH down"].max_per_hour == 4
+    assert found["pH down"].suspend_after == 4
 
 
 # ---- what loads

@@ -93,8 +93,7 @@ def test_what_one_file_names_may_stand_in_another(write):
 
 
 def test_the_shipped_examples_load_clean(write):
-    (example,) = EXAMPLES.glob("*.toml.example")
-    site = read_site(write(example.read_text()))
+    site = read_site(write((EXAMPLES / "tank.toml.example").read_text()))
     counts = [len(getattr(site, name)) for name in ("devices", "sensors", "actuators")]
     assert counts == [1, 2, 3]
     assert (len(site.interlocks), len(site.stop_inputs)) == (2, 1)

@@ -29,7 +29,7 @@ from godkaiser.actors.journal import RecordAudit
 from godkaiser.actors.reading_intake import ReadingIntake
 from godkaiser.actors.router import DeviceMessage
 from godkaiser.actors.timekeeper import Tick
-from godkaiser.domain import devices
+from godkaiser.domain import clock_belief, devices
 from godkaiser.domain.device_config import Wanted
 from godkaiser.domain.entities import (
     ActuatorConfig,
@@ -125,9 +125,10 @@ class DeviceActor(Actor):
         match message:
             case DeviceMessage():
                 self._device_message(message)
-            case Tick(at=at):
-                self._requests.expire(self.context.now())
-                self._set_liveness(self._liveness.tick(at, self._offline_after_s), rebooted=False)
+            case Tick():
+                self._requests.expire()
+                now = self.context.monotonic()
+                self._set_liveness(self._liveness.tick(now, self._offline_after_s), rebooted=False)
             case PushConfig():
                 self._setup.send_config()
                 self._show()
@@ -240,15 +241,19 @@ class DeviceActor(Actor):
         self.context.publish("diagnostics", self._log.shown())
 
     def _heard(self, beat: inbound.Heartbeat, received: Inbound, *, answered: bool) -> None:
+        if received.retain:
+            # The broker kept it: the device may be gone since.
+            return
         # The ack goes first: whatever is slow below, the device must not think us dead.
         epoch = devices.handover_epoch(beat.active_handover_epoch, self._announced_epoch)
         if not answered:
             self._acknowledge_heartbeat(epoch)
         was_online = self._liveness.online
         self._heartbeat = beat
-        liveness, rebooted = self._liveness.heartbeat(received.received_at, beat.uptime)
+        heard_at = self._heard_at(received)
+        liveness, rebooted = self._liveness.heartbeat(heard_at, beat.uptime, received.received_at)
         if rebooted:
-            self._boots.append(received.received_at)
+            self._boots.append(heard_at)
             self._readings.expect_power_on()
         self._set_liveness(liveness, rebooted=rebooted)
         if self._will_retained:
@@ -256,7 +261,7 @@ class DeviceActor(Actor):
         if self._record.approval is Approval.APPROVED:
             returned = rebooted or not was_online
             if (returned and not self._setup.is_busy) or self._setup.is_due(
-                self._record, self._wanted(), beat, received.received_at
+                self._record, self._wanted(), beat, self.context.monotonic()
             ):
                 self._plan_config()
 
@@ -264,7 +269,7 @@ class DeviceActor(Actor):
         """Only what the device has just made tells that it is there: the broker may have kept it."""
         if not (when.from_device and when.current) or received.retain:
             return
-        liveness = self._liveness.heard(received.received_at)
+        liveness = self._liveness.heard(self._heard_at(received), received.received_at)
         if liveness is self._liveness:
             return
         returned = not self._liveness.online
@@ -273,11 +278,19 @@ class DeviceActor(Actor):
             # Its answer tells the state of its actuators, too.
             self._plan_config()
 
+    def _heard_at(self, received: Inbound) -> float:
+        return received.heard_at or self.context.monotonic()
+
     def _acknowledge_heartbeat(self, epoch: int) -> None:
+        now = self.context.now()
+        # The device sets its clock by ours, and offline rules with hours depend on it.
+        is_believable = clock_belief.is_believable(
+            now, self._record.registered_at, self._record.decided_at
+        )
         payload = outbound.heartbeat_ack(
             devices.ACK_STATUS[self._record.approval],
             epoch,
-            self.context.now(),
+            now if is_believable else None,
             reason_code="REJECTED_BY_OPERATOR"
             if self._record.approval is Approval.REJECTED
             else "",
@@ -423,7 +436,7 @@ class DeviceActor(Actor):
 
     def _vitals(self) -> devices.Vitals:
         beat = self._heartbeat
-        since = self.context.now() - DAY_S
+        since = self.context.monotonic() - DAY_S
         return devices.Vitals(
             online=self._liveness.online,
             wifi_rssi=None if beat is None else beat.wifi_rssi,

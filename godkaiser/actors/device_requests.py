@@ -49,6 +49,8 @@ class DeviceRequests:
         kept: tuple[Request, ...] = context.recall("requests") or ()
         self._kept = OrderedDict((request.correlation_id, request) for request in kept)
         self._waiting: dict[str, Any] = {}
+        deadline = context.monotonic() + ANSWER_TIMEOUT_S
+        self._deadlines = dict.fromkeys(self._kept, deadline)
 
     def ask_system(self, message: SendSystemCommand, device: DeviceRecord) -> str:
         """Send a system command; its correlation id. Raises DeviceBusy, BrokerUnavailable."""
@@ -116,8 +118,9 @@ class DeviceRequests:
             raise DeviceBusy(reason=f"a '{request.what}' waits for its answer already")
         _publish_or_refuse(publish)
         self._kept[request.correlation_id] = request
+        self._deadlines[request.correlation_id] = self._context.monotonic() + ANSWER_TIMEOUT_S
         while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+            self._deadlines.pop(self._kept.popitem(last=False)[0], None)
         if outcome_to is not None:
             self._waiting[request.correlation_id] = outcome_to
         self._show()
@@ -129,15 +132,16 @@ class DeviceRequests:
         if request is not None and request.state == "open":
             self._end(request, "succeeded" if success else "failed", answer, now)
 
-    def expire(self, now: float) -> None:
+    def expire(self) -> None:
         """End what has waited too long."""
+        now = self._context.monotonic()
         overdue = [
             r
             for r in self._kept.values()
-            if r.state == "open" and not 0.0 <= now - r.asked_at < ANSWER_TIMEOUT_S
+            if r.state == "open" and now >= self._deadlines.get(r.correlation_id, now)
         ]
         for request in overdue:
-            self._end(request, "timed_out", {}, now)
+            self._end(request, "timed_out", {}, self._context.now())
 
     def _end(self, request: Request, state: str, answer: dict[str, Any], now: float) -> None:
         self._kept[request.correlation_id] = msgspec.structs.replace(

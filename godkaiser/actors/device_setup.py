@@ -6,6 +6,7 @@ Used by a device actor only: it is told what is wanted and what the device answe
 from __future__ import annotations
 
 import contextlib
+import math
 
 from godkaiser import paths
 from godkaiser.actors.config_push import ANSWER_TIMEOUT_S, ConfigPush
@@ -41,7 +42,7 @@ class DeviceSetup:
         self._placement = PlacementPush(port)
         self._record = DeviceRecord(device_id="")
         self._wanted = Wanted(board="")
-        self._pushed_at = 0.0
+        self._pushed_at = -math.inf
 
     @property
     def is_busy(self) -> bool:
@@ -59,7 +60,7 @@ class DeviceSetup:
     def is_due(
         self, record: DeviceRecord, wanted: Wanted, beat: inbound.Heartbeat, now: float
     ) -> bool:
-        """Whether a heartbeat shows that the device is not what it should be."""
+        """Whether a heartbeat shows that the device is not what it should be; `now` is monotonic."""
         if self.is_busy or now - self._pushed_at <= COOL_DOWN_S:
             return False
         counted = (beat.sensor_count, beat.actuator_count)
@@ -87,10 +88,9 @@ class DeviceSetup:
 
     def send_config(self) -> None:
         """The next part of the configuration; when there is none, the placement."""
-        now = self._context.now()
-        self._pushed_at = now
+        self._pushed_at = self._context.monotonic()
         try:
-            payload = self._config.next_payload(now)
+            payload = self._config.next_payload(self._context.now())
         except PayloadError as error:
             self._config.give_up(str(error))
             payload = None

@@ -22,6 +22,8 @@ from godkaiser.domain.entities import (
     SensorConfig,
     SensorKey,
 )
+from godkaiser.domain.reading_order import is_newer
+from godkaiser.domain.rules import SensorRef, refs_of
 from godkaiser.errors import DeviceNotApproved, GatewayError, UnknownSensor, ValueOutOfRange
 from godkaiser.messages import ReadingAccepted, SubmitReading
 from godkaiser.mqtt.connection import Inbound
@@ -40,9 +42,9 @@ class ReadingIntake:
         self._context = context
         self._recorder = recorder
         self._acks = acks
-        self._watchers: dict[SensorKey, tuple[str, int, str]] = {}
+        self._watchers: dict[SensorKey, tuple[tuple[str, SensorRef], ...]] = {}
         self._series: set[SensorKey] = set()
-        self._since_power_on: set[SensorKey] = set()
+        self._since_power_on: dict[SensorKey, sensors.RawSeries] = {}
         self._serial = itertools.count()
 
     def expect_power_on(self) -> None:
@@ -65,6 +67,10 @@ class ReadingIntake:
         if when.replayed:
             self._refuse(message, "it is older than 24 hours", "TOO_OLD")
             return
+        if received.retain and not when.from_device:
+            # The broker kept it, nobody knows since when.
+            self._refuse(message, "it is retained and has no time of its own", "RETAINED")
+            return
         gpio = data.gpio if message.topic.gpio is None else message.topic.gpio
         key = _series_of(data, device.device_id, gpio, configured)
         config = configured.get(key)
@@ -72,16 +78,14 @@ class ReadingIntake:
             reason = f"the device has sent {MOST_SERIES} series that are not configured already"
             self._refuse(message, reason, "TOO_MANY_SERIES")
             return
-        is_power_on = sensors.is_power_on_value(
-            key.sensor_type, data.raw, is_first=key not in self._since_power_on
-        )
+        series = sensors.after_raw(key.sensor_type, data.raw, self._since_power_on.get(key))
         self._series.add(key)
-        self._since_power_on.add(key)
+        self._since_power_on[key] = series
         converted = sensors.convert(
             key.sensor_type,
             data.raw,
             None if config is None else config.calibration,
-            "suspect" if is_power_on else data.quality,
+            "suspect" if series.is_doubtful else data.quality,
             when.at,
         )
         reading = Reading(
@@ -96,9 +100,11 @@ class ReadingIntake:
             _content_key(received),
             not when.from_device or data.seq is None,
             received.dup,
-            when.current,
+            when.current and not series.is_doubtful,
+            when.from_device,
+            received.heard_at or self._context.monotonic(),
         )
-        if converted.quality is Quality.BAD:
+        if converted.quality is Quality.BAD and data.quality != Quality.BAD:
             # Kept, for it was measured; set aside too, for somebody should look at the sensor.
             self._context.reject(
                 message,
@@ -116,20 +122,30 @@ class ReadingIntake:
 
     def _accept(self, reading: Reading, store: StoreReading) -> None:
         # Rules first: acting must not wait for the disk.
+        self._tell(reading)
+        self._recorder.tell(store)
+
+    def _tell(self, reading: Reading) -> None:
+        """Rules, stop inputs, and all who look at the newest."""
         key = reading.key
-        if reading.usable_by_rules and reading.value is not None:
+        # First: a rule that joins after its members are read finds it there.
+        if is_newer(reading, self._context.recall(key)):
+            self._context.publish(key, reading)
+        if reading.usable_by_rules:
             watched = self._watchers.get(key)
             if watched is None:
-                watched = self._watchers[key] = (key.esp_id, key.gpio, key.sensor_type)
-            for rule in self._context.members(("sensor", watched)):
-                rule.tell(ReadingAccepted(reading=reading))
+                watched = self._watchers[key] = tuple(("sensor", ref) for ref in refs_of(key))
+            for group in watched:
+                for rule in self._context.members(group):
+                    rule.tell(ReadingAccepted(reading=reading))
         if reading.usable_by_rules:
             for monitor in self._context.members(("stop_input", key)):
                 monitor.tell(ReadingAccepted(reading=reading))
-        self._recorder.tell(store)
-        self._context.publish(key, reading)
 
     def _derive(self, reading: Reading) -> None:
+        lost = derived.lost_with(reading)
+        if lost is not None:
+            self._tell(lost)
         beside = derived.temperature_beside(reading.key)
         temperature = None if beside is None else self._context.recall(beside)
         if isinstance(temperature, Reading):
@@ -206,6 +222,8 @@ class ReadingIntake:
             converted.quality,
             device.zone_id,
             -1 - content_key if message.raw is None else content_key,
+            dated=message.at is not None,
+            heard_at=self._context.monotonic(),
         )
         self._accept(
             reading, StoreReading(reading=reading, reply=reply or self._context.take_reply())

@@ -16,8 +16,7 @@ import structlog
 
 from godkaiser import paths
 from godkaiser.actors.dose_keeper import KeepMemory, MemoryKept
-from godkaiser.actors.journal import RecordRule
-from godkaiser.actors.recipient import Notify
+from godkaiser.actors.rule_report import RuleReport
 from godkaiser.actors.rule_requests import DURABLE_S, Asked, CommandEnded, RuleRequests
 from godkaiser.actors.rule_senses import RuleSenses
 from godkaiser.actors.timekeeper import Tick
@@ -27,14 +26,13 @@ from godkaiser.domain.rules import (
     ActuatorAction,
     ClockStamp,
     Decision,
-    Evaluation,
     NotificationAction,
     RuleDefinition,
     RuleMemory,
     StopAction,
 )
 from godkaiser.domain.safety_state import Scope
-from godkaiser.messages import CommandJudged, Message, ReadingAccepted, RuleView, StopAll
+from godkaiser.messages import CommandJudged, Message, ReadingAccepted, StopAll
 from godkaiser.supervision import Actor, Handle
 
 RULES_JOB = "rules"
@@ -68,29 +66,30 @@ class RuleActor(Actor):
         self._memory = memory or RuleMemory()
         self._issuer = Issuer("rule", str(rule_id), definition.priority)
         self._is_dose = rule_attempts.is_once(definition)
-        self._evaluation: Evaluation | None = None
-        self._evaluated_at: float | None = None
         self._untold: tuple[Decision, tuple[str, ...]] | None = None
-        self._result = ""
         self._may_stop = any(isinstance(a, StopAction) for a in definition.actions)
         self._senses: RuleSenses
         self._requests: RuleRequests
+        self._report: RuleReport
         self._safety: Handle
-        self._journal: Handle
         self._doses: Handle
 
     def on_start(self) -> None:
         self._safety = self.context.handle(paths.SAFETY)
-        self._journal = self.context.handle(paths.JOURNAL)
         self._doses = self.context.handle(paths.DOSES)
+        self._report = RuleReport(self.context, self._rule_id, self._definition)
         self._requests = RuleRequests(self.context, self._issuer, is_dose=self._is_dose)
+        # Groups first: what is published before is learnt, what comes after is heard.
+        self._join_groups()
         self._senses = RuleSenses(self.context, self._definition, str(self._issuer))
         self._take_over()
-        self._join_groups()
-        self._show()
+        self._report.show(self._memory)
         if self._memory.progress is not None or self._memory.attempt is not None:
             # A sequence goes on where it stood, once the actuators have told how they are.
             self._wake_in(1.0)
+        elif self._senses.facts().readings:
+            # What is known already is acted upon: the next reading may be long in coming.
+            self._wake_in(0.0)
 
     def _take_over(self) -> None:
         """From the incarnation before, which may have had another text, or from the process before."""
@@ -114,7 +113,7 @@ class RuleActor(Actor):
         changed = remembered is not None and remembered[0] != self._definition
         if changed or self._memory.text != before.text or self._memory.doubt != before.doubt:
             self._change_memory(self._memory)
-            self._remember()
+            self._report.record(self._memory)
 
     def on_receive(self, message: object) -> Any:
         match message:
@@ -137,7 +136,7 @@ class RuleActor(Actor):
                 self._change_memory(
                     msgspec.structs.replace(self._memory, progress=None, energised=())
                 )
-                self._remember()
+                self._report.record(self._memory)
                 self._note(self._rule_id, None)
                 self._doses.tell(KeepMemory(rule_id=self._rule_id, memory=None))
             case _:
@@ -150,12 +149,13 @@ class RuleActor(Actor):
         self._expire(now)
         facts = self._senses.facts()
         before = self._memory
-        self._evaluation = rules.evaluate(self._definition, facts, before, now, wall)
+        self._report.evaluation = rules.evaluate(self._definition, facts, before, now, wall)
         decision = rules.decide(
-            self._definition, self._evaluation, before, facts, now, self._stopped(), wall
+            self._definition, self._report.evaluation, before, facts, now, self._stopped(), wall
         )
         for stop in decision.stops:
             self._ask_for_stop(stop)
+            decision = self._alarmed(decision, stop)
         given = [(str(uuid.uuid4()), a) for a in (*decision.released, *decision.actions)]
         offs = [asked for asked in given if not rules.energises(asked[1])]
         ons = [asked for asked in given if rules.energises(asked[1])]
@@ -172,10 +172,10 @@ class RuleActor(Actor):
             self._change_memory(memory)
         self._request_ons(ons, now)
         self._tell(decision, tuple(one for one, _ in given), is_attempt=is_attempt, changed=changed)
-        self._evaluated_at = wall
+        self._report.evaluated_at = wall
         if decision.wake_at is not None:
             self._wake_in(decision.wake_at - now)
-        self._show()
+        self._report.show(self._memory)
 
     def _superseded(self, memory: RuleMemory, offs: Sequence[Asked], now: float) -> RuleMemory:
         """What waits for the disk does not leave when it is to be off again."""
@@ -220,14 +220,14 @@ class RuleActor(Actor):
             held_back = rules.notifications_of(self._definition)
         for notification in decision.notifications:
             if notification not in held_back:
-                self._notify(notification)
+                self._report.notify(notification)
         if is_attempt:
             self._untold = (decision, ids)
-            self._remember()
+            self._report.record(self._memory)
         elif changed:
             if decision.is_worth_telling:
-                self._result = decision.remark or ("fired" if decision.fired else "released")
-            self._remember(decision, ids)
+                self._report.result = decision.remark or ("fired" if decision.fired else "released")
+            self._report.record(self._memory, decision, ids)
 
     # ---- what becomes of its commands
 
@@ -253,13 +253,16 @@ class RuleActor(Actor):
         decision, ids = self._untold or (None, ())
         if found.stands:
             self._untold = None
-            for notification in rules.notifications_of(self._definition):
-                self._notify(notification)
-            self._result = (decision.remark if decision is not None else "") or "fired"
+            self._report.notify_all()
+            # After a crash of this actor: what it had decided is known no more, but that it has.
+            decision = decision or Decision(fired=True, actions=(), released=(), memory=memory)
+            self._report.result = decision.remark or "fired"
+            if decision.remark:
+                log.warning("rule_fired", rule=self._definition.name, remark=decision.remark)
         if found.broken is not None:
-            self._result = f"sequence {found.broken.outcome}"
+            self._report.result = f"sequence {found.broken.outcome}"
             decision, ids = (
-                _remarked(memory, self._result, decision),
+                _remarked(memory, self._report.result, decision),
                 (*ids, *(i for i, _ in given)),
             )
         if found.refused:
@@ -267,15 +270,15 @@ class RuleActor(Actor):
             decision, ids = self._refused(found.refused, verdict.code), (verdict.correlation_id,)
             self._wake_in(0.0 if memory.refused is None else memory.refused.retry_at - now)
         told = found.stands or found.broken is not None or bool(found.refused)
-        self._remember(decision if told else None, ids if told else ())
-        self._show()
+        self._report.record(self._memory, decision if told else None, ids if told else ())
+        self._report.show(self._memory)
 
     def _refused(self, why: str, code: str) -> Decision | None:
         """To be told once, and not with each attempt."""
         result = f"refused ({code}): {why}" if code else f"refused: {why}"
-        if result == self._result:
+        if result == self._report.result:
             return None
-        self._result = result
+        self._report.result = result
         log.warning("rule_refused", rule=self._definition.name, code=code, reason=why)
         return _remarked(self._memory, result)
 
@@ -288,7 +291,7 @@ class RuleActor(Actor):
         memory = rule_attempts.settled(self._memory, correlation_id)
         if memory != self._memory:
             self._change_memory(memory)
-            self._remember()
+            self._report.record(self._memory)
 
     def _expire(self, now: float) -> None:
         """Of what has waited for too long."""
@@ -304,11 +307,10 @@ class RuleActor(Actor):
     def _tell_doubt(self) -> None:
         """Never repeated by itself: a person has to look."""
         self._untold = None
-        self._result = f"in doubt: {self._memory.doubt}; it is not repeated"
+        self._report.result = f"in doubt: {self._memory.doubt}; it is not repeated"
         log.warning("firing_in_doubt", rule=self._definition.name, reason=self._memory.doubt)
-        for action in rules.notifications_of(self._definition):
-            self._notify(action, f"{self._definition.name}: {self._result}")
-        self._remember(_remarked(self._memory, self._result))
+        self._report.notify_all(f"{self._definition.name}: {self._report.result}")
+        self._report.record(self._memory, _remarked(self._memory, self._report.result))
 
     # ---- remembering and telling
 
@@ -322,18 +324,6 @@ class RuleActor(Actor):
     def _stamp(self) -> ClockStamp:
         return ClockStamp(self.context.boot_id(), self.context.monotonic(), self.context.now())
 
-    def _remember(self, decision: Decision | None = None, commands: tuple[str, ...] = ()) -> None:
-        self._journal.tell(
-            RecordRule(
-                rule_id=self._rule_id,
-                at=self.context.now(),
-                memory=self._memory,
-                decision=decision if decision is not None and decision.is_worth_telling else None,
-                findings=self._evaluation.findings if self._evaluation is not None else (),
-                commands=commands,
-            )
-        )
-
     def _end(self, left: rules.Advance | None) -> None:
         """What is left to do of another text, or of a rule that is deleted."""
         if left is None:
@@ -343,28 +333,24 @@ class RuleActor(Actor):
             [(str(uuid.uuid4()), action) for action in commands], self.context.monotonic()
         )
         if left.outcome:
-            self._result = f"sequence {left.outcome}"
+            self._report.result = f"sequence {left.outcome}"
 
     def _is_own(self, action: ActuatorAction) -> bool:
         """Whether nobody else has the actuator meanwhile."""
         view = self._senses.actuator(action.ref)
         return view is None or view.owner in {"", str(self._issuer)}
 
-    def _notify(self, action: NotificationAction, text: str = "") -> None:
-        findings = self._evaluation.findings if self._evaluation is not None else ()
-        why = "; ".join(finding.detail for finding in findings) or "it holds"
-        if not text:
-            text = action.message.replace("{rule}", self._definition.name).replace("{why}", why)
-        self.context.handle(paths.NOTIFIER).tell(
-            Notify(
-                at=self.context.now(),
-                channel=action.channel,
-                target=action.target,
-                text=text,
-                source=str(self._issuer),
-                subject=self._definition.name,
-            )
+    def _alarmed(self, decision: Decision, stop: StopAction) -> Decision:
+        """A stop that stops nothing, because what it names has gone since the rule was saved."""
+        nothing = self._senses.stops_nothing(stop)
+        if not nothing:
+            return decision
+        log.error("stop_without_effect", rule=self._definition.name, reason=nothing)
+        self._report.notify_all(
+            f"{self._definition.name}: the emergency stop stops nothing: {nothing}"
         )
+        remark = f"{decision.remark}; {nothing}" if decision.remark else nothing
+        return msgspec.structs.replace(decision, remark=remark)
 
     def _ask_for_stop(self, action: StopAction) -> None:
         self._safety.tell_urgent(
@@ -394,36 +380,6 @@ class RuleActor(Actor):
         for group in groups:
             self.context.join(group)
         self.context.publish("groups", frozenset(groups))
-
-    def _show(self) -> None:
-        memory = self._memory
-        # A firing is shown when its commands are judged.
-        counted = memory if memory.attempt is None else memory.attempt.before
-        fired = counted.last_fired
-        self.context.publish(
-            "view",
-            RuleView(
-                rule_id=self._rule_id,
-                definition=self._definition,
-                truth=memory.truth.value,
-                last_evaluated=self._evaluated_at,
-                last_fired=None if fired is None else min(fired, self.context.now()),
-                fired_count=counted.fired_count,
-                last_result=self._result,
-                suspended=memory.suspended,
-                sequence=self._sequence(),
-                refused="" if memory.refused is None else memory.refused.message,
-                doubt=memory.doubt,
-                findings=self._evaluation.findings if self._evaluation is not None else (),
-            ),
-        )
-
-    def _sequence(self) -> str:
-        progress = self._memory.progress
-        if progress is None:
-            return ""
-        where = f"step {progress.step} of actions[{progress.action}]"
-        return where if progress.resumed is None else f"{where}, waits for its devices"
 
 
 def _remarked(memory: RuleMemory, remark: str, decision: Decision | None = None) -> Decision:

@@ -64,15 +64,12 @@ class RuleDesk:
         """Everything that is wrong or doubtful; errors first."""
         definition: RuleDefinition = message.definition
         book = self._book
-        problems = rules.problems_of(
-            definition,
-            frozenset(
-                (s.esp_id, s.gpio, s.sensor_type)
-                for mine in book.sensors.values()
-                for s in mine.values()
-            ),
-            {(a.esp_id, a.gpio): a for mine in book.actuators.values() for a in mine.values()},
+        site = rules.site_of(
+            book.devices.values(),
+            (sensor for mine in book.sensors.values() for sensor in mine.values()),
+            (actuator for mine in book.actuators.values() for actuator in mine.values()),
         )
+        problems = rules.problems_of(definition, site)
         own = -1 if message.rule_id is None else message.rule_id
         return [*problems, *rules.quarrels_of(own, definition, book.rules)]
 

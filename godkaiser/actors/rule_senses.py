@@ -11,7 +11,7 @@ from godkaiser import paths
 from godkaiser.domain import derived, rules
 from godkaiser.domain.entities import ActuatorKey, Reading
 from godkaiser.domain.reading_order import is_newer, measured_at
-from godkaiser.domain.rules import Fact, Facts, RuleDefinition
+from godkaiser.domain.rules import Fact, Facts, RuleDefinition, StopAction
 from godkaiser.domain.sensors import may_feed_rules
 from godkaiser.messages import ActuatorView, DeviceView
 from godkaiser.supervision import ActorContext
@@ -29,6 +29,7 @@ class RuleSenses:
             for sensor in rules.sensors_of(definition)
             if (window := rules.longest_window(definition, sensor))
         }
+        self._sensors = rules.sensors_of(definition)
         self._actuators = rules.actuators_of(definition)
         self._devices = rules.devices_of(definition)
         for sensor in rules.sensors_of(definition):
@@ -36,10 +37,13 @@ class RuleSenses:
 
     def learn(self, reading: Reading) -> None:
         """Take a reading in; one that is not usable makes the value unknown at once."""
-        key = reading.key
-        ref = (key.esp_id, key.gpio, key.sensor_type)
         if not reading.heard_at:
             reading = msgspec.structs.replace(reading, heard_at=self._context.monotonic())
+        for ref in rules.refs_of(reading.key):
+            if ref in self._sensors:
+                self._take(ref, reading)
+
+    def _take(self, ref: rules.SensorRef, reading: Reading) -> None:
         if not is_newer(reading, self._newest.get(ref)):
             return
         self._newest[ref] = reading
@@ -78,13 +82,26 @@ class RuleSenses:
         view = self._context.look(paths.actuator(key.esp_id, key.gpio), "view")
         return view if isinstance(view, ActuatorView) else None
 
+    def stops_nothing(self, action: StopAction) -> str:
+        """Why an emergency stop of the rule has no device to stop; "" when it has one."""
+        if action.esp_id is not None:
+            known = self._context.find(paths.device(action.esp_id)) is not None
+            return "" if known else f"there is no device {action.esp_id}"
+        if action.zone_id is None:
+            return ""
+        for path in self._context.children(paths.DEVICES):
+            view = self._context.look(path, "view")
+            if isinstance(view, DeviceView) and view.record.zone_id == action.zone_id:
+                return ""
+        return f"no device is in a zone {action.zone_id}"
+
     def _learn_latest(self, sensor: rules.SensorRef) -> None:
         """After a restart: what the device published last, so that nothing starts from nothing."""
-        esp_id, gpio, sensor_type = sensor
+        esp_id = sensor[0]
         view = self._context.look(paths.device(esp_id), "view")
         keys = [config.key for config in getattr(view, "sensors", ())]
         for key in (*keys, *(derived.deficit_key(key) for key in keys)):
-            if (key.gpio, key.sensor_type) == (gpio, sensor_type):
+            if sensor in rules.refs_of(key):
                 reading = self._context.look(paths.device(esp_id), key)
                 if isinstance(reading, Reading) and reading.usable_by_rules:
                     self.learn(reading)

@@ -119,9 +119,9 @@ class SiteBook:
     def refuse_used(self, reference: tuple[Any, ...], what: str) -> None:
         """Raises StillInUse: a rule or an interlock names it."""
         for rule_id, definition in self.rules.items():
-            if reference in rules.sensors_of(definition) or reference in rules.actuators_of(
-                definition
-            ):
+            # A sensor that is named by its address, too, is named by the rest.
+            sensors = {ref[:3] for ref in rules.sensors_of(definition)}
+            if reference in sensors or reference in rules.actuators_of(definition):
                 raise StillInUse(what=what, user=f"rule {rule_id} ({definition.name})")
         for entry in self.context.look(paths.SAFETY, "interlocks") or ():
             if reference in {_pair(entry.actuator), _pair(entry.other)}:

@@ -14,24 +14,21 @@ def warnings_of(declared: Declared) -> Iterator[tuple[str, str]]:
     """A place such as `conf/rules.d/vent.toml:3`, and what is doubtful there. Sensors and actuators that
     were made by REST are not known here.
     """
+    stop_inputs = {stop_input.sensor for stop_input in declared.stop_inputs}
     for sensor in declared.sensors:
-        if sensor.sensor_type not in SENSOR_TYPES:
-            near = difflib.get_close_matches(sensor.sensor_type, SENSOR_TYPES, n=1)
-            hint = f'; perhaps "{near[0]}"' if near else ""
-            text = (
-                f'type "{sensor.sensor_type}" is not known, so its values are not converted{hint}'
-            )
+        # A stop input goes by its raw value, whatever its type.
+        text = "" if sensor.key in stop_inputs else unknown_type(sensor.sensor_type)
+        if text:
             yield declared.origins[sensor.key], text
-    sensors = frozenset((s.esp_id, s.gpio, s.sensor_type) for s in declared.sensors)
-    actuators = {(a.esp_id, a.gpio): a for a in declared.actuators}
+    site = rules.site_of(declared.devices, declared.sensors, declared.actuators)
     numbered = dict(enumerate((rule.definition for rule in declared.rules), start=1))
     for number, rule in enumerate(declared.rules, start=1):
         for problem in (
-            *rules.problems_of(rule.definition, sensors, actuators),
+            *rules.problems_of(rule.definition, site),
             *rules.quarrels_of(number, rule.definition, numbered),
         ):
-            if problem.severity == "warning":
-                yield rule.where, f"{rule.definition.name}: {problem.path}: {problem.message}"
+            # What is missing here may have been made by REST, so none of it is an error.
+            yield rule.where, f"{rule.definition.name}: {problem.path}: {problem.message}"
 
 
 def unknown_type(sensor_type: str) -> str:

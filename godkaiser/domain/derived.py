@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.domain.sensors import worse_of
 
@@ -55,5 +57,18 @@ def deficit_of(humidity: Reading, temperature: Reading) -> Reading | None:
         quality,
         humidity.zone_id,
         -1 - humidity.content_key,
+        redelivered=humidity.redelivered,
         usable_by_rules=humidity.usable_by_rules and temperature.usable_by_rules,
+        dated=humidity.dated,
+        heard_at=humidity.heard_at,
+    )
+
+
+def lost_with(reading: Reading) -> Reading | None:
+    """Where a sensor of the chip has failed: the deficit without a value. It is no measurement."""
+    chip = {"sht31_humidity", "sht31_temp"}
+    if reading.key.sensor_type not in chip or reading.quality is not Quality.ERROR:
+        return None
+    return msgspec.structs.replace(
+        reading, key=deficit_key(reading.key), value=None, unit=VPD_UNIT, quality=Quality.ERROR
     )

@@ -60,15 +60,18 @@ UPTIME_TOLERANCE_S = 15.0
 
 
 class Liveness(msgspec.Struct, frozen=True):
-    """What is known of a device's presence. Times are receive times, unix seconds."""
+    """What is known of a device's presence. `last_seen` is unix seconds, for people; `heard_at` and `beat_at`
+    are of the clock that counts intervals, and all are times of receipt.
+    """
 
     online: bool = False
     last_seen: float | None = None
+    heard_at: float | None = None
     uptime_s: int | None = None
     beat_at: float | None = None
     boots: int = 0
 
-    def heartbeat(self, now: float, uptime_s: int) -> tuple[Liveness, bool]:
+    def heartbeat(self, now: float, uptime_s: int, wall: float = 0.0) -> tuple[Liveness, bool]:
         """After a heartbeat, and whether the device has rebooted since the one before.
 
         A boot shows as an uptime that fell, or that grew by much less than the time since; the boot
@@ -77,25 +80,25 @@ class Liveness(msgspec.Struct, frozen=True):
         rebooted = False
         if self.uptime_s is not None:
             elapsed_s = 0.0 if self.beat_at is None else max(now - self.beat_at, 0.0)
-            # A clock that was set forward looks like a boot: telling a stop again costs nothing.
             expected_s = self.uptime_s + elapsed_s - UPTIME_TOLERANCE_S
             rebooted = uptime_s < max(expected_s, self.uptime_s)
         return Liveness(
             online=True,
-            last_seen=now,
+            last_seen=wall,
+            heard_at=now,
             beat_at=now,
             uptime_s=uptime_s,
             boots=self.boots + rebooted,
         ), rebooted
 
-    def heard(self, now: float) -> Liveness:
+    def heard(self, now: float, wall: float = 0.0) -> Liveness:
         """After a message that the device has just made: it is there, heartbeat or not.
 
         A gateway that restarts would otherwise wait a minute for each device's next heartbeat.
         """
-        if self.online and self.last_seen is not None and 0 <= now - self.last_seen < HEARD_EVERY_S:
+        if self.online and self.heard_at is not None and now - self.heard_at < HEARD_EVERY_S:
             return self
-        return msgspec.structs.replace(self, online=True, last_seen=now)
+        return msgspec.structs.replace(self, online=True, last_seen=wall, heard_at=now)
 
     def will(self, *, retained: bool) -> Liveness:
         """After a will. A retained one is old news: a device that is online stays so."""
@@ -104,13 +107,10 @@ class Liveness(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, online=False)
 
     def tick(self, now: float, offline_after_s: float) -> Liveness:
-        """As time passes: offline after `offline_after_s` without a heartbeat.
-
-        A clock that jumped back further than that says nothing either: in doubt, offline.
-        """
-        if not self.online or self.last_seen is None:
+        """As time passes: offline after `offline_after_s` without a heartbeat."""
+        if not self.online or self.heard_at is None:
             return self
-        if abs(now - self.last_seen) <= offline_after_s:
+        if now - self.heard_at <= offline_after_s:
             return self
         return msgspec.structs.replace(self, online=False)
 

@@ -144,15 +144,15 @@ class _Asked:
         return truth
 
     def _fact(self, sensor: SensorRef, max_age_s: float) -> tuple[Fact | None, str]:
-        esp_id, gpio, sensor_type = sensor
+        esp_id, gpio, sensor_type, *address = sensor
+        named = f"{sensor_type} {address[0]}" if address else sensor_type
         fact = self._facts.readings.get(sensor)
         if fact is None:
-            return None, f"{sensor_type} of {esp_id}/{gpio}: no reading"
+            return None, f"{named} of {esp_id}/{gpio}: no reading"
         age_s = self._now - fact.at
         if age_s > max_age_s:
-            text = f"{sensor_type} of {esp_id}/{gpio}: {fact.value:g}, but {age_s:.0f} s old"
-            return None, text
-        return fact, f"{sensor_type} of {esp_id}/{gpio}: {fact.value:g}"
+            return None, f"{named} of {esp_id}/{gpio}: {fact.value:g}, but {age_s:.0f} s old"
+        return fact, f"{named} of {esp_id}/{gpio}: {fact.value:g}"
 
     def _threshold(self, condition: SensorCondition) -> tuple[Truth, str]:
         fact, detail = self._fact(condition.ref, condition.max_age_seconds)

@@ -11,9 +11,11 @@ from godkaiser.domain.rule_schema import (
     ActuatorAction,
     RuleDefinition,
     SensorRef,
+    TimeWindow,
     every_command,
     sensors_of,
 )
+from godkaiser.domain.rule_windows import DAY_S, length_of, start_of
 
 Rules = Mapping[int, RuleDefinition]
 
@@ -32,6 +34,8 @@ def _conflicts(definition: RuleDefinition, others: Rules) -> list[Problem]:
     found = []
     for path, action in every_command(definition):
         for number, other in others.items():
+            if _never_together(definition, other):
+                continue
             if any(
                 theirs.ref == action.ref and _oppose(action, definition, theirs, other)
                 for _, theirs in every_command(other)
@@ -43,6 +47,29 @@ def _conflicts(definition: RuleDefinition, others: Rules) -> list[Problem]:
                 )
                 found.append(Problem(path, "warning", text))
     return found
+
+
+def _never_together(one: RuleDefinition, other: RuleDefinition) -> bool:
+    """Whether their hours keep them apart, as day and night do; then they do not contradict."""
+    return any(
+        mine.timezone == theirs.timezone and not _overlap(mine, theirs)
+        for mine in _required_windows(one)
+        for theirs in _required_windows(other)
+    )
+
+
+def _required_windows(definition: RuleDefinition) -> list[TimeWindow]:
+    if definition.logic_operator != "AND" and len(definition.conditions) > 1:
+        return []
+    found = [leaf for leaf in definition.conditions if isinstance(leaf, TimeWindow)]
+    # What is made up for later is open outside of its hours.
+    return [window for window in found if not window.catch_up_seconds]
+
+
+def _overlap(one: TimeWindow, other: TimeWindow) -> bool:
+    """On any day, whatever their weekdays."""
+    later = (start_of(other) - start_of(one)) % DAY_S
+    return later < length_of(one) or (DAY_S - later) % DAY_S < length_of(other)
 
 
 def _winner(own: int, other: int, number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import time
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from godkaiser.domain.email_addresses import is_email_address
-from godkaiser.domain.entities import ActuatorConfig, Verb
+from godkaiser.domain.entities import Verb
 from godkaiser.domain.rule_schema import (
     MAX_DURATION_S,
     ActuatorAction,
@@ -52,12 +52,13 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
-def problems_of(
-    definition: RuleDefinition,
-    known_sensors: frozenset[SensorRef],
-    known_actuators: Mapping[ActuatorRef, ActuatorConfig],
-) -> list[Problem]:
-    """Errors first."""
+def is_too_large(definition: RuleDefinition) -> bool:
+    """So that it is not looked through any further."""
+    return next(_sizes(definition), None) is not None
+
+
+def mistakes_of(definition: RuleDefinition) -> list[Problem]:
+    """What is wrong or doubtful with the text alone, whatever the site; errors first."""
     too_large = [Problem(path, "error", text) for path, text in _sizes(definition)]
     if too_large:
         return too_large
@@ -65,14 +66,7 @@ def problems_of(
         Problem(path, "error", text)
         for path, text in (*_condition_errors(definition), *_action_errors(definition))
     ]
-    warnings = [
-        Problem(path, "warning", text)
-        for path, text in (
-            *_unknown(definition, known_sensors, known_actuators),
-            *_out_of_reach(definition),
-            *_never_allowed(definition, known_actuators),
-        )
-    ]
+    warnings = [Problem(path, "warning", text) for path, text in _out_of_reach(definition)]
     return [*errors, *warnings]
 
 
@@ -267,52 +261,6 @@ def _out_of_reach(definition: RuleDefinition) -> Found:
         if low > kind.high or high < kind.low:
             text = f"{kind.name} is never there: it reads {kind.low:g} to {kind.high:g} {kind.unit}"
             yield path, text
-
-
-def _unknown(
-    definition: RuleDefinition,
-    known_sensors: frozenset[SensorRef],
-    known_actuators: Mapping[ActuatorRef, ActuatorConfig],
-) -> Found:
-    for path, condition in every_condition(definition):
-        refs = [condition.ref] if isinstance(condition, OfSensor) else []
-        if isinstance(condition, DifferenceCondition):
-            refs.append(condition.other.ref)
-        for ref in refs:
-            if ref not in known_sensors and ref[2] != "vpd":
-                text = f"no sensor {ref[2]} is configured on GPIO {ref[1]} of {ref[0]} yet"
-                yield path, text
-    for path, action in every_command(definition):
-        if action.ref not in known_actuators:
-            text = f"no actuator is configured on GPIO {action.gpio} of {action.esp_id} yet"
-            yield path, text
-
-
-def _never_allowed(
-    definition: RuleDefinition, known: Mapping[ActuatorRef, ActuatorConfig]
-) -> Found:
-    """What the limits of an actuator refuse each time."""
-    for path, action in every_command(definition):
-        config = known.get(action.ref)
-        if config is None or action.command is Verb.OFF:
-            continue
-        where = f"{action.esp_id}/{action.gpio}"
-        if action.duration > config.max_runtime_s:
-            yield (
-                path,
-                (
-                    f"{where} runs {config.max_runtime_s} s at most (max_runtime_s), so it is refused"
-                    f" for {action.duration:g} s"
-                ),
-            )
-        if action.value is not None and not config.min_value <= action.value <= config.max_value:
-            yield (
-                path,
-                (
-                    f"{where} takes {config.min_value:g} to {config.max_value:g}, so {action.value:g} is"
-                    " refused"
-                ),
-            )
 
 
 # ---- actions

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from godkaiser.domain.entities import Verb
+from godkaiser.domain.entities import SensorKey, Verb
 from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind
 
 DEFAULT_MAX_AGE_S = 300.0
@@ -23,7 +23,8 @@ Gpio = Annotated[int, msgspec.Meta(ge=0, le=39)]
 Weekday = Annotated[int, msgspec.Meta(ge=0, le=6)]
 SensorType = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Comparison = Literal[">", ">=", "<", "<=", "==", "!="]
-SensorRef = tuple[str, int, str]
+SensorRef = tuple[str, int, str] | tuple[str, int, str, str]
+"""Device, pin and type; with an address, that one of several on the pin."""
 ActuatorRef = tuple[str, int]
 
 
@@ -32,13 +33,17 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Sensor(Strict, frozen=True, kw_only=True):
+    """`address` tells apart several of a type on one pin, as the sensor's configuration has it."""
+
     esp_id: EspId
     gpio: Gpio
     sensor_type: SensorType
+    address: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
     @property
     def ref(self) -> SensorRef:
-        return self.esp_id, self.gpio, self.sensor_type
+        plain = self.esp_id, self.gpio, self.sensor_type
+        return (*plain, self.address) if self.address else plain
 
 
 class SensorCondition(Sensor, frozen=True, kw_only=True, tag="sensor"):
@@ -287,6 +292,12 @@ def leaves(definition: RuleDefinition) -> Iterator[tuple[str, Condition]]:
     for path, condition in walk(definition.conditions):
         if not isinstance(condition, Group | ForAtLeast):
             yield path, condition
+
+
+def refs_of(key: SensorKey) -> tuple[SensorRef, ...]:
+    """How conditions may name this sensor."""
+    plain = key.esp_id, key.gpio, key.sensor_type
+    return (plain, (*plain, key.address)) if key.address else (plain,)
 
 
 def sensors_of(definition: RuleDefinition) -> frozenset[SensorRef]:

@@ -22,7 +22,7 @@ from godkaiser.domain.rule_facts import (
     extended,
 )
 from godkaiser.domain.rule_loops import quarrels_of
-from godkaiser.domain.rule_problems import Problem, problems_of
+from godkaiser.domain.rule_problems import Problem, mistakes_of
 from godkaiser.domain.rule_schema import (
     ActuatorAction,
     ActuatorRef,
@@ -44,9 +44,11 @@ from godkaiser.domain.rule_schema import (
     energises,
     leaves,
     longest_window,
+    refs_of,
     sensors_of,
 )
 from godkaiser.domain.rule_sequences import Advance
+from godkaiser.domain.rule_site import KnownSite, problems_of, site_of
 
 __all__ = [
     "ActuatorAction",
@@ -61,6 +63,7 @@ __all__ = [
     "Finding",
     "Group",
     "HysteresisCondition",
+    "KnownSite",
     "NotificationAction",
     "Problem",
     "Progress",
@@ -86,11 +89,14 @@ __all__ = [
     "extended",
     "leaves",
     "longest_window",
+    "mistakes_of",
     "negate",
     "notifications_of",
     "problems_of",
     "quarrels_of",
+    "refs_of",
     "releases",
     "sensors_of",
+    "site_of",
     "text_of",
 ]

@@ -22,6 +22,9 @@ PH_NEUTRAL = 7.0
 PH_PER_DEGREE = 0.003
 DS18B20_DISCONNECTED = -2032.0
 DS18B20_POWER_ON = 1360.0
+DS18B20_JUMP = 160.0
+"""10 °C from one reading to the next."""
+DS18B20_BELIEVED = 3
 MOISTURE_DRY = 3200.0
 MOISTURE_WET = 1500.0
 
@@ -190,6 +193,14 @@ _GRADES = (
     Quality.BAD,
     Quality.ERROR,
 )
+_DOUBTS = {
+    "fair": Quality.FAIR,
+    "suspect": Quality.SUSPECT,
+    "poor": Quality.POOR,
+    "stale": Quality.POOR,
+    "bad": Quality.BAD,
+    "error": Quality.ERROR,
+}
 _RANK = {grade: rank for rank, grade in enumerate(_GRADES)}
 
 
@@ -227,14 +238,34 @@ def convert(
     if calibration is not None and calibration.valid_until is not None:
         is_over = at is not None and at > calibration.valid_until
         quality = worse_of(quality, Quality.FAIR) if is_over else quality
-    if device_quality in {"suspect", "poor", "bad", "error", "stale"}:
-        quality = worse_of(quality, Quality.SUSPECT)
-    return Converted(value, kind.unit, quality)
+    # A doubt of the device is never talked away.
+    return Converted(value, kind.unit, worse_of(quality, _DOUBTS.get(device_quality, quality)))
 
 
-def is_power_on_value(sensor_type: str, raw: float, *, is_first: bool) -> bool:
-    """Section 9.2: what a DS18B20 holds when it has power and has measured nothing: 85 °C."""
-    return is_first and sensor_type == "ds18b20" and raw == DS18B20_POWER_ON
+class RawSeries(msgspec.Struct, frozen=True):
+    """The newest raw number of a sensor since its device had power; `doubted` counts those in a row that look
+    as if the sensor had just lost its power.
+    """
+
+    raw: float
+    doubted: int = 0
+
+    @property
+    def is_doubtful(self) -> bool:
+        return 0 < self.doubted < DS18B20_BELIEVED
+
+
+def after_raw(sensor_type: str, raw: float, before: RawSeries | None) -> RawSeries:
+    """Section 9.2: a DS18B20 that has power and has measured nothing holds 85 °C.
+
+    So 85 °C as the first reading, or after a jump, is doubted until it has come three times in a row.
+    """
+    if sensor_type != "ds18b20" or raw != DS18B20_POWER_ON:
+        return RawSeries(raw)
+    if before is not None and before.doubted:
+        return RawSeries(raw, before.doubted + 1)
+    jumped = before is None or abs(raw - before.raw) > DS18B20_JUMP
+    return RawSeries(raw, 1 if jumped else 0)
 
 
 def accept_value(sensor_type: str, value: float | None) -> Converted:

@@ -13,6 +13,7 @@ import msgspec
 from godkaiser import paths
 from godkaiser.domain import rules
 from godkaiser.domain.entities import ActuatorKey, Command, Quality, Reading
+from godkaiser.domain.reading_order import measured_at
 from godkaiser.domain.rule_replay import PastReading, replay
 from godkaiser.domain.rule_schema import every_command, every_condition
 from godkaiser.domain.rules import Fact, Facts, RuleDefinition, RuleMemory
@@ -72,7 +73,9 @@ class RuleTrialResources:
 
     def _now(self, req: falcon.Request, rule: RuleDefinition) -> dict[str, Any]:
         now = self._services.clock()
-        evaluation = rules.evaluate(rule, self._facts(rule), RuleMemory(), now)
+        evaluation = rules.evaluate(
+            rule, self._facts(rule), RuleMemory(), self._services.system.runtime.monotonic(), now
+        )
         verdicts = []
         for path, action in every_command(rule):
             command = Command(
@@ -112,11 +115,12 @@ class RuleTrialResources:
             for reading in system.published(paths.device(sensor[0])).values():
                 if (
                     isinstance(reading, Reading)
-                    and (reading.key.gpio, reading.key.sensor_type) == sensor[1:]
+                    and sensor in rules.refs_of(reading.key)
                     and reading.value is not None
+                    and reading.usable_by_rules
                     and may_feed_rules(reading.quality)
                 ):
-                    readings[sensor] = Fact(reading.value, reading.at)
+                    readings[sensor] = Fact(reading.value, measured_at(reading))
         for esp_id in rules.devices_of(rule):
             device = system.published_value(paths.device(esp_id), "view")
             online[esp_id] = device.online if isinstance(device, DeviceView) else None

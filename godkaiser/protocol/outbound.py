@@ -33,15 +33,19 @@ def _bytes(fields: Mapping[str, Any], limit: int) -> bytes:
 
 
 def heartbeat_ack(
-    status: str, handover_epoch: int, server_time: float, *, reason_code: str = ""
+    status: str, handover_epoch: int, server_time: float | None, *, reason_code: str = ""
 ) -> bytes:
-    """Section 6.6. Every field is one that the device reads: its buffer is 256 bytes."""
+    """Section 6.6. Every field is one that the device reads: its buffer is 256 bytes.
+
+    Without a `server_time` the device leaves its clock alone.
+    """
     fields: dict[str, Any] = {
         "status": status,
         "config_available": False,
-        "server_time": int(server_time),
         "handover_epoch": handover_epoch,
     }
+    if server_time is not None:
+        fields["server_time"] = int(server_time)
     if reason_code:
         fields["reason_code"] = wire_text(reason_code, 24)
     return _bytes(fields, ACK_BUDGET_BYTES)

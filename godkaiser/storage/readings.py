@@ -32,8 +32,9 @@ _FIND_REPEAT = (
 
 _AT_ONCE_MS = 6 * 3_600_000
 
-SeriesName = tuple[str, int, str]
-"""Device, GPIO and type; series with several addresses share it."""
+SeriesName = tuple[str, int, str] | tuple[str, int, str, str]
+"""Device, GPIO and type, which series with several addresses share; or with the address."""
+_WITH_ADDRESS = 4
 
 Row = tuple[int, int, int, int, float, float | None, str, str]
 
@@ -268,14 +269,16 @@ def past_values(
 ) -> Iterator[tuple[float, SeriesName, float, str]]:
     """Time, series, value and quality of stored readings with a value, in the order of their time.
 
-    At most `limit` in all (the first ones), read some hours at a time. The series of a sensor with several
-    addresses are one.
+    At most `limit` in all (the first ones), read some hours at a time. The series of a sensor that is named
+    without an address are one.
     """
     series = [
         (series_id, name)
         for name in sorted(set(sensors))
         for (series_id,) in database.fetch(
-            "SELECT id FROM series WHERE esp_id = ? AND gpio = ? AND sensor_type = ?", name
+            "SELECT id FROM series WHERE esp_id = ? AND gpio = ? AND sensor_type = ?"
+            + (" AND address = ?" if len(name) == _WITH_ADDRESS else ""),
+            name,
         )
     ]
     begin_ms, end_ms = int(start * 1000.0), int(end * 1000.0)

@@ -17,10 +17,11 @@ from godkaiser.domain.rules import (
     Delay,
     NotificationAction,
     SequenceAction,
+    StopAction,
 )
-from godkaiser.messages import ReadingAccepted
+from godkaiser.messages import ReadingAccepted, StopAll
 from godkaiser.supervision import RestartChild
-from tests.actors.rule_stage import KEY, Stage, turn, when_hot
+from tests.actors.rule_stage import HOT, KEY, Stage, turn, when_hot
 
 DOSE = turn(Verb.ON, duration=5.0)
 FAN = turn(Verb.ON, release=True)
@@ -467,3 +468,34 @@ def test_a_device_that_does_not_come_back_breaks_the_sequence_in_the_end():
     again.runtime.run_for(200.0)
     assert "did not come back" in again.view.last_result
     assert again.asked == ["OFF"]
+
+
+# ---- what it names
+
+
+def test_a_stop_of_what_has_gone_since_is_alarmed_when_it_fires():
+    for stop, says in (
+        (StopAction(esp_id="ESP_FFFFFF"), "no device ESP_FFFFFF"),
+        (StopAction(zone_id="gone"), "no device is in a zone gone"),
+    ):
+        stage = Stage(when_hot(stop, TELL))
+        stage.show_device(online=True)
+        stage.reads(30.0)
+        assert any(isinstance(message, StopAll) for message in stage.safety)
+        assert says in stage.view.last_result
+        assert says in stage.history[-1][1]
+        assert any(says in note.text for note in stage.told)
+
+
+def test_a_probe_is_told_from_another_on_its_pin_by_its_address():
+    one, other = (msgspec.structs.replace(KEY, address=address) for address in ("28AA", "28BB"))
+    named = msgspec.structs.replace(HOT, address="28BB")
+    stage = Stage(when_hot(turn(Verb.ON), conditions=(named,)))
+    stage.reads(40.0, key=one)
+    assert stage.view.truth == "unknown"
+    stage.reads(20.0, key=other)
+    stage.reads(40.0, key=one)
+    assert stage.view.truth == "false"
+    stage.reads(40.0, key=other)
+    assert stage.view.truth == "true"
+    assert "28BB" in stage.view.findings[0].detail

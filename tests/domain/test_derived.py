@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from godkaiser.domain.derived import deficit_of, temperature_beside, vapour_pressure_deficit
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.domain.sensors import is_power_on_value, worse_of
+from godkaiser.domain.sensors import after_raw, worse_of
 
 AIR = SensorKey("ESP_A00001", 0, "sht31_temp", "0x44")
 DAMP = SensorKey("ESP_A00001", 0, "sht31_humidity", "0x44")
@@ -46,8 +46,17 @@ def test_only_a_humidity_has_a_temperature_beside_it():
     assert deficit_of(silent, reading(AIR, 20.0)) is None
 
 
-def test_85_degrees_is_doubted_once():
-    assert is_power_on_value("ds18b20", 1360, is_first=True)
-    assert not is_power_on_value("ds18b20", 1360, is_first=False)
-    assert not is_power_on_value("ds18b20", 1359, is_first=True)
-    assert not is_power_on_value("co2", 1360, is_first=True)
+def doubted(raws, sensor_type="ds18b20"):
+    series, found = None, []
+    for raw in raws:
+        series = after_raw(sensor_type, raw, series)
+        found.append(series.is_doubtful)
+    return found
+
+
+def test_85_degrees_is_doubted_first_and_after_a_jump_until_it_stays():
+    assert doubted([1360, 1360, 1360, 1360]) == [True, True, False, False]
+    assert doubted([400, 1360, 400, 1360, 1360, 1360]) == [False, True, False, True, True, False]
+    assert doubted([1300, 1360, 1360]) == [False, False, False]
+    assert doubted([1359]) == [False]
+    assert doubted([1360], "co2") == [False]

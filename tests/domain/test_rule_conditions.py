@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Verb
+from godkaiser.domain.entities import ActuatorConfig, ActuatorType, SensorKey, Verb
 from godkaiser.domain.rule_facts import TRAIL_POINTS
 from godkaiser.domain.rule_schema import (
     ActuatorAction,
@@ -29,6 +29,7 @@ from godkaiser.domain.rule_schema import (
 from godkaiser.domain.rules import (
     Fact,
     Facts,
+    KnownSite,
     RuleMemory,
     Truth,
     decide,
@@ -40,18 +41,19 @@ from godkaiser.domain.rules import (
 
 IN, OUT = ("ESP_A00001", 0, "sht31_temp"), ("ESP_A00002", 4, "ds18b20")
 FAN = ("ESP_A00001", 25)
-KNOWN = {
-    FAN: ActuatorConfig(
-        esp_id=FAN[0],
-        gpio=FAN[1],
-        actuator_type=ActuatorType.RELAY,
-        max_runtime_s=60,
-        min_value=0.2,
-    )
-}
 NOW = 1_767_096_000.0
 ON = ActuatorAction(esp_id=FAN[0], gpio=FAN[1], command=Verb.ON)
 BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def site_with(sensors, actuators):
+    return KnownSite(
+        sensors=frozenset(SensorKey(*ref) for ref in sensors),
+        actuators={
+            ref: ActuatorConfig(esp_id=ref[0], gpio=ref[1], actuator_type=ActuatorType.PWM)
+            for ref in actuators
+        },
+    )
 
 
 def of(sensor):
@@ -212,7 +214,7 @@ def test_what_must_be_looked_at_without_a_reading():
     ],
 )  # fmt: skip
 def test_conditions_that_cannot_be_meant_are_refused(condition, says):
-    found = problems_of(rule(condition), frozenset({IN, OUT}), KNOWN)
+    found = problems_of(rule(condition), site_with([IN, OUT], [FAN]))
     assert any(says in p.message for p in found if p.severity == "error"), found
 
 
@@ -220,9 +222,9 @@ def test_bounds_that_meet_are_no_contradiction_and_what_is_out_of_reach_is_a_war
     both = Group(operator="AND", conditions=(
         SensorCondition(**of(IN), operator=">=", value=5.0),
         SensorCondition(**of(IN), operator="<=", value=5.0)))  # fmt: skip
-    assert problems_of(rule(both), frozenset({IN}), KNOWN) == []
+    assert problems_of(rule(both), site_with([IN], [FAN])) == []
     far = SensorCondition(**of(IN), operator=">", value=900.0)
-    (found,) = problems_of(rule(far), frozenset({IN}), KNOWN)
+    (found,) = problems_of(rule(far), site_with([IN], [FAN]))
     assert found.severity == "warning" and "-40 to 125" in found.message
 
 

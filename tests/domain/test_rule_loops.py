@@ -17,6 +17,7 @@ from godkaiser.domain.rule_schema import (
     Sensor,
     SensorCondition,
     SequenceAction,
+    TimeWindow,
 )
 
 
@@ -119,3 +120,23 @@ def test_a_circle_is_told_exactly_when_there_is_one(found):
             ]
             assert names[0] == names[-1] == n
             assert all(b in moves[a] for a, b in itertools.pairwise(names))
+
+
+def hours(start, end, **how):
+    return TimeWindow(start=start, end=end, **how)
+
+
+def test_two_whose_hours_never_meet_do_not_contradict():
+    day = rule("day", hours("06:00", "22:00"), turns(25))
+    for window, quarrels in (
+        (hours("22:00", "06:00"), False),
+        (hours("21:59", "06:00"), True),
+        (hours("22:00", "06:01"), True),
+        (hours("10:00", "11:00"), True),
+        # Another clock, or hours that last longer when they were missed.
+        (hours("22:00", "06:00", timezone="Europe/Berlin"), True),
+        (hours("22:00", "06:00", catch_up_seconds=600.0), True),
+    ):
+        night = rule("night", window, turns(25, Verb.OFF))
+        assert bool(messages(2, night, {1: day})) is quarrels
+        assert bool(messages(1, day, {2: night})) is quarrels

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Verb
+from godkaiser.domain.entities import ActuatorConfig, ActuatorType, SensorKey, Verb
 from godkaiser.domain.rules import (
     ActuatorAction,
     Fact,
     Facts,
     Group,
     HysteresisCondition,
+    KnownSite,
     RuleDefinition,
     RuleMemory,
     SensorCondition,
@@ -35,11 +36,12 @@ KNOWN = {
     FAN: ActuatorConfig(
         esp_id=FAN[0],
         gpio=FAN[1],
-        actuator_type=ActuatorType.RELAY,
+        actuator_type=ActuatorType.PWM,
         max_runtime_s=60,
         min_value=0.2,
     )
 }
+SITE = KnownSite(sensors=frozenset({SensorKey(*SENSOR)}), actuators=KNOWN)
 NOW = 1_767_096_000.0
 truths = st.lists(st.sampled_from(Truth), max_size=6)
 
@@ -230,7 +232,7 @@ def test_its_memory_survives_being_written_down():
 
 
 def errors(definition):
-    found = problems_of(definition, frozenset({SENSOR}), KNOWN)
+    found = problems_of(definition, SITE)
     return [f"{p.path}: {p.message}" for p in found if p.severity == "error"]
 
 
@@ -272,7 +274,7 @@ def test_groups_too_deep_are_refused_without_a_stack_overflow():
 
 def test_a_sensible_rule_has_no_errors_and_unknown_parts_are_warnings():
     assert errors(rule(COOLING)) == []
-    found = problems_of(rule(threshold()), frozenset(), {})
+    found = problems_of(rule(threshold()), KnownSite())
     assert {p.severity for p in found} == {"warning"} and len(found) == 2
 
 
@@ -288,6 +290,6 @@ def test_a_sensible_rule_has_no_errors_and_unknown_parts_are_warnings():
 )
 def test_what_the_limits_of_an_actuator_never_allow_is_told(action, told):
     chosen = ActuatorAction(**{"esp_id": FAN[0], "gpio": FAN[1], "command": Verb.ON, **action})
-    found = problems_of(rule(threshold(), actions=(chosen,)), frozenset({SENSOR}), KNOWN)
+    found = problems_of(rule(threshold(), actions=(chosen,)), SITE)
     assert [p.severity for p in found] == (["warning"] if told else [])
     assert all(told in p.message and p.path == "actions[0]" for p in found)
