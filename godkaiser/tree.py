@@ -62,6 +62,7 @@ from godkaiser.live.server import LiveServer
 from godkaiser.mqtt.account_files import BrokerFiles
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.mqtt.ports import Ports
+from godkaiser.mqtt.session_mark import SessionMark
 from godkaiser.notifications import channels
 from godkaiser.outbound import Outbound
 from godkaiser.storage import registry
@@ -197,7 +198,12 @@ def _control(parts: Parts) -> list[ChildSpec]:
                 ),
                 ChildSpec(
                     name="broker",
-                    factory=lambda: BrokerActor(parts.current_address(), kaiser_id, ports),
+                    factory=lambda: BrokerActor(
+                        parts.current_address(),
+                        kaiser_id,
+                        ports,
+                        SessionMark(config.data_dir / "readings.session"),
+                    ),
                     shutdown_timeout_s=10.0,
                     mailbox=MailboxSpec(urgent=(ConnectionLost, UseAddress)),
                 ),

@@ -19,6 +19,7 @@ from godkaiser.domain.link_rivalry import Rivalry
 from godkaiser.messages import LinkView, Message
 from godkaiser.mqtt.connection import BrokerAddress, Connection, Inbound, NotConnected, Will
 from godkaiser.mqtt.ports import Link, Ports
+from godkaiser.mqtt.session_mark import SessionMark
 from godkaiser.protocol import outbound, topics
 from godkaiser.protocol.text import fit_json
 from godkaiser.supervision import Actor, Backoff
@@ -84,8 +85,15 @@ class _Connections(msgspec.Struct, kw_only=True):
 
 
 class BrokerActor(Actor):
-    def __init__(self, address: BrokerAddress, kaiser_id: str, ports: Ports) -> None:
+    def __init__(
+        self,
+        address: BrokerAddress,
+        kaiser_id: str,
+        ports: Ports,
+        readings_mark: SessionMark | None = None,
+    ) -> None:
         super().__init__()
+        self._mark = readings_mark or SessionMark()
         self._address = address
         self._kaiser_id = kaiser_id
         self._ports = ports
@@ -194,7 +202,7 @@ class BrokerActor(Actor):
             commands=self._make_commands(),
             stops=self._make("stops"),
             devices=self._make("out", will=will),
-            readings=self._make("in", number=readings, receives=True),
+            readings=self._make("in", number=readings, receives=True, mark=self._mark),
             control=self._make("control", number=control, receives=True),
         )
 
@@ -212,6 +220,7 @@ class BrokerActor(Actor):
         receives: bool = False,
         will: Will | None = None,
         on_worn: Callable[[], None] | None = None,
+        mark: SessionMark | None = None,
     ) -> Connection:
         session, own = self._session, self.context.own
         client_id = f"godkaiser-{self._kaiser_id}-{name}"
@@ -225,12 +234,15 @@ class BrokerActor(Actor):
             number,
             persistent=receives,
             will=will,
-            on_message=self._receiver(number) if receives else None,
+            on_message=self._receiver(number, mark) if receives else None,
             on_lost=report_loss,
             on_worn=on_worn,
+            mark=mark,
         )
 
-    def _receiver(self, session: int) -> Callable[[mqtt.MQTTMessage], None]:
+    def _receiver(
+        self, session: int, mark: SessionMark | None
+    ) -> Callable[[mqtt.MQTTMessage], None]:
         deliver, admit = self._deliver, self._ports.acks.admit
         now, monotonic = self._now, self._monotonic
 
@@ -248,6 +260,7 @@ class BrokerActor(Actor):
                     session,
                     now(),
                     monotonic(),
+                    b"" if mark is None else mark.value,
                 )
             )
 

@@ -97,7 +97,7 @@ class ReadingIntake:
             converted.unit,
             converted.quality,
             data.zone_id,
-            _content_key(received),
+            self._content_key(received, by_delivery=not when.from_device and data.seq is None),
             not when.from_device or data.seq is None,
             received.dup,
             when.current and not series.is_doubtful,
@@ -115,6 +115,19 @@ class ReadingIntake:
         self._accept(reading, StoreReading(reading=reading, ack=ack))
         if config is not None:
             self._derive(reading)
+
+    def _content_key(self, received: Inbound, *, by_delivery: bool) -> int:
+        """A digest of what was on the wire: the same bytes on the same topic have the same key.
+
+        With `by_delivery` only if they are one delivery, and its repetitions: the same packet id within the
+        same session. A QoS 0 message has none, and is never repeated.
+        """
+        digest = hashlib.blake2b(received.payload, digest_size=8)
+        digest.update(received.topic.encode())
+        if by_delivery:
+            packet = received.mid if received.qos else f"{received.heard_at} {next(self._serial)}"
+            digest.update(received.session_mark + str(packet).encode())
+        return int.from_bytes(digest.digest(), "big") & MASK_63_BITS
 
     def _has_too_many(self, configured: Sensors) -> bool:
         """A device that invents series may not fill the memory with them."""
@@ -245,10 +258,3 @@ def _series_of(
         if plain in configured:
             return plain
     return key
-
-
-def _content_key(received: Inbound) -> int:
-    """A digest of what was on the wire: the same bytes on the same topic have the same key."""
-    digest = hashlib.blake2b(received.payload, digest_size=8)
-    digest.update(received.topic.encode())
-    return int.from_bytes(digest.digest(), "big") & MASK_63_BITS

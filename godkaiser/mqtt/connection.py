@@ -21,6 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from godkaiser.mqtt.client import BufferedClient
 from godkaiser.mqtt.gate import Fate, FateListener
 from godkaiser.mqtt.outgoing import EXACTLY_ONCE, Publication
+from godkaiser.mqtt.session_mark import SessionMark
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -50,7 +51,8 @@ class Will(msgspec.Struct, frozen=True):
 class Inbound(msgspec.Struct, frozen=True):
     """A message as it came from the broker. `session` is the connection that must acknowledge.
 
-    `received_at` is unix seconds, `heard_at` the same moment on the monotonic clock.
+    `received_at` is unix seconds, `heard_at` the same moment on the monotonic clock. `session_mark` names the
+    session with the broker that the packet id (`mid`) counts in.
     """
 
     topic: str
@@ -62,6 +64,7 @@ class Inbound(msgspec.Struct, frozen=True):
     session: int
     received_at: float
     heard_at: float
+    session_mark: bytes = b""
 
 
 class NotConnected(Exception):
@@ -82,8 +85,10 @@ class Connection:
         on_message: Callable[[mqtt.MQTTMessage], None] | None = None,
         on_lost: Callable[[int, str], None],
         on_worn: Callable[[], None] | None = None,
+        mark: SessionMark | None = None,
     ) -> None:
         self.session = session
+        self._mark = mark
         self._client_id = client_id
         self._address = address
         self._on_lost = on_lost
@@ -239,12 +244,14 @@ class Connection:
         self,
         _client: mqtt.Client,
         _userdata: object,
-        _flags: mqtt.ConnectFlags,
+        flags: mqtt.ConnectFlags,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
         if reason.is_failure:
             self._refusal = f"the broker refused the connection: {reason}"
+        elif self._mark is not None:
+            self._mark.connected(session_present=flags.session_present)
         self._connected.set()
 
     def _note_disconnect(

@@ -92,16 +92,21 @@ class ReadingWriter:
     ) -> list[Row]:
         ids = self._series if series is None else series
         rows: list[Row] = []
+        unsent: set[tuple[int, int]] = set()
         for reading in readings:
             series_id = ids[reading.key]
             at_ms = int(reading.at * 1000.0)
             if reading.repeatable and reading.redelivered:
+                if (series_id, reading.content_key) in unsent:
+                    continue
                 since_ms = at_ms - REPEAT_WINDOW_MS
                 cursor.execute(
                     self._database.sql(_FIND_REPEAT), (series_id, since_ms, reading.content_key)
                 )
                 if cursor.fetchone() is not None:
                     continue
+            if reading.repeatable:
+                unsent.add((series_id, reading.content_key))
             rows.append(
                 (
                     series_id,

@@ -100,6 +100,12 @@ def test_without_clock_and_number_a_redelivery_is_told_by_its_flag(database):
     assert writer.write([first, later]).stored == 2, "the same words twice may be two measurements"
     redelivered = reading(0, at=NOW + 60, content=0, repeatable=True, redelivered=True)
     assert writer.write([redelivered]).stored == 0
+    # Its forerunner may be in the same group, and it may come a third time.
+    other = reading(0, at=NOW + 90, content=7, repeatable=True)
+    twice = [
+        reading(0, at=NOW + 90 + n, content=7, repeatable=True, redelivered=True) for n in (1, 2)
+    ]
+    assert writer.write([other, *twice]).stored == 1
 
 
 @settings(max_examples=20)
