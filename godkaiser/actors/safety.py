@@ -564,6 +564,7 @@ class SafetyActor(Actor):
                         success=response.success,
                         message=response.message,
                         seq=response.seq,
+                        redelivered=report.redelivered,
                     ),
                 )
             case inbound.ActuatorAlert() as alert:

@@ -20,11 +20,13 @@ import msgspec
 from godkaiser.domain.actuator_state import (
     HOUR_S,
     MOST_SWITCHES,
+    REPORTS_THAT_PROVE,
     ActuatorState,
     Pending,
     Sent,
     Wish,
     is_known_off,
+    is_settled,
 )
 from godkaiser.domain.entities import ActuatorConfig, Issuer
 from godkaiser.domain.safety_facts import Hold
@@ -39,7 +41,7 @@ SAME_LEVEL = 0.02
 """Levels that differ by less are the same: the device counts in 255 steps."""
 REORDERED = 64
 """A counter that is lower by more than this began again: the device has restarted."""
-MOST_SENT = 8
+MOST_SENT = 32
 
 
 # Events
@@ -69,12 +71,13 @@ class StopGiven(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """The device answered a command; `at` in unix seconds, for the outcome."""
+    """The device answered a command; old firmware does not say which (an empty id)."""
 
     correlation_id: str
     success: bool
     message: str
     seq: int | None = None
+    redelivered: bool = False
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +223,7 @@ def _switch_on(state: ActuatorState, event: SwitchOn, now: float) -> Step:
         on_since=now if state.on_since is None else state.on_since,
         started_at=now if began else state.started_at,
         runs_since=None if began else state.runs_since,
+        clean_start=is_known_off(state) if began else state.clean_start,
         switches=_switched(state.switches, now, on=True) if began else state.switches,
         repeat_at=None,
         attempts=0,
@@ -263,17 +267,11 @@ def _sent(
     effects: tuple[Effect, ...] = ()
     if before.pending is not None:
         effects = (_ended(before.pending, "superseded", "a newer command replaced it"),)
-    on_its_way = (*state.sent, sent)
-    if len(on_its_way) > MOST_SENT:
-        # Forgetting an OFF forgets nothing: an answer to a later command speaks for it.
-        oldest = next((one for one in on_its_way if one.level == 0.0), on_its_way[0])
-        on_its_way = tuple(one for one in on_its_way if one is not oldest)
     changed = _replace(
-        state,
+        _on_its_way(state, sent),
         pending=Pending(
             sent.correlation_id, sent.generation, sent.level, now, now + ANSWER_TIMEOUT_S
         ),
-        sent=on_its_way,
         off_proven=False,
         answered_off=False,
         quiet=0,
@@ -286,6 +284,28 @@ def _sent(
         issued_by=str(issuer),
     )
     return changed, (*effects, send)
+
+
+def _on_its_way(state: ActuatorState, sent: Sent) -> ActuatorState:
+    if len(state.sent) < MOST_SENT:
+        return _replace(state, sent=(*state.sent, sent))
+    # With correlation ids nothing is lost: an answer to a later command speaks for a forgotten OFF.
+    oldest = next((one for one in state.sent if one.level == 0.0), state.sent[0])
+    kept = tuple(one for one in state.sent if one is not oldest)
+    return _replace(state, sent=(*kept, sent), uncounted=True)
+
+
+def _answered_one(state: ActuatorState, event: Answered) -> tuple[Sent | None, tuple[Sent, ...]]:
+    """The command that this answers, and what is still not answered after it."""
+    if event.correlation_id:
+        found = next((s for s in state.sent if s.correlation_id == event.correlation_id), None)
+        if found is None:
+            return None, state.sent
+        return found, tuple(s for s in state.sent if s.generation > found.generation)
+    # Firmware without ids answers in the order of the commands; each answer speaks for one of them.
+    if not state.sent or state.uncounted or event.redelivered:
+        return None, state.sent
+    return state.sent[0], state.sent[1:]
 
 
 def _system_off(state: ActuatorState, name: str, now: float) -> Step:
@@ -304,20 +324,20 @@ def _own_id(name: str, state: ActuatorState, number: int, now: float) -> str:
 
 
 def _answered(state: ActuatorState, event: Answered, now: float) -> Step:
-    found = next((one for one in state.sent if one.correlation_id == event.correlation_id), None)
+    found, left = _answered_one(state, event)
     if found is None:
         return state, ()
     pending = state.pending
-    left = tuple(one for one in state.sent if one.generation > found.generation)
     was_off = found.level == 0.0
     changed = _replace(
         state,
         sent=left,
+        uncounted=state.uncounted and bool(left),
         answered_seq=event.seq,
         answered_off=was_off and event.success,
         quiet=0,
     )
-    if pending is None or pending.correlation_id != event.correlation_id:
+    if pending is None or pending.correlation_id != found.correlation_id:
         return _settled(changed, now), ()
     took_s = now - pending.sent_at
     outcome = "confirmed" if event.success else "failed"
@@ -356,6 +376,9 @@ def _reported(state: ActuatorState, event: Reported, now: float) -> Step:
         elif began < state.on_since and state.desired == 0.0:
             changed = _replace(changed, on_since=began)
         changed = _replace(changed, off_proven=False)
+        if changed.runs_since is None and changed.clean_start:
+            # There is no earlier period of which this report could be.
+            changed = _replace(changed, runs_since=now)
     changed, effects = _confirmed_by_report(state, changed, event, now)
     changed = _settled(changed, now, event)
     if changed.pending is not None:
@@ -421,7 +444,7 @@ def _confirmed_by_report(
     shows_change = before.reported is None or abs(before.reported - event.level) >= SAME_LEVEL
     if not shows_change and event.seq is not None:
         return state, ()
-    if not shows_change and state.quiet < 2:  # noqa: PLR2004
+    if not shows_change and state.quiet < REPORTS_THAT_PROVE:
         return state, ()
     ended = _ended(pending, "confirmed", "the device reports the state", now - pending.sent_at)
     return _replace(state, pending=None), (ended,)
@@ -429,16 +452,14 @@ def _confirmed_by_report(
 
 def _settled(state: ActuatorState, now: float, report: Reported | None = None) -> ActuatorState:
     """Draw the conclusions of an answer or a report: what is on its way, and whether it is known off."""
-    if state.sent and state.quiet >= 2 and report is not None and report.seq is None:  # noqa: PLR2004
-        state = _replace(state, sent=())
-    if state.sent:
+    if not is_settled(state):
         return state
     if state.desired > 0.0 and state.reported and state.runs_since is None:
         # Not before its command is answered: an earlier report may be of an earlier period.
         return _replace(state, runs_since=now)
     if state.desired > 0.0 or state.reported != 0.0:
         return state
-    proven = state.off_proven or state.answered_off or state.quiet >= 2  # noqa: PLR2004
+    proven = state.off_proven or state.answered_off or state.quiet >= REPORTS_THAT_PROVE
     if not proven and report is not None:
         proven = report.seq is not None and (
             state.answered_seq is None or _is_newer_than_answer(state, report)
@@ -570,9 +591,8 @@ def _repeat_off(state: ActuatorState, now: float) -> Step:
     delay_s = min(OFF_REPEAT_S * 2.0 ** min(attempts - 1, 10), MOST_OFF_REPEAT_S)
     correlation_id = _own_id("repeat", state, attempts, now)
     sent = Sent(correlation_id, state.generation, 0.0, now)
-    on_its_way = (*(one for one in state.sent if one.level > 0.0), sent)
     repeated = _replace(
-        state, attempts=attempts, repeat_at=now + delay_s, sent=on_its_way, answered_off=False
+        _on_its_way(state, sent), attempts=attempts, repeat_at=now + delay_s, answered_off=False
     )
     send = Send(
         correlation_id=correlation_id,
@@ -595,6 +615,7 @@ def _came_online(state: ActuatorState, event: CameOnline, now: float) -> Step:
         changed = _replace(
             changed,
             sent=tuple(one for one in state.sent if not one.delivered),
+            uncounted=state.uncounted and not all(one.delivered for one in state.sent),
             seq=None,
             answered_seq=None,
             quiet=0,

@@ -17,6 +17,8 @@ from godkaiser.domain.safety_facts import ActuatorFacts, Hold
 HOUR_S = 3600.0
 MOST_SWITCHES = 1000
 """Kept for the limits of an hour; REST allows limits up to 3,600, which count as 1,000 here."""
+REPORTS_THAT_PROVE = 2
+"""So many reports in a row prove the state of firmware that numbers neither reports nor answers."""
 LONG_AGO = float("-inf")
 START = Issuer("system", "start")
 
@@ -65,11 +67,14 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
     firmware has none. `answered_off`: the last answer was a success of an OFF. `quiet` counts statuses
     in a row, since the last command, that report what is wanted.
 
+    `sent` are the commands that are not answered, oldest first; `uncounted`: some were forgotten, so that
+    answers without a correlation id no longer tell which of them they are of.
+
     `off_proven`: since the last command nothing is on its way and the device has shown that it is off.
     `on_since` is when the present period of being on began, as far as limits are concerned; it ends
     when the actuator is known to be off. `off_since` is when the last one ended.
     `started_at` is the newest start, which may follow an OFF that is not known to be done; `runs_since`
-    is when that start was answered and reported.
+    is when that start was answered and reported. `clean_start`: it was known to be off at that start.
 
     `shown_stopped_at`: the actuator has shown that its device's own stop holds it. `limit_locked`: the
     device's own runtime limit holds it. `pin_user` is what else uses one of its pins. `outcome` is that
@@ -86,6 +91,7 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
     lease_reason: str = ""
     pending: Pending | None = None
     sent: tuple[Sent, ...] = ()
+    uncounted: bool = False
     attempts: int = 0
     repeat_at: float | None = None
     reported: float | None = None
@@ -99,6 +105,7 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
     on_since: float | None = None
     started_at: float | None = None
     runs_since: float | None = None
+    clean_start: bool = False
     off_since: float | None = None
     switches: tuple[tuple[float, bool], ...] = ()
     hold: Hold | None = None
@@ -113,17 +120,24 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_known_off(state: ActuatorState) -> bool:
     """Wanted off, nothing on its way, and reported off after the answer to our last command."""
-    return state.desired == 0.0 and not state.sent and state.off_proven and state.reported == 0.0
+    return state.desired == 0.0 and is_settled(state) and state.off_proven and state.reported == 0.0
+
+
+def is_settled(state: ActuatorState) -> bool:
+    """Every command is answered; or firmware without a counter has twice reported what is wanted."""
+    return not state.sent or (state.seq is None and state.quiet >= REPORTS_THAT_PROVE)
 
 
 def is_coming(state: ActuatorState) -> bool:
-    """Whether an energising command may be on its way to it."""
+    """Whether an energising command may be on its way to it, as far as answers tell."""
     return any(sent.level > 0.0 for sent in state.sent)
 
 
 def is_energised(state: ActuatorState) -> bool:
     """It is wanted on, reports on, or an ON may be on its way to it."""
-    return state.desired > 0.0 or bool(state.reported) or is_coming(state)
+    return (
+        state.desired > 0.0 or bool(state.reported) or (is_coming(state) and not is_settled(state))
+    )
 
 
 def wake_at(state: ActuatorState) -> float | None:
@@ -155,7 +169,7 @@ def facts_of(state: ActuatorState, now: float) -> ActuatorFacts:
         owner_kind=state.owner.kind,
         owner_name=state.owner.name,
         owner_priority=state.owner.priority,
-        coming=is_coming(state),
+        coming=is_coming(state) and not is_settled(state),
         limit_locked=state.limit_locked,
     )
 
@@ -168,8 +182,8 @@ def as_other(state: ActuatorState) -> OtherActuator:
         on_since=state.started_at,
         runs_since=state.runs_since,
         online=state.online,
-        in_flight=bool(state.sent) or not state.off_proven,
-        coming=is_coming(state),
+        in_flight=not is_settled(state) or not state.off_proven,
+        coming=is_coming(state) and not is_settled(state),
         # It was told to go off, has not answered in time, and still reports on.
         stuck=state.desired == 0.0 and state.pending is None and bool(state.reported),
     )
