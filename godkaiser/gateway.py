@@ -168,7 +168,11 @@ class Gateway:
         self.database.close_thread()
         self.system.start()
         if not self.system.ready.wait(timeout_s) or self.system.terminated.is_set():
-            errors = [actor.last_error for actor in self.system.tree() if actor.last_error]
+            errors = [
+                actor.waiting_for or actor.last_error
+                for actor in self.system.tree()
+                if actor.waiting_for or actor.last_error
+            ]
             self.stop()
             reason = f"the actors did not start: {'; '.join(errors) or 'no error was reported'}"
             raise PassingCondition(reason=reason)

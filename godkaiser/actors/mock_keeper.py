@@ -26,7 +26,6 @@ from godkaiser.supervision import Actor, ChildSpec, MailboxSpec, StopChild
 
 ORPHANS_JOB = "mock_orphans"
 ASK_TIMEOUT_S = 5.0
-LOAD_AGAIN_S = 5.0
 log = structlog.get_logger("godkaiser.mocks")
 
 
@@ -63,11 +62,9 @@ class FailMock(Message, frozen=True, kw_only=True):
     issuer: Issuer
 
 
-class LoadMocks(Message, frozen=True, kw_only=True):
-    """To oneself: start those that the database has."""
-
-
 class MockKeeperActor(Actor):
+    waits_for = (DatabaseUnavailable,)
+
     """Publishes "mocks", the records by id, and "orphans", ids of devices whose mock is gone.
 
     Orphans are only told of, in the log and in the audit trail: what they measured may be wanted.
@@ -108,8 +105,6 @@ class MockKeeperActor(Actor):
                 record = msgspec.structs.replace(self._known(mock_id), faults=faults)
                 self._audit(issuer, f"faults of mock {mock_id}", str(faults))
                 return self._change(record)
-            case LoadMocks():
-                self._load()
             case Tick(job=job) if job == ORPHANS_JOB:
                 self._look_for_orphans("timekeeper")
             case RunJob(by=by):
@@ -121,13 +116,11 @@ class MockKeeperActor(Actor):
     def on_stop(self) -> None:
         self._database.close_thread()
 
+    def on_failure(self, *_exc_info: object) -> None:
+        self._database.close_thread()
+
     def _load(self) -> None:
-        try:
-            records = storage.load_mocks(self._database)
-        except DatabaseUnavailable:
-            # Mocks are not worth a restart of anything: without the database they wait for it.
-            self.context.schedule(LOAD_AGAIN_S, LoadMocks(), key="load")
-            return
+        records = storage.load_mocks(self._database)
         self._records = {record.mock_id: record for record in records}
         for record in () if self._address.tls else records:
             self._start(record)

@@ -57,6 +57,8 @@ class NextBatch(Message, frozen=True, kw_only=True):
 
 
 class RecalculatorActor(Actor):
+    waits_for = (DatabaseUnavailable,)
+
     """Publishes under each key the newest Recalculation of that sensor."""
 
     refusals = (GatewayError,)

@@ -22,7 +22,7 @@ from godkaiser.actors.router import UnknownDeviceSeen
 from godkaiser.actors.rule_desk import RuleDesk, RuleFactory
 from godkaiser.actors.site_book import DeviceFactory, SiteBook
 from godkaiser.domain.declared import Declared
-from godkaiser.errors import GatewayError
+from godkaiser.errors import DatabaseUnavailable, GatewayError
 from godkaiser.messages import (
     AbortCalibration,
     AddCalibrationPoint,
@@ -53,6 +53,7 @@ from godkaiser.supervision import Actor
 
 class RegistrarActor(Actor):
     refusals = (GatewayError,)
+    waits_for = (DatabaseUnavailable,)
 
     def __init__(
         self,

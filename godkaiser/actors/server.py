@@ -16,6 +16,8 @@ class Server(Protocol):
 
 
 class ServerActor(Actor):
+    waits_for = (OSError,)
+
     def __init__(self, make_server: Callable[[], Server]) -> None:
         super().__init__()
         self._make_server = make_server

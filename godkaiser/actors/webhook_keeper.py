@@ -30,7 +30,6 @@ from godkaiser.supervision import (
 
 MOST_WEBHOOKS = 20
 ASK_TIMEOUT_S = 4.0
-LOAD_AGAIN_S = 5.0
 
 
 class Sender(Protocol):
@@ -79,11 +78,9 @@ class TryWebhook(Message, frozen=True, kw_only=True):
     event: bytes
 
 
-class LoadWebhooks(Message, frozen=True, kw_only=True):
-    """To oneself."""
-
-
 class WebhookKeeperActor(Actor):
+    waits_for = (DatabaseUnavailable,)
+
     """Publishes "webhooks", the records by id."""
 
     refusals = (GatewayError,)
@@ -111,8 +108,6 @@ class WebhookKeeperActor(Actor):
                 handle = self.context.find(paths.webhook(webhook_id))
                 if handle is not None:
                     handle.tell(Deliver(delivery=Delivery(event, is_value=False)))
-            case LoadWebhooks():
-                self._load()
             case _:
                 self.context.unhandled(message)
         return None
@@ -121,12 +116,11 @@ class WebhookKeeperActor(Actor):
         self._audience({})
         self._database.close_thread()
 
+    def on_failure(self, *_exc_info: object) -> None:
+        self._database.close_thread()
+
     def _load(self) -> None:
-        try:
-            found = storage.load_webhooks(self._database)
-        except DatabaseUnavailable:
-            self.context.schedule(LOAD_AGAIN_S, LoadWebhooks(), key="load")
-            return
+        found = storage.load_webhooks(self._database)
         self._records = {record.webhook_id: record for record in found}
         for record in found:
             self._plug(record)

@@ -34,6 +34,7 @@ from godkaiser.supervision import (
     ActorCrashed,
     ActorStopped,
     ActorSystem,
+    ActorWaiting,
     AskInDoubt,
     AskTimeout,
     MailboxFull,
@@ -145,6 +146,8 @@ def ask(
         raise OutcomeUnknown(path=path) from error
     except (AskTimeout, MailboxFull) as error:
         raise GatewayOverloaded(path=path, timeout_s=timeout_s) from error
+    except ActorWaiting as error:
+        raise ServiceUnavailable(reason=f"{error}. Try again.") from error
     except (ActorCrashed, ActorStopped, UnknownPath) as error:
         reason = f"{path} failed on the request and is being restarted. Try again."
         raise ServiceUnavailable(reason=reason) from error

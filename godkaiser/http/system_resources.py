@@ -27,6 +27,7 @@ from godkaiser.storage import audit
 from godkaiser.supervision import RestartChild, UnknownPath
 
 LOOK_AGAIN_S = 0.1
+SHOWN = 100
 
 
 class PathBody(RequestBody, frozen=True, kw_only=True):
@@ -65,8 +66,13 @@ class HealthResource:
             recorder.last_error if isinstance(recorder, RecorderView) else "starting"
         )
         latched = isinstance(safety, SafetyView) and safety.latched
+        not_up = sorted(actor.path for actor in system.not_up())
         healthy = (
-            connected and not database_error and latched and storage["spool"]["alarm"] < ALARMING
+            connected
+            and not database_error
+            and latched
+            and storage["spool"]["alarm"] < ALARMING
+            and not not_up
         )
         return {
             "status": "healthy" if healthy else "degraded",
@@ -82,6 +88,7 @@ class HealthResource:
             "warnings": [recorder.warning]
             if isinstance(recorder, RecorderView) and recorder.warning
             else [],
+            "actors": {"not_up": len(not_up), "paths": not_up[:SHOWN]},
             "devices": {
                 "total": len(devices),
                 "online": sum(devices),
@@ -112,6 +119,7 @@ class SystemResources:
                 "messages_handled": actor.handled,
                 "last_error": actor.last_error or None,
                 "last_error_at": actor.last_error_at,
+                "waiting_for": actor.waiting_for or None,
                 "started_at": actor.started_at,
                 "busy_s": actor.busy_s,
             }

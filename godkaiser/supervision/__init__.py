@@ -10,6 +10,7 @@ from godkaiser.supervision.dead_letters import DeadLetter, DeadLetters, Reason
 from godkaiser.supervision.errors import (
     ActorCrashed,
     ActorStopped,
+    ActorWaiting,
     AskCycle,
     AskInDoubt,
     AskTimeout,
@@ -19,6 +20,7 @@ from godkaiser.supervision.errors import (
     RestartIntensityExceeded,
     SupervisionError,
     UnknownPath,
+    Waiting,
 )
 from godkaiser.supervision.events import EventLog, LifeEvent, Step
 from godkaiser.supervision.handle import Handle
@@ -46,6 +48,7 @@ __all__ = [
     "ActorState",
     "ActorStopped",
     "ActorSystem",
+    "ActorWaiting",
     "AskCycle",
     "AskInDoubt",
     "AskTimeout",
@@ -80,5 +83,6 @@ __all__ = [
     "Supervisor",
     "ThreadedRuntime",
     "UnknownPath",
+    "Waiting",
     "supervisor",
 ]

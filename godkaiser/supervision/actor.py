@@ -57,11 +57,15 @@ class Actor(pykka.Actor):
     Exceptions of the types in `refusals` are answers, not faults: they go to the asker, and the
     actor lives on. Told rather than asked, such a message becomes a dead letter.
 
+    Exceptions of the types in `waits_for` out of `on_start` mean that something outside is away: the
+    actor waits and is tried again (`Waiting` always means that).
+
     With `ready_after_start` False the actor says itself when it is ready (`context.declare_ready`),
     and who is to start after it waits for that.
     """
 
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
+    waits_for: ClassVar[tuple[type[Exception], ...]] = ()
     ready_after_start: ClassVar[bool] = True
 
     actor_inbox: _PykkaInbox

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from godkaiser.supervision.errors import AskCycle, AskInDoubt, AskTimeout
+from godkaiser.supervision.errors import ActorWaiting, AskCycle, AskInDoubt, AskTimeout
 from godkaiser.supervision.reply import Reply
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def ask_cell(
     runtime = cell.system.runtime
     asking = cell.system.asking
     asker = asking.current()
+    if cell.waiting_for and cell.life is None:
+        raise ActorWaiting(f"{cell.path} waits: {cell.waiting_for}")
     future = runtime.new_reply()
     if asker is not None:
         asking.begin(asker.path, cell.path)

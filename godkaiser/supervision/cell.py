@@ -45,6 +45,7 @@ class ActorState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
+    WAITING = "waiting"
     DOWN = "down"
     STOPPED = "stopped"
 
@@ -80,6 +81,7 @@ class Cell:
         "started_at",
         "state",
         "system",
+        "waiting_for",
         "wanted",
         "watchers",
     )
@@ -109,6 +111,7 @@ class Cell:
         self.restarts = 0
         self.handled = 0
         self.started_at: float | None = None
+        self.waiting_for = ""
         self.last_error = ""
         self.last_error_at: float | None = None
         self.published: dict[Hashable, Any] = {}
@@ -217,10 +220,12 @@ class Cell:
         self.state = ActorState.STARTING
         self.started_at = self.system.runtime.now()
         self.completed = False
-        if self.incarnation > 1:
-            self.restarts += 1
         with self._gate:
             self.life = life
+        if self.waiting_for:
+            return life
+        if self.incarnation > 1:
+            self.restarts += 1
         self.emit(Step.STARTED if self.incarnation == 1 else Step.RESTARTED)
         return life
 
@@ -241,6 +246,7 @@ class Cell:
         self.emit(Step.STUCK, detail=why, trace=stack, incarnation=incarnation)
         error = ActorCrashed(f"{self.path} is stuck and was given up: {why}")
         self.note_error(error)
+        self._ails()
         if envelope is not None:
             if envelope.reply_to is not None:
                 fail_reply(envelope.reply_to, error)
@@ -296,6 +302,8 @@ class Cell:
         if self.life is not life or self.state is not ActorState.STARTING:
             return
         self.state = ActorState.RUNNING
+        self.waiting_for = ""
+        self.system.ailing.pop(self.path, None)
         self.emit(Step.READY, incarnation=life.number)
         self._tell_parent(ChildReady(self.name, life.number))
 
@@ -345,19 +353,36 @@ class Cell:
             self.life = None
             return True
 
-    def ended(self, life: Incarnation, error: BaseException | None, trace: str) -> None:
+    def ended(
+        self, life: Incarnation, error: BaseException | None, trace: str, *, waiting: bool
+    ) -> None:
         """Called once for each life that ended by itself."""
-        self.state = ActorState.DOWN
+        self.state = ActorState.WAITING if waiting else ActorState.DOWN
         self.completed = error is None and not life.stop_asked
         if error is None:
             self.emit(Step.STOPPED, incarnation=life.number)
+        elif waiting:
+            self._waits(life, str(error) or repr(error))
         else:
+            self.waiting_for = ""
             self.note_error(error)
+            self._ails()
             self.emit(Step.CRASHED, detail=repr(error), trace=trace, incarnation=life.number)
         self._tell_watchers(life.number, error)
         self.system.incarnation_ended(self, error)
-        self._tell_parent(ChildExited(self.name, life.number, error))
+        self._tell_parent(ChildExited(self.name, life.number, error, waiting))
         self._leave_when_orphaned()
+
+    def _waits(self, life: Incarnation, reason: str) -> None:
+        """Told once for each reason, not at each try."""
+        changed, self.waiting_for = reason != self.waiting_for, reason
+        self._ails()
+        if changed:
+            self.emit(Step.WAITING, detail=reason, incarnation=life.number)
+
+    def _ails(self) -> None:
+        """It is not up, and is to be: shown until it is ready, or is not wanted any more."""
+        self.system.ailing[self.path] = self
 
     def _tell_watchers(self, incarnation: int, error: BaseException | None) -> None:
         for watcher in self.watchers:

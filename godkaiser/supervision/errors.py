@@ -26,6 +26,10 @@ class ActorStopped(SupervisionError):
     """The receiver ended for good before it handled the message."""
 
 
+class ActorWaiting(SupervisionError):
+    """The receiver has not started, because something outside is away; it was not delivered."""
+
+
 class ActorCrashed(SupervisionError):
     """The receiver crashed on the message that was asked; the cause is chained."""
 
@@ -44,6 +48,13 @@ class AskCycle(SupervisionError):
 
 class RestartIntensityExceeded(SupervisionError):
     """A supervisor gave up: its children crashed more often than its intensity allows."""
+
+
+class Waiting(SupervisionError):
+    """Raised from `on_start` or a factory when something outside is away (a database, a broker, a
+    port, a disk): the actor is tried again with backoff, is shown as waiting with this reason, and
+    does not count as crashed.
+    """
 
 
 class StartTimeout(SupervisionError):

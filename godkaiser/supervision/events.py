@@ -16,6 +16,7 @@ logger = logging.getLogger("godkaiser.supervision")
 class Step(StrEnum):
     STARTED = "started"
     READY = "ready"
+    WAITING = "waiting"
     CRASHED = "crashed"
     RESTARTING = "restarting"
     RESTARTED = "restarted"
@@ -27,6 +28,7 @@ class Step(StrEnum):
 
 
 _LEVEL = {
+    Step.WAITING: logging.WARNING,
     Step.CRASHED: logging.ERROR,
     Step.GAVE_UP: logging.CRITICAL,
     Step.STUCK: logging.ERROR,

@@ -52,7 +52,7 @@ class Handle:
         Raises:
             AskInDoubt: with `or_not_at_all`: it has begun, and has not answered for a long time.
             AskTimeout: no reply in time; with `or_not_at_all` nothing was done, and nothing will be.
-            MailboxFull, ActorStopped: it was not delivered.
+            MailboxFull, ActorStopped, ActorWaiting: it was not delivered.
             ActorCrashed: the actor crashed on it.
             AskCycle: the actor is waiting, in the end, for the asker.
             Exception: a refusal of the actor (one of its declared `refusals`).

@@ -13,7 +13,13 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from godkaiser.supervision.actor import Actor, ActorContext
-from godkaiser.supervision.errors import ActorCrashed, ActorStopped, InjectedCrash, TooManyTimers
+from godkaiser.supervision.errors import (
+    ActorCrashed,
+    ActorStopped,
+    InjectedCrash,
+    TooManyTimers,
+    Waiting,
+)
 from godkaiser.supervision.events import Step
 from godkaiser.supervision.mailbox import Envelope
 from godkaiser.supervision.reply import Reply, fail_reply
@@ -91,7 +97,8 @@ class Incarnation:
             self._refusals = actor.refusals
             actor.on_start()
         except BaseException as error:
-            self.crash(error)
+            declared = () if self.actor is None else self.actor.waits_for
+            self.crash(error, waiting=isinstance(error, (Waiting, *declared)))
             return False
         if actor.ready_after_start:
             self.declare_ready()
@@ -136,8 +143,11 @@ class Incarnation:
         cell.handled += 1
         return self._exit is None or not self._exited()
 
-    def crash(self, error: BaseException) -> None:
-        """End by `error`: settle the message in hand, let the actor tidy up, tell the supervisor."""
+    def crash(self, error: BaseException, *, waiting: bool = False) -> None:
+        """End by `error`: settle the message in hand, let the actor tidy up, tell the supervisor.
+
+        `waiting`: at its start, and because something outside is away.
+        """
         trace = "".join(traceback.format_exception(error))
         self.cell.settle_fatal(self, error, trace)
         if self.actor is not None:
@@ -151,7 +161,7 @@ class Incarnation:
                     trace=traceback.format_exc(),
                     incarnation=self.number,
                 )
-        self._end(error, trace)
+        self._end(error, trace, waiting=waiting)
 
     def _stop(self, message: Stop) -> None:
         if message.incarnation != self.number:
@@ -185,12 +195,12 @@ class Incarnation:
         self._end(error, trace)
         return True
 
-    def _end(self, error: BaseException | None, trace: str) -> None:
+    def _end(self, error: BaseException | None, trace: str, *, waiting: bool = False) -> None:
         self.cell.mailbox.leave()
         if not self.cell.retire(self):
             return
         self.close(error)
-        self.cell.ended(self, error, trace)
+        self.cell.ended(self, error, trace, waiting=waiting)
 
     # ---- what the actor asks of its place, in its own thread
 

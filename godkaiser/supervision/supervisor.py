@@ -123,8 +123,8 @@ class Supervisor(Actor):
         match message:
             case ChildReady(name, incarnation):
                 self._child_ready(name, incarnation)
-            case ChildExited(name, incarnation, error):
-                self._child_exited(name, incarnation, error)
+            case ChildExited():
+                self._child_exited(message)
             case BackoffOver(name):
                 self._backoff_over(name)
             case StartOverdue(name, incarnation):
@@ -158,13 +158,13 @@ class Supervisor(Actor):
         child.ready = child.was_ready = True
         self.context.cancel(("start", name))
 
-    def _child_exited(self, name: str, incarnation: int, error: BaseException | None) -> None:
-        child = self._children.get(name)
-        if child is None or not child.up or child.incarnation != incarnation:
+    def _child_exited(self, message: ChildExited) -> None:
+        child = self._children.get(message.name)
+        if child is None or not child.up or child.incarnation != message.incarnation:
             return
-        self._exited(child, error)
+        self._exited(child, message.error, waiting=message.waiting)
 
-    def _exited(self, child: Child, error: BaseException | None) -> None:
+    def _exited(self, child: Child, error: BaseException | None, *, waiting: bool = False) -> None:
         self.context.cancel(("start", child.name))
         self.context.cancel(("stop", child.name))
         was_told_to = child.must_stop
@@ -177,6 +177,8 @@ class Supervisor(Actor):
                 self._children.mark_start(child)
             else:
                 self._drop(child)
+        elif waiting:
+            self._restart_later(child, was_ready=False, at_once=False)
         elif wants_restart(child.spec.restart, crashed=error is not None):
             self._plan_restart(child, error, was_ready=was_ready)
         else:
@@ -202,17 +204,23 @@ class Supervisor(Actor):
                 self._give_up(child, admitted, error)
                 return
             self._restarts = admitted
+        delay_s = self._restart_later(child, was_ready=was_ready, at_once=True)
+        child.cell.emit(Step.RESTARTING, delay_s=delay_s, detail=f"in {delay_s:.3f} s")
+        self._take_siblings_down(child)
+
+    def _restart_later(self, child: Child, *, was_ready: bool, at_once: bool) -> float:
+        """Returns the delay in seconds. `at_once`: the first restart in a row has none."""
+        now = self.context.monotonic()
         if was_ready and now - child.up_since >= self._backoff.healthy_after_s:
             child.attempt = 0
-        child.attempt += 1
+        child.attempt = max(child.attempt + 1, 1 if at_once else 2)
         delay_s = backoff_delay(self._backoff, child.attempt, self.context.random())
-        child.cell.emit(Step.RESTARTING, delay_s=delay_s, detail=f"in {delay_s:.3f} s")
         if delay_s > 0:
             child.not_before = now + delay_s
             self._later(delay_s, BackoffOver(child.name), ("backoff", child.name))
         else:
             self._children.mark_start(child)
-        self._take_siblings_down(child)
+        return delay_s
 
     def _give_up(self, child: Child, admitted: Escalate, error: BaseException | None) -> None:
         detail = (

@@ -40,6 +40,7 @@ class ActorInfo(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None
     last_error: str
     last_error_at: float | None
+    waiting_for: str
 
 
 class ActorSystem:
@@ -54,6 +55,7 @@ class ActorSystem:
         self.ready = threading.Event()
         self.terminated = threading.Event()
         self.failure: BaseException | None = None
+        self.ailing: dict[str, Cell] = {}
         self._cells: dict[str, Cell] = {}
         self._children: dict[str, dict[str, Cell]] = {}
         self._registry = threading.Lock()
@@ -95,7 +97,7 @@ class ActorSystem:
         return [
             cell.path
             for cell in self._children.get(path, {}).copy().values()
-            if cell.state in untried and not cell.last_error
+            if cell.state in untried and not (cell.last_error or cell.waiting_for)
         ]
 
     def request_stop(self) -> None:
@@ -200,6 +202,10 @@ class ActorSystem:
             raise UnknownPath(path)
         return self._info(cell)
 
+    def not_up(self) -> list[ActorInfo]:
+        """The actors that crashed or wait for something and have not become ready since."""
+        return [self._info(cell) for cell in self.ailing.copy().values() if cell.wanted]
+
     def _info(self, cell: Cell) -> ActorInfo:
         now = self.runtime.monotonic()
         waiting_since = cell.mailbox.waiting_since()
@@ -221,6 +227,7 @@ class ActorSystem:
             started_at=cell.started_at,
             last_error=cell.last_error,
             last_error_at=cell.last_error_at,
+            waiting_for=cell.waiting_for,
         )
 
     def is_responsive(self, within_s: float = 5.0) -> bool:
@@ -331,6 +338,8 @@ class ActorSystem:
     def forget(self, cell: Cell) -> None:
         self.groups.leave_all(cell.handle)
         with self._registry:
+            if self.ailing.get(cell.path) is cell:
+                del self.ailing[cell.path]
             if self._cells.get(cell.path) is cell:
                 del self._cells[cell.path]
                 if cell.parent is not None:

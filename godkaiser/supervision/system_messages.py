@@ -32,11 +32,12 @@ class ChildReady(SystemMessage, frozen=True):
 
 
 class ChildExited(SystemMessage, frozen=True):
-    """`error` is None for a normal end."""
+    """`error` is None for a normal end. `waiting`: it did not start, because something is away."""
 
     name: str
     incarnation: int
     error: Any = None
+    waiting: bool = False
 
 
 class BackoffOver(SystemMessage, frozen=True):
