@@ -35,7 +35,7 @@ from godkaiser.actors.recalculator import RecalculatorActor
 from godkaiser.actors.recorder import RecorderActor
 from godkaiser.actors.registrar import RegistrarActor
 from godkaiser.actors.roller import ROLLUPS_JOB, RollerActor
-from godkaiser.actors.router import RouterActor
+from godkaiser.actors.router import BroadcastSeen, RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
 from godkaiser.actors.sensor_watch import SENSORS_JOB, SensorWatchActor
@@ -59,6 +59,7 @@ from godkaiser.domain.rules import RuleDefinition, RuleMemory
 from godkaiser.domain.safety_state import SafetyState
 from godkaiser.http.server import ApiServer
 from godkaiser.live.server import LiveServer
+from godkaiser.messages import StopAll
 from godkaiser.mqtt.account_files import BrokerFiles
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.mqtt.ports import Ports
@@ -85,6 +86,8 @@ from godkaiser.supervision import (
 # What is under way between the broker and the disk is bounded before (AckPort), and fits here, so a
 # reading is never refused for want of room.
 FLEET_MAILBOX = MailboxSpec(capacity=20_000)
+# Nothing but a stop overtakes: then nothing else can fill the lane of stops.
+SAFETY_MAILBOX = MailboxSpec(capacity=20_000, urgent=(StopAll, BroadcastSeen))
 DEVICE_MAILBOX = MailboxSpec(capacity=20_000, urgent=(LinkUp, LinkDown))
 ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
 ENDS_THE_PROCESS = Intensity(max_restarts=0)
@@ -176,7 +179,7 @@ def _control(parts: Parts) -> list[ChildSpec]:
             "safety",
             [
                 _fleet("actuators", private=True),
-                ChildSpec(name="guard", factory=_safety_factory(parts), mailbox=FLEET_MAILBOX),
+                ChildSpec(name="guard", factory=_safety_factory(parts), mailbox=SAFETY_MAILBOX),
                 ChildSpec(
                     name="inputs",
                     factory=lambda: StopInputMonitor(parts.declared.stop_inputs),
