@@ -13,6 +13,7 @@ from typing import IO, Annotated
 
 import typer
 
+from godkaiser.command_line import Console, JsonOption, echo_json, tell
 from godkaiser.durable_file import sync_folder
 from godkaiser.errors import GatewayError
 from godkaiser.exits import (
@@ -25,7 +26,7 @@ from godkaiser.exits import (
     settings_from,
 )
 
-app = typer.Typer(no_args_is_help=True, help="Look after the audit trail.")
+app = Console(no_args_is_help=True, help="Look after the audit trail.")
 
 
 @app.callback()
@@ -37,6 +38,8 @@ def audit() -> None:
 def verify(
     config: Annotated[Path | None, typer.Option(help="The configuration of the gateway.")] = None,
     expect: Annotated[str, typer.Option(help="A head noted earlier, which must be in it.")] = "",
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Look through the hash chain; ends with 1 when an entry was changed, removed or put in."""
     from godkaiser.storage import audit_chain, migrations
@@ -51,10 +54,13 @@ def verify(
         database.close_all()
     except GatewayError as error:
         fail_with(error)
+    if as_json:
+        echo_json(report)
     if report.problem:
         where = "the audit trail" if report.seq is None else f"entry {report.seq}"
         fail(f"{where}: {report.problem}. {report.entries} entries before it fit", EXIT_NOT_GOOD)
-    typer.echo(f"{report.entries} entries fit; head {report.head}")
+    if not as_json:
+        typer.echo(f"{report.entries} entries fit; head {report.head}")
 
 
 @app.command()
@@ -69,6 +75,8 @@ def export(
     ] = None,
     start: Annotated[datetime | None, typer.Option(help="Only entries from then on (UTC).")] = None,
     end: Annotated[datetime | None, typer.Option(help="Only entries before (UTC).")] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the audit trail to an encrypted file, with its hash chain."""
     from godkaiser.storage import audit_export, migrations, sealed_file
@@ -97,7 +105,7 @@ def export(
         fail_with(error)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
-    typer.echo(f"{count} entries in {to}, encrypted")
+    tell({"entries": count}, f"{count} entries in {to}, encrypted", as_json=as_json)
 
 
 @app.command(name="open")
@@ -108,6 +116,8 @@ def open_export(
     passphrase_file: Annotated[
         Path | None, typer.Option(help="Or: a file whose first line is the passphrase.")
     ] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Decrypt an export, and look through its hash chain."""
     from godkaiser.storage import audit_export, sealed_file
@@ -128,7 +138,8 @@ def open_export(
         fail(f"{source}: {error.message}", EXIT_NOT_GOOD)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
-    typer.echo(f"{report.entries} entries fit, from {report.first} to {report.last}")
+    text = f"{report.entries} entries fit, from {report.first} to {report.last}"
+    tell(report, text, as_json=as_json)
 
 
 def _one_of(key: Path | None, passphrase_file: Path | None, option: str) -> Path:

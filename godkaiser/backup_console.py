@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from godkaiser.command_line import Console, JsonOption, tell
 from godkaiser.data_folder import open_data_folder
 from godkaiser.errors import GatewayError
 from godkaiser.exits import EXIT_NOT_GOOD, fail_with, settings_from
 
-app = typer.Typer()
+app = Console()
 
 Configured = Annotated[Path | None, typer.Option(help="The configuration of the gateway.")]
 
@@ -21,6 +22,8 @@ Configured = Annotated[Path | None, typer.Option(help="The configuration of the 
 def backup(
     to: Annotated[Path, typer.Option(help="A folder that is not there yet.")],
     config: Configured = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Back up the database, also beside a running gateway; checked, with a manifest."""
     from godkaiser.storage import backup as backups
@@ -36,7 +39,8 @@ def backup(
     except GatewayError as error:
         fail_with(error, EXIT_NOT_GOOD)
     size = sum(file.bytes for file in manifest.files.values())
-    typer.echo(f"{to}: {sum(manifest.tables.values()):,} rows, {size:,} bytes, checked")
+    text = f"{to}: {sum(manifest.tables.values()):,} rows, {size:,} bytes, checked"
+    tell(manifest, text, as_json=as_json)
 
 
 @app.command()
@@ -45,6 +49,7 @@ def restore(
     config: Configured = None,
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Restore a backup into an empty database, with the gateway stopped."""
     from godkaiser.storage import backup as backups
@@ -59,14 +64,19 @@ def restore(
     except GatewayError as error:
         fail_with(error, EXIT_NOT_GOOD)
     made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.created_at))
-    typer.echo(f"restored {sum(manifest.tables.values()):,} rows of {made}, counts compared")
-    typer.echo("Stops are not in a backup: what is latched here stays so (docs/operations.md).")
+    text = (
+        f"restored {sum(manifest.tables.values()):,} rows of {made}, counts compared\n"
+        "Stops are not in a backup: what is latched here stays so (docs/operations.md)."
+    )
+    tell(manifest, text, as_json=as_json)
 
 
 @app.command(name="migrate-data")
 def migrate_data(
     to: Annotated[str, typer.Option(help="postgresql://USER:PASSWORD@HOST/NAME, empty.")],
     config: Configured = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Move everything from SQLite to PostgreSQL, with the gateway stopped; goes on where it ended."""
     from godkaiser.storage.database import open_database, open_present
@@ -87,8 +97,11 @@ def migrate_data(
             lock.release()
     except GatewayError as error:
         fail_with(error, EXIT_NOT_GOOD)
-    typer.echo(f"{sum(counts.values()):,} rows in {len(counts)} tables, counts compared")
-    typer.echo("Now set [database] url to it, and start the gateway.")
+    text = (
+        f"{sum(counts.values()):,} rows in {len(counts)} tables, counts compared\n"
+        "Now set [database] url to it, and start the gateway."
+    )
+    tell({"tables": counts}, text, as_json=as_json)
 
 
 class _Shown:

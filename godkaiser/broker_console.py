@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import typer
 
+from godkaiser.command_line import Console, JsonOption, tell
 from godkaiser.data_folder import make_data_folder
 from godkaiser.errors import AccountFilesUnusable, GatewayError
 from godkaiser.exits import (
@@ -19,13 +20,17 @@ from godkaiser.exits import (
     settings_from,
 )
 from godkaiser.gateway_link import ConfigOption, DataOption, HttpOption
-from godkaiser.operator_console import JsonOption, at, link_to, of, show
+from godkaiser.operator_console import at, link_to, of, show
 
-app = typer.Typer(no_args_is_help=True, help="Accounts of devices with the broker.")
+app = Console(no_args_is_help=True, help="Accounts of devices with the broker.")
 
 
 @app.command()
-def sync(config: Annotated[Path, typer.Option(help="The configuration file.")]) -> None:
+def sync(
+    config: Annotated[Path, typer.Option(help="The configuration file.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
     """Write Mosquitto's passwd and acl from what is stored; works without the gateway, and before its first start."""
     from godkaiser.gateway import broker_address
     from godkaiser.storage import broker_accounts, migrations, registry
@@ -57,7 +62,8 @@ def sync(config: Annotated[Path, typer.Option(help="The configuration file.")]) 
     except GatewayError as error:
         fail_with(error, EXIT_CANNOT_WRITE)
     what = "written" if changed else "up to date"
-    typer.echo(f"{settings.broker_accounts.folder}: {what}, {len(accounts)} accounts of devices")
+    text = f"{settings.broker_accounts.folder}: {what}, {len(accounts)} accounts of devices"
+    tell({"changed": changed, "accounts": len(accounts)}, text, as_json=as_json)
 
 
 @app.command()
@@ -72,7 +78,7 @@ def account(
     path = f"/esp/devices/{quote(device, safe='')}/broker-account"
     if remove:
         link.delete(path)
-        typer.echo(f"the account of {device} is gone")
+        tell({"removed": device}, f"the account of {device} is gone", as_json=as_json)
         return
     made = link.post(path, {})
     if as_json:

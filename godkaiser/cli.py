@@ -19,6 +19,7 @@ from godkaiser import (
     backup_console,
     broker_console,
     console,
+    decision_console,
     operator_console,
     rule_files,
     site_files,
@@ -26,6 +27,7 @@ from godkaiser import (
     stop_console,
 )
 from godkaiser.child_process import Signals
+from godkaiser.command_line import Console, JsonOption, echo_json, tell
 from godkaiser.config import Config, ConfigError, LogConfig, Mistake, load
 from godkaiser.config_salvage import salvage
 from godkaiser.declarations import ignored_beside, read_beside
@@ -35,12 +37,11 @@ from godkaiser.domain.entities import Issuer
 from godkaiser.errors import GatewayError, ReloadRefused
 from godkaiser.exits import EXIT_STUCK, code_of, fail_with, run_safely, say, settings_from
 from godkaiser.gateway_link import address_of
-from godkaiser.operator_console import JsonOption, echo_json
 
 if TYPE_CHECKING:
     from godkaiser.gateway import Gateway
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = Console(no_args_is_help=True)
 
 
 def main() -> None:
@@ -66,9 +67,9 @@ def _read_all(path: Path | None) -> tuple[Config, Declared]:
 
 
 @app.command()
-def version() -> None:
+def version(*, as_json: JsonOption = False) -> None:
     """Print the version."""
-    typer.echo(__version__)
+    tell({"version": __version__}, __version__, as_json=as_json)
 
 
 @app.command()
@@ -304,6 +305,7 @@ def migrate(
     config: Annotated[Path | None, typer.Option(help="The configuration file.")] = None,
     *,
     check: Annotated[bool, typer.Option("--check", help="Only tell what is missing.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Bring the database schema up to date."""
     from godkaiser.storage import migrations
@@ -316,12 +318,14 @@ def migrate(
     except GatewayError as error:
         fail_with(error)
     database.close_all()
-    typer.echo(f"{'missing' if check else 'done'}: {', '.join(steps) or 'nothing'}")
+    word = "missing" if check else "done"
+    tell({word: steps}, f"{word}: {', '.join(steps) or 'nothing'}", as_json=as_json)
     raise typer.Exit(1 if check and steps else 0)
 
 
 app.add_typer(console.app)
 app.add_typer(operator_console.app)
+app.add_typer(decision_console.app)
 app.add_typer(stop_console.app)
 app.add_typer(spool_console.app)
 app.add_typer(backup_console.app)

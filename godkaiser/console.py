@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from godkaiser.command_line import Console, JsonOption, echo_json, echo_line, tell
 from godkaiser.exits import EXIT_CONFIG, EXIT_UNREACHABLE, fail
 from godkaiser.gateway_link import (
     ConfigOption,
@@ -18,7 +19,7 @@ from godkaiser.gateway_link import (
     settings_of,
 )
 
-app = typer.Typer()
+app = Console()
 
 
 @app.command()
@@ -28,14 +29,19 @@ def tree(
     http: HttpOption = "",
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again each second.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show every actor: state, restarts, mailbox, messages handled, last error."""
     link = Link(settings_of(config, data, http))
     while True:
-        actors = link.get("/system/tree")["data"]
-        if watch:
+        answer = link.get("/system/tree")
+        actors = answer["data"]
+        if as_json:
+            echo_line(answer) if watch else echo_json(answer)
+        elif watch:
             typer.echo("\x1b[2J\x1b[H", nl=False)
-        typer.echo("\n".join(_lines(actors)))
+        if not as_json:
+            typer.echo("\n".join(_lines(actors)))
         if not watch:
             return
         time.sleep(1.0)
@@ -47,10 +53,12 @@ def restart(
     config: ConfigOption = None,
     data: DataOption = None,
     http: HttpOption = "",
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Stop an actor in order and start it again; its mailbox waits."""
-    Link(settings_of(config, data, http)).post("/system/actors/restart", {"path": path})
-    typer.echo(f"{path} is being restarted")
+    answer = Link(settings_of(config, data, http)).post("/system/actors/restart", {"path": path})
+    tell(answer, f"{path} is being restarted", as_json=as_json)
 
 
 @app.command()
@@ -58,6 +66,8 @@ def reload(
     config: ConfigOption = None,
     data: DataOption = None,
     http: HttpOption = "",
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Let the gateway take what has changed in its files; tell what was taken and what needs a restart."""
     link = Link(settings_of(config, data, http))
@@ -65,6 +75,9 @@ def reload(
         answer = link.call("POST", "/system/reload", {})
     except Unanswered as error:
         fail(str(error), EXIT_CONFIG if error.code == "RELOAD_REFUSED" else EXIT_UNREACHABLE)
+    if as_json:
+        echo_json(answer)
+        return
     for line in answer["taken"]:
         typer.echo(f"taken: {line}")
     for line in answer["needs_restart"]:
@@ -83,14 +96,18 @@ def dead_letters(
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
     resend: Annotated[int | None, typer.Option(help="Send this one again.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show messages that nobody handled, newest first, or send one again."""
     link = Link(settings_of(config, data, http))
     if resend is not None:
-        link.post(f"/system/dead-letters/{resend}/resend", {})
-        typer.echo(f"{resend} was sent again")
+        sent = link.post(f"/system/dead-letters/{resend}/resend", {})
+        tell(sent, f"{resend} was sent again", as_json=as_json)
         return
     answer = link.get(f"/system/dead-letters?limit={limit}")
+    if as_json:
+        echo_json(answer)
+        return
     for letter in answer["data"]:
         at = time.strftime("%H:%M:%S", time.localtime(letter["at"]))
         typer.echo(f"{letter['id']:>6}  {at}  {letter['reason']:<10} {letter['path']}")

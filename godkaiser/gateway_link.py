@@ -7,7 +7,7 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,9 @@ from godkaiser.config import Config, split_address
 from godkaiser.exits import EXIT_UNREACHABLE, EXIT_USAGE, fail, settings_from
 
 API_TIMEOUT_S = 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
+TOKEN_ENDED = 4403
+"""How the live socket ends a connection whose token has."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -89,12 +92,50 @@ class Link:
     def delete(self, path: str) -> None:
         self._demand("DELETE", path)
 
-    def live(self) -> Iterator[dict[str, Any]]:
-        """The events of the live socket, for as long as the gateway is there."""
-        from websockets.exceptions import WebSocketException
+    def live(self, wanted: dict[str, Any], note: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+        """The events of the live socket that the filter `wanted` lets through, for ever: over the end of a
+        token, and over a restart of the gateway. `note` is told what may be missing.
+        """
+        from websockets.exceptions import ConnectionClosed, WebSocketException
         from websockets.sync.client import connect
 
-        found = self.get("/system/live")["live"]
+        newest, pause_s = "", FIRST_PAUSE_S
+        while True:
+            try:
+                # Asked for each time: another start may have another port.
+                url = self._live_url()
+                headers = {"Authorization": f"Bearer {self._token()}"}
+                with connect(
+                    url, additional_headers=headers, open_timeout=API_TIMEOUT_S, compression=None
+                ) as link:
+                    wish = {"filter": wanted} | ({"resume": newest} if newest else {})
+                    link.send(msgspec.json.encode(wish).decode())
+                    for text in link:
+                        told = msgspec.json.decode(text)
+                        if told["type"] == "error":
+                            fail(told["message"], EXIT_USAGE)
+                        if told.get("missed"):
+                            note(told["missed"])
+                        newest = newest or told.get("newest", "")
+                        pause_s = FIRST_PAUSE_S
+                        for event in told.get("events", ()):
+                            newest = event["id"]
+                            yield event
+            except ConnectionClosed as error:
+                if error.rcvd is not None and error.rcvd.code == TOKEN_ENDED:
+                    continue
+                reason = str(error)
+            except (OSError, WebSocketException, Unanswered) as error:
+                if not newest:
+                    fail(f"the live socket does not answer ({error})", EXIT_UNREACHABLE)
+                reason = str(error)
+            if pause_s == FIRST_PAUSE_S:
+                note(f"the live socket has ended ({reason}); trying again")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _live_url(self) -> str:
+        found = self.call("GET", "/system/live")["live"]
         if found is None:
             fail(
                 'the live socket is off: set [live] listen to something else than "off"',
@@ -103,18 +144,7 @@ class Link:
         address = self._settings.live_address
         host = _reachable(address[0] if address is not None else self._settings.http.host)
         shown = f"[{host}]" if ":" in host else host
-        try:
-            with connect(
-                f"ws://{shown}:{found['port']}/ws",
-                additional_headers={"Authorization": f"Bearer {self._token()}"},
-                open_timeout=API_TIMEOUT_S,
-                compression=None,
-            ) as link:
-                link.send('{"filters": [{}]}')
-                for text in link:
-                    yield from msgspec.json.decode(text).get("events", ())
-        except (OSError, WebSocketException, Unanswered) as error:
-            fail(f"the live socket has ended ({error})", EXIT_UNREACHABLE)
+        return f"ws://{shown}:{found['port']}/ws"
 
     def _demand(self, method: str, path: str, body: Any = None) -> Any:
         try:

@@ -10,24 +10,27 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import msgspec
 import typer
 
+from godkaiser.command_line import Console, JsonOption, echo_json, echo_line
+from godkaiser.exits import EXIT_NOT_GOOD, EXIT_USAGE, fail
 from godkaiser.gateway_link import ConfigOption, DataOption, HttpOption, Link, settings_of
 
-app = typer.Typer()
+app = Console()
 
-JsonOption = Annotated[bool, typer.Option("--json", help="As the API answers it, for programs.")]
 Column = tuple[str, Callable[[dict[str, Any]], Any]]
 LONGEST_CELL = 40
+EXIT_STOPPED, EXIT_SUSPENDED = 3, 4
+"""Of `status`: a stop is active or rules are held; a rule is suspended."""
 
 
 def link_to(config: Path | None, data: Path | None, http: str) -> Link:
     return Link(settings_of(config, data, http))
 
 
-def echo_json(answer: Any) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+def printable_line(text: str) -> str:
+    """Without line ends and terminal codes, which a device could send in a name or an error."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def show(answer: Any, columns: Sequence[Column], *, as_json: bool) -> None:
@@ -49,7 +52,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = f"{value:g}" if isinstance(value, float) else printable_line(str(value))
     return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
 
 
@@ -71,16 +74,31 @@ def at(*keys: str) -> Callable[[dict[str, Any]], Any]:
     return value
 
 
+def _all(link: Link, path: str) -> list[dict[str, Any]]:
+    """Every entry of a list, over its pages."""
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        answer = link.get(f"{path}?limit=1000{cursor}")
+        found += answer["data"]
+        if not answer.get("next"):
+            return found
+        cursor = f"&cursor={quote(answer['next'], safe='')}"
+
+
 @app.command()
 def status(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Show whether all is well; exit code 1 when it is not."""
+    """Show whether all is well. Ends with 3 while a stop is active or rules are held until resume, 1 when
+    the gateway is degraded, 4 when a rule is suspended.
+    """
     link = link_to(config, data, http)
     health, safety = link.get("/health"), link.get("/safety/status")
+    suspended = [rule for rule in _all(link, "/logic/rules") if rule["state"]["suspended"]]
     if as_json:
-        show({"health": health, "safety": safety}, (), as_json=True)
+        echo_json({"health": health, "safety": safety, "suspended_rules": suspended})
     else:
         database, devices = health["database"], health["devices"]
         broker = "connected" if health["broker"]["connected"] else health["broker"]["error"]
@@ -97,10 +115,24 @@ def status(
                 f", not confirmed: {', '.join(stop['unconfirmed'])}" if stop["unconfirmed"] else ""
             )
             typer.echo(f"          {stop['scope']} by {stop['by']}: {stop['reason']}{waiting}")
+        if safety["alarm"]:
+            typer.echo(f"alarm     {printable_line(safety['alarm'])}")
+        if safety["automation_held"]:
+            typer.echo(f"held      rules of {', '.join(safety['automation_held'])}, until resume")
+        for rule in suspended:
+            why = printable_line(f"{rule['name']}: {rule['state']['suspended']}")
+            typer.echo(f"suspended rule {rule['id']} {why}")
         for warning in health["warnings"]:
             typer.echo(f"warning   {warning}")
+    raise typer.Exit(_code_of_status(health, safety, suspended))
+
+
+def _code_of_status(health: Any, safety: Any, suspended: Sequence[Any]) -> int:
+    if safety["state"] != "normal" or safety["alarm"] or safety["automation_held"]:
+        return EXIT_STOPPED
     if health["status"] != "healthy":
-        raise typer.Exit(1)
+        return EXIT_NOT_GOOD
+    return EXIT_SUSPENDED if suspended else 0
 
 
 @app.command()
@@ -156,14 +188,11 @@ def command(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Command an actuator, and wait for its answer; exit code 1 when it did not confirm."""
-    esp_id, separator, gpio = actuator.rpartition("/")
-    if not separator or not gpio.isascii() or not gpio.isdecimal():
-        typer.echo(f"godkaiser: {actuator}: write DEVICE/GPIO, such as ESP_4F3A9C/25", err=True)
-        raise typer.Exit(2)
+    esp_id, gpio = point_of(actuator)
     body: dict[str, Any] = {"command": verb.upper()}
     body |= {} if value is None else {"value": value}
     body |= {} if duration is None else {"duration": duration}
-    path = f"/actuators/{quote(esp_id, safe='')}/{int(gpio)}/command?wait=3"
+    path = f"/actuators/{quote(esp_id, safe='')}/{gpio}/command?wait=3"
     answer = link_to(config, data, http).post(path, body)
     outcome = answer.get("outcome") or {"state": "no answer yet", "message": ""}
     if as_json:
@@ -171,7 +200,7 @@ def command(
     else:
         typer.echo(f"{actuator} {verb.upper()}: {outcome['state']} {outcome['message']}".rstrip())
     if outcome["state"] != "confirmed":
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_NOT_GOOD)
 
 
 @app.command()
@@ -179,15 +208,21 @@ def users(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
     add: Annotated[str, typer.Option(help="Add this user; the password is asked for.")] = "",
-    role: Annotated[str, typer.Option(help="viewer, operator or admin.")] = "viewer",
+    role: Annotated[str, typer.Option(help="viewer, operator or admin; of a new user viewer.")] = "",
     password: Annotated[str, typer.Option(help="Set the password of this user anew.")] = "",
     disable: Annotated[str, typer.Option(help="Let this user in no more.")] = "",
     delete: Annotated[str, typer.Option(help="Delete this user.")] = "",
+    change: Annotated[str, typer.Option(help="Give this user the role of --role.")] = "",
 ) -> None:  # fmt: skip
     """List who may log in, or change that."""
     link = link_to(config, data, http)
+    if bool(change) > bool(role):
+        fail("give --role with --change", EXIT_USAGE)
     if add:
-        link.post("/users", {"username": add, "role": role, "password": _new_password()})
+        body = {"username": add, "role": role or "viewer", "password": _new_password()}
+        link.post("/users", body)
+    if change:
+        link.patch(f"/users/{quote(change, safe='')}", {"role": role})
     if password:
         link.patch(f"/users/{quote(password, safe='')}", {"password": _new_password()})
     if disable:
@@ -235,28 +270,59 @@ def keys(
     show(link.get("/auth/keys"), columns, as_json=as_json)
 
 
+EVENT_TYPES = ("actuator", "device", "rule", "safety", "system")
+"""Without --type. Readings come by the second: only those who ask for them get them."""
+
+
 @app.command()
 def logs(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of the past.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, max=1000, help="How many of the past.")] = 20,
+    kind: Annotated[list[str] | None, typer.Option(
+        "--type", help="Of what happens: safety, system, device, actuator, rule or reading; again for"
+        " more. Without it all but readings.")] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Only of this device; again for more.")] = None,
 ) -> None:  # fmt: skip
     """Show the newest entries of the audit trail and, with --follow, what happens from now on."""
     link = link_to(config, data, http)
-    for entry in reversed(link.get(f"/audit/log?limit={limit}")["data"]):
+    past = link.get(f"/audit/log?limit={limit}")["data"] if limit else []
+    for entry in reversed(past):
+        if not device or any(name in f"{entry['what']} {entry['details']}" for name in device):
+            _show_entry(entry, as_json=as_json)
+    if not follow:
+        return
+    wanted: dict[str, Any] = {"types": kind or EVENT_TYPES}
+    if device:
+        wanted["esp_ids"] = device
+    for event in link.live(wanted, _note):
         if as_json:
-            typer.echo(msgspec.json.encode(entry).decode())
-        else:
-            typer.echo(f"{at('at')(entry)}  {entry['who']:<16} {entry['what']}: {entry['result']}"
-                       f" {entry['details']}".rstrip())  # fmt: skip
-    for event in link.live() if follow else ():
-        if as_json:
-            typer.echo(msgspec.json.encode(event).decode())
+            echo_line(event)
         else:
             shown = " ".join(f"{key}={_cell(value)}" for key, value in event["data"].items()
                              if value not in (None, "", []))  # fmt: skip
             typer.echo(f"{at('at')(event)}  {event['topic']}  {shown}")
+
+
+def _note(text: str) -> None:
+    typer.echo(f"godkaiser: {text}", err=True)
+
+
+def _show_entry(entry: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        echo_line(entry)
+    else:
+        details = printable_line(f"{entry['what']}: {entry['result']} {entry['details']}".rstrip())
+        typer.echo(f"{at('at')(entry)}  {entry['who']:<16} {details}")
+
+
+def point_of(text: str) -> tuple[str, int]:
+    """DEVICE/GPIO as a pair, or the end of the command."""
+    esp_id, separator, gpio = text.rpartition("/")
+    if not separator or not esp_id or not gpio.isascii() or not gpio.isdecimal():
+        fail(f"{text}: write DEVICE/GPIO, such as ESP_4F3A9C/25", EXIT_USAGE)
+    return esp_id, int(gpio)
 
 
 def _new_password() -> str:

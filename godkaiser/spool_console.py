@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import IO, Annotated, Any
 import msgspec
 import typer
 
+from godkaiser.command_line import Console, JsonOption, echo_json, tell
 from godkaiser.config import Config
 from godkaiser.errors import SpoolUnavailable
 from godkaiser.exits import EXIT_IO, fail, settings_from
 from godkaiser.storage import spool_reader, spool_records
 from godkaiser.storage.spool import Stream
 
-app = typer.Typer()
+app = Console()
 
 
 @app.command()
@@ -26,6 +28,8 @@ def spool(
     export: Annotated[
         Path | None, typer.Option(help="Write every record to this file, a line of JSON each.")
     ] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what waits for the database, or take it out; the spool itself is not changed."""
     settings = _settings(config, data)
@@ -34,9 +38,13 @@ def spool(
         if export is not None:
             with export.open("x", encoding="utf-8") as file:
                 count = _export(folder, file)
-            typer.echo(f"{count} records in {export}")
+            tell({"records": count}, f"{count} records in {export}", as_json=as_json)
             return
-        typer.echo("\n".join(_lines(folder, settings.spool.max_bytes)))
+        kept = _summaries(folder)
+        if as_json:
+            echo_json({"folder": str(folder), "streams": kept})
+        else:
+            typer.echo("\n".join(_lines(folder, kept, settings.spool.max_bytes)))
     except FileExistsError:
         fail(f"{export} is there already: choose another file", EXIT_IO)
     except OSError as error:
@@ -56,11 +64,14 @@ def _settings(config: Path | None, data: Path | None) -> Config:
     return msgspec.structs.replace(settings, gateway=gateway)
 
 
-def _lines(folder: Path, max_bytes: int) -> list[str]:
+def _summaries(folder: Path) -> list[spool_reader.Kept]:
     # Listing it says why it cannot be read; a folder that is not there is an empty spool.
-    if folder.exists():
+    with contextlib.suppress(FileNotFoundError):
         os.listdir(folder)  # noqa: PTH208 -- for its error
-    kept = [spool_reader.summary(folder, stream) for stream in Stream]
+    return [spool_reader.summary(folder, stream) for stream in Stream]
+
+
+def _lines(folder: Path, kept: list[spool_reader.Kept], max_bytes: int) -> list[str]:
     total = sum(stream.bytes for stream in kept)
     state = "empty" if not total else "waiting for the database"
     lines = [

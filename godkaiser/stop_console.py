@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from godkaiser.command_line import Console, JsonOption, echo_line
 from godkaiser.config import Config, split_address
 from godkaiser.config_keys import STOP_ACCOUNT, first_line
 from godkaiser.config_salvage import salvage
@@ -35,7 +36,7 @@ from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.mqtt.one_shot import NotTaken, publish_once
 from godkaiser.protocol import outbound, topics
 
-app = typer.Typer()
+app = Console()
 
 INSTALLED = Path("/etc/godkaiser/godkaiser.toml")
 PASSWORD_BESIDE = "estop.password"  # noqa: S105 -- the name of a file
@@ -50,9 +51,7 @@ def estop(
     http: HttpOption = "",
     mqtt: Annotated[str, typer.Option("--mqtt", help="HOST or HOST:PORT of its broker.")] = "",
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON, for programs.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Stop every device at once: over the broker, also when the gateway is down."""
     if config is None and data is None and INSTALLED.exists():
@@ -62,7 +61,7 @@ def estop(
     state, silence = _state_of_gateway(settings, printable(reason), at_broker=not trouble)
     if as_json:
         told = {"broker": trouble or "told", "gateway": state or silence, "passed_over": remarks}
-        typer.echo(msgspec.json.encode(told).decode())
+        echo_line(told)
     else:
         _tell(trouble, state, silence, remarks)
     if state == "active":
