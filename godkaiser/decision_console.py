@@ -65,7 +65,7 @@ def approve(
     """Let a new device in."""
     path = f"/esp/devices/{quote(device, safe='')}/approve"
     answer = link_to(config, data, http).post(path, {})
-    tell(answer, f"{device} {answer['status']}", as_json=as_json)
+    tell(answer, f"{device} {answer['approval']}", as_json=as_json)
 
 
 @app.command()
@@ -78,7 +78,7 @@ def reject(
     """Keep a device out."""
     path = f"/esp/devices/{quote(device, safe='')}/reject"
     answer = link_to(config, data, http).post(path, {"reason": reason})
-    tell(answer, f"{device} {answer['status']}", as_json=as_json)
+    tell(answer, f"{device} {answer['approval']}", as_json=as_json)
 
 
 @configure.command("device")
