@@ -256,6 +256,11 @@ class UserExists(GatewayError):
     template = "There is a user {username} already. Choose another name, or change that one."
 
 
+class NameLooksAlike(GatewayError):
+    code, status = "USER_NAME_LOOKS_ALIKE", 409
+    template = "{username} looks like {other}, who exists already. Choose a name that nobody takes for another."
+
+
 class LastAdministrator(GatewayError):
     code, status = "LAST_ADMINISTRATOR", 409
     template = "{username} is the last administrator. Make another one first."

@@ -18,7 +18,7 @@ from godkaiser.http.exchange import (
 )
 from godkaiser.http.services import Services
 
-Username = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.@-]+\Z")]
+Username = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\s/:]+\Z")]
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 
@@ -54,23 +54,23 @@ class AuthResources:
             note_audit(req, "first administrator", locked, who=f"user:{body.username}")
             raise
         now = services.clock()
-        if not services.tokens.create_first_user(body.username, body.password, now):
+        account = services.tokens.create_first_user(body.username, body.password, now)
+        if account is None:
             raise SetupClosed
-        note_audit(req, "first administrator created", who=f"user:{body.username}")
-        account = services.tokens.find_user(body.username)
-        assert account is not None
+        note_audit(req, "first administrator created", who=f"user:{account.username}")
         reply(resp, services.tokens.issue(account, now), 201)
 
     def on_post_login(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, Credentials)
         services = self._services
-        person = f"user {body.username}"
+        name = services.tokens.name_of(body.username)
+        person = f"user {name}"
         services.lockout.check(person, address_of(req), services.monotonic())
-        note_audit(req, "login", who=f"user:{body.username}")
-        account = services.tokens.authenticate(body.username, body.password)
+        note_audit(req, "login", who=f"user:{name}")
+        account = services.tokens.authenticate(name, body.password)
         if account is None:
             locked = services.lockout.failed(person, address_of(req), services.monotonic())
-            note_audit(req, "login", locked, who=f"user:{body.username}")
+            note_audit(req, "login", locked, who=f"user:{name}")
             raise InvalidCredentials
         tokens = services.tokens.issue(account, services.clock())
         services.lockout.succeeded(person, address_of(req))

@@ -21,10 +21,14 @@ from godkaiser.errors import (
     ForgedToken,
     InvalidCredentials,
     InvalidToken,
+    NameLooksAlike,
     ServiceUnavailable,
+    UserExists,
+    ValidationFailed,
     WeakPassword,
 )
 from godkaiser.http.api_keys import PREFIX, KeyRing
+from godkaiser.http.names import prepared_name, prepared_password, skeleton
 from godkaiser.http.permissions import ROLES, Role
 from godkaiser.http.setup import FirstSetup
 from godkaiser.http.signing_keys import SigningKey, SigningKeys
@@ -74,16 +78,16 @@ class TokenPair(msgspec.Struct, frozen=True):
     expires_in: int
 
 
-def check_password(password: str) -> None:
-    """Raises WeakPassword."""
+def check_password(password: str) -> str:
+    """The form that is hashed. Raises WeakPassword."""
+    password = prepared_password(password)
     if len(password) < MIN_PASSWORD:
         reason = f"it has {len(password)} characters, at least {MIN_PASSWORD} are needed."
         raise WeakPassword(reason=reason)
-    if "\0" in password:
-        raise WeakPassword(reason="it holds a NUL character, at which bcrypt would stop.")
     if len(password.encode()) > BCRYPT_BYTES:
         reason = f"it is longer than {BCRYPT_BYTES} bytes, which is all that bcrypt reads."
         raise WeakPassword(reason=reason)
+    return password
 
 
 def hash_password(password: str, rounds: int) -> str:
@@ -150,12 +154,12 @@ class TokenService:
         # For users that do not exist: the answer must take as long as for those that do.
         self._decoy = hash_password(secrets.token_urlsafe(16), bcrypt_rounds)
 
-    def create_first_user(self, username: str, password: str, now: float) -> bool:
-        """An administrator, if there is nobody yet. Raises WeakPassword."""
-        check_password(password)
-        hashed = hash_password(password, self._rounds)
-        account = Account(username, hashed, Role.ADMIN.word, disabled=False, created_at=now)
-        return self.book.add_first_user(account)
+    def create_first_user(self, username: str, password: str, now: float) -> Account | None:
+        """An administrator; None when there is somebody already. Raises WeakPassword, ValidationFailed."""
+        hashed = hash_password(check_password(password), self._rounds)
+        name = prepared_name(username)
+        account = Account(name, hashed, Role.ADMIN.word, disabled=False, created_at=now)
+        return account if self.book.add_first_user(account) else None
 
     def has_users(self) -> bool:
         return bool(self.book.present.users)
@@ -164,14 +168,35 @@ class TokenService:
         return sorted(self.book.present.users.values(), key=lambda account: account.username)
 
     def find_user(self, username: str) -> Account | None:
-        return self.book.present.users.get(username)
+        """However the name is written: in capitals, or with its accents apart."""
+        return self.book.present.users.get(self.name_of(username))
 
-    def create_user(self, username: str, password: str, role: Role, now: float) -> bool:
-        """False when the name is taken. Raises WeakPassword."""
-        check_password(password)
-        hashed = hash_password(password, self._rounds)
-        account = Account(username, hashed, role.word, disabled=False, created_at=now)
-        return self.book.add_user(account)
+    def name_of(self, username: str) -> str:
+        """As the account has it; of nobody's, in the form in which it would be kept."""
+        users = self.book.present.users
+        if username in users:
+            return username
+        try:
+            wanted = prepared_name(username)
+        except ValidationFailed:
+            return username
+        # Names from before they were prepared are kept as they are.
+        return next((name for name in users if _is_prepared_as(name, wanted)), wanted)
+
+    def create_user(self, username: str, password: str, role: Role, now: float) -> Account:
+        """Raises WeakPassword, ValidationFailed, UserExists, NameLooksAlike."""
+        hashed = hash_password(check_password(password), self._rounds)
+        name = prepared_name(username)
+        known = self.find_user(name)
+        if known is not None:
+            raise UserExists(username=known.username)
+        for other in self.book.present.users:
+            if skeleton(name) == skeleton(other.casefold()):
+                raise NameLooksAlike(username=name, other=other)
+        account = Account(name, hashed, role.word, disabled=False, created_at=now)
+        if not self.book.add_user(account):
+            raise UserExists(username=name)
+        return account
 
     def change_user(
         self,
@@ -188,14 +213,15 @@ class TokenService:
         """
         hashed = None
         if password is not None:
-            check_password(password)
-            hashed = hash_password(password, self._rounds)
+            hashed = hash_password(check_password(password), self._rounds)
         word = None if role is None else role.word
-        self.book.change_user(username, role=word, disabled=disabled, password_hash=hashed)
+        self.book.change_user(
+            self.name_of(username), role=word, disabled=disabled, password_hash=hashed
+        )
 
     def delete_user(self, username: str) -> None:
         """Raises UnknownUser, LastAdministrator."""
-        self.book.delete_user(username)
+        self.book.delete_user(self.name_of(username))
 
     def authenticate(self, username: str, password: str) -> Account | None:
         """The account whose password this is; None: it is not. Raises ServiceUnavailable."""
@@ -205,7 +231,7 @@ class TokenService:
         if not self._hashing.acquire(timeout=HASHING_PATIENCE_S):
             raise ServiceUnavailable(reason="Too many log in at once. Try again in a second.")
         try:
-            matches = password_matches(password, expected)
+            matches = any(password_matches(form, expected) for form in _forms(password))
         finally:
             self._hashing.release()
         if account is None or account.disabled or account.role not in ROLES or not matches:
@@ -328,6 +354,22 @@ class TokenService:
             else:
                 return claims
         raise failure
+
+
+def _forms(password: str) -> list[str]:
+    """As it is hashed now, and as it was typed: hashes from before passwords were prepared are of that."""
+    try:
+        prepared = prepared_password(password)
+    except WeakPassword:
+        return [password]
+    return [prepared] if prepared == password else [prepared, password]
+
+
+def _is_prepared_as(name: str, wanted: str) -> bool:
+    try:
+        return prepared_name(name) == wanted
+    except ValidationFailed:
+        return False
 
 
 def _has_expired(claims: dict[str, object], now: float) -> bool:

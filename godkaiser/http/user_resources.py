@@ -14,7 +14,6 @@ from godkaiser.errors import (
     ServiceUnavailable,
     UnknownApiKey,
     UnknownUser,
-    UserExists,
     ValidationFailed,
 )
 from godkaiser.http.auth_resources import Secret, Username
@@ -93,12 +92,11 @@ class UserResources:
     def on_post_users(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, NewUser)
         services = self._services
-        if not services.tokens.create_user(
+        account = services.tokens.create_user(
             body.username, body.password, ROLES[body.role], services.clock()
-        ):
-            raise UserExists(username=body.username)
-        note_audit(req, f"user {body.username} created", body.role)
-        reply(resp, self._shown(body.username), 201)
+        )
+        note_audit(req, f"user {account.username} created", body.role)
+        reply(resp, _user(account), 201)
 
     def on_patch_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
         """Every token of that user is void afterwards."""
