@@ -29,6 +29,9 @@ RECONNECT = Backoff(base_s=0.5, factor=2.0, max_s=60.0, jitter=0.2)
 GOOD_BYE_TIMEOUT_S = 2.0
 PROBE_TIMEOUT_S = 1.0
 LINK_GROUP = "link"
+LOOK_EVERY_S = 1.0
+STALLED_S = 3.0
+"""Nothing was stored for so long: readings are heard beside the connection that waits for that."""
 
 log = structlog.get_logger("godkaiser.link")
 
@@ -55,6 +58,10 @@ class UseAddress(Message, frozen=True, kw_only=True):
     """Connect anew: the broker's address, password or certificates were replaced."""
 
     address: BrokerAddress
+
+
+class LookAtReadings(Message, frozen=True, kw_only=True):
+    """To oneself: whether readings wait for the disk."""
 
 
 class LinkUp(Message, frozen=True, kw_only=True):
@@ -101,6 +108,7 @@ class BrokerActor(Actor):
         self._session = 0
         self._attempt = 0
         self._rivalry = Rivalry()
+        self._listens_in = False
         self._deliver: Callable[[Inbound], None]
         self._now: Callable[[], float]
         self._monotonic: Callable[[], float]
@@ -112,6 +120,7 @@ class BrokerActor(Actor):
         self._monotonic = self.context.monotonic
         self._show(connected=False, error="connecting")
         self.context.own.tell(Connect())
+        self.context.schedule(LOOK_EVERY_S, LookAtReadings(), key="look")
 
     def on_receive(self, message: object) -> None:
         match message:
@@ -123,6 +132,8 @@ class BrokerActor(Actor):
             case RenewCommands(session=session):
                 if session == self._session and self._connections is not None:
                     self._renew_commands(self._connections)
+            case LookAtReadings():
+                self._look_at_readings()
             case UseAddress(address=address):
                 self._address = address
                 self._lost("the account or the certificates for the broker were replaced")
@@ -156,7 +167,9 @@ class BrokerActor(Actor):
         try:
             for connection in connections.each():
                 connection.open()
-            connections.readings.subscribe(topics.reading_filters())
+            connections.readings.subscribe((*topics.reading_filters(), *topics.kept_filters()))
+            # A session of an earlier version still has these.
+            connections.readings.stop_listening_in(topics.FORMER_FILTERS)
             connections.control.subscribe(
                 (
                     # First: which kaiser_ids have a gateway, before the first message of a device.
@@ -175,6 +188,7 @@ class BrokerActor(Actor):
             self._lost(str(error))
             return
         self._attempt = 0
+        self._listens_in = False
         self._rivalry = self._rivalry.connected(self.context.monotonic())
         self._attach(connections)
         log.info("connected", broker=str(self._address))
@@ -202,8 +216,13 @@ class BrokerActor(Actor):
             commands=self._make_commands(),
             stops=self._make("stops"),
             devices=self._make("out", will=will),
-            readings=self._make("in", number=readings, receives=True, mark=self._mark),
-            control=self._make("control", number=control, receives=True),
+            readings=self._make(
+                "in",
+                on_message=self._receiver(readings, self._mark),
+                number=readings,
+                mark=self._mark,
+            ),
+            control=self._make("control", on_message=self._receiver(control), number=control),
         )
 
     def _make_commands(self) -> Connection:
@@ -217,7 +236,7 @@ class BrokerActor(Actor):
         name: str,
         *,
         number: int = 0,
-        receives: bool = False,
+        on_message: Callable[[mqtt.MQTTMessage], None] | None = None,
         will: Will | None = None,
         on_worn: Callable[[], None] | None = None,
         mark: SessionMark | None = None,
@@ -232,17 +251,19 @@ class BrokerActor(Actor):
             self._address,
             client_id,
             number,
-            persistent=receives,
+            persistent=on_message is not None,
             will=will,
-            on_message=self._receiver(number, mark) if receives else None,
+            on_message=on_message,
             on_lost=report_loss,
             on_worn=on_worn,
             mark=mark,
         )
 
     def _receiver(
-        self, session: int, mark: SessionMark | None
+        self, session: int, mark: SessionMark | None = None
     ) -> Callable[[mqtt.MQTTMessage], None]:
+        """With a mark: of the connection whose messages are kept."""
+        keeps = mark is not None
         deliver, admit = self._deliver, self._ports.acks.admit
         now, monotonic = self._now, self._monotonic
 
@@ -261,6 +282,8 @@ class BrokerActor(Actor):
                     now(),
                     monotonic(),
                     b"" if mark is None else mark.value,
+                    to_be_heard=not keeps or not topics.has_second_copy(message.topic),
+                    to_be_kept=keeps,
                 )
             )
 
@@ -284,6 +307,25 @@ class BrokerActor(Actor):
         self._attach(connections)
         worn.hand_over(fresh)
         worn.close()
+
+    def _look_at_readings(self) -> None:
+        """While neither database nor spool takes anything, the broker's window is full of readings
+        that are not acknowledged. Rules and stop inputs go on with a copy that needs no
+        acknowledgement; what is stored later comes by the other connection.
+        """
+        self.context.schedule(LOOK_EVERY_S, LookAtReadings(), key="look")
+        connections = self._connections
+        if connections is None or not self._ports.control.is_up:
+            return
+        is_stalled = self._ports.acks.stalled_s >= STALLED_S
+        if is_stalled == self._listens_in:
+            return
+        self._listens_in = is_stalled
+        if is_stalled:
+            log.warning("readings_not_stored", remedy="they are heard, not acknowledged")
+            connections.control.listen_in(topics.reading_filters())
+        else:
+            connections.control.stop_listening_in(topics.reading_filters())
 
     # ---- losing
 

@@ -55,7 +55,7 @@ from godkaiser.mqtt.connection import Inbound, NotConnected
 from godkaiser.mqtt.ports import AckPort, DevicePort
 from godkaiser.protocol import clock, codec, inbound, outbound
 from godkaiser.protocol.errors import PayloadError
-from godkaiser.protocol.topics import Tail
+from godkaiser.protocol.topics import KEPT_TAILS, Tail
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.supervision import Actor, Handle
 
@@ -170,10 +170,16 @@ class DeviceActor(Actor):
         try:
             body = codec.decode(message.topic, received.payload)
         except PayloadError as error:
+            if not received.to_be_heard:
+                self._acknowledge(received)
+                return
             self._log.refuse(error.reason)
             self.context.publish("diagnostics", self._log.shown())
             self.context.reject(message, f"{message.topic.tail.value}: {error}", kind=error.reason)
             self._acknowledge(received)
+            return
+        if not received.to_be_heard:
+            self._keep(message, body)
             return
         self._log.count(message.topic.tail)
         match body:
@@ -323,6 +329,9 @@ class DeviceActor(Actor):
     def _keep(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
         """Into the audit trail; acknowledged when it is there."""
         received = message.inbound
+        if not received.to_be_kept or message.topic.tail not in KEPT_TAILS:
+            self._acknowledge(received)
+            return
         what = {
             Tail.ACTUATOR_RESPONSE: "actuator response",
             Tail.ACTUATOR_ALERT: "actuator alert",

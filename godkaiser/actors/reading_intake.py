@@ -112,9 +112,9 @@ class ReadingIntake:
                 kind="IMPLAUSIBLE",
             )
         ack = (received.session, received.mid) if received.qos else None
-        self._accept(reading, StoreReading(reading=reading, ack=ack))
+        self._accept(reading, StoreReading(reading=reading, ack=ack), keep=received.to_be_kept)
         if config is not None:
-            self._derive(reading)
+            self._derive(reading, keep=received.to_be_kept)
 
     def _content_key(self, received: Inbound, *, by_delivery: bool) -> int:
         """A digest of what was on the wire: the same bytes on the same topic have the same key.
@@ -133,10 +133,11 @@ class ReadingIntake:
         """A device that invents series may not fill the memory with them."""
         return len(self._series) >= MOST_SERIES + len(configured)
 
-    def _accept(self, reading: Reading, store: StoreReading) -> None:
+    def _accept(self, reading: Reading, store: StoreReading, *, keep: bool = True) -> None:
         # Rules first: acting must not wait for the disk.
         self._tell(reading)
-        self._recorder.tell(store)
+        if keep:
+            self._recorder.tell(store)
 
     def _tell(self, reading: Reading) -> None:
         """Rules, stop inputs, and all who look at the newest."""
@@ -155,7 +156,7 @@ class ReadingIntake:
             for monitor in self._context.members(("stop_input", key)):
                 monitor.tell(ReadingAccepted(reading=reading))
 
-    def _derive(self, reading: Reading) -> None:
+    def _derive(self, reading: Reading, *, keep: bool = True) -> None:
         lost = derived.lost_with(reading)
         if lost is not None:
             self._tell(lost)
@@ -164,7 +165,7 @@ class ReadingIntake:
         if isinstance(temperature, Reading):
             deficit = derived.deficit_of(reading, temperature)
             if deficit is not None:
-                self._accept(deficit, StoreReading(reading=deficit))
+                self._accept(deficit, StoreReading(reading=deficit), keep=keep)
 
     def _refuse(self, message: DeviceMessage, reason: str, kind: str) -> None:
         self._context.reject(message, f"reading not stored: {reason}", kind=kind)

@@ -87,6 +87,10 @@ class RouterActor(Actor):
             self._done_with(inbound, "empty")
             return
         topic = parse(inbound.topic)
+        if not inbound.to_be_heard and (topic is None or self._device(topic.device_id) is None):
+            # Its other copy is rejected.
+            self._done_with(inbound, "second_copy")
+            return
         if topic is None:
             self._route_other(inbound)
             return

@@ -52,7 +52,9 @@ class Inbound(msgspec.Struct, frozen=True):
     """A message as it came from the broker. `session` is the connection that must acknowledge.
 
     `received_at` is unix seconds, `heard_at` the same moment on the monotonic clock. `session_mark` names the
-    session with the broker that the packet id (`mid`) counts in.
+    session with the broker that the packet id (`mid`) counts in. What is to be acted on and to be stored
+    comes twice, by two connections: one copy is `to_be_heard` and acknowledged at once, the other is
+    `to_be_kept` and acknowledged when it is stored.
     """
 
     topic: str
@@ -65,6 +67,8 @@ class Inbound(msgspec.Struct, frozen=True):
     received_at: float
     heard_at: float
     session_mark: bytes = b""
+    to_be_heard: bool = True
+    to_be_kept: bool = True
 
 
 class NotConnected(Exception):
@@ -172,6 +176,15 @@ class Connection:
         if not self._subscribed.wait(CONNECT_TIMEOUT_S):
             reason = f"the broker did not confirm the subscription in {CONNECT_TIMEOUT_S:.0f} s"
             raise NotConnected(reason)
+
+    def listen_in(self, topics: Sequence[str]) -> None:
+        """Subscribe at QoS 0, without waiting: nothing of it has to be acknowledged."""
+        self._client.subscribe([(topic, 0) for topic in topics])
+        self._client.flush()
+
+    def stop_listening_in(self, topics: Sequence[str]) -> None:
+        self._client.unsubscribe(list(topics))
+        self._client.flush()
 
     def publish(
         self,

@@ -305,20 +305,29 @@ class NotificationPort:
 class _Lane:
     """What one receiving connection has under way. Its network thread waits beyond the bound."""
 
-    def __init__(self, source: Source, bound: int) -> None:
+    def __init__(self, source: Source, bound: int, monotonic: Callable[[], float]) -> None:
         self.source = source
         self._bound = bound
         self._received = 0
         self._done = 0
         self._waits = False
         self._is_closed = False
+        self._moved_at = monotonic()
+        self._monotonic = monotonic
         self._progress = threading.Condition()
 
     @property
     def under_way(self) -> int:
         return self._received - self._done
 
+    @property
+    def stalled_s(self) -> float:
+        """How long nothing was acknowledged, while something is to be."""
+        return self._monotonic() - self._moved_at if self.under_way > 0 else 0.0
+
     def admit(self) -> None:
+        if self._received == self._done:
+            self._moved_at = self._monotonic()
         self._received += 1
         if self.under_way > self._bound:
             with self._progress:
@@ -331,6 +340,7 @@ class _Lane:
     def note_done(self, number: int) -> None:
         with self._progress:
             self._done += number
+            self._moved_at = self._monotonic()
             if self._waits:
                 self._progress.notify_all()
 
@@ -350,7 +360,8 @@ class AckPort:
     and TCP holds the rest back.
     """
 
-    def __init__(self, bound: int = UNDER_WAY) -> None:
+    def __init__(self, monotonic: Callable[[], float], bound: int = UNDER_WAY) -> None:
+        self._monotonic = monotonic
         self._bound = bound
         self._lanes: dict[int, _Lane] = {}
 
@@ -359,7 +370,9 @@ class AckPort:
         is that of the readings.
         """
         before = self._lanes
-        self._lanes = {source.session: _Lane(source, self._bound) for source in sources}
+        self._lanes = {
+            source.session: _Lane(source, self._bound, self._monotonic) for source in sources
+        }
         for lane in before.values():
             lane.close()
 
@@ -367,6 +380,11 @@ class AckPort:
     def under_way(self) -> int:
         """Readings received and not yet acknowledged."""
         return next((lane.under_way for lane in self._lanes.values()), 0)
+
+    @property
+    def stalled_s(self) -> float:
+        """How long no reading was acknowledged, while some are to be."""
+        return next((lane.stalled_s for lane in self._lanes.values()), 0.0)
 
     def admit(self, session: int) -> None:
         """Count a message in; called by the thread that receives, which waits beyond the bound."""
@@ -404,5 +422,5 @@ def open_ports(kaiser_id: str, monotonic: Callable[[], float] = boot_time) -> Po
         stops=StopPort(control, kaiser_id, monotonic),
         devices=DevicePort(control, gate, kaiser_id),
         notifications=NotificationPort(control),
-        acks=AckPort(),
+        acks=AckPort(monotonic),
     )

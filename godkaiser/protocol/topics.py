@@ -75,6 +75,7 @@ LEGACY_TAILS = {
     "system/response": Tail.SYSTEM_RESPONSE,
 }
 """Spellings that tools and old firmware still use (contract, section 22, quirk 17)."""
+FORMER_FILTERS = ("kaiser/+/esp/+/#", BROADCAST_EMERGENCY)
 _OF_ANY_DEVICE = "kaiser/+/esp/+/"
 _BY_TAIL = {tail.value: tail for tail in Tail}
 _BY_TAIL |= LEGACY_TAILS
@@ -83,9 +84,24 @@ _MAX_ID = 31
 _MAX_GPIO = 255
 
 
+KEPT_TAILS = (
+    Tail.ACTUATOR_RESPONSE,
+    Tail.ACTUATOR_ALERT,
+    Tail.EMERGENCY_ERROR,
+    Tail.ERROR,
+    Tail.LIFECYCLE,
+)
+"""They go into the audit trail, and are acted on, too."""
+
+
 def reading_filters() -> tuple[str, ...]:
-    """What devices measure: it is acknowledged when it is stored."""
+    """What devices measure."""
     return (_OF_ANY_DEVICE + Tail.SENSOR_DATA.value.replace("#", "+"),)
+
+
+def kept_filters() -> tuple[str, ...]:
+    """What goes into the audit trail."""
+    return tuple(_OF_ANY_DEVICE + tail.value.replace("#", "+") for tail in KEPT_TAILS)
 
 
 def control_filters() -> tuple[str, ...]:
@@ -120,6 +136,11 @@ def parse(topic: str) -> DeviceTopic | None:
     if known is None or len(parts[1]) > 3 or int(parts[1]) > _MAX_GPIO:  # noqa: PLR2004
         return None
     return DeviceTopic(kaiser_id, device_id, known, int(parts[1]))
+
+
+def has_second_copy(topic: str) -> bool:
+    """Whether a message of the connection that waits for the disk comes by the other one, too."""
+    return topic.startswith("kaiser/") and "/esp/" in topic and not topic.endswith("/data")
 
 
 def gateway_of(topic: str) -> str | None:
