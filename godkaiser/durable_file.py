@@ -57,6 +57,23 @@ def replace_file(path: Path, content: bytes, *, mode: int, roll_back: bool = Tru
     put_in_place(draft, path, roll_back=roll_back)
 
 
+def replace_unflushed(path: Path, content: bytes, *, mode: int) -> None:
+    """Put `content` in place of the file for all processes; a power cut may take it, and leave an empty one.
+
+    For what is on disk elsewhere, too, and is written where nothing may wait for a disk.
+
+    Raises:
+        OSError: the file before it still stands.
+    """
+    draft = path.with_name(path.name + DRAFT)
+    try:
+        write_file(draft, content, mode, flush=False)
+        os.replace(draft, path)  # noqa: PTH105
+    except OSError:
+        _remove(draft)
+        raise
+
+
 def put_in_place(draft: Path, path: Path, *, roll_back: bool = True) -> None:
     """Rename a flushed file over `path`, in the same folder, and flush the folder.
 
@@ -96,7 +113,7 @@ def put_in_place(draft: Path, path: Path, *, roll_back: bool = True) -> None:
     _remove(before)
 
 
-def write_file(path: Path, content: bytes, mode: int) -> None:
+def write_file(path: Path, content: bytes, mode: int, *, flush: bool = True) -> None:
     """Write a file and flush it. Raises OSError; half of it may be there then."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
@@ -105,7 +122,8 @@ def write_file(path: Path, content: bytes, mode: int) -> None:
         # A disk that fills up takes a part, and says so by the result only.
         while view:
             view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        if flush:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

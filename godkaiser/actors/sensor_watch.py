@@ -34,7 +34,7 @@ class SensorWatchActor(Actor):
 
     def _look(self, by: str) -> RunView:
         began = self.context.now()
-        findings = self._findings(began)
+        findings = self._findings(self.context.monotonic())
         view = RunView(
             job=SENSORS_JOB,
             state="done",

@@ -106,6 +106,8 @@ def _obstacle(definition: RuleDefinition, device_id: str) -> str:
 def _condition_obstacle(condition: HysteresisCondition, device_id: str) -> str:
     if condition.esp_id != device_id:
         return "sensor and actuator are on different devices"
+    if condition.address:
+        return "a device does not tell sensors of one pin apart"
     if condition.sensor_type.startswith(NEEDS_CALIBRATION):
         return f"a device has no calibration for {condition.sensor_type}"
     if len(condition.sensor_type) > LONGEST_TYPE:

@@ -33,8 +33,8 @@ class Finding(msgspec.Struct, frozen=True, order=True):
 
 
 def state_of(config: SensorConfig, newest: Reading | None, now: float) -> Finding:
-    """IDLE is one that measures only when it is asked, or not at all."""
-    age_s = None if newest is None else now - newest.received_at
+    """IDLE is one that measures only when it is asked, or not at all; `now` is monotonic."""
+    age_s = None if newest is None else now - newest.heard_at
     if config.operating_mode is not OperatingMode.CONTINUOUS:
         state = SensorState.IDLE
     elif newest is None or age_s is None:

@@ -1,7 +1,8 @@
 """Notes: lines in a file that survive the sudden end of the process, at the price of one write each.
 
 A note that is not flushed may go with a power cut, but only those of the last seconds. The file begins anew, with
-what is still true and flushed, whenever it has grown as much again.
+what is still true and flushed, whenever it has grown as much again. Without `flush_anew` it is not flushed then,
+and a power cut may take all of it: for notes that the database has a moment later.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from godkaiser.durable_file import replace_file
+from godkaiser.durable_file import replace_file, replace_unflushed
 
 T = TypeVar("T")
 
@@ -27,8 +28,11 @@ log = structlog.get_logger("godkaiser.notes")
 class NotesFile:
     """`still_true` gives the notes to begin anew with. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, path: Path, still_true: Callable[[], Iterable[bytes]]) -> None:
+    def __init__(
+        self, path: Path, still_true: Callable[[], Iterable[bytes]], *, flush_anew: bool = True
+    ) -> None:
         self._path = path
+        self._replace = replace_file if flush_anew else replace_unflushed
         self._still_true = still_true
         self._descriptor: int | None = None
         self._room = 0
@@ -99,6 +103,6 @@ class NotesFile:
         """Raises OSError; then the file before it still stands."""
         self.close()
         content = b"".join(note + b"\n" for note in self._still_true())
-        replace_file(self._path, content, mode=0o600)
+        self._replace(self._path, content, mode=0o600)
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._room = max(GROWTH_BYTES, len(content))

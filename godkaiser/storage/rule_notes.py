@@ -32,7 +32,8 @@ class RuleNotes:
         self._writing = threading.Lock()
         self._noted: dict[int, RuleMemory] = {}
         self._kept: dict[int, RuleMemory] = {}
-        self._notes = NotesFile(path, lambda: _lines(self._noted))
+        # Written in the workers of the pool, where nothing may wait for a disk.
+        self._notes = NotesFile(path, lambda: _lines(self._noted), flush_anew=False)
         self._doses = NotesFile(doses, lambda: _lines(self._kept))
         for note in self._notes.read(Note):
             _take(self._noted, note)

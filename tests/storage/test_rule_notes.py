@@ -196,3 +196,14 @@ def test_the_newer_of_both_files_counts(tmp_path):
     assert notes_in(tmp_path / "notes").newer(1, memory(1)) == memory(3)
     notes.keep([Note(1, memory(4))])
     assert notes_in(tmp_path / "notes").newer(1, None) == memory(4)
+
+
+def test_a_note_never_waits_for_the_disk(tmp_path, monkeypatch):
+    """It is written in a worker of the pool; only what is kept is flushed, by the one writer."""
+    monkeypatch.setattr(notes_file, "GROWTH_BYTES", 500)
+    disk = Disk(monkeypatch, tmp_path)
+    disk.fails = True
+    notes = notes_in(tmp_path / "notes")
+    for changes in range(50):
+        notes.note(changes % 3, memory(changes))
+    assert notes_in(tmp_path / "notes").newer(1, None) == memory(49)

@@ -14,7 +14,7 @@ from tests.provision.servers import free_port
 from tests.system.device_on_the_wire import DeviceOnTheWire
 from tests.system.process import GatewayProcess
 from tests.system.site import eventually
-from tests.system.test_stop_survives import DEVICE, FAN, HOT, PUMP, SITE, order, settle
+from tests.system.test_stop_survives import DEVICE, FAN, HOT, PUMP, SITE, clear, order, settle
 
 FILE_RULE = f"""\
 [[rules]]
@@ -151,6 +151,23 @@ def test_a_rule_that_goes_takes_its_sequence_along(make, how):
         assert gateway.client.call("PUT", path, {**body, **change})[0] == 200
     eventually(lambda: "OFF 25" in commands(device))
     assert commands(device)[:2] == ["ON 25", "OFF 25"]
+
+
+def test_a_stop_eats_no_rule(make):
+    """What a stop refuses has not fired: afterwards its dose, its hour and its cooldown are all there."""
+    gateway, device = make()
+    dose = {**turn(PUMP), "duration": 2}
+    rule_id = gateway.client.post("/logic/rules", rule(dose, max_per_hour=1), 201)["id"]
+    gateway.client.post("/actuators/emergency_stop", {"reason": "trial"}, 200)
+    heat(device)
+    refused = eventually(lambda: state_of(gateway, rule_id)["refused"])
+    assert "emergency stop" in refused
+    state = state_of(gateway, rule_id)
+    assert (state["fired_count"], state["last_fired"]) == (0, None)
+    clear(gateway)
+    eventually(lambda: state_of(gateway, rule_id)["fired_count"] == 1, 60.0)
+    eventually(lambda: f"ON {PUMP}" in commands(device))
+    assert state_of(gateway, rule_id)["refused"] == ""
 
 
 # ---- notifications
