@@ -12,6 +12,7 @@ import msgspec
 
 from godkaiser.domain.entities import SensorKey, Verb
 from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind
+from godkaiser.domain.webhooks import shown_url
 
 DEFAULT_MAX_AGE_S = 300.0
 MAX_DURATION_S = 86_400.0
@@ -194,6 +195,11 @@ class NotificationAction(Strict, frozen=True, kw_only=True, tag="notification"):
     channel: Literal["webhook", "mqtt", "email"]
     target: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
     message: Annotated[str, msgspec.Meta(max_length=1000)] = "{rule}: {why}"
+
+    def __repr__(self) -> str:
+        """It may be shown as a dead letter: without what a URL may hide."""
+        target = shown_url(self.target) if self.channel == "webhook" else self.target
+        return f"NotificationAction({self.channel}, {target!r}, {self.message!r})"
 
 
 class Delay(Strict, frozen=True, kw_only=True, tag="delay"):

@@ -12,7 +12,16 @@ from godkaiser.domain.digests import digest_of
 from godkaiser.domain.rules import RuleDefinition
 from godkaiser.errors import UnknownRule
 from godkaiser.http.editing import refuse_unseen, seen_by
-from godkaiser.http.exchange import ask, issuer_of, query_float, query_int, read_body, reply
+from godkaiser.http.exchange import (
+    ask,
+    identity_of,
+    issuer_of,
+    query_float,
+    query_int,
+    read_body,
+    reply,
+)
+from godkaiser.http.hidden_targets import restored, shown_to
 from godkaiser.http.paging import reply_page
 from godkaiser.http.services import Services
 from godkaiser.messages import DeleteRule, RuleView, SaveRule
@@ -29,33 +38,33 @@ class RuleResources:
     def on_get_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
         enabled = req.get_param_as_bool("enabled")
         found = [
-            self._shown(number, rule)
+            self._shown(req, number, rule)
             for number, rule in self._known().items()
             if enabled in {None, rule.enabled}
         ]
         reply_page(req, resp, found, identity=("id",), sortable=("id", "name", "priority"))
 
     def on_post_rules(self, req: falcon.Request, resp: falcon.Response) -> None:
-        definition = read_body(req, RuleDefinition)
+        definition = restored(read_body(req, RuleDefinition), None)
         message = SaveRule(definition=definition, issuer=issuer_of(req))
-        reply(resp, self._saved(message), 201)
+        reply(resp, self._saved(req, message), 201)
 
     def on_get_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         number = _number(rule_id)
         definition = self._known().get(number)
         if definition is None:
             raise UnknownRule(rule_id=number)
-        body = self._shown(number, definition)
+        body = self._shown(req, number, definition)
         body["state"]["offline"] = _offline(self._services.system, number)
         resp.etag = digest_of(definition)
         reply(resp, body)
 
     def on_put_rule(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         number = _number(rule_id)
-        definition = read_body(req, RuleDefinition)
+        definition = restored(read_body(req, RuleDefinition), self._known().get(number))
         seen = seen_by(req)
         message = SaveRule(definition=definition, issuer=issuer_of(req), rule_id=number, seen=seen)
-        body = self._saved(message)
+        body = self._saved(req, message)
         resp.etag = digest_of(definition)
         reply(resp, body)
 
@@ -74,7 +83,8 @@ class RuleResources:
         found = rules.versions_of(self._services.database, number)
         if not found:
             raise UnknownRule(rule_id=number)
-        reply(resp, {"data": found, "count": len(found)})
+        shown = shown_to(identity_of(req).role, msgspec.to_builtins(found))
+        reply(resp, {"data": shown, "count": len(found)})
 
     def on_get_history(self, req: falcon.Request, resp: falcon.Response, rule_id: str) -> None:
         """`?before=` and `?limit=`: what it saw and did, newest first."""
@@ -88,14 +98,17 @@ class RuleResources:
             raise UnknownRule(rule_id=number)
         reply(resp, {"data": found, "count": len(found)})
 
-    def _saved(self, message: SaveRule) -> dict[str, Any]:
+    def _saved(self, req: falcon.Request, message: SaveRule) -> dict[str, Any]:
         saved = ask(self._services.system, paths.REGISTRAR, message)
-        body = self._shown(saved.rule_id, saved.definition)
+        body = self._shown(req, saved.rule_id, saved.definition)
         body["state"]["warnings"] = msgspec.to_builtins(saved.warnings)
         return body
 
-    def _shown(self, number: int, definition: RuleDefinition) -> dict[str, Any]:
+    def _shown(
+        self, req: falcon.Request, number: int, definition: RuleDefinition
+    ) -> dict[str, Any]:
         body = _rule(self._view(number, definition))
+        shown_to(identity_of(req).role, body)
         body["state"]["declared_in"] = self._declared().get(number)
         return body
 

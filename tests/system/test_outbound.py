@@ -18,9 +18,13 @@ from godkaiser.actors.recipient import Notify, UndeliverableError, shown_target
 from godkaiser.config import NotifyConfig
 from godkaiser.domain.addresses import Destinations, inside, unmapped
 from godkaiser.domain.email_addresses import is_email_address
+from godkaiser.domain.entities import Issuer
+from godkaiser.domain.rule_schema import NotificationAction
+from godkaiser.domain.rules import RuleDefinition
 from godkaiser.errors import ValidationFailed
+from godkaiser.messages import SaveRule
 from godkaiser.outbound import Deadline, NotAcceptedError, Outbound
-from tests.system.site import eventually
+from tests.system.site import PASSWORD, eventually
 
 OPEN = Outbound(Destinations(["127.0.0.0/8"]))
 WITHIN_S = 1.0
@@ -313,3 +317,61 @@ def test_the_path_of_a_url_is_in_no_error():
 def test_a_deadline_has_passed_once():
     with pytest.raises(TimeoutError):
         Deadline(-1.0).left_s()
+
+
+# ---- what a URL hides
+
+
+HIDING = "https://hooks.example/services/T0/very-secret?key=very-secret"
+
+
+def test_the_path_of_a_webhook_in_a_rule_is_for_administrators(make_site):
+    """Below that it is hidden, wherever rules are shown, and an edit that carries the mark changes nothing in it."""
+    site = make_site()
+    call = site.client.call
+
+    def notify(target, channel="webhook"):
+        return {"type": "notification", "channel": channel, "target": target}
+
+    steps = {"type": "sequence", "steps": [notify(f"{HIDING}&2"), {"type": "delay", "seconds": 1}]}
+    sensor = {"type": "sensor", "esp_id": "ESP_A00001", "gpio": 4, "sensor_type": "ds18b20",
+              "operator": ">", "value": 30}  # fmt: skip
+    actions = [notify(HIDING), notify("https://open.example"), notify("heat", "mqtt"), steps]
+    rule = {"name": "n", "conditions": [sensor], "actions": actions, "enabled": False}
+    made = site.client.post("/logic/rules", rule, 201)
+    assert made["actions"][0]["target"] == HIDING, "an administrator sees it"
+    path = f"/logic/rules/{made['id']}"
+    site.client.post("/users", {"username": "olga", "password": PASSWORD, "role": "operator"}, 201)
+    olga = site.client.post("/auth/login", {"username": "olga", "password": PASSWORD}, 200)
+    token = olga["access_token"]
+    for shown in ("/logic/rules", path, f"{path}/versions", f"{path}/history"):
+        status, answer = call("GET", shown, token=token)
+        assert status == 200 and "secret" not in str(answer), shown
+    status, seen = call("GET", path, token=token)
+    assert [a.get("target") for a in seen["actions"][1:3]] == ["https://open.example", "heat"]
+    assert seen["actions"][0]["target"].startswith("https://hooks.example/hidden-")
+    tag = site.client.last_headers["Etag"]
+    body = {k: v for k, v in seen.items() if k not in {"id", "state"}}
+    status, saved = call("PUT", path, {**body, "name": "m"}, token=token, headers={"If-Match": tag})
+    assert status == 200, saved
+    assert "secret" not in str(saved)
+    fresh = site.client.get(path)
+    assert (fresh["name"], fresh["actions"]) == ("m", made["actions"])
+    # A mark is worth something in its own rule alone, and as it is.
+    mark = seen["actions"][0]["target"]
+    for method, where, target in (
+        ("POST", "/logic/rules", mark), ("PUT", path, mark[:-1] + "x"), ("PUT", path, f"{mark}/more"),
+        ("PUT", path, mark.replace("hooks.example", "evil.example")),
+    ):  # fmt: skip
+        changed = {**body, "name": "o", "actions": [notify(target)]}
+        status, answer = call(method, where, changed, token=token)
+        assert (status, answer["error"]["code"]) == (400, "VALIDATION_ERROR"), target
+    assert site.client.get(path)["actions"] == made["actions"]
+
+
+def test_no_url_is_in_a_dead_letter():
+    action = NotificationAction(channel="webhook", target=HIDING)
+    definition = RuleDefinition(name="n", conditions=(), actions=(action,))
+    message = SaveRule(definition=definition, issuer=Issuer("user", "admin"))
+    assert "secret" not in repr(message)
+    assert "hooks.example" in repr(message)
