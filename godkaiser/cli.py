@@ -35,7 +35,17 @@ from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.entities import Issuer
 from godkaiser.errors import GatewayError, ReloadRefused
-from godkaiser.exits import EXIT_STUCK, code_of, fail_with, run_safely, say, settings_from
+from godkaiser.exits import (
+    EXIT_STUCK,
+    EXIT_USAGE,
+    code_of,
+    fail,
+    fail_with,
+    run_safely,
+    say,
+    secret_in,
+    settings_from,
+)
 from godkaiser.gateway_link import address_of
 
 if TYPE_CHECKING:
@@ -256,6 +266,9 @@ def demo(
 def simulate(
     broker: Annotated[str, typer.Option(help="HOST:PORT of the broker.")] = "127.0.0.1:1883",
     devices: Annotated[int, typer.Option(min=1, max=5000)] = 5,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", help="A device of this id; again for more.")
+    ] = None,
     interval: Annotated[
         float, typer.Option(min=0.0, help="Seconds between readings; 0: as configured.")
     ] = 0.0,
@@ -263,31 +276,69 @@ def simulate(
     state: Annotated[
         Path | None, typer.Option(help="Folder for the devices' flash memory.")
     ] = None,
-    username: Annotated[str, typer.Option()] = "",
-    password_file: Annotated[Path | None, typer.Option()] = None,
+    username: Annotated[str, typer.Option(help="One account for all devices.")] = "",
+    password_file: Annotated[Path | None, typer.Option(help="Its password.")] = None,
+    accounts: Annotated[
+        Path | None,
+        typer.Option(
+            help="A line DEVICE:PASSWORD for each; these are the devices, unless --id says."
+        ),
+    ] = None,
+    ca_cert: Annotated[Path | None, typer.Option(help="With --tls: whom to believe.")] = None,
+    client_cert: Annotated[Path | None, typer.Option(help="With --tls: who they are.")] = None,
+    client_key: Annotated[Path | None, typer.Option(help="The key of --client-cert.")] = None,
     *,
+    tls: Annotated[bool, typer.Option("--tls", help="Talk TLS to the broker.")] = False,
     follow_parent: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run simulated ESP32s against a broker."""
     from godkaiser.child_process import stop_event_of_process
+    from godkaiser.domain.devices import validate_device_id
+    from godkaiser.mqtt.connection import BrokerAddress, tls_context
+    from godkaiser.simulator.fleet import Fleet
     from godkaiser.simulator.run import simulate as run_fleet
 
-    credentials = None
-    if username:
-        password = password_file.read_text().strip() if password_file is not None else ""
-        credentials = (username, password)
     host, port = address_of(broker, "--broker")
-    run_fleet(
+    passwords = {} if accounts is None else _accounts_in(accounts)
+    chosen = list(dict.fromkeys(ids or passwords))
+    for name in chosen:
+        validate_device_id(name)
+    address = BrokerAddress(
+        host=host, port=port, tls=tls, ca_cert=str(ca_cert or ""), client_cert=str(client_cert or ""),
+        client_key=str(client_key or ""),
+    )  # fmt: skip
+    try:
+        context = tls_context(address) if tls else None
+    except OSError as error:
+        files = ", ".join(filter(None, (address.ca_cert, address.client_cert, address.client_key)))
+        fail(f"the certificates in {files} cannot be used: {error.strerror or error}", EXIT_USAGE)
+    password = "" if password_file is None else secret_in(password_file)
+    fleet = Fleet(
         host,
         port,
         devices,
-        interval or None,
-        stop_event_of_process(follow_parent=follow_parent),
         seed=seed,
+        interval_s=interval or None,
         state_dir=state,
-        credentials=credentials,
-        quiet=follow_parent,
+        credentials=(username, password) if username else None,
+        accounts=passwords,
+        ids=chosen,
+        tls=context,
     )
+    run_fleet(fleet, stop_event_of_process(follow_parent=follow_parent), quiet=follow_parent)
+
+
+def _accounts_in(path: Path) -> dict[str, str]:
+    """DEVICE:PASSWORD, a line each, or the end of the command with the first that is none."""
+    found = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        name, _, password = line.decode("utf-8", "replace").strip().partition(":")
+        if name.startswith("#") or not line.strip():
+            continue
+        if not name or not password:
+            fail(f"{path}:{number}: write DEVICE:PASSWORD", EXIT_USAGE)
+        found[name] = password
+    return found
 
 
 @app.command(name="embedded-broker", hidden=True)

@@ -314,14 +314,6 @@ class TooManyMocks(GatewayError):
     template = "There are {most} mocks, as many as one gateway keeps. Delete one first."
 
 
-class MocksNeedPlaintext(GatewayError):
-    code, status = "MOCKS_NEED_PLAINTEXT", 409
-    template = (
-        "Mocks speak plain MQTT, as the devices do, and [mqtt] tls is on."
-        " Run them at a gateway whose broker has a plain listener."
-    )
-
-
 class GpioConflict(GatewayError):
     code, status = "GPIO_CONFLICT", 409
     template = "GPIO {gpio} of {esp_id} is used by {user}. Remove that first, or choose another."

@@ -12,6 +12,7 @@ from typing import NoReturn
 import typer
 
 from godkaiser.config import Config, ConfigError, load
+from godkaiser.config_keys import first_line
 from godkaiser.errors import DatabaseUnavailable, GatewayError, PassingCondition
 
 EXIT_NOT_GOOD = 1
@@ -61,6 +62,16 @@ def fail_with(error: GatewayError | ConfigError, code: int | None = None) -> NoR
             typer.echo(str(mistake), err=True)
         raise typer.Exit(code_of(error) if code is None else code) from error
     fail(error.message, code_of(error) if code is None else code)
+
+
+def secret_in(path: Path) -> str:
+    """The first line of a file of a person's choice, or the end of the command."""
+    try:
+        return first_line(path)
+    except ValueError as error:
+        fail(f"{path}, {error}", EXIT_USAGE)
+    except OSError as error:
+        fail(f"{path}: {error.strerror}", EXIT_USAGE)
 
 
 def settings_from(path: Path | None) -> Config:

@@ -15,7 +15,7 @@ import msgspec
 
 from godkaiser.domain.mocks import MockFaults, MockRecord
 from godkaiser.messages import Message
-from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.mqtt.connection import BrokerAddress, tls_context
 from godkaiser.simulator.device import SimulatedDevice
 from godkaiser.simulator.driver import Driver
 from godkaiser.simulator.faults import Faults
@@ -84,6 +84,7 @@ class MockActor(Actor):
             now=self.context.now(),
             state_file=self._state_file,
             credentials=(address.username, address.password) if address.username else None,
+            tls=tls_context(address) if address.tls else None,
             kaiser_id=self._kaiser_id,
         )
         self._device = device

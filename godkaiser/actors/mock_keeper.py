@@ -16,7 +16,7 @@ from godkaiser.actors.timekeeper import Tick
 from godkaiser.domain import mocks
 from godkaiser.domain.entities import Issuer
 from godkaiser.domain.mocks import DrivenValue, MockFaults, MockRecord
-from godkaiser.errors import DatabaseUnavailable, GatewayError, MocksNeedPlaintext, UnknownMock
+from godkaiser.errors import DatabaseUnavailable, GatewayError, UnknownMock
 from godkaiser.messages import Message
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.storage import mocks as storage
@@ -30,7 +30,7 @@ log = structlog.get_logger("godkaiser.mocks")
 
 
 class CreateMock(Message, frozen=True, kw_only=True):
-    """Reply: MockRecord. Refusals: InvalidMockId, DuplicateMock, TooManyMocks, MocksNeedPlaintext,
+    """Reply: MockRecord. Refusals: InvalidMockId, DuplicateMock, TooManyMocks,
     DatabaseUnavailable.
     """
 
@@ -63,14 +63,13 @@ class FailMock(Message, frozen=True, kw_only=True):
 
 
 class MockKeeperActor(Actor):
-    waits_for = (DatabaseUnavailable,)
-
     """Publishes "mocks", the records by id, and "orphans", ids of devices whose mock is gone.
 
     Orphans are only told of, in the log and in the audit trail: what they measured may be wanted.
     The mocks' flash memories are files in `folder`.
     """
 
+    waits_for = (DatabaseUnavailable,)
     refusals = (GatewayError,)
 
     def __init__(
@@ -122,14 +121,12 @@ class MockKeeperActor(Actor):
     def _load(self) -> None:
         records = storage.load_mocks(self._database)
         self._records = {record.mock_id: record for record in records}
-        for record in () if self._address.tls else records:
+        for record in records:
             self._start(record)
         self._show()
 
     def _create(self, message: CreateMock) -> MockRecord:
         mocks.check_new(message.mock_id, self._records)
-        if self._address.tls:
-            raise MocksNeedPlaintext
         record = MockRecord(
             mock_id=message.mock_id,
             created_by=str(message.issuer),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,14 @@ class SimulatedDevice:
         state_file: Path | None = None,
         interval_s: float | None = None,
         credentials: tuple[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
         kaiser_id: str = "god",
         personality: Personality = ESP_IDF,
     ) -> None:
         self.device_id = device_id
         self._address = address
         self._credentials = credentials
+        self._tls = tls
         self._interval_s = interval_s
         self._flash = Flash(state_file)
         self.greenhouse = Greenhouse(seed)
@@ -115,6 +118,8 @@ class SimulatedDevice:
         client.max_inflight_messages_set(100)
         if self._credentials is not None:
             client.username_pw_set(*self._credentials)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         topic, payload = self.firmware.will(now)
         client.will_set(topic, payload, qos=1, retain=True)
         client.on_socket_open = _without_nagle
@@ -135,7 +140,7 @@ class SimulatedDevice:
     def read(self, now: float) -> bool:
         """What has come; False when the connection is gone."""
         client = self._client
-        if client is None or client.loop_read() != mqtt.MQTT_ERR_SUCCESS:
+        if client is None or not _read_all(client):
             self._drop(now)
             return False
         inbox, self._inbox = self._inbox, []
@@ -266,6 +271,16 @@ class SimulatedDevice:
         if self._interval_s is not None:
             for sensor in self.firmware.memory.sensors.values():
                 sensor.interval_s = self._interval_s
+
+
+def _read_all(client: mqtt.Client) -> bool:
+    """What the socket has; False when the connection is gone."""
+    while client.loop_read() == mqtt.MQTT_ERR_SUCCESS:
+        sock = client.socket()
+        # What TLS has decrypted already, no selector tells of.
+        if not isinstance(sock, ssl.SSLSocket) or not sock.pending():
+            return True
+    return False
 
 
 def _without_nagle(_client: mqtt.Client, _userdata: object, sock: object) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from godkaiser.simulator.device import SimulatedDevice
@@ -28,20 +29,29 @@ class Fleet:
         interval_s: float | None = None,
         state_dir: Path | None = None,
         credentials: tuple[str, str] | None = None,
+        accounts: Mapping[str, str] | None = None,
+        ids: Sequence[str] = (),
+        tls: ssl.SSLContext | None = None,
         tick_s: float = TICK_S,
     ) -> None:
+        """`ids` in place of the usual ones. `accounts`: the password of each device, whose name is that of
+        its account; `credentials`: one account for all others.
+        """
         now = time.time()
+        names = ids or [device_id(index) for index in range(first, first + devices)]
+        known = accounts or {}
         self.devices = {
-            device_id(index): SimulatedDevice(
-                device_id(index),
+            name: SimulatedDevice(
+                name,
                 (host, port),
                 seed=seed * 10_007 + index,
                 now=now,
-                state_file=None if state_dir is None else state_dir / f"{device_id(index)}.json",
+                state_file=None if state_dir is None else state_dir / f"{name}.json",
                 interval_s=interval_s,
-                credentials=credentials,
+                credentials=(name, known[name]) if name in known else credentials,
+                tls=tls,
             )
-            for index in range(first, first + devices)
+            for index, name in enumerate(names, start=first)
         }
         self._changed = threading.Condition()
         shares = list(self.devices.values())
