@@ -22,6 +22,7 @@ from godkaiser.actors.broker import (
     ConnectionLost,
     LinkDown,
     LinkUp,
+    RenewCommands,
     UseAddress,
 )
 from godkaiser.actors.broker_accounts import BrokerAccountsActor
@@ -87,7 +88,7 @@ from godkaiser.supervision import (
 # reading is never refused for want of room.
 FLEET_MAILBOX = MailboxSpec(capacity=20_000)
 # Nothing but a stop overtakes: then nothing else can fill the lane of stops.
-SAFETY_MAILBOX = MailboxSpec(capacity=20_000, urgent=(StopAll, BroadcastSeen))
+SAFETY_MAILBOX = MailboxSpec(capacity=20_000, urgent=(StopAll, BroadcastSeen), takes_resent=False)
 DEVICE_MAILBOX = MailboxSpec(capacity=20_000, urgent=(LinkUp, LinkDown))
 ROUTER_MAILBOX = MailboxSpec(capacity=20_000, overflow=Overflow.BLOCK)
 ENDS_THE_PROCESS = Intensity(max_restarts=0)
@@ -208,7 +209,7 @@ def _control(parts: Parts) -> list[ChildSpec]:
                         SessionMark(config.data_dir / "readings.session"),
                     ),
                     shutdown_timeout_s=10.0,
-                    mailbox=MailboxSpec(urgent=(ConnectionLost, UseAddress)),
+                    mailbox=MailboxSpec(urgent=(ConnectionLost, UseAddress, RenewCommands)),
                 ),
             ],
             strategy=Strategy.REST_FOR_ONE,
@@ -385,7 +386,7 @@ def _rule(
         name=str(rule_id),
         factory=lambda: RuleActor(rule_id, definition, notes.newer(rule_id, memory), notes.note),
         pooled=True,
-        mailbox=MailboxSpec(capacity=5000, overflow=Overflow.KEEP_NEWEST),
+        mailbox=MailboxSpec(capacity=5000, overflow=Overflow.KEEP_NEWEST, takes_resent=False),
     )
 
 

@@ -24,7 +24,7 @@ from godkaiser.http.services import Services
 from godkaiser.http.storage_resources import ALARMING, storage_health
 from godkaiser.messages import DeviceView, LinkView, RecorderView, SafetyView
 from godkaiser.storage import audit
-from godkaiser.supervision import RestartChild, UnknownPath
+from godkaiser.supervision import ResendRefused, RestartChild, UnknownPath
 
 LOOK_AGAIN_S = 0.1
 SHOWN = 100
@@ -160,6 +160,9 @@ class SystemResources:
             self._services.system.resend(int(letter_id))
         except (KeyError, ValueError) as error:
             raise UnknownDeadLetter(letter_id=letter_id[:40]) from error
+        except ResendRefused as error:
+            reason = f"{error}. What it asked for may be wrong by now: command it anew, if it is still wanted."
+            raise CommandRefused(reason=reason) from error
         reply(resp, {"success": True}, 202)
 
     def on_post_restart(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -191,7 +191,9 @@ class Cell:
         if not self.spec.mailbox.may_overtake(message):
             self.deliver(message, reply_to, patience_s=patience_s)
             return
-        self.mailbox.post_urgent(Envelope(message, reply_to, self._monotonic()))
+        # Each waits in a thread of its asker, which bounds their number: a flood refuses none.
+        envelope = Envelope(message, reply_to, self._monotonic())
+        self.mailbox.post_urgent(envelope, bounded=False)
 
     def ask(
         self, message: Any, *, timeout_s: float, urgent: bool, or_not_at_all: bool = False

@@ -97,6 +97,11 @@ class DeadLetters:
             letters = list(self._letters.values())
         return letters[: -limit - 1 : -1]
 
+    def find(self, letter_id: int) -> DeadLetter:
+        """Raises KeyError when it is not there (any more)."""
+        with self._lock:
+            return self._letters[letter_id]
+
     def take(self, letter_id: int) -> DeadLetter:
         """Remove a letter to send it again.
 

@@ -22,6 +22,10 @@ class MailboxFull(SupervisionError):
     """The receiver's mailbox is at its bound, and its policy is to refuse (or waited in vain)."""
 
 
+class ResendRefused(SupervisionError):
+    """The receiver takes no dead letters: its messages are decisions of their moment."""
+
+
 class ActorStopped(SupervisionError):
     """The receiver ended for good before it handled the message."""
 

@@ -41,12 +41,16 @@ class MailboxSpec(msgspec.Struct, frozen=True):
 
     `urgent` names the types whose messages may overtake: one of another type that is sent urgently
     goes the ordinary way, so no flood of it can fill the urgent lane. None: every type may.
+
+    With `takes_resent` False no dead letter is sent to the actor again: its messages are decisions of
+    their moment. Private subtrees take none either.
     """
 
     capacity: int = 10_000
     overflow: Overflow = Overflow.REFUSE
     block_timeout_s: float = 30.0
     urgent: tuple[type, ...] | None = None
+    takes_resent: bool = True
 
     def may_overtake(self, message: object) -> bool:
         return self.urgent is None or isinstance(message, self.urgent)

@@ -11,7 +11,7 @@ import msgspec
 from godkaiser.supervision.asking import Asking
 from godkaiser.supervision.cell import ActorState, Cell
 from godkaiser.supervision.dead_letters import DeadLetters
-from godkaiser.supervision.errors import ActorStopped, UnknownPath
+from godkaiser.supervision.errors import ActorStopped, ResendRefused, UnknownPath
 from godkaiser.supervision.events import EventLog, Step
 from godkaiser.supervision.groups import Groups
 from godkaiser.supervision.system_messages import AdoptChild
@@ -249,20 +249,17 @@ class ActorSystem:
         Raises:
             KeyError: the letter is gone.
             UnknownPath: nobody lives there any more; the letter is kept.
+            ResendRefused: it is for a private subtree, or an actor that takes none; it is kept.
         """
-        letter = self.dead_letters.take(letter_id)
+        letter = self.dead_letters.find(letter_id)
         cell = self._cells.get(letter.path)
         if cell is None:
-            self.dead_letters.add(
-                at=letter.at,
-                path=letter.path,
-                reason=letter.reason,
-                message=letter.message,
-                detail=letter.detail,
-                traceback=letter.traceback,
-            )
             raise UnknownPath(letter.path)
-        cell.tell(letter.message)
+        if cell.private_root is not None or not cell.spec.mailbox.takes_resent:
+            msg = f"{letter.path} takes no dead letters: a decision counts in its moment only"
+            raise ResendRefused(msg)
+        # Another resend may have taken it meanwhile.
+        cell.tell(self.dead_letters.take(letter_id).message)
 
     def cells(self) -> list[Cell]:
         return list(self._cells.copy().values())

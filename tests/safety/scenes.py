@@ -14,7 +14,7 @@ from godkaiser.domain.interlocks import InterlockKind
 from godkaiser.domain.safety_state import GLOBAL, Scope
 from godkaiser.messages import RequestCommand
 from godkaiser.simulator.raw_values import raw_of
-from godkaiser.supervision import mailbox
+from godkaiser.supervision import ResendRefused, mailbox
 from tests.safety import gateway_in_world
 from tests.safety.gateway_in_world import OFFLINE_AFTER_S, TICK_S
 from tests.safety.memory_files import SETTLE_S
@@ -143,7 +143,7 @@ def resend(stage: Stage) -> None:
     for letter in stage.choices.sample(letters, min(len(letters), 3)):
         try:
             stage.system.resend(letter.letter_id)
-        except KeyError:
+        except (KeyError, ResendRefused):
             stage.counts["not resent"] += 1
 
 
