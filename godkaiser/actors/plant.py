@@ -130,6 +130,11 @@ class Plant:
     def of_device(self, device_id: str) -> list[ActuatorState]:
         return [self._states[key] for key in self._by_device.get(device_id, ())]
 
+    def runs(self, key: ActuatorKey) -> bool:
+        """Whether it is wanted on, reports on, or an ON may be on its way to it."""
+        state = self._states.get(key)
+        return state is not None and is_energised(state)
+
     def keys_of(self, devices: Iterable[str]) -> list[ActuatorKey]:
         return [key for device_id in devices for key in self._by_device.get(device_id, ())]
 

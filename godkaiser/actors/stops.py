@@ -154,15 +154,27 @@ class Stops:
         for device_id in covered:
             self._freeing.pop(device_id, None)
             self._expect(device_id, now)
+        # An OFF behind the stop for what runs, or may. The rest, which is merely not heard of, can wait
+        # for the disk: it would delay the stop on its way through the broker.
+        running: list[ActuatorKey] = []
+        others: list[ActuatorKey] = []
+        for key in self._plant.keys_of(covered):
+            (running if self._plant.runs(key) else others).append(key)
+        for key in running:
+            self._off(key)
         self._insist(state)
+        for key in others:
+            self._off(key)
         self._enter(state)
 
     def _expect(self, device_id: str, now: float) -> None:
-        """The device is to confirm, by each of its actuators; what is not known to be off is told OFF."""
+        """The device is to confirm, by each of its actuators."""
         self._confirmed.pop(device_id, None)
         self._waiting[device_id] = Told(now)
-        for key in self._plant.keys_of((device_id,)):
-            self._plant.apply(key, StopGiven(correlation_id=str(uuid.uuid4())))
+
+    def _off(self, key: ActuatorKey) -> None:
+        """OFF behind the stop, unless the actuator is known to be off."""
+        self._plant.apply(key, StopGiven(correlation_id=str(uuid.uuid4())))
 
     def stop_returned(self, device_id: str, zone_id: str) -> None:
         """A device came back, or is new: if it is under a stop it is stopped at once."""
@@ -172,6 +184,8 @@ class Stops:
         self._gate.revoke(device_id)
         self._stop_device(device_id, record.reason)
         self._expect(device_id, self._clock()[1])
+        for key in self._plant.keys_of((device_id,)):
+            self._off(key)
         self.changed = True
 
     def resend_overdue(self) -> None:
