@@ -32,12 +32,14 @@ from godkaiser.domain.rules import (
     StopAction,
 )
 from godkaiser.domain.safety_state import Scope
-from godkaiser.messages import CommandJudged, Message, ReadingAccepted, StopAll
+from godkaiser.messages import CommandJudged, Message, ReadingAccepted, SafetyView, StopAll
 from godkaiser.supervision import Actor, Handle
 
 RULES_JOB = "rules"
 NOT_WRITTEN = "NOT_DURABLE"
 SUPERSEDED = "SUPERSEDED"
+BY_STOP = frozenset({"EMERGENCY_STOP_ACTIVE", "AUTOMATION_HELD"})
+ASK_AGAIN_S = 300.0
 
 NoteMemory = Callable[[int, RuleMemory | None], None]
 """On return it survives the end of the process; None: the rule is to be deleted."""
@@ -66,6 +68,8 @@ class RuleActor(Actor):
         self._memory = memory or RuleMemory()
         self._issuer = Issuer("rule", str(rule_id), definition.priority)
         self._is_dose = rule_attempts.is_once(definition)
+        self._stopped_by: SafetyView | None = None
+        self._ask_again_at = 0.0
         self._untold: tuple[Decision, tuple[str, ...]] | None = None
         self._may_stop = any(isinstance(a, StopAction) for a in definition.actions)
         self._senses: RuleSenses
@@ -87,8 +91,9 @@ class RuleActor(Actor):
         if self._memory.progress is not None or self._memory.attempt is not None:
             # A sequence goes on where it stood, once the actuators have told how they are.
             self._wake_in(1.0)
-        elif self._senses.facts().readings:
-            # What is known already is acted upon: the next reading may be long in coming.
+        elif self._memory.firing or self._senses.facts().readings:
+            # What is known already is acted upon: the next reading may be long in coming. A rule that was
+            # switched off releases what it has on.
             self._wake_in(0.0)
 
     def _take_over(self) -> None:
@@ -147,6 +152,7 @@ class RuleActor(Actor):
     def _decide(self) -> None:
         now, wall = self.context.monotonic(), self.context.now()
         self._expire(now)
+        self._wait_for_stop(now)
         facts = self._senses.facts()
         before = self._memory
         self._report.evaluation = rules.evaluate(self._definition, facts, before, now, wall)
@@ -267,11 +273,27 @@ class RuleActor(Actor):
             )
         if found.refused:
             self._untold = None
+            self._stopped_by = self.context.look(paths.SAFETY, "view")
+            self._ask_again_at = now + ASK_AGAIN_S
             decision, ids = self._refused(found.refused, verdict.code), (verdict.correlation_id,)
             self._wake_in(0.0 if memory.refused is None else memory.refused.retry_at - now)
         told = found.stands or found.broken is not None or bool(found.refused)
         self._report.record(self._memory, decision if told else None, ids if told else ())
         self._report.show(self._memory)
+
+    def _wait_for_stop(self, now: float) -> None:
+        """What a stop has refused is not asked for again while that is as it was: a stop may last for days,
+        and each question is written down. From time to time it is asked all the same.
+        """
+        refused = self._memory.refused
+        if refused is None or now < refused.retry_at or refused.code not in BY_STOP:
+            return
+        view = self.context.look(paths.SAFETY, "view")
+        is_over = view is None or (view.state == "normal" and not view.automation_held)
+        if is_over or view != self._stopped_by or now >= self._ask_again_at:
+            return
+        later = msgspec.structs.replace(refused, retry_at=now + rule_attempts.FIRST_RETRY_S)
+        self._memory = msgspec.structs.replace(self._memory, refused=later)
 
     def _refused(self, why: str, code: str) -> Decision | None:
         """To be told once, and not with each attempt."""

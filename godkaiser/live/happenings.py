@@ -124,6 +124,8 @@ def _shown(value: object) -> dict[str, Any] | None:
                 "last_result": value.last_result,
                 "suspended": value.suspended,
                 "sequence": value.sequence,
+                "refused": value.refused,
+                "doubt": value.doubt,
             }
         case SafetyView():
             return {

@@ -4,6 +4,7 @@ disk that can fail or hang, a journal and a notifier that only listen. On the si
 
 from __future__ import annotations
 
+from godkaiser import paths
 from godkaiser.actors.dose_keeper import DoseKeeperActor
 from godkaiser.actors.journal import RecordRule
 from godkaiser.actors.rule import LookAgain, RuleActor
@@ -24,6 +25,7 @@ from godkaiser.messages import (
     DeviceView,
     ReadingAccepted,
     RequestCommand,
+    SafetyView,
 )
 from godkaiser.supervision import Actor, ActorSystem, ChildSpec, SimulatedRuntime, supervisor
 
@@ -60,6 +62,9 @@ class Guard(Actor):
 
     def on_receive(self, message):
         stage = self._stage
+        if isinstance(message, SafetyView):
+            self.context.publish("view", message)
+            return
         stage.safety.append(message)
         if not isinstance(message, RequestCommand) or stage.verdict is None:
             return
@@ -173,6 +178,10 @@ class Stage:
         )
         # The tree gives no handles into it, as the real one does not.
         self.system.find(f"/control/safety/actuators/{PUMP[0]}:{PUMP[1]}").tell(view)
+
+    def show_safety(self, state, **how):
+        self.system.handle(paths.SAFETY).tell(SafetyView(state=state, **how))
+        self.runtime.run_for(0.01)
 
     def show_device(self, *, online):
         view = DeviceView(record=DeviceRecord(device_id=PUMP[0]), online=online)

@@ -166,6 +166,30 @@ def test_a_refused_firing_does_not_count_and_is_tried_again_when_the_reason_goes
     assert len(stage.asked) == before
 
 
+def test_under_a_stop_that_lasts_it_asks_once_in_a_while_and_acts_when_the_stop_ends():
+    """Each question leaves a record: a night under a stop must not leave thousands."""
+    stage = Stage(when_hot(DOSE))
+    stage.verdict = lambda _command: STOPPED
+    stage.show_safety("active")
+    for _ in range(720):
+        stage.reads(30.0, after_s=5.0)
+    assert len(stage.asked) <= 15
+    stage.show_safety("clearing")
+    stage.runtime.run_for(3.0)
+    assert len(stage.asked) <= 16
+    # Held back until somebody resumes.
+    stage.verdict = lambda _command: ("AUTOMATION_HELD", "an operator has to resume")
+    stage.show_safety("normal", automation_held=("global",))
+    stage.runtime.run_for(40.0)
+    before = len(stage.asked)
+    stage.verdict = lambda _command: None
+    stage.runtime.run_for(40.0)
+    assert len(stage.asked) == before
+    stage.show_safety("normal")
+    stage.runtime.run_for(5.0)
+    assert stage.view.fired_count == 1
+
+
 def test_it_tries_again_by_itself_when_no_reading_comes():
     stage = Stage(when_hot(DOSE))
     stage.verdict = lambda _command: STOPPED
