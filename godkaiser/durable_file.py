@@ -33,6 +33,7 @@ def make_folder(folder: Path, mode: int = 0o700) -> None:
     with suppress(FileExistsError):
         folder.mkdir(mode)
         folder.chmod(mode)
+        inherit_owner(folder, folder.parent)
         sync_folder(folder.parent)
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
@@ -86,6 +87,7 @@ def put_in_place(draft: Path, path: Path, *, roll_back: bool = True) -> None:
     """
     before = path.with_name(path.name + BEFORE)
     try:
+        inherit_owner(draft, path if path.exists() else path.parent)
         is_kept = roll_back and _keep(path, before)
     except OSError:
         _remove(draft)
@@ -126,6 +128,16 @@ def write_file(path: Path, content: bytes, mode: int, *, flush: bool = True) -> 
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def inherit_owner(path: Path, like: Path) -> None:
+    """Root leaves no file of its own where the gateway, as another user, must read and write.
+
+    Does nothing for other users. Raises OSError.
+    """
+    if os.geteuid() == 0:
+        found = like.stat()
+        os.chown(path, found.st_uid, found.st_gid)
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from godkaiser.durable_file import inherit_owner
 from godkaiser.errors import PassingCondition, startup_failure
 
 
@@ -17,6 +18,7 @@ class DataFolderLock:
         path = folder / "gateway.lock"
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            inherit_owner(path, folder)
         except OSError as error:
             reason = f"{path} cannot be opened: {error.strerror}. Make {folder} writable."
             raise startup_failure(reason, error) from error

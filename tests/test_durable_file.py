@@ -160,3 +160,17 @@ def test_folders_that_are_made_are_flushed_and_those_that_are_there_stay_as_they
     (tmp_path / "plain").write_bytes(b"")
     with pytest.raises(OSError, match="Not a directory"):
         make_folder(tmp_path / "plain")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of others")
+def test_root_leaves_no_file_of_its_own_in_a_folder_of_another_user(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    os.chown(folder, 12345, 54321)
+    replace_file(folder / "deep" / "file", b"1", mode=0o600)
+    for path in (folder / "deep", folder / "deep" / "file"):
+        assert (path.stat().st_uid, path.stat().st_gid) == (12345, 54321)
+    os.chown(folder / "deep" / "file", 12345, 777)
+    replace_file(folder / "deep" / "file", b"2", mode=0o640)
+    assert (folder / "deep" / "file").stat().st_gid == 777
+    assert (folder / "deep" / "file").read_bytes() == b"2"

@@ -10,23 +10,33 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import structlog
 
 from godkaiser import paths
 from godkaiser.actors.journal import RecordAudit
 from godkaiser.actors.timekeeper import Tick
 from godkaiser.domain import retention
 from godkaiser.domain.retention import RetentionPolicy, RetentionRun
+from godkaiser.domain.retention_clock import believed, doubt
 from godkaiser.errors import DatabaseUnavailable, InvalidTransition
 from godkaiser.messages import Message
 from godkaiser.storage import accounts
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.database import Database
-from godkaiser.storage.retention import BATCH, Kind, count_before, delete_before
+from godkaiser.storage.retention import (
+    BATCH,
+    Kind,
+    count_before,
+    delete_before,
+    keep_belief,
+    load_belief,
+)
 from godkaiser.supervision import Actor
 
 PURGE_JOB = "purge_expired_tokens"
 RETENTION_JOB = "retention"
 JOBS = (PURGE_JOB, RETENTION_JOB)
+log = structlog.get_logger("godkaiser.housekeeper")
 
 
 class RunJob(Message, frozen=True, kw_only=True):
@@ -63,6 +73,7 @@ class HousekeeperActor(Actor):
         self._database = database
         self._policy = policy
         self._run: RetentionRun | None = None
+        self._doubt = ""
 
     def on_start(self) -> None:
         for job in JOBS:
@@ -97,11 +108,29 @@ class HousekeeperActor(Actor):
         view = RunView(job=job, state="running", dry_run=dry_run, by=by, started_at=now)
         self.context.publish(job, view)
         if job == RETENTION_JOB:
-            self._run = retention.plan(self._policy, now, dry_run=dry_run)
-            self.context.own.tell(NextBatch())
+            self._attempt(job, lambda: self._plan(dry_run))
         else:
-            self._attempt(job, lambda: self._purge(now, dry_run))
+            # Each hour, and so the time that retention goes by moves on.
+            self._attempt(job, self._believe)
+            if self._view(job).state == "running":
+                self._attempt(job, lambda: self._purge(now, dry_run))
         return self._view(job)
+
+    def _plan(self, dry_run: bool) -> None:
+        now = self._believe()
+        self._run = retention.plan(self._policy, now, dry_run=dry_run)
+        self.context.own.tell(NextBatch())
+
+    def _believe(self) -> float:
+        """What time it is for forgetting."""
+        wall = self.context.now()
+        before = load_belief(self._database)
+        belief = believed(before, wall, self.context.monotonic(), self.context.boot_id())
+        keep_belief(self._database, belief)
+        self._doubt = doubt(belief, wall)
+        if self._doubt:
+            log.warning("clock_not_believed", reason=self._doubt)
+        return belief.at
 
     def _purge(self, now: float, dry_run: bool) -> None:
         if dry_run:
@@ -117,7 +146,8 @@ class HousekeeperActor(Actor):
             return
         if run.current is None:
             self._run = None
-            self._end(RETENTION_JOB, "done", retention.summary(run))
+            told = "; ".join(filter(None, (retention.summary(run), self._doubt)))
+            self._end(RETENTION_JOB, "done", told)
             return
         self._attempt(RETENTION_JOB, lambda: self._forget(run))
 
@@ -134,7 +164,7 @@ class HousekeeperActor(Actor):
         self.context.publish(RETENTION_JOB, view)
         self.context.own.tell(NextBatch())
 
-    def _attempt(self, job: str, work: Callable[[], None]) -> None:
+    def _attempt(self, job: str, work: Callable[[], object]) -> None:
         try:
             work()
         except DatabaseUnavailable as error:

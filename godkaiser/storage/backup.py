@@ -184,6 +184,7 @@ def _restore_sqlite(database: Database, folder: Path, manifest: Manifest, *, kee
     with closing(sqlite3.connect(fresh, isolation_level=None)) as copy:
         _compare(_examine(copy, fresh), manifest)
     backup_folder.describe(fresh)
+    shutil.copymode(path, fresh)
     # Into the file itself, so that what is moved aside is whole and no old log is read into the new one.
     database.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close_all()

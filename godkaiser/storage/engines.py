@@ -16,7 +16,7 @@ import peewee
 from playhouse.pool import PooledPostgresqlDatabase
 
 from godkaiser.database_url import DatabaseUrl
-from godkaiser.durable_file import make_folder
+from godkaiser.durable_file import inherit_owner, make_folder
 from godkaiser.storage.deadlines import Deadlines
 
 USUAL_STATEMENT_S = 30.0
@@ -86,7 +86,10 @@ def _make_private(path: Path) -> None:
 
     Raises OSError.
     """
+    is_new = not path.exists()
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+    if is_new:
+        inherit_owner(path, path.parent)
     for suffix in ("", "-wal", "-shm"):
         file = path.with_name(path.name + suffix)
         # Of an earlier version; another owner's file keeps the mode that its owner chose.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import heapq
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,10 +32,16 @@ _FIND_REPEAT = (
 )
 
 _AT_ONCE_MS = 6 * 3_600_000
+FEWEST_OF_A_SERIES = 4
+MOST_AT_ONCE = 2000
+SERIES_AT_ONCE = 200
 
 SeriesName = tuple[str, int, str] | tuple[str, int, str, str]
 """Device, GPIO and type, which series with several addresses share; or with the address."""
 _WITH_ADDRESS = 4
+
+SeriesRow = tuple[int, str, int, str, str]
+"""Id, device, GPIO, type and address."""
 
 Row = tuple[int, int, int, int, float, float | None, str, str]
 
@@ -132,25 +139,30 @@ class ReadingWriter:
         return int(cursor.rowcount)
 
     def _make_series(self, cursor: Any, readings: Sequence[Reading]) -> dict[SensorKey, int]:
-        fresh: dict[SensorKey, int] = {}
         known = self._series
-        for key in {reading.key for reading in readings if reading.key not in known}:
-            name = (key.esp_id, key.gpio, key.sensor_type, key.address)
+        missing = sorted({reading.key for reading in readings if reading.key not in known})
+        fresh: dict[SensorKey, int] = {}
+        # In groups: a fleet that is switched on would cost a journey to the server for each.
+        for first in range(0, len(missing), SERIES_AT_ONCE):
+            group = missing[first : first + SERIES_AT_ONCE]
+            names = [(key.esp_id, key.gpio, key.sensor_type, key.address) for key in group]
+            values = tuple(itertools.chain.from_iterable(names))
+            listed = ",".join(["(?,?,?,?)"] * len(names))
             cursor.execute(
                 self._database.sql(
-                    "INSERT INTO series (esp_id, gpio, sensor_type, address) VALUES (?,?,?,?)"
+                    f"INSERT INTO series (esp_id, gpio, sensor_type, address) VALUES {listed}"
                     " ON CONFLICT (esp_id, gpio, sensor_type, address) DO NOTHING"
                 ),
-                name,
+                values,
             )
             cursor.execute(
                 self._database.sql(
-                    "SELECT id FROM series"
-                    " WHERE esp_id = ? AND gpio = ? AND sensor_type = ? AND address = ?"
+                    "SELECT id, esp_id, gpio, sensor_type, address FROM series"
+                    f" WHERE (esp_id, gpio, sensor_type, address) IN (VALUES {listed})"
                 ),
-                name,
+                values,
             )
-            fresh[key] = int(cursor.fetchone()[0])
+            fresh.update((SensorKey(*name), int(number)) for number, *name in cursor.fetchall())
         return fresh
 
 
@@ -217,56 +229,64 @@ def readings_page(database: Database, query: ReadingQuery) -> ReadingPage:
         f"SELECT id, esp_id, gpio, sensor_type, address FROM series{where}", tuple(names)
     )
     bounds = ""
-    limits: list[Any] = []
+    limits: list[int] = []
     if query.start is not None:
         bounds += " AND at_ms >= ?"
         limits.append(int(query.start * 1000.0))
     if query.end is not None:
         bounds += " AND at_ms < ?"
         limits.append(int(query.end * 1000.0))
-    # Each series is clustered by time, so its newest rows are one short scan; a few scans merged
-    # are far less than one sort over everything.
-    found: list[tuple[int, int, int, StoredReading]] = []
-    for series_id, esp_id, gpio, sensor_type, address in series:
-        behind, place = "", limits
-        if query.behind is not None:
-            moment, last_series, content_key = query.behind
-            place = [*limits, moment]
-            if series_id == last_series:
-                behind = " AND (at_ms, content_key) < (?, ?)"
-                place.append(content_key)
-            else:
-                behind = " AND at_ms <= ?" if series_id > last_series else " AND at_ms < ?"
-        rows = database.fetch(
-            "SELECT at_ms, content_key, received_ms, raw, value, unit, quality FROM sensor_data"
-            f" WHERE series_id = ?{bounds}{behind} ORDER BY at_ms DESC, content_key DESC LIMIT ?",
-            (series_id, *place, query.limit + 1),
-        )
-        found.extend(
-            (
-                -at_ms,
-                series_id,
-                -content_key,
-                StoredReading(
-                    esp_id,
-                    gpio,
-                    sensor_type,
-                    address,
-                    at_ms / 1000.0,
-                    received_ms / 1000.0,
-                    raw,
-                    value,
-                    unit,
-                    quality,
-                ),
-            )
-            for at_ms, content_key, received_ms, raw, value, unit, quality in rows
-        )
-    found.sort(key=lambda row: row[:3])
+    # Each series is clustered by time, so its newest rows are one short scan. They are merged as they come:
+    # a page of many series costs little more than its own rows.
+    first = max(FEWEST_OF_A_SERIES, 2 * query.limit // max(1, len(series)))
+    merged = heapq.merge(
+        *(_newest_first(database, one, bounds, limits, query.behind, first) for one in series),
+        key=operator.itemgetter(0),
+    )
+    found = list(itertools.islice(merged, query.limit + 1))
     more = len(found) > query.limit
     del found[query.limit :]
-    last = (-found[-1][0], found[-1][1], -found[-1][2]) if more else None
-    return ReadingPage(rows=[row[3] for row in found], last=last)
+    last = (-found[-1][0][0], found[-1][0][1], -found[-1][0][2]) if more else None
+    return ReadingPage(rows=[row for _, row in found], last=last)
+
+
+def _newest_first(
+    database: Database,
+    series: SeriesRow,
+    bounds: str,
+    limits: Sequence[int],
+    behind: tuple[int, int, int] | None,
+    first: int,
+) -> Iterator[tuple[tuple[int, int, int], StoredReading]]:
+    """The rows of one series with their place in a page: a few at first, then more and more at a time."""
+    series_id, name = series[0], series[1:]
+    place, values = _place_behind(series_id, behind)
+    at_once = first
+    while True:
+        rows = database.fetch(
+            "SELECT at_ms, content_key, received_ms, raw, value, unit, quality FROM sensor_data"
+            f" WHERE series_id = ?{bounds}{place} ORDER BY at_ms DESC, content_key DESC LIMIT ?",
+            (series_id, *limits, *values, at_once),
+        )
+        for at_ms, content_key, received_ms, raw, value, unit, quality in rows:
+            measured = (at_ms / 1000.0, received_ms / 1000.0, raw, value, unit, quality)
+            yield (-at_ms, series_id, -content_key), StoredReading(*name, *measured)
+        if len(rows) < at_once:
+            return
+        place, values = " AND (at_ms, content_key) < (?, ?)", tuple(rows[-1][:2])
+        at_once = min(2 * at_once, MOST_AT_ONCE)
+
+
+def _place_behind(
+    series_id: int, behind: tuple[int, int, int] | None
+) -> tuple[str, tuple[int, ...]]:
+    """The condition for what is behind the last row of the page before, in its order."""
+    if behind is None:
+        return "", ()
+    moment, last_series, content_key = behind
+    if series_id == last_series:
+        return " AND (at_ms, content_key) < (?, ?)", (moment, content_key)
+    return (" AND at_ms <= ?" if series_id > last_series else " AND at_ms < ?"), (moment,)
 
 
 def past_values(

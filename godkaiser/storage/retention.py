@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+from godkaiser.domain.retention_clock import Belief
 from godkaiser.domain.rollups import HOUR_MS, MINUTE_MS, ceil_to
 from godkaiser.storage import audit_chain, rollups
 from godkaiser.storage.database import Database
+from godkaiser.storage.spool_position import keep_position
 
 BATCH = 1000
 
@@ -31,6 +33,8 @@ _COUNT: Mapping[Kind, str] = {
 }
 _IN_MS = (Kind.READINGS, Kind.MINUTES, Kind.HOURS)
 MOST_ROLL_BATCHES = 200
+_AT, _MARK = "retention/at", "retention/mark"
+"""Kept beside the positions of the spool: what time it is for forgetting, and by which clock."""
 
 
 def count_before(database: Database, kind: Kind, at: float) -> int:
@@ -46,6 +50,24 @@ def delete_before(database: Database, kind: Kind, at: float, limit: int = BATCH)
         DatabaseUnavailable
     """
     return _DELETE[kind](database, at, limit)
+
+
+def load_belief(database: Database) -> Belief | None:
+    rows = {
+        name: (epoch, position)
+        for name, epoch, position in database.fetch(
+            "SELECT stream, epoch, position FROM spool_position WHERE stream IN (?,?)", (_AT, _MARK)
+        )
+    }
+    if _AT not in rows or _MARK not in rows:
+        return None
+    return Belief(rows[_AT][1] / 1000.0, rows[_MARK][1] / 1000.0, str(rows[_MARK][0]))
+
+
+def keep_belief(database: Database, belief: Belief) -> None:
+    with database.transaction():
+        keep_position(database, _AT, "", int(belief.at * 1000.0))
+        keep_position(database, _MARK, belief.boot_id, int(belief.mark * 1000.0))
 
 
 def _delete_readings(database: Database, at: float, limit: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import stat
@@ -36,6 +37,7 @@ from godkaiser.storage.readings import (
     ReadingWriter,
     find_readings,
     past_values,
+    readings_page,
 )
 
 NOW = 1_767_096_000.0
@@ -58,6 +60,78 @@ def reading(n=0, *, key=KEY, at=None, content=None, **how):
 
 
 # ---- readings
+
+
+class Counting:
+    """What is sent through the cursors of a database."""
+
+    def __init__(self, monkeypatch, database):
+        self.rows = 0
+        self.statements = 0
+        transaction, fetch = type(database).transaction, type(database).fetch
+
+        def counted_fetch(it, *args):
+            self.statements += 1
+            rows = fetch(it, *args)
+            self.rows += len(rows)
+            return rows
+
+        @contextlib.contextmanager
+        def counted_transaction(it):
+            with transaction(it) as cursor:
+                yield _CountedCursor(cursor, self)
+
+        monkeypatch.setattr(type(database), "fetch", counted_fetch)
+        monkeypatch.setattr(type(database), "transaction", counted_transaction)
+
+
+class _CountedCursor:
+    def __init__(self, cursor, counting):
+        self._cursor = cursor
+        self._counting = counting
+
+    def execute(self, *args):
+        self._counting.statements += 1
+        return self._cursor.execute(*args)
+
+    def __getattr__(self, name):
+        return getattr(self._cursor, name)
+
+
+def test_a_thousand_new_series_cost_a_few_journeys_to_the_server(database, monkeypatch):
+    keys = [SensorKey(f"ESP_{n:06X}", n % 40, "ds18b20", f"28{n:014X}") for n in range(1000)]
+    counting = Counting(monkeypatch, database)
+    writer = ReadingWriter(database)
+    assert writer.write([reading(n, key=key) for n, key in enumerate(keys)]).stored == 1000
+    assert counting.statements < 20
+    # Some known, some not, some made by another gateway meanwhile.
+    other = ReadingWriter(database)
+    assert other.write([reading(2000, key=key) for key in keys]).stored == 1000
+    found = find_readings(database, ReadingQuery(esp_id=keys[7].esp_id, limit=10))
+    assert [r.raw for r in found] == [2000, 7]
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_a_page_of_many_series_costs_no_more_than_a_page(database, monkeypatch, uneven):
+    """Whatever the number of series, and however the newest rows are spread over them."""
+    keys = [SensorKey(f"ESP_{n:06X}", 4, "ph") for n in range(40)]
+    writer = ReadingWriter(database)
+    for number, key in enumerate(keys):
+        shift = 1000 if uneven and number == 3 else 0
+        writer.write([reading(n, key=key, at=NOW + n + shift) for n in range(500)])
+    counting = Counting(monkeypatch, database)
+    page = readings_page(database, ReadingQuery(limit=400))
+    assert counting.rows < 3 * 400 + len(keys) * 10
+    everything = sorted(
+        (-(NOW + n + (1000 if uneven and number == 3 else 0)), number)
+        for number in range(len(keys)) for n in range(500)
+    )  # fmt: skip
+    wanted = [at for at, _ in everything]
+    assert [-r.timestamp for r in page.rows] == wanted[:400]
+    following = readings_page(database, ReadingQuery(limit=400, behind=page.last))
+    assert [-r.timestamp for r in following.rows] == wanted[400:800]
+    seen = {(r.esp_id, r.timestamp) for r in (*page.rows, *following.rows)}
+    assert len(seen) == 800
 
 
 def test_readings_come_back_newest_first_with_all_their_fields(database):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,8 @@ import time
 import pytest
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
+from godkaiser.storage.database import open_database
+from godkaiser.storage.migrations import migrate
 from godkaiser.storage.readings import ReadingWriter
 from tests.system.site import Site
 
@@ -94,3 +97,32 @@ def test_migrate_check_tells_what_is_missing_and_a_newer_schema_is_refused(
     for command in (("migrate", "--check"), ("migrate",), ("run",)):
         refused = godkaiser(box, *command)
         assert (refused.returncode, "newer program" in refused.stderr) == (78, True), command
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of others")
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_restore_by_root_leaves_the_files_to_the_user_of_the_gateway(tmp_path, is_there):
+    """The kind: a command of root after which the service cannot read its own files."""
+    source = configure(tmp_path / "source", tmp_path / "source" / "var")
+    database = open_database(f"sqlite:///{tmp_path / 'source' / 'var' / 'godkaiser.db'}")
+    migrate(database)
+    database.close_all()
+    made = godkaiser(source, "backup", "--to", str(tmp_path / "b"))
+    assert made.returncode == 0, made.stderr
+    box = configure(tmp_path / "box", tmp_path / "box" / "var")
+    data = tmp_path / "box" / "var"
+    data.mkdir(exist_ok=True)
+    if is_there:
+        database = open_database(f"sqlite:///{data / 'godkaiser.db'}")
+        migrate(database)
+        ReadingWriter(database).write([Reading(KEY, 1.0, 1.0, 1.0, 1.0, "", Quality.GOOD)])
+        database.close_all()
+        (data / "godkaiser.db").chmod(0o640)
+    for path in (data, *data.iterdir()):
+        os.chown(path, 12345, 54321)
+    restored = godkaiser(box, "restore", "--from", str(tmp_path / "b"), "--force")
+    assert restored.returncode == 0, restored.stderr
+    files = {path.name: path.stat() for path in data.iterdir()}
+    assert {"godkaiser.db", "gateway.lock"} <= files.keys()
+    assert {(it.st_uid, it.st_gid) for it in files.values()} == {(12345, 54321)}
+    assert files["godkaiser.db"].st_mode & 0o777 == (0o640 if is_there else 0o600)
