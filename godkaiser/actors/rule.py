@@ -301,7 +301,7 @@ class RuleActor(Actor):
         if result == self._report.result:
             return None
         self._report.result = result
-        log.warning("rule_refused", rule=self._definition.name, code=code, reason=why)
+        log.info("rule_refused", rule=self._definition.name, code=code, reason=why)
         return _remarked(self._memory, result)
 
     def _refuse(self, ids: Iterable[str], code: str, why: str) -> None:
