@@ -54,11 +54,12 @@ class AuthResources:
             note_audit(req, "first administrator", locked, who=f"user:{body.username}")
             raise
         now = services.clock()
-        account = services.tokens.create_first_user(body.username, body.password, now)
-        if account is None:
+        made = services.tokens.create_first_user(body.username, body.password, now)
+        if made is None:
             raise SetupClosed
+        account, tokens = made
         note_audit(req, "first administrator created", who=f"user:{account.username}")
-        reply(resp, services.tokens.issue(account, now), 201)
+        reply(resp, tokens, 201)
 
     def on_post_login(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, Credentials)

@@ -24,6 +24,7 @@ from godkaiser.messages import (
     DecideApproval,
     DeviceView,
     RegisterDevice,
+    RemoveDevice,
 )
 
 Name = Annotated[str, msgspec.Meta(max_length=100)]
@@ -83,6 +84,9 @@ class MockResources:
     def on_post_mocks(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, MockBody)
         issuer = issuer_of(req)
+        was_known = (
+            self._services.system.published_value(paths.device(body.mock_id), "view") is not None
+        )
         created = CreateMock(mock_id=body.mock_id, issuer=issuer, faults=body.faults)
         record = self._ask(created)
         try:
@@ -96,6 +100,10 @@ class MockResources:
             # All or nothing: what was refused must not leave half a mock behind.
             with contextlib.suppress(GatewayError):
                 self._ask(DeleteMock(mock_id=body.mock_id, issuer=issuer))
+            if not was_known:
+                with contextlib.suppress(GatewayError):
+                    remove = RemoveDevice(device_id=body.mock_id, issuer=issuer)
+                    ask(self._services.system, paths.REGISTRAR, remove)
             raise
         reply(resp, self._shown(record), 201)
 

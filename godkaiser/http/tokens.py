@@ -154,12 +154,19 @@ class TokenService:
         # For users that do not exist: the answer must take as long as for those that do.
         self._decoy = hash_password(secrets.token_urlsafe(16), bcrypt_rounds)
 
-    def create_first_user(self, username: str, password: str, now: float) -> Account | None:
-        """An administrator; None when there is somebody already. Raises WeakPassword, ValidationFailed."""
+    def create_first_user(
+        self, username: str, password: str, now: float
+    ) -> tuple[Account, TokenPair] | None:
+        """An administrator, logged in; None when there is somebody already.
+
+        Raises:
+            WeakPassword, ValidationFailed.
+        """
         hashed = hash_password(check_password(password), self._rounds)
         name = prepared_name(username)
         account = Account(name, hashed, Role.ADMIN.word, disabled=False, created_at=now)
-        return account if self.book.add_first_user(account) else None
+        pair, login = self._begun(account, now)
+        return (account, pair) if self.book.add_first_user(account, login) else None
 
     def has_users(self) -> bool:
         return bool(self.book.present.users)
@@ -219,6 +226,17 @@ class TokenService:
             self.name_of(username), role=word, disabled=disabled, password_hash=hashed
         )
 
+    def change_own_password(self, account: Account, password: str, now: float) -> TokenPair:
+        """Every token of this user is void from now on, except for those that are answered.
+
+        Raises:
+            WeakPassword, UnknownUser.
+        """
+        hashed = hash_password(check_password(password), self._rounds)
+        pair, login = self._begun(account, now)
+        self.book.change_user(account.username, password_hash=hashed, login=login)
+        return pair
+
     def delete_user(self, username: str) -> None:
         """Raises UnknownUser, LastAdministrator."""
         self.book.delete_user(self.name_of(username))
@@ -244,9 +262,7 @@ class TokenService:
         Raises:
             InvalidCredentials: the account was changed while its password was being checked.
         """
-        family = uuid.uuid4().hex
-        pair, refresh_jti = self._pair(account.username, ROLES[account.role], family, now)
-        login = Login(family, account.username, refresh_jti, now + REFRESH_S)
+        pair, login = self._begun(account, now)
         if not self.book.begin_login(account, login):
             raise InvalidCredentials
         return pair
@@ -296,6 +312,11 @@ class TokenService:
     def revoke(self, identity: Identity) -> None:
         """End a login: all access and refresh tokens that stem from it."""
         self.book.end_login(identity.family)
+
+    def _begun(self, account: Account, now: float) -> tuple[TokenPair, Login]:
+        family = uuid.uuid4().hex
+        pair, refresh_jti = self._pair(account.username, ROLES[account.role], family, now)
+        return pair, Login(family, account.username, refresh_jti, now + REFRESH_S)
 
     def _pair(self, username: str, role: Role, family: str, now: float) -> tuple[TokenPair, str]:
         access_jti, refresh_jti = uuid.uuid4().hex, uuid.uuid4().hex

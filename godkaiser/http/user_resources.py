@@ -132,11 +132,9 @@ class UserResources:
             locked = services.lockout.failed(person, address_of(req), services.monotonic())
             note_audit(req, "own password", locked)
             raise InvalidCredentials
-        services.tokens.change_user(identity.username, password=body.new_password)
         note_audit(req, "own password changed")
-        changed = services.tokens.find_user(identity.username)
-        assert changed is not None
-        reply(resp, services.tokens.issue(changed, services.clock()))
+        tokens = services.tokens.change_own_password(account, body.new_password, services.clock())
+        reply(resp, tokens)
 
     def _shown(self, username: str) -> dict[str, Any]:
         account = self._services.tokens.find_user(username)

@@ -86,22 +86,28 @@ class AccessBook:
 
     # ---- people
 
-    def add_first_user(self, account: Account) -> bool:
-        """Only while there is none; False when there is one, also for a racing second."""
-        return self._add_user(account, is_first=True)
+    def add_first_user(self, account: Account, login: Login | None = None) -> bool:
+        """Only while there is none, and begin a login; False when there is one, also for a racing second."""
+        return self._add_user(account, login, is_first=True)
 
     def add_user(self, account: Account) -> bool:
         """False when the name is taken."""
-        return self._add_user(account, is_first=False)
+        return self._add_user(account, None, is_first=False)
 
-    def _add_user(self, account: Account, *, is_first: bool) -> bool:
+    def _add_user(self, account: Account, login: Login | None, *, is_first: bool) -> bool:
         with self._changing() as draft:
             if draft.users if is_first else account.username in draft.users:
                 return False
             accounts.save_user(self._database, account)
             draft.users[account.username] = account
-            draft.is_changed = True
+            self._begin(draft, login)
         return True
+
+    def _begin(self, draft: _Draft, login: Login | None) -> None:
+        draft.is_changed = True
+        if login is not None:
+            accounts.save_login(self._database, login)
+            draft.logins[login.family] = login
 
     def change_user(
         self,
@@ -110,8 +116,13 @@ class AccessBook:
         role: str | None = None,
         disabled: bool | None = None,
         password_hash: str | None = None,
+        login: Login | None = None,
     ) -> None:
-        """All logins of this person end. None: as it is. Raises UnknownUser, LastAdministrator."""
+        """All logins of this person end, and `login` begins. None: as it is.
+
+        Raises:
+            UnknownUser, LastAdministrator.
+        """
         given = {"role": role, "disabled": disabled, "password_hash": password_hash}
         wanted = {name: value for name, value in given.items() if value is not None}
         with self._changing() as draft:
@@ -125,7 +136,7 @@ class AccessBook:
             accounts.end_logins_of(self._database, username)
             draft.users[username] = changed
             draft.end_logins_of(username)
-            draft.is_changed = True
+            self._begin(draft, login)
 
     def delete_user(self, username: str) -> None:
         """Raises UnknownUser, LastAdministrator."""
@@ -147,9 +158,7 @@ class AccessBook:
         with self._changing() as draft:
             if draft.users.get(account.username) != account:
                 return False
-            accounts.save_login(self._database, login)
-            draft.logins[login.family] = login
-            draft.is_changed = True
+            self._begin(draft, login)
         return True
 
     def renew_login(self, family: str, used_jti: str, renewed: Login) -> bool:

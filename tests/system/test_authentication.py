@@ -15,7 +15,10 @@ from contextlib import contextmanager
 import jwt
 import pytest
 
+from godkaiser.domain.access import Access
+from godkaiser.errors import DatabaseUnavailable
 from godkaiser.http import tokens
+from godkaiser.storage import accounts
 from godkaiser.supervision import ThreadedRuntime
 from tests.provision.servers import PostgreSQL
 from tests.system.site import PASSWORD, Client, eventually
@@ -292,3 +295,52 @@ def test_a_lock_out_lasts_as_long_whatever_the_clock_does(make_site, clock):
         clock["offset_s"] = offset_s
         assert site.client.call("POST", "/auth/login", wrong)[0] == 429
         assert 100 < int(site.client.last_headers["Retry-After"]) <= 301
+
+
+def test_what_is_answered_as_failed_has_not_happened(site, another, monkeypatch):
+    """Each of them is several changes, and one transaction: the last of which fails here."""
+    add_user(site, "olga")
+    olga = another("olga")
+
+    def fail(*_):
+        raise DatabaseUnavailable(reason="a test")
+
+    monkeypatch.setattr(accounts, "set_version", fail)
+    change = {"old_password": PASSWORD, "new_password": OTHER}
+    calls = [
+        ("POST", "/auth/password", change), ("POST", "/auth/logout", {}),
+        ("POST", "/auth/refresh", {"refresh_token": olga.refresh}),
+    ]  # fmt: skip
+    for method, path, body in calls:
+        status, answer = olga.call(method, path, body)
+        assert (status, answer["error"]["code"]) == (503, "DATABASE_UNAVAILABLE"), path
+    before = site.client.get("/auth/keys")
+    assert site.client.call("POST", "/auth/keys", {"name": "k", "role": "viewer"})[0] == 503
+    monkeypatch.undo()
+    assert olga.call("GET", "/auth/me")[0] == 200
+    assert olga.call("POST", "/auth/refresh", {"refresh_token": olga.refresh})[0] == 200
+    assert site.client.get("/auth/keys") == before
+    for _ in range(2):
+        another("olga", PASSWORD)
+        site.stop_gateway()
+        site.start_gateway()
+
+
+def test_a_first_administrator_that_could_not_be_made_can_be_made_again(site, monkeypatch):
+    tokens_ = site.gateway.tokens
+    monkeypatch.setattr(tokens_.book, "_present", Access())
+    with site.gateway.database.transaction():
+        site.gateway.database.execute("DELETE FROM users", ())
+        site.gateway.database.execute("UPDATE access_version SET version = version + 1", ())
+    save = accounts.save_login
+
+    def fail(*_):
+        raise DatabaseUnavailable(reason="a test")
+
+    monkeypatch.setattr(accounts, "save_login", fail)
+    person = {"username": "first", "password": PASSWORD}
+    assert site.client.call("POST", "/auth/setup", person, token="")[0] == 503
+    monkeypatch.setattr(accounts, "save_login", save)
+    assert not tokens_.has_users()
+    answer = site.client.post("/auth/setup", person, 201)
+    assert site.client.call("GET", "/users", token=answer["access_token"])[0] == 200

@@ -151,6 +151,10 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing_behind(site):
         answer = site.client.call("POST", "/debug/mock-esp", body)
         assert (answer[0], answer[1]["error"]["code"]) == (status, code), answer
     assert site.client.get("/debug/mock-esp")["count"] == 0
+    devices = site.client.get("/esp/devices?limit=100")["data"]
+    assert not [
+        d for d in devices if d["device_id"].startswith("MOCK") and d["approval"] == "approved"
+    ]
     site.client.post("/debug/mock-esp", {"mock_id": TANK}, 201)
     for method, path, body, status, code in (
         ("POST", "", {"mock_id": TANK}, 409, "DUPLICATE_MOCK"),
