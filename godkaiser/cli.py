@@ -151,7 +151,7 @@ def run(
     signals = Signals(hangup_stops=False)
     read_again = None if config is None else functools.partial(_read_all, config)
     try:
-        gateway = Gateway(settings, site, read_again)
+        gateway = Gateway(settings, site, read_again, manager.busy)
         gateway.start()
     except GatewayError as error:
         _fail_in_log(error, settings.log)
@@ -356,16 +356,25 @@ def migrate(
     config: Annotated[Path | None, typer.Option(help="The configuration file.")] = None,
     *,
     check: Annotated[bool, typer.Option("--check", help="Only tell what is missing.")] = False,
+    no_backup: Annotated[
+        bool, typer.Option("--no-backup", help="Without a backup before it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the database schema up to date."""
+    """Bring the database schema up to date, after a backup of a database that is not empty."""
     from godkaiser.storage import migrations
     from godkaiser.storage.database import open_database, open_present
+    from godkaiser.storage.upgrade import upgrade
 
     settings = settings_from(config)
     try:
         database = (open_present if check else open_database)(settings.database_url)
-        steps = migrations.pending(database) if check else migrations.migrate(database)
+        if check:
+            steps = migrations.pending(database)
+        elif no_backup:
+            steps = migrations.migrate(database)
+        else:
+            steps = upgrade(database, settings.data_dir)
     except GatewayError as error:
         fail_with(error)
     database.close_all()

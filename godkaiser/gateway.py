@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -48,6 +49,7 @@ from godkaiser.mqtt.ports import open_ports
 from godkaiser.reload import LIVE, Reloaded, changed_keys, fingerprint, with_live_keys
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.rule_notes import RuleNotes
+from godkaiser.storage.upgrade import Busy
 from godkaiser.stored_site import read_stored_site
 from godkaiser.stores import open_stores
 from godkaiser.supervision import (
@@ -78,9 +80,11 @@ class Gateway:
         config: Config,
         declared: Declared = NOTHING,
         read_again: Callable[[], tuple[Config, Declared]] | None = None,
+        busy: Busy = lambda _what: nullcontext(),
     ) -> None:
         """Open what can fail for reasons that an admin can mend. `declared` is from the site files;
-        `read_again` reads both anew for `reload`, and raises ConfigError.
+        `read_again` reads both anew for `reload`, and raises ConfigError. `busy` is entered for what may
+        take minutes.
 
         Raises:
             StartupFailed: the text says what to change.
@@ -92,7 +96,7 @@ class Gateway:
         self._reloading = threading.Lock()
         self._lock = open_data_folder(config)
         try:
-            self.database, self.spool = open_stores(config, declared)
+            self.database, self.spool = open_stores(config, declared, busy)
         except GatewayError:
             self._lock.release()
             raise

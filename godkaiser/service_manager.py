@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EXTENDED_S = 60.0
 
 
 class ServiceManager:
@@ -23,6 +28,26 @@ class ServiceManager:
 
     def alive(self) -> None:
         self._send("WATCHDOG=1")
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """While this lasts, the time limit of the start is moved on; `what` is shown by systemctl status."""
+        is_over = threading.Event()
+
+        def extend() -> None:
+            while True:
+                self._send(f"EXTEND_TIMEOUT_USEC={int(EXTENDED_S * 1e6)}\nSTATUS={what}")
+                if is_over.wait(EXTENDED_S / 4):
+                    return
+
+        extending = threading.Thread(target=extend, name="extend-timeout", daemon=True)
+        extending.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            extending.join(EXTENDED_S)
+            self.status("")
 
     def status(self, text: str) -> None:
         self._send(f"STATUS={text}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from godkaiser.config import Config
 from godkaiser.domain.breaker import BreakerPolicy
@@ -19,6 +20,7 @@ from godkaiser.storage import declaration, migrations
 from godkaiser.storage.database import Database, open_database, sqlite_path
 from godkaiser.storage.database_breaker import DatabaseBreaker
 from godkaiser.storage.spool import Spool, WhenFull
+from godkaiser.storage.upgrade import Busy, upgrade
 
 TRACES = ("safety.latch", "jwt.key")
 """Files of a gateway that has had a database."""
@@ -29,9 +31,11 @@ LOST = (
 )
 
 
-def open_stores(config: Config, declared: Declared) -> tuple[Database, Spool]:
+def open_stores(
+    config: Config, declared: Declared, busy: Busy = lambda _what: nullcontext()
+) -> tuple[Database, Spool]:
     """The database with its schema up to date and what is declared in it, and the spool with what was
-    left there.
+    left there. `busy` is entered for what may take minutes.
 
     Raises:
         DatabaseAway: it may only be a matter of time.
@@ -43,7 +47,7 @@ def open_stores(config: Config, declared: Declared) -> tuple[Database, Spool]:
     try:
         if traces and not migrations.version_of(database):
             raise DatabaseAway(reason=LOST.format(what=database.shown, traces=" and ".join(traces)))
-        migrations.migrate(database)
+        upgrade(database, config.data_dir, busy)
         declaration.store(database, declared, time.time())
         return database.behind(_breaker(config)), _open_spool(config, database)
     except DatabaseUnavailable as error:

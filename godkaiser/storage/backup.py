@@ -31,21 +31,25 @@ Progress = Callable[[str, int, int], None]
 """What, how much of it is done, and of how much (0: not known)."""
 
 
-def create(database: Database, folder: Path, now: float, progress: Progress) -> Manifest:
+def create(
+    database: Database, folder: Path, now: float, progress: Progress, *, schema: int | None = None
+) -> Manifest:
     """A new backup in `folder`, which must not be there yet; also beside a running gateway.
+
+    `schema` is the version of a database that is still to be brought up to date.
 
     Raises:
         BackupRefused: nothing that looks like a backup is left.
     """
     missing = migrations.pending(database)
-    if missing:
+    if missing and schema is None:
         raise BackupRefused(
             reason=f"the schema lacks {', '.join(missing)}: run godkaiser migrate first"
         )
     backup_folder.make_folder(folder)
     try:
         make = _copy_sqlite if database.is_sqlite else _copy_postgresql
-        counts = make(database, folder, progress)
+        counts = make(database, folder, progress, schema or migrations.NEWEST)
         files = {path.name: backup_folder.describe(path) for path in sorted(folder.iterdir())}
         manifest = Manifest(
             format=FORMAT,
@@ -113,7 +117,9 @@ def _engine(database: Database) -> str:
     return "sqlite" if database.is_sqlite else "postgresql"
 
 
-def _copy_sqlite(database: Database, folder: Path, progress: Progress) -> dict[str, int]:
+def _copy_sqlite(
+    database: Database, folder: Path, progress: Progress, _schema: int
+) -> dict[str, int]:
     target = folder / SQLITE_FILE
 
     def show(_status: int, remaining: int, total: int) -> None:
@@ -147,9 +153,11 @@ def _examine(connection: sqlite3.Connection, path: Path) -> dict[str, int]:
     }
 
 
-def _copy_postgresql(database: Database, folder: Path, progress: Progress) -> dict[str, int]:
+def _copy_postgresql(
+    database: Database, folder: Path, progress: Progress, schema: int
+) -> dict[str, int]:
     counts: dict[str, int] = {}
-    names = tables.names()
+    names = tables.names(schema)
     with database.transaction() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SET LOCAL statement_timeout = 0")

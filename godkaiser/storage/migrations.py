@@ -375,6 +375,8 @@ def pending(database: Database) -> list[str]:
 def migrate(database: Database, until: int = NEWEST) -> list[str]:
     """Bring the schema up to date, or to the version `until`; returns the names of the steps taken.
 
+    Of two programs that do so at once, one waits, and takes the steps that are left.
+
     Raises:
         StartupFailed: the schema is newer than this program.
     """
@@ -393,6 +395,9 @@ def migrate(database: Database, until: int = NEWEST) -> list[str]:
             if not database.is_sqlite:
                 # Of years of readings, a new index takes longer than any request may.
                 cursor.execute("SET LOCAL statement_timeout = 0")
+                cursor.execute("LOCK TABLE schema_version IN EXCLUSIVE MODE")
+            if version_of(database) >= number:
+                continue
             for statement in filter(None, (part.strip() for part in text.split(";"))):
                 cursor.execute(statement)
             cursor.execute(
