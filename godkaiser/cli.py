@@ -238,7 +238,7 @@ def demo(
         fail_with(error)
     url = f"http://{settings.http[0]}:{running.gateway.http_port}/api/v1"
     say(f"God-Kaiser {__version__}: a simulated greenhouse of {devices} ESP32s")
-    say(f"  API        {url}")
+    say(f"  API        {url}   (in a browser: every endpoint)")
     say(f"  health     {url}/health")
     say(f"  MQTT       {mqtt} (embedded broker)")
     say(f"  data       {data.resolve()}")

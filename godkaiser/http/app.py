@@ -101,6 +101,14 @@ class HeadMiddleware:
             resp.set_header("Allow", allowed_methods((req.uri_template or "").removeprefix(API)))
 
 
+class FrontDoorMiddleware:
+    """Whoever opens the address that the gateway prints in a browser sees the pages of the API."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        if req.path in {"/", API} and req.method in {"GET", "HEAD"}:
+            raise falcon.HTTPFound(f"{API}/docs")
+
+
 class AccessMiddleware:
     """The table of permissions, applied. What is not in it is not reachable."""
 
@@ -197,6 +205,7 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
             RequestTimes(registry),
             CompressionMiddleware(),
             RequestIdMiddleware(),
+            FrontDoorMiddleware(),
             AuditMiddleware(services),
             AccessMiddleware(services),
             ReleaseConnectionMiddleware(services),

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.system.site import eventually
+import http.client
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from godkaiser.http.tokens import ACCESS_S
+from tests.system.site import PASSWORD, eventually
 
 BENCH_1, BENCH_2 = "ESP_A00001", "ESP_A00002"
 FAN, PUMP, HEATER = 25, 26, 18
@@ -230,3 +238,78 @@ def test_the_gateway_survives_a_restart_of_the_broker(site):
     eventually(lambda: site.client.get("/health")["broker"]["connected"], 20.0)
     newest = newest_reading(site, BENCH_1)
     eventually(lambda: newest_reading(site, BENCH_1) > newest, 20.0)
+
+
+# ---- the lines of the README, as they stand
+
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+(BLOCK,) = re.findall(r"```sh\n(API=.*?)```", README, re.DOTALL)
+STEPS = [
+    line.replace("\\|", "|")
+    for line in re.findall(r"^\| `((?:get|post) .*?)`", README, re.MULTILINE)
+]
+
+
+@pytest.fixture
+def paste(site):
+    """Runs lines in a shell into which the README's block was pasted; `typed` is what the person types."""
+    block = BLOCK.replace("127.0.0.1:8000", f"127.0.0.1:{site.gateway.http_port}")
+
+    def run(lines, typed=""):
+        return subprocess.run(
+            ["sh", "-c", f"{block}\n{lines}"], input=typed, capture_output=True, text=True,
+            check=False, timeout=120,
+        )  # fmt: skip
+
+    return run
+
+
+def test_pasting_the_block_alone_does_and_asks_nothing(paste):
+    done = paste("")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("typed", ["...", "", 'a "quoted" one', "wrong"])
+def test_a_wrong_password_is_a_line_and_no_traceback(paste, typed):
+    done = paste("login; get /esp/devices", f"{typed}\n")
+    assert "not logged in" in done.stdout
+    assert '"code":"' in done.stdout.replace(": ", ":")
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_every_step_of_the_tour_is_answered_as_the_table_says(paste):
+    assert len(STEPS) >= 12
+    done = paste("login\n" + "\n".join(f"echo; echo '== {n}'; {step}" for n, step in enumerate(STEPS)),
+                 f"{PASSWORD}\n")  # fmt: skip
+    assert f"logged in for {ACCESS_S // 60} minutes" in done.stdout
+    assert "Traceback" not in done.stderr
+    answers = re.split(r"\n== \d+\n", done.stdout)[1:]
+    for step, answer in zip(STEPS, answers, strict=True):
+        assert answer.strip().startswith("{"), (step, answer)
+        # Five devices of the demo are two here, and a stop may be cleared 5 s after it at the earliest.
+        refused = {
+            '"value":80': "400",
+            '"gpio":25,"command":"ON"}': "409",
+            "clear_emergency": "409",
+        }
+        code = re.search(r"\[(\d+)\]\s*$", answer)
+        if code and "ESP_A00003" not in step and "resume" not in step:
+            expected = next((c for part, c in refused.items() if part in step), "20")
+            assert code.group(1).startswith(expected), (step, answer)
+
+
+def test_the_printed_address_answers_in_a_browser(site):
+    for path in ("/", "/api/v1", "/api/v1/"):
+        connection = http.client.HTTPConnection("127.0.0.1", site.gateway.http_port, timeout=10)
+        try:
+            connection.request("GET", path, headers={"Accept": "text/html"})
+            answer = connection.getresponse()
+            answer.read()
+            assert (answer.status, answer.getheader("Location")) == (302, "/api/v1/docs")
+            connection.request("GET", answer.getheader("Location"))
+            page = connection.getresponse()
+            assert page.status == 200
+            assert b"<html" in page.read().lower()
+        finally:
+            connection.close()
