@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 
 from godkaiser.domain import device_config
+from godkaiser.domain.clock_belief import is_believable
 from godkaiser.protocol import outbound
 from godkaiser.protocol.inbound import ConfigResponse
 
@@ -17,6 +18,8 @@ ATTEMPTS = 4
 RESPONSE_TYPE = {"sensors": "sensor", "actuators": "actuator"}
 STALE_STEP_S = 1
 GENERATION_LIMIT = 2_147_483_647
+NO_FENCE = 0
+"""While the clock cannot be right: by it, everything would be older than what the device has (12.4)."""
 
 
 class ConfigPush:
@@ -53,10 +56,13 @@ class ConfigPush:
         part = self._parts[0]
         # Each attempt has an id of its own: the device remembers those that it has finished.
         self._correlation_id = str(uuid.uuid4())
-        self._generation = min(max(self._generation + 1, int(now)), GENERATION_LIMIT)
+        generation = NO_FENCE
+        if is_believable(now):
+            generation = min(max(self._generation + 1, int(now)), GENERATION_LIMIT)
+            self._generation = generation
         return outbound.config_push(
             self._correlation_id,
-            self._generation,
+            generation,
             sensors=part.entries if part.scope == "sensors" else None,
             actuators=part.entries if part.scope == "actuators" else None,
             offline_rules=part.entries

@@ -6,8 +6,8 @@ shutdown, or 1970.
 
 from __future__ import annotations
 
-MADE_AT = 1_767_225_600.0
-"""2026-01-01, unix seconds: no clock that is earlier can be right. Set it anew with each release."""
+MADE_AT = 1_764_547_200.0
+"""2025-12-01, unix seconds: no clock that is earlier can be right. Set it anew with each release."""
 
 
 def is_believable(wall: float, *records: float) -> bool:

@@ -79,6 +79,21 @@ def test_a_clock_behind_our_own_records_is_not_passed_on():
     assert "server_time" not in stage.acks[-1]
 
 
+def test_a_device_is_configured_also_while_our_clock_is_behind():
+    """By a clock of 1970 each push would be older than what the device has, and be refused as stale."""
+    stage = DeviceStage()
+    stage.runtime.jump_clock(-stage.runtime.now())
+    stage.beats(100)
+    stage.runtime.run_for(5.0)
+    (push, *_) = [body for topic, body in stage.wire.sent if topic.endswith("/config")]
+    assert not push.get("generation")
+    stage = DeviceStage()
+    stage.beats(100)
+    stage.runtime.run_for(5.0)
+    (push, *_) = [body for topic, body in stage.wire.sent if topic.endswith("/config")]
+    assert push["generation"] == pytest.approx(stage.runtime.now(), abs=10.0)
+
+
 # ---- readings
 
 
