@@ -10,22 +10,45 @@ if TYPE_CHECKING:
     from godkaiser.supervision.handle import Handle
 
 
+class _Group:
+    """`view` is what readers get; None when the members have changed since it was made."""
+
+    __slots__ = ("members", "view")
+
+    def __init__(self) -> None:
+        self.members: dict[Handle, None] = {}
+        self.view: tuple[Handle, ...] | None = None
+
+
 class Groups:
-    """Membership changes copy the tuple of one group; a reader sees the old or the new one."""
+    """Joining and leaving cost the same however many members there are. The first reader after a change
+    makes a new tuple of them; all others share it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._members: dict[Hashable, tuple[Handle, ...]] = {}
+        self._groups: dict[Hashable, _Group] = {}
         self._joined: dict[Handle, set[Hashable]] = {}
 
     def members(self, group: Hashable) -> tuple[Handle, ...]:
-        return self._members.get(group, ())
+        """In the order of joining."""
+        found = self._groups.get(group)
+        if found is None:
+            return ()
+        view = found.view
+        return self._renewed(found) if view is None else view
+
+    def _renewed(self, group: _Group) -> tuple[Handle, ...]:
+        with self._lock:
+            view = group.view = tuple(group.members)
+        return view
 
     def join(self, group: Hashable, handle: Handle) -> None:
         with self._lock:
-            present = self._members.get(group, ())
-            if handle not in present:
-                self._members[group] = (*present, handle)
+            found = self._groups.setdefault(group, _Group())
+            if handle not in found.members:
+                found.members[handle] = None
+                found.view = None
                 self._joined.setdefault(handle, set()).add(group)
 
     def leave(self, group: Hashable, handle: Handle) -> None:
@@ -38,13 +61,14 @@ class Groups:
                 self._leave(group, handle)
 
     def _leave(self, group: Hashable, handle: Handle) -> None:
-        left = tuple(member for member in self._members.get(group, ()) if member != handle)
-        if left:
-            self._members[group] = left
-        else:
-            self._members.pop(group, None)
-        joined = self._joined.get(handle)
-        if joined is not None:
-            joined.discard(group)
-            if not joined:
-                del self._joined[handle]
+        found = self._groups.get(group)
+        if found is None or handle not in found.members:
+            return
+        del found.members[handle]
+        found.view = None
+        if not found.members:
+            del self._groups[group]
+        joined = self._joined[handle]
+        joined.discard(group)
+        if not joined:
+            del self._joined[handle]

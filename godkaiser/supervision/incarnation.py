@@ -34,7 +34,9 @@ REPLIES_BEFORE_PRUNING = 64
 
 
 class Incarnation:
-    """`current` is the message in hand, `current_since` when it was taken (monotonic seconds)."""
+    """`current` is the message in hand, `current_since` when it was taken (monotonic seconds). `begun_at`
+    is when its thread came to it: one of a pool may wait for that behind thousands of others.
+    """
 
     __slots__ = (
         "_anonymous_timers",
@@ -44,6 +46,7 @@ class Incarnation:
         "_replies",
         "_timers",
         "actor",
+        "begun_at",
         "cell",
         "current",
         "current_since",
@@ -57,6 +60,7 @@ class Incarnation:
     def __init__(self, cell: Cell, number: int) -> None:
         self.cell = cell
         self.number = number
+        self.begun_at: float | None = None
         self.actor: Actor | None = None
         self.receive: Any = None
         self.current: Envelope | None = None
@@ -81,6 +85,7 @@ class Incarnation:
     def begin(self) -> bool:
         """Make the actor and run its `on_start`; False when it has ended already."""
         cell = self.cell
+        self.begun_at = self._monotonic()
         self.thread_id = threading.get_ident()
         try:
             actor = cell.spec.factory()

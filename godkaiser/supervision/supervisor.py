@@ -253,6 +253,14 @@ class Supervisor(Actor):
         child = self._children.get(name)
         if child is None or not child.up or child.incarnation != incarnation or child.ready:
             return
+        limit_s, life = child.spec.start_timeout_s, child.cell.life
+        if life is not None and life.number == incarnation:
+            # It has its time from when its thread came to it: a long queue is not its fault.
+            now = self.context.monotonic()
+            left_s = limit_s if life.begun_at is None else life.begun_at + limit_s - now
+            if left_s > 0.0:
+                self._later(left_s, StartOverdue(name, incarnation), ("start", name))
+                return
         why = f"was not ready {child.spec.start_timeout_s} s after its start"
         if child.cell.abandon(incarnation, why):
             self._exited(child, StartTimeout(f"{child.cell.path} {why}"))

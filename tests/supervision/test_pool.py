@@ -7,9 +7,18 @@ from collections import defaultdict
 
 import pytest
 
-from godkaiser.supervision import Backoff, Intensity, MailboxSpec, Overflow, StartChild
+from godkaiser.supervision import (
+    Actor,
+    Backoff,
+    Intensity,
+    MailboxSpec,
+    Overflow,
+    StartChild,
+    ThreadedRuntime,
+    supervisor,
+)
 from godkaiser.supervision.pool import WORKERS, Pool
-from tests.supervision.parts import PATIENCE_S, Poison, diary, eventually, root, threaded
+from tests.supervision.parts import PATIENCE_S, Poison, child, diary, eventually, root, threaded
 
 LENIENT = {"intensity": Intensity(1_000_000, 1.0), "backoff": Backoff(base_s=0.0)}
 
@@ -103,3 +112,22 @@ def test_actors_that_are_held_up_get_the_others_a_worker_more():
                 and pool.workers == WORKERS
             )
         )
+
+
+def test_the_time_of_a_start_does_not_run_while_it_waits_for_a_worker():
+    """Thousands that start together were given up while they waited for their turn."""
+    gate = threading.Event()
+
+    class Slow(Actor):
+        def on_start(self):
+            assert gate.wait(PATIENCE_S)
+
+    fleet = [child(f"slow{n}", Slow, pooled=True, start_timeout_s=1e9) for n in range(WORKERS)]
+    late = diary("late", pooled=True, start_timeout_s=0.05)
+    tree = root(supervisor("many", dynamic=[*fleet, late]))
+    with threaded(tree, ThreadedRuntime(stall_check_s=1e9)) as system:
+        # The only messages that the supervisor has got so far: the time of the late one is over.
+        eventually(lambda: system.info("/many").handled >= 2)
+        gate.set()
+        eventually(lambda: system.info("/many/late").state == "running")
+        assert system.info("/many/late").incarnation == 1
