@@ -16,7 +16,7 @@ from godkaiser.actors.safety_messages import (
     CommandNotSent,
     ShellStarted,
 )
-from godkaiser.domain.actuator_machine import Send
+from godkaiser.domain.actuator_events import Send
 from godkaiser.domain.entities import ActuatorConfig, Verb
 from godkaiser.domain.safety_level import wire_verb
 from godkaiser.messages import ActuatorView, Message

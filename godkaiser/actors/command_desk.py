@@ -14,7 +14,7 @@ from godkaiser import paths
 from godkaiser.actors.device_messages import InstallActuator
 from godkaiser.actors.journal import RecordVerdict
 from godkaiser.actors.plant import Plant
-from godkaiser.domain.actuator_machine import Configured, Doubted, ShellRestarted, SwitchOn
+from godkaiser.domain.actuator_events import Configured, Doubted, ShellRestarted, SwitchOn
 from godkaiser.domain.actuator_memory import KeptActuator, restored
 from godkaiser.domain.actuator_state import ActuatorState, is_energised
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Command, Issuer

@@ -13,7 +13,7 @@ import structlog
 
 from godkaiser.actors.journal import RecordAudit, RecordHold
 from godkaiser.actors.plant import Plant
-from godkaiser.domain.actuator_machine import Held
+from godkaiser.domain.actuator_events import Held
 from godkaiser.domain.checked_record import RecordUnreadable
 from godkaiser.domain.entities import ActuatorKey
 from godkaiser.domain.holds import Holds, holds_of, record_of

@@ -1,6 +1,6 @@
 """The plant as the safety actor holds it: devices, the state of each actuator, and the interlocks.
 
-Used by the safety actor only. It alone steps the states (`domain/actuator_machine.py`); after each step
+Used by the safety actor only. It alone steps the states (`domain/actuator_py`); after each step
 it checks the interlocks of the actuator, and releases what violates them.
 """
 
@@ -15,8 +15,18 @@ import msgspec
 from godkaiser.actors.actuator import Order, Transmission
 from godkaiser.actors.device_messages import DevicePresence
 from godkaiser.actors.journal import RecordActuator, RecordAudit, RecordOutcome
-from godkaiser.domain import actuator_machine as machine
-from godkaiser.domain.actuator_machine import Ended, Event, Send, SwitchOff
+from godkaiser.domain.actuator_events import (
+    CameOnline,
+    Effect,
+    Ended,
+    Event,
+    Send,
+    ShellRestarted,
+    SwitchOff,
+    SwitchOn,
+    WentOffline,
+)
+from godkaiser.domain.actuator_machine import step
 from godkaiser.domain.actuator_memory import is_worth_keeping, kept
 from godkaiser.domain.actuator_state import (
     LONG_AGO,
@@ -70,9 +80,9 @@ class Plant:
         self._devices[presence.device_id] = presence
         returned = presence.online and (known is None or not known.online or presence.rebooted)
         if returned:
-            self._tell_all(presence.device_id, machine.CameOnline(new_session=known is not None))
+            self._tell_all(presence.device_id, CameOnline(new_session=known is not None))
         elif not presence.online and (known is None or known.online):
-            self._tell_all(presence.device_id, machine.WentOffline())
+            self._tell_all(presence.device_id, WentOffline())
         return returned
 
     def _tell_all(self, device_id: str, event: Event) -> None:
@@ -148,7 +158,7 @@ class Plant:
         before = self._states.get(key)
         if before is None:
             return None
-        state, effects = machine.step(before, event, self._context.monotonic())
+        state, effects = step(before, event, self._context.monotonic())
         if state is not before:
             self._entered(key, before, state, effects)
             if key in self._by_actuator:
@@ -162,11 +172,9 @@ class Plant:
         state = self._states.get(key)
         if state is not None:
             self._order(key, state)
-            self.apply(key, machine.ShellRestarted())
+            self.apply(key, ShellRestarted())
 
-    def switch_on(
-        self, key: ActuatorKey, event: machine.SwitchOn, expires_at: float, waiter: Any
-    ) -> None:
+    def switch_on(self, key: ActuatorKey, event: SwitchOn, expires_at: float, waiter: Any) -> None:
         """An allowed command; void after `expires_at`. `waiter` gets its outcome."""
         self._expiry[event.correlation_id] = expires_at
         if waiter is not None:
@@ -215,7 +223,7 @@ class Plant:
         key: ActuatorKey,
         before: ActuatorState,
         state: ActuatorState,
-        effects: tuple[machine.Effect, ...],
+        effects: tuple[Effect, ...],
     ) -> None:
         self._states[key] = state
         transmissions = []

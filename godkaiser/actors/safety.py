@@ -38,7 +38,7 @@ from godkaiser.actors.safety_messages import (
 )
 from godkaiser.actors.standing_orders import StandingOrders
 from godkaiser.actors.stops import Stops, StopTokens, outline
-from godkaiser.domain import actuator_machine as machine
+from godkaiser.domain import actuator_events as events
 from godkaiser.domain import safety_state
 from godkaiser.domain.actuator_memory import KeptActuator
 from godkaiser.domain.actuator_state import is_energised
@@ -247,9 +247,9 @@ class SafetyActor(Actor):
             case CommandFate():
                 self._command_fate(message)
             case ActuatorDue(key=key):
-                self._apply(key, machine.TimePassed())
+                self._apply(key, events.TimePassed())
             case CommandNotSent(key=key, correlation_id=correlation_id):
-                event = machine.Died(
+                event = events.Died(
                     correlation_id=correlation_id, state=message.state, reason=message.reason
                 )
                 self._apply(key, event)
@@ -438,7 +438,7 @@ class SafetyActor(Actor):
         self._repeats = 0
         for state in tuple(self._plant.states()):
             if state.repeat_at is not None or is_energised(state):
-                self._apply(state.config.key, machine.LinkCameUp())
+                self._apply(state.config.key, events.LinkCameUp())
         self._repeat()
 
     def _repeat(self) -> None:
@@ -505,7 +505,7 @@ class SafetyActor(Actor):
 
     # ---- what devices say
 
-    def _apply(self, key: ActuatorKey, event: machine.Event) -> None:
+    def _apply(self, key: ActuatorKey, event: events.Event) -> None:
         """Step an actuator, and look at what that means for the stops."""
         self._plant.apply(key, event)
         self._stops.look_at(key.esp_id)
@@ -514,11 +514,11 @@ class SafetyActor(Actor):
         match message.fate:
             case Fate.WITHHELD:
                 reason = "a stop or a newer decision came first, or it was too old"
-                event: machine.Event = machine.Died(
+                event: events.Event = events.Died(
                     correlation_id=message.correlation_id, state="refused", reason=reason
                 )
             case Fate.DELIVERED:
-                event = machine.Delivered(correlation_id=message.correlation_id)
+                event = events.Delivered(correlation_id=message.correlation_id)
             case _:
                 # It may still arrive: only an answer to an OFF, or a new session, proves otherwise.
                 return
@@ -546,7 +546,7 @@ class SafetyActor(Actor):
             case inbound.ActuatorStatus() as status:
                 self._apply(
                     key,
-                    machine.Reported(
+                    events.Reported(
                         level=status.level,
                         runtime_s=status.runtime_ms / 1000.0,
                         emergency=status.emergency,
@@ -559,7 +559,7 @@ class SafetyActor(Actor):
             case inbound.ActuatorResponse() as response:
                 self._apply(
                     key,
-                    machine.Answered(
+                    events.Answered(
                         correlation_id=response.correlation_id,
                         success=response.success,
                         message=response.message,
@@ -568,7 +568,7 @@ class SafetyActor(Actor):
                     ),
                 )
             case inbound.ActuatorAlert() as alert:
-                event = machine.Alerted(
+                event = events.Alerted(
                     kind=alert.alert_type,
                     heard_at=report.heard_at,
                     redelivered=report.redelivered,

@@ -16,7 +16,7 @@ import structlog
 
 from godkaiser.actors.plant import Plant
 from godkaiser.domain import latch, safety_state
-from godkaiser.domain.actuator_machine import StopGiven, SwitchOff
+from godkaiser.domain.actuator_events import StopGiven, SwitchOff
 from godkaiser.domain.actuator_state import is_known_off
 from godkaiser.domain.checked_record import RecordUnreadable
 from godkaiser.domain.entities import ActuatorKey, Issuer

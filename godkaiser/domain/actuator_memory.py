@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from godkaiser.domain.actuator_machine import Doubted, step
+from godkaiser.domain.actuator_events import Doubted
+from godkaiser.domain.actuator_machine import step
 from godkaiser.domain.actuator_state import ActuatorState, is_known_off
 from godkaiser.domain.entities import ActuatorConfig, Issuer
 

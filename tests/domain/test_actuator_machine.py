@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from godkaiser.domain import actuator_machine as machine
-from godkaiser.domain.actuator_machine import (
-    ANSWER_TIMEOUT_S,
+from godkaiser.domain.actuator_events import (
     Alerted,
     Answered,
     CameOnline,
@@ -28,8 +27,8 @@ from godkaiser.domain.actuator_machine import (
     SwitchOn,
     TimePassed,
     WentOffline,
-    step,
 )
+from godkaiser.domain.actuator_machine import ANSWER_TIMEOUT_S, step
 from godkaiser.domain.actuator_memory import kept, restored
 from godkaiser.domain.actuator_state import ActuatorState, is_known_off, wake_at
 from godkaiser.domain.entities import Issuer
@@ -162,7 +161,7 @@ def test_what_is_kept_holds_in_the_same_boot_and_is_over_after_another() -> None
 numbers = st.one_of(st.none(), st.integers(0, 400))
 levels = st.sampled_from([0.0, 0.5, 1.0])
 ids = st.sampled_from(["a", "b", "c"])
-events: st.SearchStrategy[Event] = st.one_of(
+happenings: st.SearchStrategy[Event] = st.one_of(
     st.builds(on, ids, st.sampled_from([0.5, 1.0]), st.floats(0.0, 100.0)),
     st.builds(off, ids),
     st.builds(StopGiven, correlation_id=ids),
@@ -193,7 +192,7 @@ events: st.SearchStrategy[Event] = st.one_of(
 )  # fmt: skip
 
 
-@given(st.lists(st.tuples(st.floats(0.0, 20.0), events), max_size=40))
+@given(st.lists(st.tuples(st.floats(0.0, 20.0), happenings), max_size=40))
 @settings(max_examples=400)
 def test_nothing_but_a_verdict_energises_whatever_happens(story: list) -> None:
     state, now = fresh(), 0.0
