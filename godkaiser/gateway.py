@@ -15,7 +15,7 @@ import structlog
 from godkaiser import __version__, logs, paths
 from godkaiser.actors.broker import UseAddress
 from godkaiser.actors.journal import RecordAudit
-from godkaiser.actors.stops import StopTokens
+from godkaiser.actors.stop_wire import StopTokens
 from godkaiser.config import Config, ConfigError
 from godkaiser.config_keys import first_line
 from godkaiser.data_folder import open_data_folder

@@ -43,7 +43,7 @@ from godkaiser.actors.sensor_watch import SENSORS_JOB, SensorWatchActor
 from godkaiser.actors.server import ServerActor
 from godkaiser.actors.spool import SpoolActor
 from godkaiser.actors.stop_input_monitor import StopInputMonitor
-from godkaiser.actors.stops import StopTokens
+from godkaiser.actors.stop_wire import StopTokens
 from godkaiser.actors.timekeeper import Job, TimekeeperActor
 from godkaiser.actors.webhook_keeper import Audience, WebhookKeeperActor
 from godkaiser.config import Config

@@ -37,7 +37,8 @@ from godkaiser.actors.safety_messages import (
     ShellStarted,
 )
 from godkaiser.actors.standing_orders import StandingOrders
-from godkaiser.actors.stops import Stops, StopTokens, outline
+from godkaiser.actors.stop_wire import StopTokens, StopWire
+from godkaiser.actors.stops import Stops, outline
 from godkaiser.domain import actuator_events as events
 from godkaiser.domain import safety_state
 from godkaiser.domain.actuator_memory import KeptActuator
@@ -179,6 +180,7 @@ class SafetyActor(Actor):
         self._link_up = False
         self._journal: Handle
         self._plant: Plant
+        self._wire: StopWire
         self._stops: Stops
         self._desk: CommandDesk
         self._holds: HoldBook
@@ -189,15 +191,14 @@ class SafetyActor(Actor):
         self._journal = context.handle(paths.JOURNAL)
         self._link_up = is_up(context.look(paths.BROKER, "view"))
         self._plant = Plant(context, self._gate, self._journal)
-        self._stops = Stops(
-            self._plant,
-            self._stop_port,
-            self._gate,
-            self._latch_file,
-            lambda: (context.now(), context.monotonic()),
-            kaiser_id=self._kaiser_id,
-            tokens=self._tokens,
+
+        def clock() -> tuple[float, float]:
+            return context.now(), context.monotonic()
+
+        self._wire = StopWire(
+            self._stop_port, clock, kaiser_id=self._kaiser_id, tokens=self._tokens
         )
+        self._stops = Stops(self._plant, self._wire, self._gate, self._latch_file, clock)
         self._recall_devices()
         self._standing = StandingOrders(context, self._plant, self._gate)
         self._stops.restore(mirror_exists=self._record.mirror_exists)
@@ -300,7 +301,7 @@ class SafetyActor(Actor):
             case Repeat():
                 self._repeat()
             case ResendOverdue():
-                self._stops.resend_overdue()
+                self._wire.resend_overdue()
             case WriteAgain():
                 self._write_again()
             case JudgeAgain():
@@ -417,10 +418,10 @@ class SafetyActor(Actor):
             body = None
         fields = body if isinstance(body, dict) else {}
         if message.retained:
-            self._stops.clear_retained_broadcast()
+            self._wire.clear_retained_broadcast()
             self._audit("device:broadcast", "retained broadcast cleared", json.dumps(fields)[:200])
             return
-        if self._stops.is_own_broadcast(str(fields.get("correlation_id", ""))):
+        if self._wire.is_own_broadcast(str(fields.get("correlation_id", ""))):
             return
         verb = fields.get("command", fields.get("action"))
         # A verb that is not text makes devices stop, too (contract, 11.2).
@@ -620,6 +621,8 @@ class SafetyActor(Actor):
         if self._plant.learn(presence) or (moved and presence.online):
             self._stops.stop_returned(presence.device_id, presence.zone_id)
             self._schedule_repeat(first=True)
+        elif before is None:
+            self._stops.await_absent(presence.device_id, presence.zone_id)
         self._stops.look_at(presence.device_id)
         self._standing.judge((presence.device_id,), self._stops.state)
         if presence.rebooted or before is None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import msgspec
 import structlog
 
 from godkaiser.actors.plant import Plant
+from godkaiser.actors.stop_wire import StopWire
 from godkaiser.domain import latch, safety_state
 from godkaiser.domain.actuator_events import StopGiven, SwitchOff
 from godkaiser.domain.actuator_state import is_known_off
@@ -24,10 +24,7 @@ from godkaiser.domain.safety_state import SafetyState, Scope, ScopeKind, StopRec
 from godkaiser.domain.stop_confirmation import Confirmation, confirmation_of, may_be_cleared
 from godkaiser.errors import InvalidTransition, ServiceUnavailable
 from godkaiser.messages import SafetyView, StopView
-from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import CommandGate
-from godkaiser.mqtt.ports import StopPort
-from godkaiser.protocol import outbound
 from godkaiser.storage.record_file import RecordFile
 
 UNCONFIRMED_ALARM_S = 30.0
@@ -39,18 +36,6 @@ ON_ITS_WAY_S = 1.0
 STUBBORN = Issuer("system", "emergency_stop")
 
 log = structlog.get_logger("godkaiser.safety")
-
-
-@dataclass(slots=True)
-class StopTokens:
-    """What devices with an emergency token ask for (contract, 11.6); empty: none is set.
-
-    Not frozen: an admin may replace the tokens while the gateway runs, and a safety actor that starts
-    again must not go back to those of before.
-    """
-
-    device: str = ""
-    broadcast: str = ""
 
 
 class Told(msgspec.Struct):
@@ -69,27 +54,21 @@ class Stops:
     def __init__(
         self,
         plant: Plant,
-        port: StopPort,
+        wire: StopWire,
         gate: CommandGate,
         latch_file: RecordFile[SafetyState],
         clock: Callable[[], tuple[float, float]],
-        *,
-        kaiser_id: str,
-        tokens: StopTokens,
     ) -> None:
         """`clock` gives the wall clock and the monotonic clock."""
         self._plant = plant
-        self._port = port
+        self._wire = wire
         self._gate = gate
         self._latch = latch_file
         self._clock = clock
-        self._tokens = tokens
-        self._mark = f"{kaiser_id[:20]}:"
         self._disk_alarm = ""
         self._silence_alarm = ""
         self._last_stop: dict[Scope, float] = {}
         self._waiting: dict[str, Told] = {}
-        self._given_at: dict[str, float] = {}
         self._freeing: dict[str, str] = {}
         self._confirmed: dict[str, tuple[float, float]] = {}
         self._clearing: dict[Scope, dict[str, float | None]] = {}
@@ -139,12 +118,12 @@ class Stops:
         covered = tuple(devices)
         if scope.kind is ScopeKind.GLOBAL:
             self._gate.revoke_all()
-            self._broadcast(reason, issuer, wall)
+            self._wire.broadcast(reason, issuer)
         else:
             for device_id in covered:
                 self._gate.revoke(device_id)
             for device_id in covered:
-                self._stop_device(device_id, reason)
+                self._wire.stop_device(device_id, reason)
         state = safety_state.stop(self.state, scope, by=str(issuer), reason=reason, now=wall)
         # In force before it is on disk: a full disk must not keep a stop from holding.
         self.state = state
@@ -176,26 +155,29 @@ class Stops:
         """OFF behind the stop, unless the actuator is known to be off."""
         self._plant.apply(key, StopGiven(correlation_id=str(uuid.uuid4())))
 
+    def await_absent(self, device_id: str, zone_id: str) -> None:
+        """A device that is not there has not confirmed either."""
+        record = self.state.covering(device_id, zone_id)
+        if record is not None and record.state is StopState.ACTIVE:
+            self._waiting.setdefault(device_id, Told(self._clock()[1]))
+            self.changed = True
+
     def stop_returned(self, device_id: str, zone_id: str) -> None:
         """A device came back, or is new: if it is under a stop it is stopped at once."""
         record = self.state.covering(device_id, zone_id)
         if record is None or record.state is not StopState.ACTIVE:
             return
         self._gate.revoke(device_id)
-        self._stop_device(device_id, record.reason)
+        self._wire.stop_device(device_id, record.reason)
         self._expect(device_id, self._clock()[1])
         for key in self._plant.keys_of((device_id,)):
             self._off(key)
         self.changed = True
 
-    def resend_overdue(self) -> None:
-        """A stop that the broker has not acknowledged goes out by another connection, too."""
-        self._port.resend_overdue()
-
     def repeat(self) -> bool:
         """Send stops and clears again where they are not confirmed; whether any are open."""
-        wall, now = self._clock()
-        self._repeat_broadcast(wall)
+        now = self._clock()[1]
+        self._repeat_broadcast()
         for device_id, told in tuple(self._waiting.items()):
             self._repeat_stop(device_id, told)
         for scope, devices in self._clearing.items():
@@ -203,14 +185,14 @@ class Stops:
                 if told_at is None:
                     self._pass_barrier(scope, device_id)
                 else:
-                    self._clear_device(device_id, "repeated")
+                    self._wire.clear_device(device_id, "repeated")
         self._raise_alarm(now)
         return bool(self._waiting or self._clearing)
 
-    def _repeat_broadcast(self, wall: float) -> None:
+    def _repeat_broadcast(self) -> None:
         record = self.state.find(safety_state.GLOBAL)
         if record is not None and record.state is StopState.ACTIVE and not self._confirmed:
-            self._broadcast(record.reason, Issuer("system", "repeat"), wall)
+            self._wire.broadcast(record.reason, Issuer("system", "repeat"))
 
     def _repeat_stop(self, device_id: str, told: Told) -> None:
         record = self.state.covering(device_id, self._plant.zone_of(device_id))
@@ -222,7 +204,7 @@ class Stops:
         if found.cannot:
             return
         if not told.heard or self._is_lifted(device_id, found):
-            self._stop_device(device_id, record.reason)
+            self._wire.stop_device(device_id, record.reason)
             return
         # It knows of the stop; to stop it again would only restart the time before it can be cleared.
         for state in found.open:
@@ -234,7 +216,7 @@ class Stops:
         """It has heard of the stop, and yet reports that none holds it: it has restarted, was configured
         since, or was freed by somebody.
         """
-        since = self._given_at.get(device_id, 0.0) + ON_ITS_WAY_S
+        since = self._wire.given_at(device_id) + ON_ITS_WAY_S
         return any(
             state.emergency == "normal" and state.reported_at > since for state in found.open
         )
@@ -277,8 +259,8 @@ class Stops:
         if record is None or record.state is not StopState.ACTIVE or not lifted:
             return
         log.warning("stop_lifted", device=device_id, reason="by the device or by somebody else")
-        if now - self._given_at.get(device_id, 0.0) >= GIVE_AGAIN_S:
-            self._stop_device(device_id, record.reason)
+        if now - self._wire.given_at(device_id) >= GIVE_AGAIN_S:
+            self._wire.stop_device(device_id, record.reason)
 
     def _confirmation(self, device_id: str, told: Told) -> Confirmation:
         presence = self._plant.device(device_id)
@@ -289,16 +271,6 @@ class Stops:
             online=presence is not None and presence.online,
             attempts=told.attempts,
         )
-
-    def is_own_broadcast(self, correlation_id: str) -> bool:
-        """Also one that this gateway sent before it was restarted and hears of only now."""
-        return correlation_id.startswith(self._mark)
-
-    def clear_retained_broadcast(self) -> None:
-        try:
-            self._port.clear_retained_broadcast()
-        except NotConnected:
-            return
 
     # ---- clearing
 
@@ -339,7 +311,7 @@ class Stops:
         if may_be_cleared(self._plant.of_device(device_id)):
             devices[device_id] = self._clock()[1]
             self.changed = True
-            self._clear_device(device_id, "cleared")
+            self._wire.clear_device(device_id, "cleared")
 
     def accepted(self, scope: Scope, issuer: Issuer) -> SafetyState:
         """What accepting the unconfirmed would lead to. Raises NoEmergencyStop, InvalidTransition."""
@@ -443,7 +415,7 @@ class Stops:
         if device_id in self._freeing and not any(
             state.sent for state in self._plant.of_device(device_id)
         ):
-            self._clear_device(device_id, self._freeing.pop(device_id))
+            self._wire.clear_device(device_id, self._freeing.pop(device_id))
 
     # ---- showing
 
@@ -583,36 +555,6 @@ class Stops:
             alarm = f"not latched: the safety record cannot be written: {error}"
         self.changed = self.changed or alarm != self._disk_alarm
         self._disk_alarm = alarm
-
-    # ---- the wire
-
-    def _broadcast(self, reason: str, issuer: Issuer, wall: float) -> None:
-        correlation_id = f"{self._mark}{uuid.uuid4()}"
-        try:
-            self._port.broadcast(
-                outbound.broadcast_stop(
-                    reason, str(issuer), correlation_id, wall, self._tokens.broadcast
-                )
-            )
-        except NotConnected:
-            # Sent again when the link is back; without their server the devices stop themselves.
-            log.error("stop_not_sent", scope="global", reason="the broker is not connected")
-
-    def _stop_device(self, device_id: str, reason: str) -> None:
-        self._given_at[device_id] = self._clock()[1]
-        self._emergency(device_id, "emergency_stop", reason)
-
-    def _clear_device(self, device_id: str, reason: str) -> None:
-        self._emergency(device_id, "clear_emergency", reason)
-
-    def _emergency(self, device_id: str, command: str, reason: str) -> None:
-        try:
-            payload = outbound.device_emergency(
-                command, reason, str(uuid.uuid4()), self._tokens.device
-            )
-            self._port.to_device(device_id, payload)
-        except NotConnected:
-            log.error(f"{command}_not_sent", device=device_id, reason="broker not connected")
 
 
 UNCHECKED_UP_TO = 256

@@ -294,7 +294,7 @@ def test_only_the_actuator_actor_commands_and_only_the_safety_actor_clears():
     assert makers == {"actors/safety.py"}
     revoke = {("_gate", "revoke_all"), ("_gate", "revoke")}
     assert _callers(revoke) == {"actors/safety.py", "actors/stops.py"}
-    assert _callers({("_port", "broadcast"), ("stops", "broadcast")}) == {"actors/stops.py"}
+    assert _callers({("_port", "broadcast"), ("stops", "broadcast")}) == {"actors/stop_wire.py"}
 
 
 def test_nobody_else_makes_a_topic_of_commands_or_stops():

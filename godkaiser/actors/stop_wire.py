@@ -1,0 +1,96 @@
+"""Stops and clears on their way to the devices; used by the safety actor only.
+
+Without a link nothing is sent and nothing is lost: what is not confirmed is sent again when it is back.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from godkaiser.domain.entities import Issuer
+from godkaiser.mqtt.connection import NotConnected
+from godkaiser.mqtt.ports import StopPort
+from godkaiser.protocol import outbound
+
+log = structlog.get_logger("godkaiser.safety")
+
+
+@dataclass(slots=True)
+class StopTokens:
+    """The tokens of devices that have one set (contract, 11.6); empty: none is set.
+
+    Not frozen: an admin may replace the tokens while the gateway runs, and a safety actor that starts
+    again must not go back to those of before.
+    """
+
+    device: str = ""
+    broadcast: str = ""
+
+
+class StopWire:
+    def __init__(
+        self,
+        port: StopPort,
+        clock: Callable[[], tuple[float, float]],
+        *,
+        kaiser_id: str,
+        tokens: StopTokens,
+    ) -> None:
+        """`clock` gives the wall clock and the monotonic clock."""
+        self._port = port
+        self._clock = clock
+        self._tokens = tokens
+        self._mark = f"{kaiser_id[:20]}:"
+        self._given_at: dict[str, float] = {}
+
+    def broadcast(self, reason: str, issuer: Issuer) -> None:
+        """Stop every device that hears it."""
+        correlation_id = f"{self._mark}{uuid.uuid4()}"
+        try:
+            self._port.broadcast(
+                outbound.broadcast_stop(
+                    reason, str(issuer), correlation_id, self._clock()[0], self._tokens.broadcast
+                )
+            )
+        except NotConnected:
+            # Without their server the devices fall to their own safe state.
+            log.error("stop_not_sent", scope="global", reason="the broker is not connected")
+
+    def stop_device(self, device_id: str, reason: str) -> None:
+        self._given_at[device_id] = self._clock()[1]
+        self._emergency(device_id, "emergency_stop", reason)
+
+    def clear_device(self, device_id: str, reason: str) -> None:
+        self._emergency(device_id, "clear_emergency", reason)
+
+    def given_at(self, device_id: str) -> float:
+        """When this device itself was last told to stop, in monotonic seconds; 0: never."""
+        return self._given_at.get(device_id, 0.0)
+
+    def resend_overdue(self) -> None:
+        """A stop that the broker has not acknowledged goes out by another connection, too."""
+        self._port.resend_overdue()
+
+    def is_own_broadcast(self, correlation_id: str) -> bool:
+        """Also one that this gateway sent before it was restarted and hears of only now."""
+        return correlation_id.startswith(self._mark)
+
+    def clear_retained_broadcast(self) -> None:
+        """A retained stop would stop every device each time that it connects."""
+        try:
+            self._port.clear_retained_broadcast()
+        except NotConnected:
+            return
+
+    def _emergency(self, device_id: str, command: str, reason: str) -> None:
+        try:
+            payload = outbound.device_emergency(
+                command, reason, str(uuid.uuid4()), self._tokens.device
+            )
+            self._port.to_device(device_id, payload)
+        except NotConnected:
+            log.error(f"{command}_not_sent", device=device_id, reason="broker not connected")
