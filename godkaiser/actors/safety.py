@@ -356,7 +356,8 @@ class SafetyActor(Actor):
         if message.dry_run:
             return self._stops.preview(self._cleared(message, scope))
         if message.accept_unconfirmed:
-            self._stops.accept_unconfirmed(scope, message.issuer)
+            accepted = self._stops.accept_unconfirmed(scope, message.issuer)
+            self._cleared_at.update(dict.fromkeys(accepted, self.context.monotonic()))
         elif self._is_only_limited(scope):
             self._free(scope.name, message.reason)
         else:

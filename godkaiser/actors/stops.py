@@ -323,13 +323,19 @@ class Stops:
             unconfirmed=self._clearing.get(scope, {}),
         )
 
-    def accept_unconfirmed(self, scope: Scope, issuer: Issuer) -> None:
-        """Raises NoEmergencyStop, InvalidTransition, ServiceUnavailable."""
+    def accept_unconfirmed(self, scope: Scope, issuer: Issuer) -> tuple[str, ...]:
+        """The operator's word stands for the barrier; the devices that are told to clear on it.
+
+        Raises NoEmergencyStop, InvalidTransition, ServiceUnavailable.
+        """
         state = self.accepted(scope, issuer)
         self._write(state)
-        self._clearing.pop(scope, None)
+        devices = tuple(self._clearing.pop(scope, ()))
         self._enter(state)
+        for device_id in devices:
+            self._wire.clear_device(device_id, "accepted")
         self._begin_reading_back(scope)
+        return devices
 
     def confirm_clear(self, device_id: str) -> None:
         """The device has shown that its stop is cleared, after it was told to clear."""

@@ -77,6 +77,7 @@ def test_an_operator_ends_a_clear_without_an_answer_and_the_actuator_counts_as_o
     bench.clear()
     assert bench.safety.stops[0].state == "clearing"
     bench.clear(accept_unconfirmed=True)
+    assert bench.traffic()[-1] == "clear_emergency"
     bench.status(A, 0)
     bench.status(B, 0)
     assert bench.safety.state == "normal"
