@@ -538,6 +538,10 @@ class RecorderView(Message, frozen=True, kw_only=True):
     """Of the oldest of each group: from its arrival to its commit."""
     last_error: str = ""
     warning: str = ""
+    behind_s: float = 0.0
+    """How much later readings arrive than at their best; the broker keeps them meanwhile."""
+    overload: str = ""
+    """What to tell while that is too much."""
 
 
 class SpoolView(Message, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ import structlog
 
 from godkaiser import paths
 from godkaiser.actors.group_commit import Flush, GroupCommit
+from godkaiser.domain.arrivals import ArrivalWatch
+from godkaiser.domain.arrivals import observe as observe_arrivals
 from godkaiser.domain.broker_window import WindowWatch, observe
 from godkaiser.domain.entities import Reading
 from godkaiser.errors import DatabaseUnavailable, ServiceUnavailable
@@ -31,6 +33,7 @@ log = structlog.get_logger("godkaiser.recorder")
 
 GROUP = 1000
 LINGER_S = 0.005
+QUIET_S = 10.0
 SLOW_COMMIT_S = 2.0
 """A commit that takes longer would hold up the broker: what follows goes to the spool."""
 
@@ -53,6 +56,10 @@ class DatabaseBack(Message, frozen=True, kw_only=True):
     """From /storage/spool: the database takes writes again."""
 
 
+class Quiet(Message, frozen=True, kw_only=True):
+    """To oneself, when readings were late and none has come for a while."""
+
+
 class RecorderActor(Actor):
     def __init__(self, database: Database, acks: AckPort, spool: Spool) -> None:
         super().__init__()
@@ -61,13 +68,15 @@ class RecorderActor(Actor):
         self._spool = spool
         self._diverted = ""
         self._window = WindowWatch()
+        self._arrivals = ArrivalWatch()
         self._acknowledged_at = 0.0
         self._writer = ReadingWriter(database)
         self._readings: GroupCommit[StoreReading]
         self._view = RecorderView()
 
     def on_start(self) -> None:
-        self._view = self.context.recall("view") or RecorderView()
+        remembered = self.context.recall("view") or RecorderView()
+        self._view = msgspec.structs.replace(remembered, behind_s=0.0, overload="")
         self._diverted = self.context.recall("diverted") or ""
         self._readings = GroupCommit(
             self.context,
@@ -86,6 +95,9 @@ class RecorderActor(Actor):
         elif isinstance(message, DatabaseBack):
             self._set_diverted("")
             self._readings.flush()
+        elif isinstance(message, Quiet):
+            self._arrivals = ArrivalWatch()
+            self._show(overload="")
         else:
             self.context.unhandled(message)
         error = self._readings.last_error or self._diverted
@@ -102,6 +114,7 @@ class RecorderActor(Actor):
     def _write(self, group: Sequence[StoreReading]) -> None:
         readings = [item.reading for item in group]
         self._watch_window(readings)
+        self._watch_arrivals([item.reading for item in group if item.ack is not None])
         if self._diverted or self._must_follow(readings):
             self._keep_aside(readings)
         else:
@@ -174,10 +187,40 @@ class RecorderActor(Actor):
             log.warning("broker_window_throttles", window=self._window.throttling, remedy=warning)
             self._show(warning=warning)
 
+    def _watch_arrivals(self, readings: Sequence[Reading]) -> None:
+        was_late = self._arrivals.is_late
+        ages = [
+            reading.received_at - reading.at
+            for reading in readings
+            if reading.dated and reading.usable_by_rules and not reading.redelivered
+        ]
+        self._arrivals = observe_arrivals(self._arrivals, ages, self.context.monotonic())
+        if self._arrivals.is_late:
+            self.context.schedule(QUIET_S, Quiet(), key="quiet")
+        if self._arrivals.is_late == was_late:
+            return
+        behind_s = round(self._arrivals.behind_s, 1)
+        overload = ""
+        if self._arrivals.is_late:
+            overload = (
+                f"Readings arrive {behind_s:g} s late: more are sent than can be taken, and wait with the"
+                " broker, which drops some when its queue is full. Measure less often, or give the gateway"
+                " a faster machine or disk."
+            )
+            log.error("readings_late", behind_s=behind_s, remedy=overload)
+        else:
+            log.warning("readings_in_time_again")
+        self._show(overload=overload)
+
     def _set_diverted(self, reason: str) -> None:
         self._diverted = reason
         self.context.publish("diverted", reason)
 
     def _show(self, **changes: Any) -> None:
-        self._view = msgspec.structs.replace(self._view, waiting=len(self._readings), **changes)
+        self._view = msgspec.structs.replace(
+            self._view,
+            waiting=len(self._readings),
+            behind_s=round(self._arrivals.behind_s, 1),
+            **changes,
+        )
         self.context.publish("view", self._view)

@@ -73,6 +73,7 @@ class HealthResource:
             and latched
             and storage["spool"]["alarm"] < ALARMING
             and not not_up
+            and not (isinstance(recorder, RecorderView) and recorder.overload)
         )
         return {
             "status": "healthy" if healthy else "degraded",
@@ -85,8 +86,8 @@ class HealthResource:
                 "error": link.last_error if isinstance(link, LinkView) else "starting",
             },
             "database": {"ok": not database_error, "error": database_error, **storage},
-            "warnings": [recorder.warning]
-            if isinstance(recorder, RecorderView) and recorder.warning
+            "warnings": [text for text in (recorder.warning, recorder.overload) if text]
+            if isinstance(recorder, RecorderView)
             else [],
             "actors": {"not_up": len(not_up), "paths": not_up[:SHOWN]},
             "devices": {

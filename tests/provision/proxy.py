@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 
 CHUNK = 65_536
+NARROW = 1024
 
 
 class Proxy:
@@ -23,6 +24,8 @@ class Proxy:
         self._going = threading.Event()
         self._going.set()
         self._over = threading.Event()
+        self.bytes_per_s = 0
+        """How much goes to each client; 0: as much as comes."""
         self.losses = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -79,11 +82,14 @@ class Proxy:
                 one = key.fileobj
                 assert isinstance(one, socket.socket)
                 self._going.wait()
-                data = one.recv(CHUNK)
+                data = one.recv(NARROW if self.bytes_per_s else CHUNK)
                 if not data:
                     return
                 other = self._pairs[one]
                 other.sendall(data)
+                if self.bytes_per_s and one is not client:
+                    # It reads no more meanwhile, and TCP slows who sends.
+                    self._over.wait(len(data) / self.bytes_per_s)
                 if one is client and self._table is not None and self._table in data:
                     is_meant = True
                 if one is client and is_meant and b"COMMIT" in data:
