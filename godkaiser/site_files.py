@@ -26,6 +26,7 @@ from godkaiser.domain import devices, gpio
 from godkaiser.domain.declared import Declared, DeclaredDevice
 from godkaiser.domain.declared_warnings import unknown_type
 from godkaiser.domain.entities import (
+    USUAL_MAX_RUNTIME_S,
     ActuatorConfig,
     ActuatorKey,
     ActuatorType,
@@ -73,7 +74,7 @@ class _Actuator(_Table, frozen=True, kw_only=True):
     subzone: Zone = ""
     critical: bool = False
     inverted_logic: bool = False
-    max_runtime_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 3600
+    max_runtime_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
     min_value: Fraction = 0.0
     max_value: Fraction = 1.0
     min_on_s: Seconds = 0.0
@@ -215,6 +216,7 @@ class _Reading:
     def _take_actuator(self, device_id: str, actuator: _Actuator, place: str) -> None:
         given = msgspec.structs.asdict(actuator)
         kind, subzone = given.pop("type"), given.pop("subzone")
+        given["max_runtime_s"] = actuator.max_runtime_s or USUAL_MAX_RUNTIME_S[kind]
         if actuator.min_value > actuator.max_value:
             expected = f"a min_value of at most max_value, {actuator.max_value:g}"
             self._refuse(place, "min_value", expected, f"{actuator.min_value:g}")

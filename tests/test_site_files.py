@@ -189,3 +189,13 @@ def test_any_value_anywhere_is_taken_or_told_with_its_line(tmp_path_factory, cha
         read_site(folder)
     except ConfigError as error:
         assert all(mistake.line for mistake in error.mistakes)
+
+
+@pytest.mark.parametrize(("kind", "hours"), [("pump", 1), ("valve", 1), ("relay", 18), ("pwm", 18)])
+def test_an_actuator_without_a_maximum_runtime_has_that_of_its_type(tmp_path, kind, hours):
+    """The kind: a default that ends a light in the middle of its day."""
+    (tmp_path / "site.toml").write_text(
+        f'[devices.ESP_A00001]\n[[devices.ESP_A00001.actuators]]\ngpio = 25\ntype = "{kind}"\n'
+    )
+    (actuator,) = read_site(tmp_path).actuators.values()
+    assert actuator.max_runtime_s == hours * 3600

@@ -32,6 +32,15 @@ class ActuatorType(StrEnum):
     VALVE = "valve"
 
 
+USUAL_MAX_RUNTIME_S = {
+    ActuatorType.PUMP: 3600,
+    ActuatorType.VALVE: 3600,
+    ActuatorType.RELAY: 18 * 3600,
+    ActuatorType.PWM: 18 * 3600,
+}
+"""Where nobody has set one: water runs for an hour at most, a light or a fan for a long day."""
+
+
 class Verb(StrEnum):
     ON = "ON"
     OFF = "OFF"

@@ -13,6 +13,7 @@ from godkaiser import errors, paths
 from godkaiser.boot_clock import boot_time
 from godkaiser.domain.digests import digest_of
 from godkaiser.domain.entities import (
+    USUAL_MAX_RUNTIME_S,
     ActuatorConfig,
     ActuatorKey,
     ActuatorType,
@@ -72,13 +73,15 @@ LONGEST_AGE_S = 60.0
 
 
 class ActuatorBody(RequestBody, frozen=True, kw_only=True):
+    """`max_runtime_s` None: what is usual for the type."""
+
     actuator_type: str
     name: Text = ""
     aux_gpio: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
     subzone_id: Annotated[str, msgspec.Meta(max_length=32)] = ""
     critical: bool = False
     inverted_logic: bool = False
-    max_runtime_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 3600
+    max_runtime_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
     min_value: Fraction = 0.0
     max_value: Fraction = 1.0
     min_on_s: Seconds = 0.0
@@ -191,6 +194,7 @@ class ActuatorResources:
         except ValueError as error:
             raise UnknownActuatorType(actuator_type=body.actuator_type) from error
         given = {**msgspec.structs.asdict(body), "actuator_type": kind}
+        given["max_runtime_s"] = body.max_runtime_s or USUAL_MAX_RUNTIME_S[kind]
         config = ActuatorConfig(esp_id=esp_id, gpio=pin, **given)
         message = ConfigureActuator(config=config, issuer=issuer_of(req), seen=seen_by(req))
         saved = ask(self._services.system, paths.REGISTRAR, message)
