@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -104,6 +105,10 @@ def run_safely(command: Callable[[], None]) -> None:
 
 
 def _say(text: str) -> None:
+    if logging.getLogger().handlers:
+        # The log is set up, and its lines may have to be JSON.
+        logging.getLogger("godkaiser.cli").critical(text)
+        return
     try:
         print(f"godkaiser: {text}", file=sys.stderr, flush=True)
     except OSError:

@@ -193,3 +193,22 @@ def test_sync_with_the_wrong_configuration_does_not_drop_the_fleet(tmp_path):
     (folder / "passwd").unlink()
     again = CliRunner().invoke(app, ["mqtt", "sync", "--config", str(tmp_path / "godkaiser.toml")])
     assert again.exit_code == 0, again.output
+
+
+def test_a_backup_is_restored_into_the_folder_of_the_gateway_from_wherever(tmp_path, monkeypatch):
+    """Relative to the working directory, it 'succeeded' into another folder."""
+    site = tmp_path / "etc"
+    (site / "data").mkdir(parents=True)
+    (site / "godkaiser.toml").write_text('[gateway]\ndata_dir = "data"\n')
+    config = ["--config", str(site / "godkaiser.toml")]
+    elsewhere = tmp_path / "home"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for arguments in (["migrate"], ["backup", "--to", str(tmp_path / "copy")]):
+        done = CliRunner().invoke(app, [*arguments, *config])
+        assert done.exit_code == 0, done.output
+    (site / "data" / "godkaiser.db").unlink()
+    done = CliRunner().invoke(app, ["restore", "--from", str(tmp_path / "copy"), *config])
+    assert done.exit_code == 0, done.output
+    assert (site / "data" / "godkaiser.db").stat().st_size > 0
+    assert list(elsewhere.iterdir()) == []

@@ -6,6 +6,7 @@ is half taken, or not taken without a word.
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -14,15 +15,18 @@ import subprocess
 import sys
 import threading
 
+import msgspec
 import pytest
 
-from godkaiser.config import MqttConfig
+from godkaiser import paths
+from godkaiser.config import MqttConfig, SafetyConfig
 from godkaiser.domain.entities import Issuer
 from godkaiser.errors import ReloadRefused
 from godkaiser.simulator.fleet import Fleet
 from tests.provision.servers import free_port
 from tests.system.process import GatewayProcess
 from tests.system.site import Client, eventually
+from tests.system.test_estop import STOP, Listener
 
 DEVICE = '[devices.ESP_A00001]\nname = "Tank"\nzone = "north"\n'
 PUMP = '[[devices.ESP_A00001.actuators]]\ngpio = 25\ntype = "pump"\nmax_runtime_s = 60\n'
@@ -192,6 +196,26 @@ def test_a_declared_zone_reaches_the_device(running, tmp_path, own_mosquitto, wh
         eventually(lambda: firmware.memory.zone_id == "north")
     finally:
         fleet.stop()
+
+
+def test_an_emergency_token_is_on_the_wire_from_the_reload_on(files, site):
+    gateway = site.gateway
+    wanted = msgspec.structs.replace(
+        gateway.config, safety=SafetyConfig(broadcast_token_file=str(files / "token"))
+    )
+    gateway._read_again = lambda: (wanted, gateway._declared)
+    taken = gateway.reload(Issuer("user", "x")).taken
+    assert taken == ("[safety] broadcast_token_file", "emergency tokens")
+    # A safety actor that starts anew goes by it, too.
+    site.client.post("/system/actors/crash", {"path": paths.SAFETY}, 202)
+    eventually(lambda: gateway.system.info(paths.SAFETY).restarts == 1)
+    listener = Listener(site.broker.port)
+    try:
+        site.client.post("/actuators/emergency_stop", {}, 200)
+        stops = eventually(lambda: [p for t, p in listener.heard if t == STOP])
+        assert json.loads(stops[0])["auth_token"] == "the first one"
+    finally:
+        listener.close()
 
 
 # ---- a closed terminal
