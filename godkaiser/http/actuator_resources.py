@@ -344,7 +344,7 @@ class SafetyResources:
         self._services = services
 
     def on_post_stop(self, req: falcon.Request, resp: falcon.Response) -> None:
-        body = read_body(req, StopBody)
+        body = read_body(req, StopBody, make_fit=True)
         check_scope(body.esp_id, body.zone_id)
         message = StopAll(
             issuer=issuer_of(req),

@@ -30,6 +30,7 @@ from godkaiser.http.json_guard import check_json
 from godkaiser.http.problem import PROBLEM_JSON, problem
 from godkaiser.http.tokens import Identity
 from godkaiser.messages import DeviceView
+from godkaiser.protocol.text import fit_json
 from godkaiser.supervision import (
     ActorCrashed,
     ActorStopped,
@@ -68,8 +69,11 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 _UTF_8 = frozenset({"utf-8", "utf8"})
 
 
-def read_body(req: falcon.Request, kind: type[Body]) -> Body:
+def read_body(req: falcon.Request, kind: type[Body], *, make_fit: bool = False) -> Body:
     """The body as `kind`.
+
+    With `make_fit`, characters that nobody sees are replaced instead of refused: for what must not be
+    refused for a word.
 
     Raises:
         UnsupportedMediaType, BodyTooLarge, MalformedBody, ValidationFailed.
@@ -83,6 +87,8 @@ def read_body(req: falcon.Request, kind: type[Body]) -> Body:
     data = req.bounded_stream.read(MAX_BODY_BYTES + 1)
     if len(data) > MAX_BODY_BYTES:
         raise BodyTooLarge(limit_bytes=MAX_BODY_BYTES)
+    if make_fit:
+        data = fit_json(data)
     check_json(data)
     try:
         return msgspec.json.decode(data or b"{}", type=kind)

@@ -21,6 +21,11 @@ from godkaiser.storage.deadlines import Deadlines
 
 USUAL_STATEMENT_S = 30.0
 PROMPT_STATEMENT_S = 1.5
+USUAL_IDLE_S = 60.0
+PROMPT_IDLE_S = 5.0
+"""After so long without a statement the server ends a transaction: of a client whose link is cut it would keep the
+locks for hours, among them that of the audit trail's end.
+"""
 POOL_SIZE = 30
 PROMPT_POOL_SIZE = 10
 POOL_WAIT_S = 5
@@ -61,8 +66,8 @@ def sqlite_engines(url: DatabaseUrl) -> Engines:
 
 def postgresql_engines(url: DatabaseUrl) -> Engines:
     return Engines(
-        usual=_postgresql(url, USUAL_STATEMENT_S, POOL_SIZE),
-        prompt=_postgresql(url, PROMPT_STATEMENT_S, PROMPT_POOL_SIZE),
+        usual=_postgresql(url, USUAL_STATEMENT_S, USUAL_IDLE_S, POOL_SIZE),
+        prompt=_postgresql(url, PROMPT_STATEMENT_S, PROMPT_IDLE_S, PROMPT_POOL_SIZE),
         deadlines=Deadlines(),
     )
 
@@ -98,10 +103,15 @@ def _make_private(path: Path) -> None:
                 file.chmod(PRIVATE)
 
 
-def _postgresql(url: DatabaseUrl, statement_s: float, connections: int) -> peewee.Database:
+def _postgresql(
+    url: DatabaseUrl, statement_s: float, idle_s: float, connections: int
+) -> peewee.Database:
     # Readings come in the order of their key. Before the first statistics PostgreSQL believes that
     # there are few, and would collect and sort all of them for each page.
-    own = f"-c statement_timeout={int(statement_s * 1000)} -c enable_bitmapscan=off"
+    own = (
+        f"-c statement_timeout={int(statement_s * 1000)} -c enable_bitmapscan=off"
+        f" -c idle_in_transaction_session_timeout={int(idle_s * 1000)}"
+    )
     given = {name: value for name, value in url.options.items() if name not in _OWN_OPTIONS}
     options: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_S,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import subprocess
+import time
 from contextlib import closing
 
 import psycopg2
@@ -15,10 +16,12 @@ from godkaiser.domain.declared import NOTHING
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
 from godkaiser.storage import migrations
+from godkaiser.storage.audit import AuditEntry, append_entries
 from godkaiser.storage.database import open_database
 from godkaiser.storage.readings import ReadingWriter
 from godkaiser.stores import open_stores
 from tests.provision.install import find
+from tests.provision.proxy import Proxy
 
 NOW = 1_767_096_000.0
 
@@ -135,3 +138,26 @@ def test_an_option_of_the_url_replaces_the_usual_one_and_a_wrong_one_is_told(pos
         open_database(f"{postgres_url.replace('test@', 'test:secret@')}?no_such=1")
     assert not isinstance(refusal.value, DatabaseAway)
     assert "secret" not in refusal.value.message
+
+
+def test_a_transaction_of_a_client_that_was_cut_off_lets_go_of_its_locks(postgres):
+    """Otherwise nobody could write to the audit trail until the server's TCP gives up, after hours."""
+    url = postgres.create_database()
+    proxy = Proxy(postgres.port)
+    database = open_database(url)
+    migrations.migrate(database)
+    far = open_database(url.replace(f":{postgres.port}/", f":{proxy.port}/")).probing()
+    try:
+        with pytest.raises(DatabaseUnavailable, match="within 2 s"), far.transaction() as cursor:
+            cursor.execute("SELECT hash FROM audit_chain WHERE name = 'head' FOR UPDATE")
+            proxy.freeze()
+            cursor.execute("SELECT 1")
+        began = time.monotonic()
+        with database.transaction():
+            append_entries(database, [AuditEntry(at=NOW, who="a", what="b")])
+        assert time.monotonic() - began < 10.0
+    finally:
+        proxy.thaw()
+        proxy.close()
+        far.close_all()
+        database.close_all()

@@ -96,6 +96,15 @@ def test_a_query_with_such_a_text_is_answered(gateway, path):
     assert status in {200, 400, 404}, answer
 
 
+def test_a_stop_by_rest_is_not_refused_for_a_character_in_its_reason(gateway):
+    for text in BAD:
+        body = b'{"reason": "' + text + b'"}'
+        status, answer = gateway.client.call("POST", "/actuators/emergency_stop", raw=body)
+        assert status == 200, answer
+    assert gateway.client.get("/health")["safety"] == "active"
+    goes_on(gateway)
+
+
 def goes_on(gateway):
     tree = gateway.client.get("/system/tree")["data"]
     assert [(a["path"], a["last_error"]) for a in tree if a["restarts"]] == []
