@@ -38,7 +38,7 @@ from godkaiser.actors.safety_messages import (
 )
 from godkaiser.actors.standing_orders import StandingOrders
 from godkaiser.actors.stop_wire import StopTokens, StopWire
-from godkaiser.actors.stops import Stops, outline
+from godkaiser.actors.stops import HEARD, Stops, outline
 from godkaiser.domain import actuator_events as events
 from godkaiser.domain import safety_state
 from godkaiser.domain.actuator_memory import KeptActuator
@@ -427,10 +427,14 @@ class SafetyActor(Actor):
         verb = fields.get("command", fields.get("action"))
         # A verb that is not text makes devices stop, too (contract, 11.2).
         if verb in ("stop_all", "emergency_stop") or not isinstance(verb, str | None):
+            record = self._stops.state.find(GLOBAL)
+            if record is not None and record.state is StopState.ACTIVE:
+                # Another gateway's answer to ours, or its repetition: it is in force already.
+                return
             # The devices have heard it already; here it is latched and confirmed.
             self._carry_out(
                 StopAll(
-                    issuer=Issuer("broadcast", str(fields.get("issued_by", "unknown"))[:40]),
+                    issuer=Issuer(HEARD, str(fields.get("issued_by", "unknown"))[:40]),
                     reason=str(fields.get("reason", "stop on the broadcast topic"))[:100],
                 )
             )

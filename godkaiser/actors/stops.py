@@ -35,6 +35,9 @@ ON_ITS_WAY_S = 1.0
 """A report that comes so soon after a stop may have been made before it."""
 STUBBORN = Issuer("system", "emergency_stop")
 
+HEARD = "broadcast"
+"""The kind of issuer of a stop that was heard on the broadcast topic."""
+
 log = structlog.get_logger("godkaiser.safety")
 
 
@@ -116,9 +119,15 @@ class Stops:
     def stop(self, scope: Scope, issuer: Issuer, reason: str, devices: Iterable[str]) -> None:
         wall, now = self._clock()
         covered = tuple(devices)
-        if scope.kind is ScopeKind.GLOBAL:
+        if scope.kind is ScopeKind.GLOBAL and issuer.kind != HEARD:
             self._gate.revoke_all()
             self._wire.broadcast(reason, issuer)
+        elif scope.kind is ScopeKind.GLOBAL:
+            # Every gateway on this broker hears a broadcast: to answer it with another has no end. The
+            # devices have heard it; those that want our token are told one by one.
+            self._gate.revoke_all()
+            for device_id in covered:
+                self._wire.stop_device(device_id, reason)
         else:
             for device_id in covered:
                 self._gate.revoke(device_id)
@@ -191,7 +200,12 @@ class Stops:
 
     def _repeat_broadcast(self) -> None:
         record = self.state.find(safety_state.GLOBAL)
-        if record is not None and record.state is StopState.ACTIVE and not self._confirmed:
+        if (
+            record is not None
+            and record.state is StopState.ACTIVE
+            and not self._confirmed
+            and not record.by.startswith(f"{HEARD}:")
+        ):
             self._wire.broadcast(record.reason, Issuer("system", "repeat"))
 
     def _repeat_stop(self, device_id: str, told: Told) -> None:
