@@ -151,6 +151,7 @@ def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch):
         "http://192.168.1.1/", "http://172.16.0.1/", "http://[fe80::1]/", "http://[fd00::1]/",
         "http://0.0.0.0/", "http://100.64.0.1/", "http://224.0.0.1/", "http://[64:ff9b::7f00:1]/",
         "http://[2002:7f00:1::]/", "http://2130706433/", "http://0x7f.1/", "http://127.1/",
+        "http://[::ffff:7f00:1]/", "http://[::ffff:a9fe:a9fe]/", "http://[::]/", "http://0/",
     ],
 )  # fmt: skip
 def test_nothing_leads_inside_that_is_not_declared(url):
@@ -227,6 +228,24 @@ def test_a_webhook_to_the_inside_is_refused_when_it_is_saved(make_site):
     assert "reserved" in str(made) or "private" in str(made)
     with pytest.raises(ValidationFailed):
         Outbound(Destinations()).check("http://10.0.0.1/")
+
+
+def test_of_the_addresses_of_a_name_only_those_outside_are_connected_to(monkeypatch):
+    """One name with a public address and one inside, in either family and order."""
+    for addresses in (("192.88.99.1", "::1"), ("::1", "192.88.99.1"), ("10.0.0.1", "2606:4700::1")):
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 80)) for a in addresses]
+        connected = []
+
+        def connect(address, timeout, connected=connected):
+            connected.append(address[0])
+            raise ConnectionRefusedError("a test")
+
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, found=found, **_n: found)
+        monkeypatch.setattr(outbound.socket, "create_connection", connect)
+        with pytest.raises(OSError, match=r"."):
+            Outbound(Destinations()).post("http://both.example/", b"{}", {})
+        assert [a for a in connected if inside(a)] == []
+        assert len(connected) == sum(not inside(a) for a in addresses)
 
 
 # ---- one receiver beside the other
