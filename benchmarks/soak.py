@@ -17,7 +17,7 @@ import structlog
 
 from benchmarks import outages, siege, sustained
 from benchmarks.sustained import Load
-from tests.safety.drama import play
+from tests.safety.scenes import play
 from tests.supervision.storm import Storm
 
 CHUNK = 100
@@ -31,8 +31,8 @@ def _storm(seed: int) -> Outcome:
 
 
 def _drama(seed: int) -> Outcome:
-    world = play(seed)
-    return world.runtime.steps, world.wrong
+    stage = play(seed)
+    return stage.steps + stage.runtime.steps, stage.plant.wrong
 
 
 def _chunk(work: tuple[Callable[[int], Outcome], int]) -> tuple[int, dict[int, list[str]]]:
@@ -72,7 +72,7 @@ def _soak(name: str, one: Callable[[int], Outcome], first: int, count: int) -> b
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--storms", type=int, default=100_000)
-    parser.add_argument("--dramas", type=int, default=10_000)
+    parser.add_argument("--dramas", type=int, default=20_000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds without PostgreSQL")
     parser.add_argument("--kills", type=int, default=20, help="kill -9 of the gateway")

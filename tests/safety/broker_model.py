@@ -21,6 +21,8 @@ from tests.safety.gateway_connection import GatewayConnection, Ingest
 from tests.safety.packets import Packet, Witness
 
 Delay = Callable[[], float]
+MOSQUITTO_WINDOW = 20
+"""Mosquitto 2.0.11 confirms one more message of QoS 2 and never passes it on."""
 
 
 class Subscriber(Protocol):
@@ -72,7 +74,8 @@ class Broker:
         self.clocks = clocks
         self.connections: list[GatewayConnection] = []
         self.devices: dict[str, DeviceLink] = {}
-        self.ingest = Ingest(self, ingest_window)
+        self.readings = Ingest(self, ingest_window)
+        self.control = Ingest(self, ingest_window)
         self.heard_by_gateway: Callable[[str, bytes], None] = lambda _topic, _payload: None
         self.history: deque[Packet] = deque(maxlen=60)
         self._twice = twice
@@ -140,7 +143,8 @@ class Broker:
     def lose(self, connection: GatewayConnection, *, arrives: bool) -> None:
         """The connection is gone without a word: the will goes out."""
         connection.close(arrives=arrives)
-        self.ingest.detach(connection)
+        for session in (self.readings, self.control):
+            session.detach(connection)
         if connection.will is not None:
             will = connection.will
             self.process(lambda: self.pass_on(will, 0))
@@ -158,9 +162,12 @@ class Broker:
             kept = self._incomplete.pop((connection, packet.mid), None)
             if kept is not None:
                 self.pass_on(*kept)
+            else:
+                self.witness.lost(ticket, packet.topic, packet.payload)
             self._answer(connection, Packet("PUBCOMP", packet.mid))
         elif packet.qos == 2:
-            self._incomplete[connection, packet.mid] = (packet, ticket)
+            if sum(of is connection for of, _ in self._incomplete) < MOSQUITTO_WINDOW:
+                self._incomplete[connection, packet.mid] = (packet, ticket)
             self._answer(connection, Packet("PUBREC", packet.mid))
         else:
             self.pass_on(packet, ticket)
@@ -186,7 +193,17 @@ class Broker:
             self._to_devices(packet, ticket)
             if ticket < 0 or packet.topic == topics.BROADCAST_EMERGENCY:
                 self.history.append(packet)
-                self.ingest.offer(packet)
+                self.offer(packet)
+
+    def offer(self, packet: Packet) -> None:
+        """To the gateway: readings have a connection of their own. Also for what comes once more."""
+        is_reading = "/sensor/" in packet.topic and packet.topic.endswith("/data")
+        (self.readings if is_reading else self.control).offer(packet)
+
+    def settle(self, connection: GatewayConnection, mids: tuple[int, ...]) -> None:
+        for session in (self.readings, self.control):
+            if session.connection is connection:
+                session.settle(mids)
 
     def _to_devices(self, packet: Packet, ticket: int) -> None:
         if ticket < 0:

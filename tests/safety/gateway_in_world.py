@@ -9,19 +9,22 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from godkaiser import paths
 from godkaiser.actors.actuator import ActuatorActor
 from godkaiser.actors.broker import LINK_GROUP, LinkDown, LinkUp, LinkView
 from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.dose_keeper import DoseKeeperActor
+from godkaiser.actors.journal import RecordActuator
 from godkaiser.actors.router import RouterActor
 from godkaiser.actors.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety import SafetyActor, SafetyRecord
+from godkaiser.actors.stop_input_monitor import StopInputMonitor
 from godkaiser.actors.timekeeper import Tick
 from godkaiser.domain.entities import ActuatorConfig, Approval, DeviceRecord
 from godkaiser.domain.holds import Holds
 from godkaiser.domain.safety_state import SafetyState
-from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.ports import Link, open_ports
 from godkaiser.protocol import outbound, topics
 from godkaiser.supervision import (
@@ -47,11 +50,10 @@ ROBUST: dict[str, Any] = {
 }
 OFFLINE_AFTER_S = 90.0
 TICK_S = 10.0
-WINDOW, QUEUE_LIMIT = 65_535, 0
+COMMIT_S = 0.05
 RECONNECT_S = (0.5, 3.0)
-FATES = (Fate.WITHHELD, Fate.DELIVERED, Fate.LOST)
 OUTLETS = ("commands", "stops", "devices")
-CONNECTIONS = (*OUTLETS, "ingest")
+CONNECTIONS = (*OUTLETS, "readings", "control")
 
 
 def may_crash(path: str) -> bool:
@@ -103,35 +105,63 @@ class Gateway:
             retain=True,
         )  # fmt: skip
         outlets = {name: self._open(name, will if name == "devices" else None) for name in OUTLETS}
-        incoming = self._open("ingest", None)
-        self.connections = [*outlets.values(), incoming]
-        self.ports.control.attach(Link(**outlets))
-        self.ports.acks.attach(incoming)
+        readings, control = self._open("readings", None, 0), self._open("control", None, 1)
+        self.connections = [*outlets.values(), readings, control]
+        self.link = Link(**outlets)
+        self.ports.control.attach(self.link)
+        self.ports.acks.attach(readings, control)
         router = self.stage.system.handle(paths.ROUTER)
-        stage.broker.ingest.attach(incoming, router.tell)
+        stage.broker.readings.attach(readings, router.tell)
+        stage.broker.control.attach(control, router.tell)
         outlets["devices"].publish(
             topics.server_status("god"), outbound.server_status("online", stage.runtime.now()),
             qos=1, retain=True,
         )  # fmt: skip
 
-    def _open(self, name: str, will: Packet | None) -> GatewayConnection:
-        stage = self.stage
+    def _open(self, name: str, will: Packet | None, number: int = 0) -> GatewayConnection:
+        stage, broker_actor = self.stage, self.stage.hazards.tell_broker_actor
 
         def around(before: bool) -> None:
             stage.runtime.at_send(interruptible=before)
 
         return GatewayConnection(
-            stage.broker, name, self.session, lambda: stage.delay_of(name), fates=FATES,
-            window=WINDOW, queue_limit=QUEUE_LIMIT, will=will, around=around,
+            stage.broker, name, 2 * self.session + number, lambda: stage.delay_of(name), will=will,
+            around=around, on_lost=lambda: broker_actor("lost"), on_worn=lambda: broker_actor("worn"),
         )  # fmt: skip
+
+    def renew_commands(self) -> None:
+        """Another connection in place of one whose packet ids are used up by withheld commands."""
+        worn = next((c for c in self.connections if c.name == "commands"), None)
+        if worn is None or not worn.is_open:
+            return
+        fresh = self._open("commands", None)
+        self.connections.append(fresh)
+        if worn.hand_over(fresh):
+            self.connections.remove(worn)
+            self.link = msgspec.structs.replace(self.link, commands=fresh)
+            self.ports.control.attach(self.link)
+        else:
+            fresh.close()
+            self.connections.remove(fresh)
 
     def drop(self) -> None:
         self.ports.control.attach(None)
-        self.ports.acks.attach(None)
+        self.ports.acks.attach()
         for connection in self.connections:
             if connection.is_open:
                 self.stage.broker.lose(connection, arrives=True)
         self.connections = []
+
+    # ---- what outlives it
+
+    def keep(self, message: RecordActuator) -> None:
+        """Committed with its group a moment later, unless the process has ended by then."""
+
+        def commit() -> None:
+            if self.stage.gateway is self:
+                self.stage.memories[message.key] = message.memory
+
+        self.stage.agenda.after(COMMIT_S, commit)
 
     # ---- the tree
 
@@ -149,6 +179,9 @@ class Gateway:
                 [
                     supervisor("actuators", private=True, **ROBUST),
                     ChildSpec(name="guard", factory=self._guard_factory()),
+                    ChildSpec(
+                        name="inputs", factory=lambda: StopInputMonitor(stage.site.stop_inputs)
+                    ),
                 ],
                 strategy=Strategy.REST_FOR_ONE,
                 **ROBUST,
@@ -162,7 +195,7 @@ class Gateway:
             supervisor(
                 "link",
                 [
-                    ChildSpec(name="router", factory=lambda: RouterActor(self.ports.acks)),
+                    ChildSpec(name="router", factory=lambda: RouterActor(self.ports.acks, "god")),
                     ChildSpec(name="broker", factory=lambda: LinkActor(self)),
                 ],
                 strategy=Strategy.REST_FOR_ONE,
@@ -176,16 +209,16 @@ class Gateway:
         stage = self.stage
         latch, holds = MemoryFile(stage.latch), MemoryFile(stage.holds)
         record = SafetyRecord(
-            actuators=tuple(c for c in stage.site.actuators if stage.installed[c.key]),
+            actuators=tuple(pin.config for pin in stage.plant.pins.values() if pin.installed),
             interlocks=stage.site.interlocks,
-            stop_inputs=stage.site.stop_inputs,
+            memories=dict(stage.memories),
             mirror_exists=stage.latch.record is not None,
         )
 
-        def actuator(config: ActuatorConfig, guard: Any, journal: Any) -> ChildSpec:
+        def actuator(config: ActuatorConfig, guard: Any) -> ChildSpec:
             def start() -> ActuatorActor:
                 stage.runtime.pause(stage.slow_to_start.pop(config.key, 0.0))
-                return ActuatorActor(config, None, self.ports.commands, guard, journal)
+                return ActuatorActor(config, self.ports.commands, guard)
 
             return ChildSpec(
                 name=f"{config.esp_id}:{config.gpio}",
@@ -244,6 +277,8 @@ class LinkActor(Actor):
             for member in self.context.members(LINK_GROUP):
                 member.tell_urgent(LinkDown(reason="the broker is away"))
             self._later()
+        elif message == "worn":
+            self._gateway.renew_commands()
         elif message == "connect":
             self._connect()
 
@@ -285,6 +320,8 @@ class Storage(Actor):
         ack = getattr(message, "ack", None)
         if ack is not None:
             self._gateway.ports.acks.acknowledge([ack])
+        if isinstance(message, RecordActuator):
+            self._gateway.keep(message)
         if self._gateway.stage.hazards.storage_away:
             raise OSError("the database is away")
 

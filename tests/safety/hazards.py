@@ -51,12 +51,12 @@ class Hazards:
         for connection in lost:
             self._stage.broker.lose(connection, arrives=self._stage.choices.random() < 0.5)
         noticed_after_s = self._stage.choices.choice([0.0, 0.01, 0.5])
-        self._stage.agenda.after(noticed_after_s, lambda: self._tell_broker_actor("lost"))
+        self._stage.agenda.after(noticed_after_s, lambda: self.tell_broker_actor("lost"))
 
     def bring_broker_back(self) -> None:
         self.broker_away = False
 
-    def _tell_broker_actor(self, what: str) -> None:
+    def tell_broker_actor(self, what: str) -> None:
         handle = self._stage.system.find(paths.BROKER)
         if handle is not None:
             handle.tell(what)
@@ -65,9 +65,9 @@ class Hazards:
         """The gateway comes to know an actuator, whose actor takes its time to start."""
         stage, key = self._stage, self._stage.site.late
         guard = stage.system.find(paths.SAFETY)
-        if key is None or stage.installed[key] or guard is None:
+        if key is None or stage.plant.pins[key].installed or guard is None:
             return
-        stage.installed[key] = True
+        stage.plant.pins[key].installed = True
         stage.slow_to_start[key] = starts_after_s
         stage.plant.hindered_for(starts_after_s)
         guard.tell(InstallActuator(config=stage.plant.pins[key].config))
@@ -93,6 +93,12 @@ class Hazards:
             device.idle.clear()
             device.mute = device.deaf = False
             device.answer_delay_s = 0.0
+
+    def power_cycle(self, device_id: str) -> None:
+        """Somebody switches a device off and on: a new session, in which nothing is on its way to it."""
+        self._stage.counts["power cycles"] += 1
+        self._stage.disconnect(device_id, reboots=True)
+        self._stage.connect(device_id, reconnect=False)
 
     def make_peace(self) -> None:
         self._stage.calm()

@@ -345,7 +345,11 @@ class Laws:
         self.stops[scope] = now
         for pin in self.plant.pins.values():
             device_id = pin.key.esp_id
-            if self._covers(scope, device_id) and pin.may_run and self.plant.connected[device_id]:
+            if not (pin.installed and self._covers(scope, device_id)):
+                continue
+            # What its device did by itself and has not told, nobody here can know.
+            known = pin.under_way or (pin.level > 0.0 and not (pin.own_doing and pin.told == 0.0))
+            if known and self.plant.connected[device_id]:
                 self.within(AT_ONCE_S, lambda pin=pin: (
                     f"a stop, and no OFF for {_name(pin)}, which may run"
                     if pin.may_run and not pin.off_handed_after(now) and not pin.off_follows_last_on()
@@ -368,7 +372,7 @@ class Laws:
         if began is None:
             return
         for pin in self.plant.of_device(device_id):
-            if pin.shown_off_at < began:
+            if pin.installed and pin.shown_off_at < began:
                 self.plant.complain(
                     f"the stop of {scope} counts as confirmed by {device_id}, "
                     f"but {_name(pin)} has not shown it"

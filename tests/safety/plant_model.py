@@ -49,10 +49,11 @@ class Pin:
     """One actuator. `level` is what it does; `told` what the gateway heard last, None: nothing yet.
 
     `own_doing`: the device switched it on by itself. `shown_off_at`: when the gateway last heard that it
-    is off under an emergency stop. `stuck`: it cannot be switched off.
+    is off under an emergency stop. `stuck`: it cannot be switched off. `installed`: the gateway knows it.
     """
 
     config: ActuatorConfig
+    installed: bool = True
     level: float = 0.0
     own_doing: bool = False
     on_since: float = NEVER

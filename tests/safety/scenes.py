@@ -177,7 +177,7 @@ def again(stage: Stage) -> None:
     """Older messages of devices come once more, late."""
     history = [p for p in stage.broker.history if p.qos]
     for packet in stage.choices.sample(history, min(len(history), 4)):
-        stage.broker.ingest.again(packet)
+        stage.broker.offer(packet)
 
 
 def flood(stage: Stage) -> None:

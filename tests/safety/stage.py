@@ -43,6 +43,7 @@ EPOCH = 1_700_000_000.0
 CRASH_NEEDS_S = 5.0
 START_LIMIT_S = 120.0
 DROWSY_S = 0.4
+CLOCK_OFF_S = 25.0
 
 
 class WorldRuntime(SimulatedRuntime):
@@ -101,11 +102,15 @@ class Stage:
         self.latch = Disk(gateway_in_world.LATCH, self._latch_written)
         self.holds = Disk(gateway_in_world.HOLDS)
         self.notes = MemoryNotes()
+        self.memories: dict[ActuatorKey, Any] = {}
         self.laws.latched = self._latched
         self.laws.holds_automation = self._holds_automation
         self.laws.unconfirmed = self._unconfirmed
         self.readings = SensorLaws(self.plant, self.laws, self.site.rules, self.site.stop_inputs)
         self.readings.is_stopped = self._is_stopped
+        self.readings.trusts_clock = lambda: (
+            abs(self.runtime.now() - self.device_time) < CLOCK_OFF_S
+        )
         self.laws.more = self.readings.energising_left
         self.broker = Broker(self.agenda, self.plant, self._clocks,
                              lambda: choices.random() < 0.05)  # fmt: skip
@@ -113,7 +118,8 @@ class Stage:
         self.people = People(self)
         self.hazards = Hazards(self)
         self.answered: set[str] = set()
-        self.installed = {key: key != self.site.late for key in self.site.keys}
+        if self.site.late is not None:
+            self.plant.pins[self.site.late].installed = False
         self.slow_to_start: dict[ActuatorKey, float] = {}
         self._clear_under_way: set[str] = set()
         self.raw = {

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from godkaiser.mqtt.connection import NotConnected
+from godkaiser.mqtt.gate import Fate
+from godkaiser.mqtt.outgoing import WORN_AT
 from tests.safety.agenda import Agenda
 from tests.safety.broker_model import Broker, DeviceLink
 from tests.safety.gateway_connection import GatewayConnection
@@ -17,7 +19,7 @@ from tests.safety.packets import Packet
 
 COMMAND = "kaiser/god/esp/ESP_A00001/actuator/25/command"
 STATUS = "kaiser/god/esp/ESP_A00001/actuator/25/status"
-WITHHELD, DELIVERED, LOST = "withheld", "delivered", "lost"
+WITHHELD, DELIVERED, LOST = Fate.WITHHELD, Fate.DELIVERED, Fate.LOST
 
 
 class Net:
@@ -43,8 +45,7 @@ class Net:
         return lambda _ticket, _topic, payload: self.seen.append((word, payload))
 
     def connection(self, delay_s=0.1, **more):
-        fates = (WITHHELD, DELIVERED, LOST)
-        return GatewayConnection(self.broker, "c", 1, lambda: delay_s, fates=fates, **more)
+        return GatewayConnection(self.broker, "c", 1, lambda: delay_s, **more)
 
     def wait(self, seconds):
         end = self.time + seconds
@@ -71,12 +72,16 @@ def test_qos_1_is_passed_on_at_publish_and_qos_2_at_pubrel():
 def test_the_last_moment_is_pubrec(may):
     net = Net()
     asked = []
-    connection = net.connection()
-    connection.publish_held(COMMAND, b"on", lambda: asked.append(net.time) or may, net.fates.append)
+
+    def may_release():
+        asked.append(net.time)
+        return may or net.time < 0.1
+
+    net.connection().publish_held(COMMAND, b"on", may_release, net.fates.append)
     net.wait(0.15)
-    assert not asked
+    assert asked == [0.0]
     net.wait(2.0)
-    assert asked == [pytest.approx(0.2)]
+    assert asked == [0.0, pytest.approx(0.2)]
     assert net.received == ([b"on"] if may else [])
     assert net.fates == [DELIVERED if may else WITHHELD]
     assert (("left" if may else "withheld"), b"on") in net.seen
@@ -94,7 +99,7 @@ def test_a_withheld_message_blocks_nothing_behind_it():
 def test_one_connection_keeps_its_order_and_two_do_not():
     net = Net()
     delays = iter([2.0, 0.0, 0.0, 0.0])
-    slow = GatewayConnection(net.broker, "s", 1, lambda: next(delays), fates=(1, 2, 3))
+    slow = GatewayConnection(net.broker, "s", 1, lambda: next(delays))
     for payload in (b"1", b"2", b"3"):
         slow.publish(COMMAND, payload, qos=0)
     net.connection(0.01).publish(COMMAND, b"other", qos=0)
@@ -120,17 +125,28 @@ def test_a_frozen_broker_goes_on_with_everything_in_its_order():
 def test_a_broker_that_withholds_acknowledgements_passes_on():
     net = Net()
     net.broker.withhold(5.0)
-    connection = net.connection(window=1, queue_limit=1)
+    connection = net.connection()
     connection.publish(COMMAND, b"1", qos=1, on_fate=net.fates.append)
-    connection.publish(COMMAND, b"2", qos=1)
-    with pytest.raises(NotConnected):
-        connection.publish(COMMAND, b"3", qos=1)
     net.wait(4.0)
     assert net.received == [b"1"]
-    assert ("left", b"2") not in net.seen
+    assert not net.fates
     net.wait(2.0)
-    assert net.received == [b"1", b"2"]
     assert net.fates == [DELIVERED]
+
+
+def test_a_worn_connection_hands_over_what_waits():
+    net = Net()
+    worn = []
+    connection = net.connection(on_worn=lambda: worn.append(True))
+    for _ in range(WORN_AT):
+        connection.publish_held(COMMAND, b"old", lambda: net.time < 0.1, net.fates.append)
+    net.wait(3.0)
+    connection.publish_held(COMMAND, b"on", lambda: True, net.fates.append)
+    successor = net.connection()
+    assert worn
+    assert connection.hand_over(successor)
+    net.wait(2.0)
+    assert net.received == [b"on"]
 
 
 @pytest.mark.parametrize("arrives", [True, False])
@@ -152,7 +168,7 @@ def test_what_nobody_acknowledged_comes_again_on_the_next_connection():
     net = Net()
     got = []
     connection = net.connection()
-    net.broker.ingest.attach(connection, lambda i: got.append((i.payload, i.dup, i.mid)))
+    net.broker.control.attach(connection, lambda i: got.append((i.payload, i.dup, i.mid)))
     net.link.publish(STATUS, b"1", 1)
     net.link.publish(STATUS, b"2", 1)
     net.wait(1.0)
@@ -163,7 +179,7 @@ def test_what_nobody_acknowledged_comes_again_on_the_next_connection():
     net.link.publish(STATUS, b"3", 1)
     net.wait(1.0)
     after = []
-    net.broker.ingest.attach(net.connection(), lambda i: after.append((i.payload, i.dup)))
+    net.broker.control.attach(net.connection(), lambda i: after.append((i.payload, i.dup)))
     net.wait(1.0)
     assert after == [(b"2", True), (b"3", False)]
 

@@ -1,141 +1,88 @@
 """The whole site as a state machine: Hypothesis looks for a sequence that breaks it, and shrinks it.
 
-The real safety, actuator, device, rule and router actors, as in `world.py`; the model is what an
-operator would say of the stops. Every publication and every write of the latch is checked there.
+The stage of `stage.py`, on which every event is checked; the order of the scenes is Hypothesis's.
 """
 
 from __future__ import annotations
 
 import pytest
-import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from godkaiser import paths
 from godkaiser.domain.entities import Verb
-from godkaiser.domain.safety_state import StopState
-from tests.safety.drama import VICTIMS, break_link, peace
-from tests.safety.world import DEVICES, FAN, PUMP, World
+from tests.safety import scenes
+from tests.safety.peace import peace
+from tests.safety.quiet import quiet
+from tests.safety.stage import Stage
 
-SCOPES = st.sampled_from([{}, {"esp_id": DEVICES[0]}, {"zone_id": "north"}, {"zone_id": "south"}])
 PAUSES = st.sampled_from([0.05, 0.5, 2.5, 6.0])
+NUMBER = st.integers(0, 11)
+
+
+def one_of(things, number):
+    return things[number % len(things)]
 
 
 class SiteMachine(RuleBasedStateMachine):
-    """`stopped` is the model: the scopes whose stop was answered and that nobody has cleared."""
-
     @initialize(seed=st.integers(0, 2**32))
     def begin(self, seed):
-        self.world = World(seed)
-        self.stopped: set[str] = set()
-        for device in self.world.firmware.values():
-            device.on_connect(self.world.device_time, reconnect=False)
-        self.world.pass_time(5.0)
+        self.stage = Stage(seed)
+        for device_id in self.stage.site.devices:
+            self.stage.connect(device_id, reconnect=False)
+        self.stage.pass_time(4.0)
 
-    @rule(scope=SCOPES)
-    def stop(self, scope):
-        if self.world.stop(**scope):
-            self.stopped.add(_name(scope))
+    @rule(number=NUMBER)
+    def stop(self, number):
+        self.stage.people.stop(one_of(self.stage.site.scopes(), number))
 
-    @rule(scope=SCOPES, commands=st.integers(1, 6), steps=st.integers(0, 12))
-    def stop_in_the_midst_of_commands(self, scope, commands, steps):
-        self.world.race(commands, steps)
-        if "global" in self.world.answered:
-            self.stopped.add("global")
+    @rule(number=NUMBER, accept=st.booleans())
+    def clear(self, number, accept):
+        self.stage.people.clear(one_of(self.stage.site.scopes(), number), accept=accept)
 
-    @rule(scope=SCOPES)
-    def clear(self, scope):
-        self.world.clear(**scope)
-        self.stopped.discard(_name(scope))
+    @rule(
+        number=NUMBER,
+        verb=st.sampled_from(list(Verb)),
+        value=st.sampled_from([None, 0.0, 0.5, 80.0]),
+    )
+    def command(self, number, verb, value):
+        self.stage.people.command(one_of(self.stage.site.keys, number), verb, value)
 
-    @rule()
-    def resume(self):
-        self.world.resume()
+    @rule(number=NUMBER)
+    def crash(self, number):
+        victims = [paths.SAFETY, paths.ACTUATORS, paths.DEVICES, paths.RULES, paths.ROUTER]
+        self.stage.system.crash(one_of(victims, number))
 
-    @rule(device=st.sampled_from(DEVICES), gpio=st.sampled_from([FAN, PUMP]),
-          verb=st.sampled_from(list(Verb)), value=st.sampled_from([None, 0.0, 0.5, 1.0, 80.0]))  # fmt: skip
-    def command(self, device, gpio, verb, value):
-        self.world.command(device, gpio, verb, value)
-
-    @rule(victim=st.sampled_from(VICTIMS))
-    def crash(self, victim):
-        if self.world.system.find(victim) is not None:
-            self.world.system.crash(victim)
-
-    @rule()
-    def kill_the_gateway(self):
-        self.world.kill()
-
-    @rule()
-    def break_or_mend_the_link(self):
-        break_link(self.world)
-
-    @rule()
-    def take_or_return_the_database(self):
-        self.world.storage_away = not self.world.storage_away
-
-    @rule(seconds=st.sampled_from([-3600.0, -2.0, 2.0, 3600.0]))
-    def set_the_clock(self, seconds):
-        self.world.runtime.jump_clock(seconds)
-
-    @rule(device=st.sampled_from(DEVICES), reboots=st.booleans())
-    def lose_a_device(self, device, reboots):
-        firmware = self.world.firmware[device]
-        if firmware.connected:
-            firmware.on_disconnect(self.world.device_time)
-            if reboots:
-                firmware.restart(self.world.device_time)
-
-    @precondition(lambda self: not all(d.connected for d in self.world.firmware.values()))
-    @rule()
-    def find_a_device_again(self):
-        lost = next(d for d in self.world.firmware.values() if not d.connected)
-        lost.on_connect(self.world.device_time, reconnect=True)
+    @rule(
+        scene=st.sampled_from([
+            scenes.race, scenes.resume, scenes.pair, scenes.stop_and_go, scenes.weather,
+            scenes.weather_changes, scenes.break_link, scenes.kill, scenes.storage, scenes.disk,
+            scenes.set_clock, scenes.come_or_go, scenes.by_hand, scenes.own_stop, scenes.trouble,
+        ])
+    )  # fmt: skip
+    def scene(self, scene):
+        scene(self.stage)
 
     @rule(seconds=PAUSES)
     def wait(self, seconds):
-        self.world.pass_time(seconds)
+        self.stage.pass_time(seconds)
 
     @invariant()
     def nothing_has_gone_wrong(self):
-        if hasattr(self, "world"):
-            assert not self.world.wrong
-
-    @invariant()
-    def every_stop_that_was_answered_is_latched(self):
-        if hasattr(self, "world"):
-            latched = {
-                str(record.scope)
-                for record in self.world.latch.state.records
-                if record.state is StopState.ACTIVE
-            }
-            assert self.stopped <= latched
+        if hasattr(self, "stage"):
+            assert not self.stage.plant.wrong
 
     def teardown(self):
-        if hasattr(self, "world") and not self.world.wrong:
-            peace(self.world)
-            assert not self.world.wrong
-            assert self.world.system.find(paths.SAFETY) is not None
+        if hasattr(self, "stage") and not self.stage.plant.wrong:
+            peace(self.stage)
+            assert not self.stage.plant.wrong
 
 
-def _name(scope):
-    if "esp_id" in scope:
-        return f"device {scope['esp_id']}"
-    return f"zone {scope['zone_id']}" if scope else "global"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quiet():
-    """Hundreds of announced crashes."""
-    before = structlog.get_config()
-    structlog.configure(processors=[_drop])
-    yield
-    structlog.configure(**before)
-
-
-def _drop(_logger, _name, _event):
-    raise structlog.DropEvent
+@pytest.fixture(autouse=True)
+def _quiet():
+    with quiet():
+        yield
 
 
 SiteMachine.TestCase.settings = settings(

@@ -6,19 +6,16 @@ A violation is reported with the seed; `play(seed)` shows it again.
 from __future__ import annotations
 
 from collections import Counter
-from importlib.util import find_spec
 
 import pytest
 
+from godkaiser.domain.safety_state import GLOBAL
 from tests.safety.quiet import quiet
 from tests.safety.scenes import SCENES, play
+from tests.safety.stage import Stage
 
 SEEDS = 300
 SHARE = 20
-pytestmark = pytest.mark.skipif(
-    find_spec("godkaiser.domain.actuator_machine") is None,
-    reason="the promises that it checks are those of the new safety core",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +51,36 @@ def test_dramas_are_dramatic():
     least = {"energised": 200, "withheld": 10, "stops": 60, "clears": 60, "kills": 4, "crashes": 50}
     for what, number in least.items():
         assert counts[what] > number, what
+
+
+def test_a_device_that_comes_back_during_a_stop_is_stopped_at_once():
+    stage = Stage(2)
+    stage.calm()
+    for device_id in stage.site.devices:
+        stage.connect(device_id, reconnect=False)
+    stage.pass_time(10.0)
+    assert stage.people.stop(GLOBAL)
+    stage.pass_time(10.0)
+    stage.disconnect("ESP_A00001", reboots=True)
+    device = stage.devices["ESP_A00001"]
+    assert not any(actuator.stopped for actuator in device.memory.actuators.values())
+    stage.connect("ESP_A00001", reconnect=True)
+    stage.pass_time(15.0)
+    assert all(actuator.stopped for actuator in device.memory.actuators.values())
+    assert not stage.plant.wrong
+
+
+def test_the_stage_would_see_a_command_that_leaves_under_a_stop():
+    """By the gateway's own port, with a clearance that only the safety actor should make."""
+    stage = Stage(1)
+    stage.calm()
+    for device_id in stage.site.devices:
+        stage.connect(device_id, reconnect=False)
+    stage.pass_time(5.0)
+    assert stage.people.stop(GLOBAL)
+    ports = stage.gateway.ports
+    clearance = ports.gate.clear("ESP_A00001", 25, 2**60, stage.runtime.monotonic() + 10.0)
+    payload = b'{"command":"ON","value":1.0,"correlation_id":"x","issued_by":"nobody"}'
+    ports.commands.energise("ESP_A00001", 25, payload, clearance, lambda _fate: None)
+    stage.pass_time(3.0)
+    assert "left under a stop" in stage.plant.wrong[0]
