@@ -413,9 +413,10 @@ class DeviceActor(Actor):
         changed = liveness.online != self._liveness.online or rebooted
         self._liveness = liveness
         self._remember()
+        # The view first: a safety actor that starts again takes it, and then only what is told later.
+        self._show()
         if changed:
             self._tell_presence(rebooted=rebooted)
-        self._show()
 
     def _tell_presence(self, *, rebooted: bool) -> None:
         self._safety.tell(
@@ -425,7 +426,7 @@ class DeviceActor(Actor):
                 approved=self._record.approval is Approval.APPROVED,
                 online=self._liveness.online,
                 rebooted=rebooted,
-                at=self.context.now(),
+                told_at=self.context.monotonic(),
             )
         )
 

@@ -110,11 +110,14 @@ class DeviceReport(Message, frozen=True, kw_only=True):
 
 
 class DevicePresence(Message, frozen=True, kw_only=True):
-    """From a device to the safety actor: seen (again), or gone."""
+    """From a device to the safety actor: seen (again), or gone.
+
+    `told_at` is monotonic: an older one that comes later (a dead letter that is sent again) is the past.
+    """
 
     device_id: str
     zone_id: str
     approved: bool
     online: bool
     rebooted: bool
-    at: float
+    told_at: float

@@ -620,6 +620,8 @@ class SafetyActor(Actor):
 
     def _device_presence(self, presence: DevicePresence) -> None:
         before = self._plant.device(presence.device_id)
+        if before is not None and presence.told_at < before.told_at:
+            return
         moved = before is not None and before.zone_id != presence.zone_id
         if moved and before is not None:
             self._keep_stopped(before, presence)
@@ -699,6 +701,7 @@ class SafetyActor(Actor):
 
     def _recall_devices(self) -> None:
         """After a crash: the devices have published what they told before."""
+        now = self.context.monotonic()
         for path in self.context.children(paths.DEVICES):
             view = self.context.look(path, "view")
             if isinstance(view, DeviceView):
@@ -709,7 +712,7 @@ class SafetyActor(Actor):
                         approved=view.record.approval is Approval.APPROVED,
                         online=view.online,
                         rebooted=False,
-                        at=self.context.now(),
+                        told_at=now,
                     )
                 )
 

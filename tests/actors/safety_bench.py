@@ -245,11 +245,15 @@ class Bench:
 
     # ---- devices
 
-    def present(self, device=DEVICE, zone="", *, online=True, rebooted=False, approved=True):
+    def present(
+        self, device=DEVICE, zone="", *, online=True, rebooted=False, approved=True, told_at=None
+    ):  # fmt: skip
+        if told_at is None:
+            told_at = self.runtime.monotonic()
         self.guard.tell(
             DevicePresence(
                 device_id=device, zone_id=zone, approved=approved, online=online,
-                rebooted=rebooted, at=self.runtime.now(),
+                rebooted=rebooted, told_at=told_at,
             )
         )  # fmt: skip
         self.run()

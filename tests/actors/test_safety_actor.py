@@ -537,6 +537,19 @@ def test_a_devices_own_limit_locks_one_actuator_and_is_no_stop():
     assert bench.explain(A).allowed
 
 
+def test_an_old_word_on_a_device_that_is_sent_again_makes_it_not_absent():
+    """A dead letter of the start says that the device is offline: a clear would pass it by for ever."""
+    bench = Bench([relay(A)])
+    bench.know_off(A)
+    began = bench.runtime.monotonic()
+    bench.run(60.0)
+    bench.present(online=True)
+    bench.present(online=False, told_at=began)
+    assert bench.explain(A).allowed
+    bench.present(online=False)
+    assert not bench.explain(A).allowed
+
+
 # ---- what a device may energise by itself
 
 ENTRY = {"actuator_gpio": A, "sensor_gpio": 0, "sensor_value_type": "sht31_temp"}
