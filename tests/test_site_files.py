@@ -74,7 +74,7 @@ def test_a_declaration_holds_devices_with_what_they_carry_and_what_binds_them(wr
     assert [s.sensor_type for s in site.sensors] == ["stop_button"]
     assert [(a.actuator_type, a.max_runtime_s) for a in site.actuators] == [
         (ActuatorType.PUMP, 600),
-        (ActuatorType.RELAY, 3600),
+        (ActuatorType.RELAY, 18 * 3600),
     ]
     (interlock,) = site.interlocks
     assert interlock.kind is InterlockKind.NEVER_WITH
@@ -197,5 +197,5 @@ def test_an_actuator_without_a_maximum_runtime_has_that_of_its_type(tmp_path, ki
     (tmp_path / "site.toml").write_text(
         f'[devices.ESP_A00001]\n[[devices.ESP_A00001.actuators]]\ngpio = 25\ntype = "{kind}"\n'
     )
-    (actuator,) = read_site(tmp_path).actuators.values()
+    (actuator,) = read_site(tmp_path).actuators
     assert actuator.max_runtime_s == hours * 3600

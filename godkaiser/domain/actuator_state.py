@@ -18,7 +18,7 @@ HOUR_S = 3600.0
 MOST_SWITCHES = 1000
 """Kept for the limits of an hour; REST allows limits up to 3,600, which count as 1,000 here."""
 REPORTS_THAT_PROVE = 2
-"""So many reports in a row prove the state of firmware that numbers neither reports nor answers."""
+"""So many reports in a row prove the state where answers do not say which command they are of."""
 LONG_AGO = float("-inf")
 START = Issuer("system", "start")
 
@@ -68,7 +68,8 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
     in a row, since the last command, that report what is wanted.
 
     `sent` are the commands that are not answered, oldest first; `uncounted`: some were forgotten, so that
-    answers without a correlation id no longer tell which of them they are of.
+    answers without a correlation id no longer tell which of them they are of. `correlates`: its device
+    has answered with a correlation id.
 
     `off_proven`: since the last command nothing is on its way and the device has shown that it is off.
     `on_since` is when the present period of being on began, as far as limits are concerned; it ends
@@ -92,6 +93,7 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
     pending: Pending | None = None
     sent: tuple[Sent, ...] = ()
     uncounted: bool = False
+    correlates: bool = False
     attempts: int = 0
     repeat_at: float | None = None
     reported: float | None = None
@@ -124,8 +126,10 @@ def is_known_off(state: ActuatorState) -> bool:
 
 
 def is_settled(state: ActuatorState) -> bool:
-    """Every command is answered; or firmware without a counter has twice reported what is wanted."""
-    return not state.sent or (state.seq is None and state.quiet >= REPORTS_THAT_PROVE)
+    """Every command is answered; or firmware whose answers name none of them has twice reported what is
+    wanted.
+    """
+    return not state.sent or (not state.correlates and state.quiet >= REPORTS_THAT_PROVE)
 
 
 def is_coming(state: ActuatorState) -> bool:
