@@ -21,6 +21,8 @@ from godkaiser.gateway_link import (
 
 app = Console()
 
+RELOAD_TIMEOUT_S = 20.0
+
 
 @app.command()
 def tree(
@@ -72,7 +74,8 @@ def reload(
     """Let the gateway take what has changed in its files; tell what was taken and what needs a restart."""
     link = Link(settings_of(config, data, http))
     try:
-        answer = link.call("POST", "/system/reload", {})
+        # It waits for the registrar, which may wait for the database.
+        answer = link.call("POST", "/system/reload", {}, timeout_s=RELOAD_TIMEOUT_S)
     except Unanswered as error:
         fail(str(error), EXIT_CONFIG if error.code == "RELOAD_REFUSED" else EXIT_UNREACHABLE)
     if as_json:

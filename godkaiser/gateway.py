@@ -47,7 +47,7 @@ from godkaiser.messages import ActuatorView, PrepareShutdown, TakeDeclared
 from godkaiser.mqtt.connection import BrokerAddress, Inbound
 from godkaiser.mqtt.ports import open_ports
 from godkaiser.reload import LIVE, Reloaded, changed_keys, fingerprint, with_live_keys
-from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.audit import AuditEntry, entry_by
 from godkaiser.storage.rule_notes import RuleNotes
 from godkaiser.storage.upgrade import Busy
 from godkaiser.stored_site import read_stored_site
@@ -198,9 +198,7 @@ class Gateway:
             GatewayError: the database is away, or the registrar does not answer.
         """
         if self._read_again is None:
-            raise ReloadRefused(
-                reason="This gateway runs without a configuration file.", problems=[]
-            )
+            raise self._refused(issuer, "The gateway runs without a configuration file.")
         with self._reloading:
             try:
                 wanted, declared = self._read_again()
@@ -224,7 +222,11 @@ class Gateway:
                 (taken if (section, key) in LIVE else needs_restart).append(f"[{section}] {key}")
             self.config = with_live_keys(self.config, wanted)
             at_once, later = self._take(tokens, address, certificates)
-            result = Reloaded(taken=(*taken, *at_once), needs_restart=(*needs_restart, *later))
+            result = Reloaded(
+                taken=(*taken, *at_once),
+                needs_restart=(*needs_restart, *later),
+                warnings=_told_warnings(declared),
+            )
             self._tell_reload(issuer, result)
             return result
 
@@ -254,7 +256,7 @@ class Gateway:
 
     def _refused(self, issuer: Issuer, reason: str) -> ReloadRefused:
         log.error("reload_refused", by=str(issuer), reason=reason)
-        self._audit(str(issuer), "reload", "refused", reason)
+        self._audit_reload(issuer, "refused", reason)
         problems = reason.splitlines()
         return ReloadRefused(reason=f"Nothing was changed. {reason}", problems=problems)
 
@@ -263,18 +265,13 @@ class Gateway:
         details = f"taken: {'; '.join(result.taken) or 'nothing'}"
         if result.needs_restart:
             details += f". Needs a restart: {'; '.join(result.needs_restart)}"
-        self._audit(str(issuer), "reload", "ok", details)
+        self._audit_reload(issuer, "ok", details)
 
-    def _audit(self, who: str, what: str, result: str, details: str) -> None:
+    def _audit_reload(self, issuer: Issuer, result: str, details: str) -> None:
         journal = self.system.find(paths.JOURNAL)
         if journal is not None:
-            entry = AuditEntry(
-                at=self.system.runtime.now(),
-                who=who,
-                what=what,
-                result=result,
-                details=details[:500],
-            )
+            now = self.system.runtime.now()
+            entry = entry_by(issuer, at=now, what="reload", result=result, details=details[:500])
             journal.offer(RecordAudit(entry=entry))
 
     def stop(self, timeout_s: float = 30.0, *, reason: str = "") -> bool:

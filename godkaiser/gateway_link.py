@@ -152,7 +152,10 @@ class Link:
         except Unanswered as error:
             fail(str(error), EXIT_UNREACHABLE)
 
-    def call(self, method: str, path: str, body: Any = None, *, token: bool = True) -> Any:
+    def call(
+        self, method: str, path: str, body: Any = None, *, token: bool = True,
+        timeout_s: float = API_TIMEOUT_S,
+    ) -> Any:  # fmt: skip
         """The answer; a `body` of None sends none, `token` False no token.
 
         Raises:
@@ -165,7 +168,7 @@ class Link:
         if token:
             headers["Authorization"] = f"Bearer {self._token()}"
         content = None if body is None else msgspec.json.encode(body)
-        link = http.client.HTTPConnection(host, port, timeout=API_TIMEOUT_S)
+        link = http.client.HTTPConnection(host, port, timeout=timeout_s)
         try:
             link.request(method, f"/api/v1{path}", content, headers)
             answer = link.getresponse()

@@ -132,6 +132,19 @@ def test_a_broken_file_changes_nothing_and_is_told_with_its_line(running, tmp_pa
     assert running.client.get("/esp/devices")["data"] == []
 
 
+def test_what_is_doubtful_and_what_needs_a_restart_is_told(running, tmp_path):
+    (tmp_path / "rules.d" / "a.toml").write_text(RULE)
+    done = reload(running)
+    assert "no actuator is configured on GPIO 25" in done.stderr
+    assert done.stdout.splitlines()[0].startswith("taken: rule ")
+    assert "doubtful_declaration" in running.log.read_text()
+    (tmp_path / "devices.d" / "a.toml").write_text(
+        DEVICE + '[[devices.ESP_A00001.sensors]]\ngpio = 34\ntype = "stop_button"\ninterval_s = 1\n'
+        '[[stop_inputs]]\ninput = "ESP_A00001/34"\npressed_below = 1000.0\n'
+    )
+    assert "needs a restart: [[stop_inputs]] of devices.d" in reload(running).stdout
+
+
 def test_the_log_level_is_taken_and_what_needs_a_restart_is_told(running):
     text = running.config.read_text()
     running.config.write_text(text + '[log]\nlevel = "debug"\n[retention]\naudit_days = 9\n')
