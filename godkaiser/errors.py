@@ -464,8 +464,8 @@ class GatewayStalled(ServiceUnavailable):
     code = "GATEWAY_STALLED"
     retry_after_s = 2
     template = (
-        "The gateway stood still for more than {stall_s:g} s while this command waited: it may be older than its"
-        " sender thinks. Look at the actuator, and send it again if it is still wanted."
+        "The gateway stood still for more than {stall_s:g} s while this request waited: it may be older than its"
+        " sender thinks. Look at how things are, and send it again if it is still wanted."
     )
 
 

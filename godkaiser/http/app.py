@@ -15,6 +15,7 @@ from godkaiser.errors import (
     DebugIsOff,
     ForgedToken,
     GatewayError,
+    GatewayStalled,
     InternalError,
     InvalidApiKey,
     MethodNotAllowed,
@@ -43,12 +44,13 @@ from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
 from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.openapi import OpenApiResources
-from godkaiser.http.permissions import API, FOR_DEBUGGING, PERMISSIONS, allowed_methods
+from godkaiser.http.permissions import API, FOR_DEBUGGING, NEVER_LATE, PERMISSIONS, allowed_methods
 from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.queries import check_query
 from godkaiser.http.rule_trial_resources import RuleTrialResources
 from godkaiser.http.series_resources import SeriesResources
 from godkaiser.http.services import Services
+from godkaiser.http.stalls import STALL_S, lay_in_a_stall
 from godkaiser.http.storage_resources import StorageResources
 from godkaiser.http.system_resources import HealthResource, SystemResources
 from godkaiser.http.user_resources import KeyResources, SigningKeyResources, UserResources
@@ -73,6 +75,9 @@ class RequestIdMiddleware:
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
         resp.set_headers((("X-Request-ID", request_id_of(req)), *SECURITY_HEADERS))
+        if resp.get_header("ETag") is not None:
+            # A proxy that compresses would make it weak, and nothing could be edited behind it.
+            resp.set_header("Cache-Control", "no-store, no-transform")
         # The thread goes on with somebody else's request.
         structlog.contextvars.unbind_contextvars("correlation_id")
 
@@ -143,6 +148,8 @@ class AccessMiddleware:
         check(identity, req.method, template)
         if (req.method, template) in FOR_DEBUGGING and not self._services.debug:
             raise DebugIsOff
+        if (req.method, template) in NEVER_LATE and lay_in_a_stall(req.env):
+            raise GatewayStalled(stall_s=STALL_S)
         check_query(req, template)
 
     def _limit(self, req: falcon.Request, template: str, who: str, now: float) -> None:

@@ -171,6 +171,22 @@ FOR_PEOPLE = frozenset(
 """Not for API keys: somebody who has stolen one leaves nothing behind that outlives it (another key, a user, a
 webhook, an account with the broker), and crashes nothing.
 """
+NEVER_LATE = frozenset(
+    {
+        ("POST", "/actuators/clear_emergency"),
+        ("POST", "/actuators/resume"),
+        ("DELETE", "/actuators/{esp_id}/{gpio}/hold"),
+        ("POST", "/esp/devices/{device_id}/commands"),
+        ("POST", "/esp/devices/{device_id}/subzones/{subzone_id}/safe-mode"),
+        ("POST", "/esp/devices/{device_id}/approve"),
+        ("POST", "/logic/rules"),
+        ("PUT", "/logic/rules/{rule_id}"),
+        ("POST", "/system/dead-letters/{letter_id}/resend"),
+    }
+)
+"""What lets something be energised: refused when it lay in a stall of the gateway. Commands to actuators are
+looked at one by one, for OFF is never too late.
+"""
 FOR_DEBUGGING = frozenset(
     (method, path)
     for method, path in PERMISSIONS

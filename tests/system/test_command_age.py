@@ -23,10 +23,10 @@ from tests.system.site import eventually
 BENCH, FAN = "ESP_A00001", 25
 
 
-def request(token, body):
+def request(token, body, path=f"/actuators/{BENCH}/{FAN}/command"):
     content = json.dumps(body).encode()
     head = (
-        f"POST /api/v1/actuators/{BENCH}/{FAN}/command HTTP/1.1\r\nHost: localhost\r\n"
+        f"POST /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
     )
@@ -58,14 +58,20 @@ def test_what_is_read_after_a_stall_energises_nothing(gateway):
     links = []
     with contextlib.ExitStack() as stack:
 
-        def send(body):
+        def send(body, path=f"/actuators/{BENCH}/{FAN}/command"):
             link = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
             stack.enter_context(link)
-            link.sendall(request(gateway.client.token, body))
+            link.sendall(request(gateway.client.token, body, path))
             links.append(link)
 
         os.kill(gateway._process.pid, signal.SIGSTOP)
         try:
+            for path in (
+                "/actuators/resume",
+                "/actuators/clear_emergency",
+                "/actuators/emergency_stop",
+            ):
+                send({}, path)
             for body in (
                 {"command": "ON"}, {"command": "on", "max_age_s": 60}, {"command": "TOGGLE"},
                 {"command": "PWM", "value": 0.5}, {"command": "OFF"},
@@ -75,6 +81,9 @@ def test_what_is_read_after_a_stall_energises_nothing(gateway):
         finally:
             os.kill(gateway._process.pid, signal.SIGCONT)
         answers = [answer_on(link) for link in links]
+    others, answers = answers[:3], answers[3:]
+    assert [code_of(a) for a in others] == ["GATEWAY_STALLED", "GATEWAY_STALLED", None]
+    assert others[2][0] == 200, "a stop is never too late"
     assert [code_of(a) for a in answers[:4]] == ["GATEWAY_STALLED"] * 4
     assert answers[0][0] == 503
     assert code_of(answers[4]) == "ESP_NOT_FOUND", "OFF is never too late"
@@ -82,6 +91,8 @@ def test_what_is_read_after_a_stall_energises_nothing(gateway):
     def goes_on():
         path = f"/actuators/{BENCH}/{FAN}/command"
         return code_of(gateway.client.call("POST", path, {"command": "ON"})) == "ESP_NOT_FOUND"
+
+    assert code_of(gateway.client.call("GET", "/auth/me")) is None
 
     eventually(goes_on, 10.0)
 

@@ -168,6 +168,7 @@ def test_of_two_who_edit_the_second_looks_again(make_site):
     for read, method, path, first, second in edits:
         client.get(read)
         tag = client.last_headers["Etag"]
+        assert "no-transform" in client.last_headers["Cache-Control"]
         assert client.call(method, path, first, headers={"If-Match": tag})[0] in {200, 201}
         fresh = client.last_headers["Etag"]
         assert fresh != tag
