@@ -87,6 +87,7 @@ class DeviceActor(Actor):
         self._liveness = devices.Liveness()
         self._announced_epoch = 0
         self._will_retained = False
+        self._clock_offset: float | None = None
         self._standing = NOTHING_STANDS
         self._boots: deque[float] = deque(maxlen=50)
         self._heartbeat: inbound.Heartbeat | None = None
@@ -184,7 +185,12 @@ class DeviceActor(Actor):
         self._log.count(message.topic.tail)
         match body:
             case inbound.SensorData():
-                when = clock.normalise(body.ts, received.received_at, time_valid=body.time_valid)
+                when = clock.normalise(
+                    body.ts,
+                    received.received_at,
+                    time_valid=body.time_valid,
+                    live_ts=self._live_ts(received),
+                )
                 if self._record.approval is Approval.APPROVED and not when.replayed:
                     self._heard_now(when, received)
                 self._readings.take(body, message, when, self._record, self._sensors)
@@ -210,7 +216,12 @@ class DeviceActor(Actor):
             case inbound.Heartbeat():
                 self._heard(body, received, answered=message.answered)
             case inbound.ActuatorStatus():
-                when = clock.normalise(body.ts, received.received_at, time_valid=None)
+                when = clock.normalise(
+                    body.ts,
+                    received.received_at,
+                    time_valid=None,
+                    live_ts=self._live_ts(received),
+                )
                 self._heard_now(when, received)
                 self._report(message, body)
             case inbound.EmergencyAck() | inbound.EmergencyResponse() | inbound.RecoveryConfirm():
@@ -257,6 +268,8 @@ class DeviceActor(Actor):
         was_online = self._liveness.online
         self._heartbeat = beat
         heard_at = self._heard_at(received)
+        seconds = clock.seconds_of(beat.ts, time_valid=beat.time_valid)
+        self._clock_offset = None if seconds is None else seconds - heard_at
         liveness, rebooted = self._liveness.heartbeat(heard_at, beat.uptime, received.received_at)
         if rebooted:
             self._boots.append(heard_at)
@@ -283,6 +296,12 @@ class DeviceActor(Actor):
         if returned and self._record.approval is Approval.APPROVED and not self._setup.is_busy:
             # Its answer tells the state of its actuators, too.
             self._plan_config()
+
+    def _live_ts(self, received: Inbound) -> float | None:
+        """What the device's clock shows at the receipt; a heartbeat is never kept and sent later."""
+        if self._clock_offset is None:
+            return None
+        return self._clock_offset + self._heard_at(received)
 
     def _heard_at(self, received: Inbound) -> float:
         return received.heard_at or self.context.monotonic()

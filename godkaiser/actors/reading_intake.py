@@ -45,6 +45,7 @@ class ReadingIntake:
         self._watchers: dict[SensorKey, tuple[tuple[str, SensorRef], ...]] = {}
         self._series: set[SensorKey] = set()
         self._since_power_on: dict[SensorKey, sensors.RawSeries] = {}
+        self._arrived: dict[SensorKey, Reading] = {}
         self._serial = itertools.count()
 
     def expect_power_on(self) -> None:
@@ -103,6 +104,7 @@ class ReadingIntake:
             when.current and not series.is_doubtful,
             when.from_device,
             received.heard_at or self._context.monotonic(),
+            when.age_s,
         )
         if converted.quality is Quality.BAD and data.quality != Quality.BAD:
             # Kept, for it was measured; set aside too, for somebody should look at the sensor.
@@ -160,12 +162,17 @@ class ReadingIntake:
         lost = derived.lost_with(reading)
         if lost is not None:
             self._tell(lost)
+        self._arrived[reading.key] = reading
         beside = derived.temperature_beside(reading.key)
-        temperature = None if beside is None else self._context.recall(beside)
-        if isinstance(temperature, Reading):
-            deficit = derived.deficit_of(reading, temperature)
-            if deficit is not None:
-                self._accept(deficit, StoreReading(reading=deficit), keep=keep)
+        if beside is None:
+            return
+        # What a device kept and sends later belongs to what came with it, not to the newest.
+        for temperature in (self._arrived.get(beside), self._context.recall(beside)):
+            if isinstance(temperature, Reading):
+                deficit = derived.deficit_of(reading, temperature)
+                if deficit is not None:
+                    self._accept(deficit, StoreReading(reading=deficit), keep=keep)
+                    return
 
     def _refuse(self, message: DeviceMessage, reason: str, kind: str) -> None:
         self._context.reject(message, f"reading not stored: {reason}", kind=kind)
@@ -238,6 +245,7 @@ class ReadingIntake:
             -1 - content_key if message.raw is None else content_key,
             dated=message.at is not None,
             heard_at=self._context.monotonic(),
+            age_s=0.0 if message.at is None else max(0.0, now - message.at),
         )
         self._accept(
             reading, StoreReading(reading=reading, reply=reply or self._context.take_reply())

@@ -61,6 +61,7 @@ def deficit_of(humidity: Reading, temperature: Reading) -> Reading | None:
         usable_by_rules=humidity.usable_by_rules and temperature.usable_by_rules,
         dated=humidity.dated,
         heard_at=humidity.heard_at,
+        age_s=humidity.age_s,
     )
 
 

@@ -191,7 +191,8 @@ class Reading(msgspec.Struct, frozen=True):
     a redelivery from a second measurement. `repeatable` is true when the device sent neither a
     clock nor a sequence number, so that equal contents do not prove equal measurements. A final value
     that came by REST was not converted from a raw one; its `content_key` is negative. `dated`: `at` is of
-    the device's own clock. `heard_at`: when it arrived, by the monotonic clock of this process.
+    the device's own clock. `heard_at`: when it arrived, by the monotonic clock of this process; `age_s`: how
+    old it was then.
     """
 
     key: SensorKey
@@ -208,6 +209,7 @@ class Reading(msgspec.Struct, frozen=True):
     usable_by_rules: bool = True
     dated: bool = False
     heard_at: float = 0.0
+    age_s: float = 0.0
 
     @property
     def has_raw(self) -> bool:

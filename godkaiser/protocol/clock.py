@@ -15,26 +15,59 @@ AHEAD_S = 30.0
 class DeviceTime(msgspec.Struct, frozen=True):
     """`at` in unix seconds. `from_device` is false where the receive time stands in for it.
 
-    `replayed` readings are too old to be kept, `current` ones may trigger rules.
+    `replayed` readings are too old to be kept, `current` ones may trigger rules. `age_s` is how old it was at
+    the receipt, as far as anything tells.
     """
 
     at: float
     from_device: bool
     replayed: bool
     current: bool
+    age_s: float = 0.0
 
 
-def normalise(ts: float | None, received_at: float, *, time_valid: bool | None) -> DeviceTime:
-    """The time of a message whose clock may be unset, in milliseconds, or wrong."""
+def seconds_of(ts: float | None, *, time_valid: bool | None) -> float | None:
+    """A device's time in unix seconds; None where its clock is unset or broken."""
     if ts is None or time_valid is False:
-        return DeviceTime(received_at, from_device=False, replayed=False, current=True)
+        return None
     seconds = ts / 1000.0 if ts > MILLISECONDS_ABOVE else ts
-    if not EARLIEST <= seconds < LATEST:
+    return seconds if EARLIEST <= seconds < LATEST else None
+
+
+def normalise(
+    ts: float | None,
+    received_at: float,
+    *,
+    time_valid: bool | None,
+    live_ts: float | None = None,
+) -> DeviceTime:
+    """The time of a message whose clock may be unset, in milliseconds, or wrong.
+
+    `live_ts` is what the device's clock shows at the receipt, as far as its heartbeats tell. By it the age of
+    a message is known also where one of the two clocks is wrong, ours or the device's.
+    """
+    seconds = seconds_of(ts, time_valid=time_valid)
+    if seconds is None:
         return DeviceTime(received_at, from_device=False, replayed=False, current=True)
     age_s = received_at - seconds
+    current = _is_current(age_s)
+    if live_ts is not None:
+        own_age_s = live_ts - seconds
+        if _is_current(own_age_s) and not current:
+            # The clocks differ: it was measured just now, whatever either shows. Ours is what all
+            # others go by, unless it is not set at all.
+            if received_at >= EARLIEST:
+                return DeviceTime(received_at, from_device=False, replayed=False, current=True)
+            current = True
+        age_s = own_age_s
     return DeviceTime(
         seconds,
         from_device=True,
         replayed=age_s > REPLAY_AGE_S,
-        current=-AHEAD_S <= age_s <= STALE_AGE_S,
+        current=current,
+        age_s=max(0.0, age_s),
     )
+
+
+def _is_current(age_s: float) -> bool:
+    return -AHEAD_S <= age_s <= STALE_AGE_S

@@ -95,10 +95,10 @@ class DeviceStage:
         self.system.handle(paths.device(DEVICE)).tell(message)
         self.runtime.run_for(0.01)
 
-    def beats(self, uptime, **how):
+    def beats(self, uptime, *, ts=0, **how):
         self.sends(
             "system/heartbeat",
-            {"esp_id": DEVICE, "uptime": uptime, "ts": 0, "heap_free": 200000, "wifi_rssi": -50},
+            {"esp_id": DEVICE, "uptime": uptime, "ts": ts, "heap_free": 200000, "wifi_rssi": -50},
             **how,
         )
 

@@ -156,7 +156,8 @@ class Stage:
         reading = Reading(
             **{
                 "key": KEY, "at": now, "received_at": now, "raw": 0.0, "value": value, "unit": "°C",
-                "quality": Quality.GOOD, "heard_at": self.runtime.monotonic(), **how,
+                "quality": Quality.GOOD, "heard_at": self.runtime.monotonic(),
+                "age_s": max(0.0, now - how.get("at", now)), **how,
             }
         )  # fmt: skip
         self.system.handle("/control/rules/1").tell(ReadingAccepted(reading=reading))

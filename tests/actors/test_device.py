@@ -125,6 +125,43 @@ def test_a_reading_is_the_latest_also_after_the_clock_was_set(jump_s):
     assert [reading.raw for reading in stage.rules] == [400, 480, 500]
 
 
+@JUMPS
+def test_a_device_with_the_right_time_is_heard_also_while_our_clock_is_wrong(jump_s):
+    """Neither lost as too old, nor of no use to rules as from the future; its past is still the past."""
+    stage = DeviceStage()
+    true_time = stage.runtime.now
+    offset = jump_s
+    stage.runtime.jump_clock(offset)
+
+    def device_time():
+        return true_time() - offset
+
+    stage.beats(100, ts=device_time())
+    stage.measures(400, at=device_time(), after_s=1.0)
+    assert used(stage) == [400]
+    assert stage.latest(KEY).raw == 400
+    stage.measures(800, at=device_time() - 600.0, after_s=1.0)
+    assert used(stage) == [400]
+    assert stage.latest(KEY).raw == 400
+    stage.measures(410, at=device_time(), after_s=1.0)
+    assert used(stage) == [400, 410]
+    assert [m.reading.raw for m in stage.stored] == [400, 800, 410]
+    # The clock is set right in the midst of it.
+    stage.runtime.jump_clock(-offset)
+    offset = 0.0
+    stage.measures(420, at=device_time(), after_s=1.0)
+    assert used(stage) == [400, 410, 420]
+
+
+def test_a_device_whose_clock_is_wrong_is_heard_too():
+    stage = DeviceStage()
+    for ahead_s in (7200.0, -3 * 86_400.0):
+        stage.beats(100, ts=stage.runtime.now() + ahead_s, after_s=1.0)
+        stage.measures(400, at=stage.runtime.now() + ahead_s, after_s=1.0)
+        assert stage.rules[-1].at == pytest.approx(stage.runtime.now(), abs=1.0)
+    assert len(stage.rules) == 2
+
+
 def test_a_reading_from_the_future_is_not_the_latest_for_ever():
     stage = DeviceStage()
     stage.measures(800, at=stage.runtime.now() + 25.0)
@@ -166,6 +203,21 @@ def test_what_is_computed_of_a_chip_is_unknown_with_it():
     assert lost_with(failed).key.sensor_type == "vpd"
     assert lost_with(failed).value is None
     assert lost_with(stage.rules[0]) is None
+
+
+def test_what_a_device_kept_is_computed_from_what_belongs_together():
+    chip = [
+        SensorConfig(esp_id=DEVICE, gpio=4, sensor_type=kind)
+        for kind in ("sht31_temp", "sht31_humidity")
+    ]
+    stage = DeviceStage(sensors=chip)
+    now = stage.runtime.now()
+    stage.measures(30000, "sht31_temp", at=now)
+    stage.measures(26214, "sht31_temp", at=now - 100.0)
+    stage.measures(39321, "sht31_humidity", at=now - 99.0)
+    (deficit,) = [m.reading for m in stage.stored if m.reading.key.sensor_type == "vpd"]
+    assert deficit.value == pytest.approx(1.267, abs=0.01)
+    assert stage.latest(SensorKey(DEVICE, 4, "sht31_temp")).raw == 30000
 
 
 # ---- 85 °C
