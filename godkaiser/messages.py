@@ -31,7 +31,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all messages: frozen, compared by value."""
 
 
-# To /registrar: the one writer of what the gateway is configured to have
+# To /services/registrar: the one writer of what the gateway is configured to have
 
 
 class RegisterDevice(Message, frozen=True, kw_only=True):
@@ -228,7 +228,7 @@ class DeleteRule(Message, frozen=True, kw_only=True):
     issuer: Issuer
 
 
-# To /devices/<id>
+# To /control/devices/<id>
 
 
 class SubmitReading(Message, frozen=True, kw_only=True):
@@ -273,7 +273,7 @@ class MeasureNow(Message, frozen=True, kw_only=True):
 
 
 class SwitchSafeMode(Message, frozen=True, kw_only=True):
-    """Put the pins of a subzone into safe mode (to /devices/<id>), or take them out (to /safety, which
+    """Put the pins of a subzone into safe mode (to /control/devices/<id>), or take them out (to /safety, which
     passes it on). Reply: None: sent. Refusals: UnknownSubzone, DeviceOffline, EmergencyStopActive.
 
     The device answers only when it fails; then the placement of the device shows it.
@@ -339,7 +339,7 @@ class HoldView(Message, frozen=True, kw_only=True):
 
 
 class SaveInterlocks(Message, frozen=True, kw_only=True):
-    """To /registrar: replace all interlocks. Reply: the interlocks.
+    """To /services/registrar: replace all interlocks. Reply: the interlocks.
 
     `interlocks` are `godkaiser.domain.interlocks.Interlock`. Refusals: ValidationFailed, naming
     every one that is wrong; DatabaseUnavailable.
@@ -408,7 +408,7 @@ class PrepareShutdown(Message, frozen=True, kw_only=True):
 
 
 class DeviceView(Message, frozen=True, kw_only=True):
-    """Published by /devices/<id> as "view"; readings as the SensorKey each."""
+    """Published by /control/devices/<id> as "view"; readings as the SensorKey each."""
 
     record: DeviceRecord
     online: bool = False
@@ -494,7 +494,7 @@ class SafetyView(Message, frozen=True, kw_only=True):
 
 
 class RuleView(Message, frozen=True, kw_only=True):
-    """Published by /rules/<id> as "view"; `definition` is a RuleDefinition, `findings` say how its
+    """Published by /control/rules/<id> as "view"; `definition` is a RuleDefinition, `findings` say how its
     conditions came out last, `sequence` where a sequence stands, `refused` why safety does not let it fire
     now, `doubt` why its last dose may or may not have been given.
     """
@@ -514,7 +514,7 @@ class RuleView(Message, frozen=True, kw_only=True):
 
 
 class LinkView(Message, frozen=True, kw_only=True):
-    """Published by /link/broker as "view". `rivals`: how often in a row another client took one of
+    """Published by /control/link/broker as "view". `rivals`: how often in a row another client took one of
     our client ids.
     """
 
@@ -526,7 +526,7 @@ class LinkView(Message, frozen=True, kw_only=True):
 
 
 class RecorderView(Message, frozen=True, kw_only=True):
-    """Published by /storage/recorder as "view"; `warning` is for an admin, and stays."""
+    """Published by /control/storage/recorder as "view"; `warning` is for an admin, and stays."""
 
     stored: int = 0
     spooled: int = 0
@@ -545,7 +545,7 @@ class RecorderView(Message, frozen=True, kw_only=True):
 
 
 class SpoolView(Message, frozen=True, kw_only=True):
-    """Published by /storage/spool as "view".
+    """Published by /control/storage/spool as "view".
 
     `state`: idle (nothing waits), away (the database takes nothing), replaying, or blocked (what
     waits cannot be replayed; `last_error` says why). `alarm` is 0, 50, 80 or 95 percent. `readings`

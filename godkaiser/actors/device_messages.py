@@ -17,25 +17,25 @@ from godkaiser.messages import Message
 
 
 class UpdateDevice(Message, frozen=True, kw_only=True):
-    """From /registrar to a device: its record changed."""
+    """From /services/registrar to a device: its record changed."""
 
     record: DeviceRecord
 
 
 class UpdateSensors(Message, frozen=True, kw_only=True):
-    """From /registrar to a device: all sensors that it is to have."""
+    """From /services/registrar to a device: all sensors that it is to have."""
 
     sensors: tuple[SensorConfig, ...]
 
 
 class UpdateActuators(Message, frozen=True, kw_only=True):
-    """From /registrar to a device: all actuators that it is to have."""
+    """From /services/registrar to a device: all actuators that it is to have."""
 
     actuators: tuple[ActuatorConfig, ...]
 
 
 class OfferOfflineRules(Message, frozen=True, kw_only=True):
-    """From /registrar to the safety actor: the rules that a device is to keep alone, as the contract's
+    """From /services/registrar to the safety actor: the rules that a device is to keep alone, as the contract's
     entries. It judges them, now and whenever something changes, and tells the device.
     """
 
@@ -50,27 +50,27 @@ class StandingDecided(Message, frozen=True, kw_only=True):
 
 
 class EntriesForgotten(Message, frozen=True, kw_only=True):
-    """From a device to /registrar: it has confirmed that these are gone."""
+    """From a device to /services/registrar: it has confirmed that these are gone."""
 
     device_id: str
     entries: tuple[RemovedEntry, ...]
 
 
 class SubzoneForgotten(Message, frozen=True, kw_only=True):
-    """From a device to /registrar: it has confirmed that this subzone is gone."""
+    """From a device to /services/registrar: it has confirmed that this subzone is gone."""
 
     device_id: str
     subzone_id: str
 
 
 class DeviceRemoved(Message, frozen=True, kw_only=True):
-    """From /registrar to the safety actor: this device is no more."""
+    """From /services/registrar to the safety actor: this device is no more."""
 
     device_id: str
 
 
 class UninstallActuator(Message, frozen=True, kw_only=True):
-    """From /registrar to the safety actor: it is no more. Reply: None.
+    """From /services/registrar to the safety actor: it is no more. Reply: None.
 
     Refusals: CommandRefused while it is on.
     """
@@ -79,7 +79,7 @@ class UninstallActuator(Message, frozen=True, kw_only=True):
 
 
 class InstallActuator(Message, frozen=True, kw_only=True):
-    """From /registrar to the safety actor: there is such an actuator, or it has changed.
+    """From /services/registrar to the safety actor: there is such an actuator, or it has changed.
 
     `pin_user` is who else uses one of its pins: while there is one, it is not energised.
     """
@@ -89,7 +89,7 @@ class InstallActuator(Message, frozen=True, kw_only=True):
 
 
 class InstallInterlocks(Message, frozen=True, kw_only=True):
-    """From /registrar to the safety actor: all interlocks there are."""
+    """From /services/registrar to the safety actor: all interlocks there are."""
 
     interlocks: tuple[Interlock, ...]
 

@@ -29,7 +29,7 @@ JOIN_TIMEOUT_S = 3.0
 
 
 class ChangeMock(Message, frozen=True, kw_only=True):
-    """From /mock_keeper: what it measures and how it fails from now on."""
+    """From /services/mock_keeper: what it measures and how it fails from now on."""
 
     record: MockRecord
 

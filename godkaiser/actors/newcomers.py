@@ -25,13 +25,13 @@ MOST_DEVICES = 20_000
 
 
 class SaveUnsaved(Message, frozen=True, kw_only=True):
-    """To /registrar, by itself: devices that have appeared, and those of the time that the database
+    """To /services/registrar, by itself: devices that have appeared, and those of the time that the database
     was away.
     """
 
 
 class StartAppeared(Message, frozen=True, kw_only=True):
-    """To /registrar, by itself: devices that were answered get their actors."""
+    """To /services/registrar, by itself: devices that were answered get their actors."""
 
 
 class Newcomers:

@@ -47,13 +47,13 @@ class StoreReading(Message, frozen=True, kw_only=True):
 
 
 class Diverted(Message, frozen=True, kw_only=True):
-    """To /storage/spool: readings go to the spool now. Tell me when the database is back."""
+    """To /control/storage/spool: readings go to the spool now. Tell me when the database is back."""
 
     reason: str
 
 
 class DatabaseBack(Message, frozen=True, kw_only=True):
-    """From /storage/spool: the database takes writes again."""
+    """From /control/storage/spool: the database takes writes again."""
 
 
 class Quiet(Message, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ ALWAYS_GOD = frozenset({Tail.SESSION_ANNOUNCE, Tail.ONEWIRE_SCAN_RESULT})
 
 
 class DeviceMessage(Message, frozen=True, kw_only=True):
-    """To /devices/<id>: a message of its device, not yet decoded.
+    """To /control/devices/<id>: a message of its device, not yet decoded.
 
     `answered`: a heartbeat that has its acknowledgement already.
     """
@@ -31,14 +31,14 @@ class DeviceMessage(Message, frozen=True, kw_only=True):
 
 
 class UnknownDeviceSeen(Message, frozen=True, kw_only=True):
-    """To /registrar: a heartbeat of a device that has no actor."""
+    """To /services/registrar: a heartbeat of a device that has no actor."""
 
     device_id: str
     first: DeviceMessage
 
 
 class BroadcastSeen(Message, frozen=True, kw_only=True):
-    """To /safety/guard: somebody published on the emergency broadcast topic.
+    """To /control/safety/guard: somebody published on the emergency broadcast topic.
 
     The safety actor acknowledges `token` (session and packet id) once the stop is on disk; None:
     nothing is to be acknowledged.

@@ -52,7 +52,7 @@ class LookAgain(Message, frozen=True, kw_only=True):
 
 
 class EndRule(Message, frozen=True, kw_only=True):
-    """From /registrar: the rule is about to be deleted. Reply: None, when it has done what is left."""
+    """From /services/registrar: the rule is about to be deleted. Reply: None, when it has done what is left."""
 
     why: str
 

@@ -1,7 +1,7 @@
 """The spool: where readings and journal entries go while the database cannot take them.
 
 Two streams in one folder, `readings` and `journal`, with one bound on their size. Used by several
-threads. The actors that own the data append; /storage/spool replays.
+threads. The actors that own the data append; /control/storage/spool replays.
 """
 
 from __future__ import annotations
