@@ -192,8 +192,8 @@ def _own_id(name: str, state: ActuatorState, number: int, now: float) -> str:
 
 
 def _answered(state: ActuatorState, event: Answered, now: float) -> Step:
-    if event.correlation_id and not state.correlates:
-        state = _replace(state, correlates=True)
+    if state.anonymous == bool(event.correlation_id):
+        state = _replace(state, anonymous=not event.correlation_id)
     found, left = _answered_one(state, event)
     if found is None:
         return state, ()

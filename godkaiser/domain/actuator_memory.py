@@ -28,7 +28,7 @@ class KeptActuator(msgspec.Struct, frozen=True, kw_only=True):
     switches: tuple[tuple[float, bool], ...] = ()
     generation: int = 0
     in_doubt: bool = False
-    correlates: bool = False
+    anonymous: bool = False
 
 
 def kept(state: ActuatorState, boot_id: str, now: float) -> KeptActuator:
@@ -45,7 +45,7 @@ def kept(state: ActuatorState, boot_id: str, now: float) -> KeptActuator:
         switches=state.switches if _has_hourly_limits(state.config) else state.switches[-2:],
         generation=state.generation,
         in_doubt=not is_known_off(state),
-        correlates=state.correlates,
+        anonymous=state.anonymous,
     )
 
 
@@ -87,7 +87,7 @@ def restored(
         off_since=off_since,
         switches=tuple((at + shift, on) for at, on in memory.switches),
         off_proven=not (memory.in_doubt or memory.desired > 0.0),
-        correlates=memory.correlates,
+        anonymous=memory.anonymous,
     )
     if memory.in_doubt and not runs_on:
         state, _ = step(state, Doubted(), now)

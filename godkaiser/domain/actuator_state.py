@@ -68,8 +68,8 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
     in a row, since the last command, that report what is wanted.
 
     `sent` are the commands that are not answered, oldest first; `uncounted`: some were forgotten, so that
-    answers without a correlation id no longer tell which of them they are of. `correlates`: its device
-    has answered with a correlation id.
+    answers without a correlation id no longer tell which of them they are of. `anonymous`: the answers
+    of its device name no command.
 
     `off_proven`: since the last command nothing is on its way and the device has shown that it is off.
     `on_since` is when the present period of being on began, as far as limits are concerned; it ends
@@ -93,7 +93,7 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
     pending: Pending | None = None
     sent: tuple[Sent, ...] = ()
     uncounted: bool = False
-    correlates: bool = False
+    anonymous: bool = False
     attempts: int = 0
     repeat_at: float | None = None
     reported: float | None = None
@@ -129,7 +129,8 @@ def is_settled(state: ActuatorState) -> bool:
     """Every command is answered; or firmware whose answers name none of them has twice reported what is
     wanted.
     """
-    return not state.sent or (not state.correlates and state.quiet >= REPORTS_THAT_PROVE)
+    nameless = state.anonymous or state.seq is None
+    return not state.sent or (nameless and state.quiet >= REPORTS_THAT_PROVE)
 
 
 def is_coming(state: ActuatorState) -> bool:

@@ -135,12 +135,18 @@ def test_an_off_is_repeated_ever_more_slowly_until_it_is_known() -> None:
         state, effects = step(state, TimePassed(), now)
         sent += sum(isinstance(effect, Send) for effect in effects)
     assert 10 < sent < 25
-    # A device that has never named a command in an answer proves it by two reports.
-    state, _ = step(state, said(0.0, 90), now)
+    # Reports alone prove nothing while an answer may still come.
+    state, _ = run(state, (now, said(0.0, 90)), (now, said(0.0, 91)))
     assert not is_known_off(state)
-    state, _ = step(state, said(0.0, 91), now)
+
+
+def test_a_device_whose_answers_name_no_command_proves_its_state_by_two_reports() -> None:
+    nameless = Answered(correlation_id="", success=True, message="")
+    state, _ = run(fresh(), (1.0, on()), (1.1, nameless), (2.0, off()), (2.1, off("again")))
+    state, _ = step(state, said(0.0, 90), 2.2)
+    assert not is_known_off(state)
+    state, _ = step(state, said(0.0, 91), 2.3)
     assert is_known_off(state)
-    assert wake_at(state) is None
 
 
 def test_a_stop_tells_nothing_to_an_actuator_that_is_known_to_be_off() -> None:
