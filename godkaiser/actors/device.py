@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import structlog
 
 from godkaiser import paths
 from godkaiser.actors.broker import LINK_GROUP, LinkDown, LinkUp
@@ -38,6 +39,7 @@ from godkaiser.domain.entities import (
     SensorConfig,
 )
 from godkaiser.domain.standing_orders import NOTHING_STANDS
+from godkaiser.domain.twin_boards import Board, TwinBoards
 from godkaiser.errors import (
     DeviceNotApproved,
     DeviceOffline,
@@ -58,6 +60,8 @@ from godkaiser.protocol.errors import PayloadError
 from godkaiser.protocol.topics import KEPT_TAILS, Tail
 from godkaiser.storage.audit import AuditEntry
 from godkaiser.supervision import Actor, Handle
+
+log = structlog.get_logger("godkaiser.devices")
 
 LIVENESS_JOB = "liveness"
 DAY_S = 86_400.0
@@ -91,6 +95,7 @@ class DeviceActor(Actor):
         self._standing = NOTHING_STANDS
         self._boots: deque[float] = deque(maxlen=50)
         self._heartbeat: inbound.Heartbeat | None = None
+        self._twins = TwinBoards()
         self._safety: Handle
         self._journal: Handle
 
@@ -271,6 +276,10 @@ class DeviceActor(Actor):
         seconds = clock.seconds_of(beat.ts, time_valid=beat.time_valid)
         self._clock_offset = None if seconds is None else seconds - heard_at
         liveness, rebooted = self._liveness.heartbeat(heard_at, beat.uptime, received.received_at)
+        if self._is_of_two_boards(beat, heard_at):
+            # Each heartbeat looks like a reboot; to set up each time what the other has not is no use.
+            self._set_liveness(liveness, rebooted=False)
+            return
         if rebooted:
             self._boots.append(heard_at)
             self._readings.expect_power_on()
@@ -283,6 +292,21 @@ class DeviceActor(Actor):
                 self._record, self._wanted(), beat, self.context.monotonic()
             ):
                 self._plan_config()
+
+    def _is_of_two_boards(self, beat: inbound.Heartbeat, now: float) -> bool:
+        was_found = self._twins.pair(now) is not None
+        board = Board(beat.wifi_ip, beat.boot_sequence_id, beat.uptime)
+        self._twins = self._twins.heard(board, now)
+        pair = self._twins.pair(now)
+        if pair is not None and not was_found:
+            log.error(
+                "two_boards_with_one_id",
+                device=self._record.device_id,
+                one=str(pair[0]),
+                other=str(pair[1]),
+                remedy="give one of them another id, or switch it off",
+            )
+        return pair is not None
 
     def _heard_now(self, when: clock.DeviceTime, received: Inbound) -> None:
         """Only what the device has just made tells that it is there: the broker may have kept it."""
@@ -473,6 +497,7 @@ class DeviceActor(Actor):
             reboots_last_day=sum(at > since for at in self._boots),
             degraded=beat is not None and beat.runtime_state_degraded,
             persistence_degraded=beat is not None and beat.persistence_degraded,
+            twins=" and ".join(map(str, self._twins.pair(self.context.monotonic()) or ())),
         )
 
     def _show(self) -> None:

@@ -124,6 +124,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     reboots_last_day: int = 0
     degraded: bool = False
     persistence_degraded: bool = False
+    twins: str = ""
 
 
 WEAK_RSSI_DBM = -75
@@ -153,6 +154,8 @@ def health_reasons(vitals: Vitals) -> tuple[str, ...]:
 
 def _complaints(vitals: Vitals) -> list[tuple[int, str]]:
     found = []
+    if vitals.twins:
+        found.append((60, f"two boards use this id: {vitals.twins}"))
     if vitals.reboots_last_day > 0:
         cost = min(COST_OF_A_REBOOT * vitals.reboots_last_day, MOST_FOR_REBOOTS)
         found.append((cost, f"rebooted {vitals.reboots_last_day} times in the last day"))

@@ -86,9 +86,7 @@ class HealthResource:
                 "error": link.last_error if isinstance(link, LinkView) else "starting",
             },
             "database": {"ok": not database_error, "error": database_error, **storage},
-            "warnings": [text for text in (recorder.warning, recorder.overload) if text]
-            if isinstance(recorder, RecorderView)
-            else [],
+            "warnings": _warnings(recorder, link),
             "actors": {"not_up": len(not_up), "paths": not_up[:SHOWN]},
             "devices": {
                 "total": len(devices),
@@ -223,3 +221,16 @@ def _shown(message: Any) -> str:
     text = repr(message)
     limit = 2000
     return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def _warnings(recorder: object, link: object) -> list[str]:
+    """What an admin should mend although everything works."""
+    texts = []
+    if isinstance(recorder, RecorderView):
+        texts += [recorder.warning, recorder.overload]
+    if isinstance(link, LinkView) and link.rivals:
+        texts.append(
+            f"Another client took one of our client ids from us ({link.rivals} times in a row): most"
+            " likely a second gateway with this kaiser_id. Stop one of the two."
+        )
+    return [text for text in texts if text]

@@ -1,0 +1,75 @@
+"""Two boards that go by one device id, recognised by what their heartbeats say in turn; pure.
+
+The broker lets only one of them be connected, so each cuts off the other, for ever, and every heartbeat
+looks like a reboot. Times are monotonic.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+UPTIME_TOLERANCE_S = 30.0
+"""A heartbeat may have waited so long on its way, and devices count in whole seconds."""
+TURNS = 3
+"""One board may get another address now and then; it does not go back and forth."""
+MEMORY_S = 600.0
+"""Without a further sign for so long: one of the two is gone."""
+
+
+class Board(msgspec.Struct, frozen=True):
+    """What a heartbeat tells of the board that sent it."""
+
+    address: str
+    boot: str
+    uptime_s: int
+
+    def __str__(self) -> str:
+        return f"{self.address or 'an unknown address'} (boot {self.boot or 'unknown'})"
+
+
+class TwinBoards(msgspec.Struct, frozen=True):
+    newest: Board | None = None
+    newest_at: float = 0.0
+    before: Board | None = None
+    before_at: float = 0.0
+    turns: int = 0
+    seen_at: float | None = None
+
+    def heard(self, board: Board, now: float) -> TwinBoards:
+        """After a heartbeat."""
+        newest, before = self.newest, self.before
+        if newest is None:
+            return TwinBoards(board, now)
+        is_in_step = _is_in_step(newest, self.newest_at, board, now)
+        if is_in_step and not _differ(board.address, newest.address):
+            return msgspec.structs.replace(self, newest=board, newest_at=now)
+        turns, seen_at = 0, self.seen_at
+        if (
+            before is not None
+            and _is_in_step(before, self.before_at, board, now)
+            and not _differ(board.address, before.address)
+        ):
+            # It is the one before, which has not rebooted: so the newest was another board, or, where
+            # their uptimes agree, this one with another address.
+            turns = self.turns + 1
+            if not is_in_step or turns >= TURNS:
+                seen_at = now
+        return TwinBoards(board, now, newest, self.newest_at, turns, seen_at)
+
+    def pair(self, now: float) -> tuple[Board, Board] | None:
+        """The two boards, while there is a fresh sign of them."""
+        if self.seen_at is None or now - self.seen_at > MEMORY_S:
+            return None
+        if self.newest is None or self.before is None:
+            return None
+        return self.before, self.newest
+
+
+def _is_in_step(one: Board, heard_at: float, other: Board, now: float) -> bool:
+    """Whether both uptimes may be of one board that has not rebooted between."""
+    expected_s = one.uptime_s + (now - heard_at)
+    return abs(expected_s - other.uptime_s) <= UPTIME_TOLERANCE_S
+
+
+def _differ(one: str, other: str) -> bool:
+    return bool(one and other and one != other)
