@@ -33,9 +33,11 @@ from godkaiser.supervision import (
     ChildSpec,
     Intensity,
     MailboxSpec,
+    Overflow,
     Strategy,
     supervisor,
 )
+from godkaiser.tree import SAFETY_MAILBOX
 from tests.safety.gateway_connection import GatewayConnection
 from tests.safety.memory_files import Disk, MemoryFile
 from tests.safety.packets import Packet
@@ -178,7 +180,7 @@ class Gateway:
                 "safety",
                 [
                     supervisor("actuators", private=True, **ROBUST),
-                    ChildSpec(name="guard", factory=self._guard_factory()),
+                    ChildSpec(name="guard", factory=self._guard_factory(), mailbox=SAFETY_MAILBOX),
                     ChildSpec(
                         name="inputs", factory=lambda: StopInputMonitor(stage.site.stop_inputs)
                     ),
@@ -255,6 +257,7 @@ class Gateway:
         make = functools.partial(RuleActor, number, definition)
         return ChildSpec(
             name=str(number),
+            mailbox=MailboxSpec(capacity=500, overflow=Overflow.KEEP_NEWEST, takes_resent=False),
             factory=lambda: make(stage.notes.newest(number), stage.notes.note),
         )
 

@@ -30,7 +30,9 @@ class People:
     def ask_safety(self, message: Any) -> Any:
         """The reply, or None where there was none: a crash, a refusal, a time-out."""
         try:
-            return self._stage.system.handle(paths.SAFETY).ask(message, timeout_s=5.0, urgent=True)
+            return self._stage.system.handle(paths.SAFETY).ask(
+                message, timeout_s=5.0, urgent=isinstance(message, StopAll)
+            )
         except GatewayError:
             self._stage.counts["refused"] += 1
         except MailboxFull:
