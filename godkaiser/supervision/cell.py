@@ -53,7 +53,8 @@ class ActorState(StrEnum):
 class Cell:
     """`completed`: the last incarnation ended normally, unasked. `wanted`: its supervisor has not
     been told to stop it for good (this outlives the supervisor's own crash). `adoptions`: how many
-    `AdoptChild` are on their way to its supervisor; until they are there, it is not forgotten.
+    `AdoptChild` are on their way to its supervisor; until they are there, it is not forgotten. `stuck`:
+    threads of incarnations that were given up and have not come back.
     """
 
     __slots__ = (
@@ -80,6 +81,7 @@ class Cell:
         "spec",
         "started_at",
         "state",
+        "stuck",
         "system",
         "waiting_for",
         "wanted",
@@ -108,6 +110,7 @@ class Cell:
         self.completed = False
         self.wanted = True
         self.adoptions = 0
+        self.stuck = 0
         self.restarts = 0
         self.handled = 0
         self.started_at: float | None = None
@@ -244,6 +247,9 @@ class Cell:
             stack = self.system.runtime.stack_of(life)
             self.life = None
             envelope, life.current = life.current, None
+            if life.begun_at is not None:
+                life.given_up = True
+                self.stuck += 1
         self.state = ActorState.DOWN
         self.emit(Step.STUCK, detail=why, trace=stack, incarnation=incarnation)
         error = ActorCrashed(f"{self.path} is stuck and was given up: {why}")
@@ -261,6 +267,13 @@ class Cell:
         self._tell_watchers(incarnation, error)
         self._leave_when_orphaned()
         return True
+
+    def thread_left(self, life: Incarnation) -> None:
+        """The thread that ran a life is free again."""
+        if life.given_up:
+            with self._gate:
+                life.given_up = False
+                self.stuck -= 1
 
     def forget(self) -> None:
         """End for good: answer or set aside what waits, and leave the system with all below."""

@@ -50,6 +50,7 @@ class Incarnation:
         "cell",
         "current",
         "current_since",
+        "given_up",
         "number",
         "receive",
         "stalled_since",
@@ -61,6 +62,7 @@ class Incarnation:
         self.cell = cell
         self.number = number
         self.begun_at: float | None = None
+        self.given_up = False
         self.actor: Actor | None = None
         self.receive: Any = None
         self.current: Envelope | None = None

@@ -129,6 +129,7 @@ class Pool:
             goes_on = self._handle_some(life)
         finally:
             cell.mailbox.leave()
+            cell.thread_left(life)
             asking.enter(None)
         if goes_on is None:
             return

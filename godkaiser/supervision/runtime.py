@@ -172,6 +172,7 @@ def _run(life: Incarnation) -> None:
             _read(life, signal)
     finally:
         cell.mailbox.leave()
+        cell.thread_left(life)
 
 
 def _read(life: Incarnation, signal: threading.Lock) -> None:

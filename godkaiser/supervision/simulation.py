@@ -222,6 +222,7 @@ class SimulatedRuntime:
             asking.enter(below)
             task.under_way = False
             self._depth -= 1
+            cell.thread_left(life)
         if not goes_on:
             if self._tasks.get(cell.path) is task:
                 del self._tasks[cell.path]

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from godkaiser.supervision.system import ActorSystem
 
 NEVER = float("inf")
+MOST_STUCK = 3
+"""Threads of one child that may hang at a time; it is not tried again before one comes back."""
 
 
 def supervisor(
@@ -245,7 +247,13 @@ class Supervisor(Actor):
 
     def _backoff_over(self, name: str) -> None:
         child = self._children.get(name)
-        if child is not None and not child.up:
+        if child is None or child.up:
+            return
+        if child.cell.stuck >= MOST_STUCK:
+            # A thread cannot be ended: another try would hang as those before, and cost one more.
+            child.not_before = self.context.monotonic() + self._backoff.max_s
+            self._later(self._backoff.max_s, BackoffOver(name), ("backoff", name))
+        else:
             child.not_before = 0.0
             self._children.mark_start(child)
 

@@ -6,6 +6,8 @@ devices of a thousand, or a database that is away for a minute end the process t
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from godkaiser.supervision import (
@@ -24,7 +26,19 @@ from godkaiser.supervision import (
     Waiting,
     supervisor,
 )
-from tests.supervision.parts import Diary, Poison, Steps, child, diary, root, simulated, threaded
+from godkaiser.supervision.supervisor import MOST_STUCK
+from tests.supervision.parts import (
+    PATIENCE_S,
+    Diary,
+    Poison,
+    Steps,
+    child,
+    diary,
+    eventually,
+    root,
+    simulated,
+    threaded,
+)
 
 
 class Outside:
@@ -295,3 +309,26 @@ def test_what_is_told_while_it_waits_is_kept_up_to_the_bound():
     runtime.run_for(60.0)
     assert pages == [0, 1, 2]
     assert [letter.reason.value for letter in system.dead_letters.list()] == ["overflow"] * 2
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_service_that_hangs_at_each_start_costs_a_few_threads_and_comes_back(pooled):
+    gate, hanging = threading.Event(), []
+
+    class Hangs(Actor):
+        def on_start(self):
+            hanging.append(self.context.incarnation)
+            assert gate.wait(PATIENCE_S)
+
+    service = child("hangs", Hangs, start_timeout_s=0.01, shutdown_timeout_s=5.0, pooled=pooled)
+    services = supervisor(
+        "services", [service], intensity=None, escalates=False, backoff=Backoff(0.01, max_s=0.02)
+    )
+    with threaded(root(services), ThreadedRuntime(stall_check_s=0.02)) as system:
+        boss = system.info("/services").handled
+        eventually(lambda: system._cells["/services/hangs"].stuck == MOST_STUCK)
+        eventually(lambda: system.info("/services").handled > boss + 20)
+        assert hanging == [1, 2, 3]
+        gate.set()
+        eventually(lambda: system.info("/services/hangs").state == "running")
+        assert system._cells["/services/hangs"].stuck == 0
