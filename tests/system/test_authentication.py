@@ -76,6 +76,13 @@ def test_a_stop_waits_for_no_database_that_is_locked(site, another):
             status, answer = client.call("POST", STOP, {"reason": "fire"}, token=token)
             assert status == 200, answer
             assert time.monotonic() - began < 3.0, "it waited for the database"
+            began = time.monotonic()
+            command = {"command": "OFF"}
+            status, answer = client.call(
+                "POST", "/actuators/ESP_A00001/25/command", command, token=token
+            )
+            assert status == 202, answer
+            assert time.monotonic() - began < 3.0, "it waited for the database"
         assert site.client.get("/auth/keys")["data"][0]["last_used_at"] is not None
         began = time.monotonic()
         assert site.client.get("/users")["count"] == 1
