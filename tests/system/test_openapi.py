@@ -49,7 +49,7 @@ def test_it_is_the_types_that_are_read(site, monkeypatch):
     class Enough(Exception):
         """Nothing is to be done."""
 
-    def note(req, kind):
+    def note(req, kind, **_how):
         read[req.method, req.uri_template.removeprefix(API)] = kind
         raise Enough
 

@@ -142,7 +142,14 @@ def test_a_stop_button_stops_and_while_it_is_pressed_nothing_is_cleared(make):
     eventually(lambda: status(gateway)["inputs"][0]["raw"] == 3000)
     settle(gateway, device)
     device.measure(BUTTON, "stop_button", 12)
-    pressed = eventually(lambda: (found := status(gateway))["state"] == "active" and found)
+    # The monitor shows what is pressed after it has told the stop.
+    pressed = eventually(
+        lambda: (
+            (found := status(gateway))["state"] == "active"
+            and found["inputs"][0]["demand"]
+            and found
+        )
+    )
     assert pressed["stops"][0]["by"] == f"input:{DEVICE}/{BUTTON}"
     assert "pressed" in pressed["inputs"][0]["demand"]
     assert pressed["inputs"][0]["where"].endswith("site.toml:22")
