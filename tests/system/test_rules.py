@@ -300,7 +300,7 @@ def test_of_two_who_change_a_rule_the_second_has_to_look_again(make):
     assert client.get(path)["name"] == "mine"
     assert put(client.last_headers["Etag"], "yours")[0] == 200
     assert put("*", "whatever it is")[0] == 200
-    assert put('W/"x"', "weak")[0] == 400
+    assert put('W/"x"', "weak")[0] == 412
 
 
 def test_rules_of_a_file_are_read_only_and_come_and_go_with_it(make):
