@@ -32,7 +32,7 @@ def sync(
     as_json: JsonOption = False,
 ) -> None:
     """Write Mosquitto's passwd and acl from what is stored; works without the gateway, and before its first start."""
-    from godkaiser.gateway import broker_address
+    from godkaiser.credentials import broker_address
     from godkaiser.storage import broker_accounts, migrations, registry
     from godkaiser.storage.database import open_database
     from godkaiser.tree import broker_files

@@ -7,28 +7,19 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 
-import msgspec
 import structlog
 
 from godkaiser import __version__, logs, paths
-from godkaiser.actors.broker import UseAddress
 from godkaiser.actors.journal import RecordAudit
-from godkaiser.actors.stop_wire import StopTokens
-from godkaiser.config import Config, ConfigError
-from godkaiser.config_keys import first_line
+from godkaiser.config import Config
 from godkaiser.data_folder import open_data_folder
 from godkaiser.domain.declared import NOTHING, Declared
-from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.entities import Issuer, OnShutdown
 from godkaiser.errors import (
     GatewayError,
-    GatewayOverloaded,
     PassingCondition,
-    ReloadRefused,
     StartupFailed,
-    startup_failure,
 )
 from godkaiser.http.app import create_app
 from godkaiser.http.gate import Gate
@@ -43,11 +34,12 @@ from godkaiser.live.hub import LiveHub
 from godkaiser.live.server import LiveServer
 from godkaiser.live.webhooks import audience
 from godkaiser.log_lines import LogLines
-from godkaiser.messages import ActuatorView, PrepareShutdown, TakeDeclared
-from godkaiser.mqtt.connection import BrokerAddress, Inbound
+from godkaiser.messages import ActuatorView, PrepareShutdown
+from godkaiser.mqtt.connection import Inbound
 from godkaiser.mqtt.ports import open_ports
-from godkaiser.reload import LIVE, Reloaded, changed_keys, fingerprint, with_live_keys
-from godkaiser.storage.audit import AuditEntry, entry_by
+from godkaiser.reload import Reloaded
+from godkaiser.reloader import Reloader, tell_warnings
+from godkaiser.storage.audit import AuditEntry
 from godkaiser.storage.rule_notes import RuleNotes
 from godkaiser.storage.upgrade import Busy
 from godkaiser.stored_site import read_stored_site
@@ -66,7 +58,6 @@ from godkaiser.tree import Parts, tree_of
 SHUTDOWN_GRACE_S = 2.0
 SERVICES_GRACE_S = 10.0
 """How long a start waits for the services; without them control runs all the same."""
-RELOAD_TIMEOUT_S = 6.0
 
 log = structlog.get_logger("godkaiser.gateway")
 NOTEWORTHY = frozenset({Step.CRASHED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
@@ -89,11 +80,7 @@ class Gateway:
         Raises:
             StartupFailed: the text says what to change.
         """
-        self.config = config
-        self._declared = declared
-        self._read_again = read_again
-        _told_warnings(declared)
-        self._reloading = threading.Lock()
+        tell_warnings(declared)
         self._lock = open_data_folder(config)
         try:
             self.database, self.spool = open_stores(config, declared, busy)
@@ -107,9 +94,7 @@ class Gateway:
             )
             self._listener = bind(config.http.host, config.http.port)
             self._live_listener = _bind_live(config, self._listener)
-            self._address = broker_address(config)
-            self._stop_tokens = _stop_tokens(config)
-            self._certificates = fingerprint(config)
+            self._reloader = Reloader(config, declared, read_again)
         except StartupFailed:
             self.spool.close()
             self.database.close_thread()
@@ -136,9 +121,9 @@ class Gateway:
                     spool=self.spool,
                     notes=self._notes,
                     ports=self.ports,
-                    address=self._address,
-                    current_address=lambda: self._address,
-                    tokens=self._stop_tokens,
+                    address=self._reloader.address,
+                    current_address=lambda: self._reloader.address,
+                    tokens=self._reloader.stop_tokens,
                     make_server=self._make_server,
                     make_live_server=self._make_live_server if self._live_listener else None,
                     webhook_audience=audience(self.live),
@@ -186,93 +171,17 @@ class Gateway:
         log.info(
             "started", version=__version__, kaiser_id=self.config.gateway.kaiser_id,
             http=f"http://{self.config.http.host}:{self.http_port}",
-            broker=str(self._address), database=self.database.shown,
+            broker=str(self._reloader.address), database=self.database.shown,
         )  # fmt: skip
 
     def reload(self, issuer: Issuer) -> Reloaded:
-        """Take what has changed in the files: declarations, log level, tokens, account and certificates for
-        the broker. Safe from any thread.
+        """Take what has changed in the files; see `Reloader.reload`. Safe from any thread."""
+        return self._reloader.reload(self.system, issuer)
 
-        Raises:
-            ReloadRefused: there is a mistake in the files; nothing has changed.
-            GatewayError: the database is away, or the registrar does not answer.
-        """
-        if self._read_again is None:
-            raise self._refused(issuer, "The gateway runs without a configuration file.")
-        with self._reloading:
-            try:
-                wanted, declared = self._read_again()
-                certificates = fingerprint(wanted)
-                tokens, address = _stop_tokens(wanted), broker_address(wanted)
-            except (ConfigError, StartupFailed, OSError) as error:
-                raise self._refused(issuer, str(error)) from error
-            try:
-                message = TakeDeclared(declared=declared, issuer=issuer)
-                taken: list[str] = self.system.handle(paths.REGISTRAR).ask(
-                    message, timeout_s=RELOAD_TIMEOUT_S
-                )
-            except StartupFailed as error:
-                raise self._refused(issuer, error.message) from error
-            except SupervisionError as error:
-                raise GatewayOverloaded(path=paths.REGISTRAR, timeout_s=RELOAD_TIMEOUT_S) from error
-            needs_restart = []
-            if declared.stop_inputs != self._declared.stop_inputs:
-                needs_restart.append("[[stop_inputs]] of devices.d")
-            for section, key in changed_keys(self.config, wanted):
-                (taken if (section, key) in LIVE else needs_restart).append(f"[{section}] {key}")
-            self.config = with_live_keys(self.config, wanted)
-            at_once, later = self._take(tokens, address, certificates)
-            result = Reloaded(
-                taken=(*taken, *at_once),
-                needs_restart=(*needs_restart, *later),
-                warnings=_told_warnings(declared),
-            )
-            self._tell_reload(issuer, result)
-            return result
-
-    def _take(
-        self, tokens: StopTokens, address: BrokerAddress, certificates: str
-    ) -> tuple[list[str], list[str]]:
-        """What was taken, and what needs a restart."""
-        taken, needs_restart = [], []
-        if tokens != self._stop_tokens:
-            self._stop_tokens.device, self._stop_tokens.broadcast = tokens.device, tokens.broadcast
-            taken.append("emergency tokens")
-        running = self._address
-        address = msgspec.structs.replace(address, host=running.host, port=running.port)
-        account = (address.username, address.password)
-        if self.config.broker_accounts.folder and account != (running.username, running.password):
-            # The broker must know it first, and the password file is written by what started with the old.
-            needs_restart.append("the gateway's own account with the broker")
-            address = msgspec.structs.replace(
-                address, username=running.username, password=running.password
-            )
-        if address != running or certificates != self._certificates:
-            self._address, self._certificates = address, certificates
-            self.system.handle(paths.BROKER).tell_urgent(UseAddress(address=address))
-            taken.append("account and certificates for the broker")
-        logs.set_up(self.config.log)
-        return taken, needs_restart
-
-    def _refused(self, issuer: Issuer, reason: str) -> ReloadRefused:
-        log.error("reload_refused", by=str(issuer), reason=reason)
-        self._audit_reload(issuer, "refused", reason)
-        problems = reason.splitlines()
-        return ReloadRefused(reason=f"Nothing was changed. {reason}", problems=problems)
-
-    def _tell_reload(self, issuer: Issuer, result: Reloaded) -> None:
-        log.info("reloaded", by=str(issuer), taken=result.taken, needs_restart=result.needs_restart)
-        details = f"taken: {'; '.join(result.taken) or 'nothing'}"
-        if result.needs_restart:
-            details += f". Needs a restart: {'; '.join(result.needs_restart)}"
-        self._audit_reload(issuer, "ok", details)
-
-    def _audit_reload(self, issuer: Issuer, result: str, details: str) -> None:
-        journal = self.system.find(paths.JOURNAL)
-        if journal is not None:
-            now = self.system.runtime.now()
-            entry = entry_by(issuer, at=now, what="reload", result=result, details=details[:500])
-            journal.offer(RecordAudit(entry=entry))
+    @property
+    def config(self) -> Config:
+        """With what reloads have taken."""
+        return self._reloader.config
 
     def stop(self, timeout_s: float = 30.0, *, reason: str = "") -> bool:
         """Switch off what is to be off, then stop in order; False when something was stuck."""
@@ -379,13 +288,6 @@ class Gateway:
             self.ports.acks.acknowledge([(inbound.session, inbound.mid)])
 
 
-def _told_warnings(declared: Declared) -> tuple[str, ...]:
-    found = tuple(warnings_of(declared))
-    for where, text in found:
-        log.warning("doubtful_declaration", where=where, what=text)
-    return tuple(f"{where}: {text}" for where, text in found)
-
-
 def _is_to_be_released(view: object) -> bool:
     return (
         isinstance(view, ActuatorView)
@@ -402,40 +304,3 @@ def _bind_live(config: Config, listener: socket.socket) -> socket.socket | None:
     except StartupFailed:
         listener.close()
         raise
-
-
-def _stop_tokens(config: Config) -> StopTokens:
-    """Raises StartupFailed when a token file cannot be read."""
-    return StopTokens(
-        _secret(config.safety.device_token_file, "[safety] device_token_file"),
-        _secret(config.safety.broadcast_token_file, "[safety] broadcast_token_file"),
-    )
-
-
-def _secret(file: str, key: str) -> str:
-    """The first line of a file that `config` has looked into already."""
-    if not file:
-        return ""
-    try:
-        return first_line(Path(file))
-    except OSError as error:
-        raise startup_failure(f"{key} {file}: {error.strerror}.", error) from error
-    except ValueError as error:
-        raise StartupFailed(reason=f"{key} {file}: {error}.") from error
-
-
-def broker_address(config: Config) -> BrokerAddress:
-    """Raises StartupFailed when the password file cannot be read."""
-    mqtt = config.mqtt
-    password = _secret(mqtt.password_file, "[mqtt] password_file")
-    return BrokerAddress(
-        host=mqtt.host,
-        port=mqtt.port,
-        username=mqtt.username,
-        password=password,
-        tls=mqtt.tls,
-        ca_cert=mqtt.ca_cert,
-        client_cert=mqtt.client_cert,
-        client_key=mqtt.client_key,
-        keepalive_s=mqtt.keepalive_s,
-    )

@@ -39,7 +39,7 @@ def start(tmp_path):
             [sys.executable, "-m", "godkaiser", "run", "--config", str(path)],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
-        assert "Traceback" not in done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
         assert "godkaiser" in done.stderr
         return done.returncode, done.stderr
 

@@ -20,6 +20,7 @@ import pytest
 
 from godkaiser import paths
 from godkaiser.config import MqttConfig, SafetyConfig
+from godkaiser.domain.declared import NOTHING
 from godkaiser.domain.entities import Issuer
 from godkaiser.errors import ReloadRefused
 from godkaiser.simulator.fleet import Fleet
@@ -172,7 +173,7 @@ def test_passwords_and_tokens_are_read_again(files, make_site_with, own_mosquitt
         mqtt=MqttConfig(port=own_mosquitto.port, username="g", password_file=str(files / "password")),
     )  # fmt: skip
     gateway = site.gateway
-    gateway._read_again = lambda: (gateway.config, gateway._declared)
+    gateway._reloader._read_again = lambda: (gateway.config, NOTHING)
     eventually(lambda: site.client.get("/health")["broker"]["connected"])
     assert gateway.reload(Issuer("user", "x")).taken == ()
     sessions = []
@@ -216,7 +217,7 @@ def test_an_emergency_token_is_on_the_wire_from_the_reload_on(files, site):
     wanted = msgspec.structs.replace(
         gateway.config, safety=SafetyConfig(broadcast_token_file=str(files / "token"))
     )
-    gateway._read_again = lambda: (wanted, gateway._declared)
+    gateway._reloader._read_again = lambda: (wanted, NOTHING)
     taken = gateway.reload(Issuer("user", "x")).taken
     assert taken == ("[safety] broadcast_token_file", "emergency tokens")
     # A safety actor that starts anew goes by it, too.
