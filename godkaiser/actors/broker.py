@@ -334,8 +334,10 @@ class BrokerActor(Actor):
         self._ports.control.attach(None)
         connections = self._connections
         others = () if connections is None else connections.each()
+        lost = next((c for c in others if c.client_id == client_id), None)
         witness = next((c for c in others if c.client_id != client_id and c.is_open), None)
-        if witness is not None and witness.answers(PROBE_TIMEOUT_S):
+        is_closed = lost is not None and lost.was_closed_by_the_broker
+        if is_closed and witness is not None and witness.answers(PROBE_TIMEOUT_S):
             reason = (
                 f"the broker closed {client_id} and goes on serving {witness.client_id}: another"
                 f" client has taken this id, most likely a second gateway with the kaiser_id"

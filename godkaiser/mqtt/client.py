@@ -56,6 +56,8 @@ class BufferedClient(mqtt.Client):
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
+        self.gave_up = ""
+        """Why we ended the connection ourselves; empty when the other side did."""
         self.on_worn: Callable[[], None] | None = None
         """Called in the network thread, once, when the connection should be renewed."""
 
@@ -308,14 +310,17 @@ class BufferedClient(mqtt.Client):
 
     def _look_after(self) -> bool:
         """Once a second; False when the connection has ended."""
+        self.gave_up = "the broker does not answer a ping"
         if self.loop_misc() != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
+        self.gave_up = ""
         with self._lock:
             self._outgoing.sweep()
             since = self._outgoing.overdue_since()
             is_worn = self._outgoing.is_worn
         self._tell_fates()
         if since is not None and time.monotonic() - since > OVERDUE_S:
+            self.gave_up = f"the broker has not confirmed a message for {OVERDUE_S:g} s"
             self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
             return False
         on_worn = self.on_worn

@@ -148,6 +148,11 @@ class Connection:
     def client_id(self) -> str:
         return self._client_id
 
+    @property
+    def was_closed_by_the_broker(self) -> bool:
+        """Of a lost connection: whether the other side ended it."""
+        return not self._client.gave_up
+
     def answers(self, timeout_s: float) -> bool:
         """Whether the broker answers a ping on this connection."""
         return self.is_open and self._client.ping(timeout_s)
@@ -276,7 +281,7 @@ class Connection:
         _properties: Properties | None,
     ) -> None:
         if not self._closing:
-            self._on_lost(self.session, str(reason))
+            self._on_lost(self.session, self._client.gave_up or str(reason))
 
 
 def _without_nagle(_client: mqtt.Client, _userdata: object, sock: object) -> None:

@@ -14,13 +14,14 @@ from godkaiser import paths
 from godkaiser.actors.broker import LINK_GROUP, BrokerActor, LinkDown, LinkUp
 from godkaiser.actors.router import RouterActor
 from godkaiser.domain.link_rivalry import CALM_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Rivalry
+from godkaiser.mqtt import client as client_module
 from godkaiser.mqtt.connection import BrokerAddress, NotConnected
 from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.outgoing import WORN_AT
 from godkaiser.mqtt.ports import open_ports
 from godkaiser.protocol.outbound import actuator_command
 from godkaiser.supervision import Actor, ActorSystem, ChildSpec, ThreadedRuntime, supervisor
-from tests.mqtt.scripted_broker import PUBLISH, PUBREC, ScriptedBroker
+from tests.mqtt.scripted_broker import PUBACK, PUBLISH, PUBREC, ScriptedBroker
 from tests.mqtt.test_client import Fates
 
 IDS = [f"godkaiser-god-{name}" for name in ("commands", "stops", "out", "in", "control")]
@@ -171,6 +172,16 @@ def test_a_broker_that_goes_away_is_not_taken_for_a_rival(mosquitto_factory, mak
     gateway = make(mosquitto.port)
     mosquitto.restart()
     gateway.until(lambda: gateway.count(LinkUp) == 2)
+    assert gateway.view.rivals == 0
+
+
+def test_a_broker_that_confirms_nothing_is_not_taken_for_a_rival(broker, make, monkeypatch):
+    monkeypatch.setattr(client_module, "OVERDUE_S", 0.5)
+    gateway = make(broker.port)
+    broker.silent = {PUBACK}
+    gateway.ports.stops.broadcast(b"{}")
+    gateway.until(lambda: gateway.count(LinkDown) == 1)
+    assert "has not confirmed" in gateway.view.last_error
     assert gateway.view.rivals == 0
 
 
