@@ -68,7 +68,7 @@ from godkaiser.mqtt.session_mark import SessionMark
 from godkaiser.notifications import channels
 from godkaiser.outbound import Outbound
 from godkaiser.storage import registry
-from godkaiser.storage.database import PATIENT, PROMPT, SAVING, Database
+from godkaiser.storage.database import PATIENT, PROMPT, REPLAYING, SAVING, Database
 from godkaiser.storage.record_file import RecordFile
 from godkaiser.storage.rule_notes import RuleNotes
 from godkaiser.storage.spool import Spool
@@ -169,7 +169,7 @@ def _control(parts: Parts) -> list[ChildSpec]:
                 ChildSpec(
                     name="spool",
                     factory=lambda: SpoolActor(
-                        database.probing(PATIENT), spool, kaiser_id, config.spool.replay_per_s
+                        database.probing(REPLAYING), spool, kaiser_id, config.spool.replay_per_s
                     ),
                 ),
                 ChildSpec(name="doses", factory=lambda: DoseKeeperActor(parts.notes.keep)),

@@ -83,6 +83,7 @@ class SpoolActor(Actor):
         self._attempt = 0
         self._diverted = False
         self._is_replaying = False
+        self._is_proven = False
         self._told_dropped = 0
         self._told_dropped_at = 0.0
         self._view = SpoolView()
@@ -131,6 +132,7 @@ class SpoolActor(Actor):
     def _begin(self) -> None:
         if not self._is_replaying:
             self._is_replaying = True
+            self._is_proven = False
             self.context.own.tell(Replay())
 
     def _waits(self) -> bool:
@@ -161,6 +163,7 @@ class SpoolActor(Actor):
         self._journal.forget_position()
         self._readings.forget_position()
         self._attempt += 1
+        self._is_proven = False
         delay_s = backoff_delay(RETRY, self._attempt + 1, self.context.random())
         state = "away" if isinstance(error, DatabaseUnavailable) else "blocked"
         if self._view.state != state:
@@ -170,10 +173,11 @@ class SpoolActor(Actor):
 
     def _replay_batch(self) -> int:
         """How many records. Without any, prove that the database takes a write."""
-        if self._attempt or not self._waits():
+        if not self._is_proven or not self._waits():
             # Soon known, where a whole batch is given much time.
             with self._prompt.transaction():
                 keep_position(self._prompt, f"{self._kaiser_id}/probe", "", 0)
+            self._is_proven = True
         for stream, replay in (
             (Stream.JOURNAL, self._journal),
             (Stream.READINGS, self._readings),

@@ -16,7 +16,6 @@ from typing import Any, cast
 import msgspec
 import peewee
 import psycopg2
-from playhouse.pool import PooledPostgresqlDatabase
 
 from godkaiser import database_url
 from godkaiser.database_url import DatabaseUrl
@@ -29,7 +28,7 @@ from godkaiser.errors import (
 )
 from godkaiser.storage import engines
 from godkaiser.storage.database_breaker import DatabaseBreaker
-from godkaiser.storage.engines import Engines
+from godkaiser.storage.engines import Engines, Pool
 from godkaiser.storage.statements import Statement
 
 # Plain cursors raise the drivers' own errors, everything else Peewee's.
@@ -74,6 +73,8 @@ PROMPT = Pace(2.0, is_prompt=True)
 SAVING = Pace(4.0)
 """Of actors that somebody waits for."""
 USUAL = Pace(10.0)
+REPLAYING = Pace(20.0)
+"""Of the spool's keeper, that nobody waits for, but whose view people look at."""
 PATIENT = Pace(45.0)
 """Of jobs that nobody waits for."""
 UNLIMITED = Pace(float("inf"))
@@ -201,7 +202,7 @@ class Database:
         """At the end of the process: give back what the pools still hold."""
         self.close_thread()
         for engine in self._engines.all():
-            if isinstance(engine, PooledPostgresqlDatabase):
+            if isinstance(engine, Pool):
                 engine.close_all()
 
     def hurry(self) -> None:
@@ -292,7 +293,7 @@ class Database:
         """A broken connection must not be used again; closing it may fail for the same reason."""
         try:
             if not self.engine.is_closed():
-                if isinstance(self.engine, PooledPostgresqlDatabase):
+                if isinstance(self.engine, Pool):
                     self.engine.manual_close()
                 else:
                     self.engine.close()
@@ -300,8 +301,8 @@ class Database:
             return
         # Those that wait in the pools have most likely broken with it.
         for engine in self._engines.all():
-            if isinstance(engine, PooledPostgresqlDatabase):
-                engine.close_idle()
+            if isinstance(engine, Pool):
+                engine.drop_idle()
 
 
 def open_database(url: str) -> Database:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 import peewee
 from playhouse.pool import PooledPostgresqlDatabase
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from godkaiser.database_url import DatabaseUrl
 from godkaiser.durable_file import inherit_owner, make_folder
@@ -42,6 +43,26 @@ _KEEPALIVE = {
     "keepalives_count": "3",
 }
 _OWN_OPTIONS = ("host", "port", "user", "password", "dbname", "options")
+
+
+class Pool(PooledPostgresqlDatabase):  # type: ignore[misc] # peewee has no types
+    """Asks no connection whether it still is one: that is a journey to the server without a deadline, while all
+    others wait for the pool. A connection that has broken is noticed by its first statement.
+    """
+
+    def _is_closed(self, conn: Any) -> bool:
+        return bool(conn.closed)
+
+    def _can_reuse(self, conn: Any) -> bool:
+        return bool(conn.get_transaction_status() == TRANSACTION_STATUS_IDLE)
+
+    def drop_idle(self) -> None:
+        """Close those that nobody uses, unless somebody is at work on the pool."""
+        if self._pool_lock.acquire(blocking=False):
+            try:
+                self.close_idle()
+            finally:
+                self._pool_lock.release()
 
 
 class Engines(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +140,7 @@ def _postgresql(
         **_KEEPALIVE,
         **given,
     }
-    engine = PooledPostgresqlDatabase(
+    engine = Pool(
         url.options.get("dbname", url.name),
         user=url.options.get("user", url.user) or None,
         password=url.options.get("password", url.password) or None,
