@@ -21,7 +21,7 @@ HEARD_S = 1.0
 LEASE_GRACE_S = 5.0
 ENDED_S = 75.0
 """An OFF is repeated at least once a minute: then it has been done."""
-OLDEST_S = 30.0
+OLDEST_S = 8.0
 ALARM_S = 45.0
 RECHECK_S = 5.0
 HOUR_S = 3600.0

@@ -113,8 +113,13 @@ def race(stage: Stage) -> None:
 
 def stop_and_go(stage: Stage) -> None:
     """ON, stop, clear, while the wire is slow."""
-    if stage.choices.random() < 0.7:
+    if stage.choices.random() < 0.6:
         weather(stage)
+    elif stage.choices.random() < 0.6:
+        # So slow to a device that a stop and its clear are over before a command is there.
+        device_id = stage.choices.choice(stage.site.devices)
+        stage.hazards.slow_down(device_id, stage.choices.choice([7.0, 12.0]), 4.0)
+        stage.hazards.impaired_for(20.0)
     for _ in range(stage.choices.randrange(1, 4)):
         stage.people.command(any_key(stage), Verb.ON, duration_s=stage.choices.choice([5.0, 0.0]))
     stage.pass_time(stage.choices.choice([0.0, 0.1, 1.0]))

@@ -10,8 +10,6 @@ import random
 from collections import Counter
 from typing import Any
 
-import msgspec
-
 from godkaiser import paths
 from godkaiser.domain.entities import ActuatorKey
 from godkaiser.domain.safety_state import StopState
@@ -23,7 +21,7 @@ from godkaiser.messages import (
 )
 from godkaiser.simulator.firmware import Memory
 from godkaiser.simulator.raw_values import raw_of
-from godkaiser.supervision import ActorSystem, Chances, SimulatedRuntime
+from godkaiser.supervision import ActorSystem, Chances
 from godkaiser.supervision.events import LifeEvent, Step
 from godkaiser.supervision.timers import Timer
 from tests.safety import gateway_in_world
@@ -38,41 +36,11 @@ from tests.safety.plant_laws import Laws
 from tests.safety.plant_model import Plant
 from tests.safety.sensor_laws import SensorLaws
 from tests.safety.site import RELEASED_RAW, Site, draw
+from tests.safety.world_runtime import EPOCH, WorldRuntime
 
-EPOCH = 1_700_000_000.0
 CRASH_NEEDS_S = 5.0
 START_LIMIT_S = 120.0
-DROWSY_S = 0.4
 CLOCK_OFF_S = 25.0
-
-
-class WorldRuntime(SimulatedRuntime):
-    """One process of the gateway: a restart of the process goes on with the machine's clock."""
-
-    def __init__(
-        self, seed: int, chances: Chances, *, began: float, boot: int, wall_offset: float
-    ) -> None:
-        # The drowsiness of the simulation goes on to the next timer, which may be far away.
-        awake = msgspec.structs.replace(chances, drowsy=0.0)
-        super().__init__(seed, awake, may_crash=gateway_in_world.may_crash)
-        self.drowsy = chances.drowsy
-        self._clock = began
-        self._boot = f"boot {boot}"
-        self._wall = EPOCH + wall_offset
-
-    def boot_id(self) -> str:
-        return self._boot
-
-    def calm(self) -> None:
-        super().calm()
-        self.drowsy = 0.0
-
-    def step(self, deadline: float) -> bool:
-        """Now and then the machine is busy with something else for a moment."""
-        if self._ready and self._schedule.random() < self.drowsy:
-            self._clock = min(self._clock + self._schedule.random() * DROWSY_S, deadline)
-            self._fire_due()
-        return super().step(deadline)
 
 
 class Stage:
@@ -174,6 +142,17 @@ class Stage:
         due = self.agenda.next_due
         if due is not None:
             self._arm(due)
+
+    def let_the_network_speak(self) -> None:
+        """In the midst of what an actor does: what the network threads have to say comes at any moment."""
+        if self.runtime.linger():
+            asking = self.system.asking
+            actor = asking.current()
+            asking.enter(None)
+            try:
+                self.agenda.run_due()
+            finally:
+                asking.enter(actor)
 
     def delay_of(self, name: str) -> float:
         usual = self.choices.choice((0.0005, 0.0005, 0.002, 0.01, 0.01, 0.15))
