@@ -13,6 +13,7 @@ from tests.safety.stage import Stage
 
 SETTLING_S, CONFIRMED_WITHIN_S, CLEARED_WITHIN_S = 8.0, 90.0, 120.0
 RULES_ACT_WITHIN_S = 20.0
+LOCKED_S = 5.5
 MOST_CLEARS, RESTED_S, DEVICE_RESTED_S = 8, 13.0, 31.0
 
 
@@ -37,7 +38,21 @@ def peace(stage: Stage) -> None:
 
 def _back_to_work(stage: Stage) -> None:
     """Cleared and resumed by an operator, the site works as before; until then nothing starts."""
-    stage.pass_time(5.5)
+    stage.pass_time(LOCKED_S)
+    _clear_all(stage)
+    if gateway_in_world.safety_state(stage.latch).records:
+        view = stage.system.published_value(paths.SAFETY, "view")
+        stage.plant.complain(f"in peace, not cleared: {view}")
+        return
+    if on := _on(stage):
+        stage.plant.complain(f"{on} went on by a clear, in peace")
+    stage.people.resume()
+    _expect_rules_to_act(stage)
+    for key in stage.site.keys:
+        _expect_usable(stage, key)
+
+
+def _clear_all(stage: Stage) -> None:
     for _ in range(MOST_CLEARS):
         records = gateway_in_world.safety_state(stage.latch).records
         if not records:
@@ -49,16 +64,6 @@ def _back_to_work(stage: Stage) -> None:
             # Somebody goes there, as the alarm says.
             stage.hazards.power_cycle(device_id)
         _until(stage, lambda scope=scope: not _is_latched(stage, scope), CLEARED_WITHIN_S)
-    if gateway_in_world.safety_state(stage.latch).records:
-        view = stage.system.published_value(paths.SAFETY, "view")
-        stage.plant.complain(f"in peace, not cleared: {view}")
-        return
-    if on := _on(stage):
-        stage.plant.complain(f"{on} went on by a clear, in peace")
-    stage.people.resume()
-    _expect_rules_to_act(stage)
-    for key in stage.site.keys:
-        _expect_usable(stage, key)
 
 
 def _expect_rules_to_act(stage: Stage) -> None:
