@@ -15,6 +15,9 @@ import msgspec
 from godkaiser.domain.entities import Reading, SensorKey
 from godkaiser.domain.safety_state import Scope
 
+FUTURE_S = 5.0
+"""Clocks of devices and of the gateway may differ by so much."""
+
 
 class StopInput(msgspec.Struct, frozen=True, kw_only=True):
     """`sensor` stops `scope` while its raw value is below or above a level, or unheard.
@@ -66,7 +69,11 @@ def heard(entry: StopInput, state: InputState, reading: Reading, now: float) -> 
     to arrive is the newer one.
     """
     raw, at = reading.raw, reading.at
-    if at > state.at or (at == state.at and not reading.redelivered):
+    known = state.at
+    if known > reading.received_at + FUTURE_S:
+        # It was stamped while a clock was wrong: nothing that is remembered lies in the future.
+        known = -math.inf
+    if at > known or (at == known and not reading.redelivered):
         return InputState(now, raw, at)
     if is_pressed(entry, raw) and (state.raw is None or not is_pressed(entry, state.raw)):
         return InputState(state.heard_at, raw, state.at)

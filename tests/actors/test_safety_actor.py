@@ -422,8 +422,8 @@ INPUT = StopInput(
 )
 
 
-def _read(bench, raw, at):
-    reading = Reading(INPUT.sensor, at, at, raw, raw, "", Quality.GOOD)
+def _read(bench, raw, at, received_at=None):
+    reading = Reading(INPUT.sensor, at, received_at or at, raw, raw, "", Quality.GOOD)
     for member in bench.system.groups.members(("stop_input", INPUT.sensor)):
         member.tell(ReadingAccepted(reading=reading))
     bench.run()
@@ -437,11 +437,21 @@ def test_an_older_reading_does_not_release_a_stop_button():
     assert bench.safety.state == "active"
     bench.status(A, 0, "active")
     bench.run(6.0)
-    _read(bench, 4000.0, 150.0)
+    _read(bench, 4000.0, 150.0, received_at=206.0)
     with pytest.raises(StopInputPressed):
         bench.clear()
     _read(bench, 4000.0, 201.0)
     assert bench.clear().stops[0].state == "clearing"
+
+
+def test_readings_of_a_clock_that_was_set_right_are_heard():
+    bench = Bench([relay(A)], stop_inputs=[INPUT])
+    bench.know_off(A)
+    _read(bench, 4000.0, 9000.0)
+    for at in range(100, 900, 100):
+        bench.run(100.0)
+        _read(bench, 4000.0, float(at))
+    assert bench.safety.state == "normal"
 
 
 def test_a_flood_of_an_input_refuses_no_stop():
