@@ -1,7 +1,8 @@
 """The housekeeper: what is to be tidied from time to time, in the database, a batch at a time.
 
-Started by the timekeeper, or by an administrator. One run at a time; between two batches it handles
-what else is in its mailbox.
+Started by the timekeeper, or by an administrator. One run at a time, until all that is old has gone: a limit
+for a day is one that somebody's readings exceed. After a batch it pauses for as long as that took, so that
+others have the database at least half of the time.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from godkaiser.supervision import Actor
 PURGE_JOB = "purge_expired_tokens"
 RETENTION_JOB = "retention"
 JOBS = (PURGE_JOB, RETENTION_JOB)
+AFTER_START_S = 900.0
+"""A box that is switched off each night would never forget at the time of the calendar."""
+LONGEST_PAUSE_S = 60.0
 log = structlog.get_logger("godkaiser.housekeeper")
 
 
@@ -83,6 +87,9 @@ class HousekeeperActor(Actor):
                 # It ended with the incarnation before; what its batches did is done.
                 view = msgspec.structs.replace(view, state="failed", result="it crashed")
             self.context.publish(job, view)
+        if not self._policy.dry_run:
+            tick = Tick(job=RETENTION_JOB, at=self.context.now() + AFTER_START_S)
+            self.context.schedule(AFTER_START_S, tick, key=RETENTION_JOB)
 
     def on_receive(self, message: object) -> Any:
         match message:
@@ -154,6 +161,7 @@ class HousekeeperActor(Actor):
     def _forget(self, run: RetentionRun) -> None:
         assert run.current is not None
         kind, before = run.current
+        began = self.context.monotonic()
         if run.dry_run:
             count = count_before(self._database, Kind(kind), before)
         else:
@@ -162,7 +170,8 @@ class HousekeeperActor(Actor):
         view = self._view(RETENTION_JOB)
         view = msgspec.structs.replace(view, batches=run.batches, counts=run.removed)
         self.context.publish(RETENTION_JOB, view)
-        self.context.own.tell(NextBatch())
+        pause_s = min(self.context.monotonic() - began, LONGEST_PAUSE_S)
+        self.context.schedule(pause_s, NextBatch(), key="batch")
 
     def _attempt(self, job: str, work: Callable[[], object]) -> None:
         try:

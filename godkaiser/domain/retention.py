@@ -5,8 +5,6 @@ from __future__ import annotations
 import msgspec
 
 DAY_S = 86_400.0
-MAX_BATCHES = 100
-"""Of one run: what is left is the next run's, so that it never has the database for itself."""
 
 
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +21,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
-    """`bounds` are what is to be forgotten and from before when (unix seconds), in their order;
+    """`bounds` are what is to be forgotten and from before when (unix seconds), a batch of each in turn;
     `removed` counts what went, or in a dry run would go.
     """
 
@@ -35,11 +33,7 @@ class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def current(self) -> tuple[str, float] | None:
         """What is next; None at the end."""
-        return self.bounds[0] if self.bounds and self.batches < MAX_BATCHES else None
-
-    @property
-    def is_cut_short(self) -> bool:
-        return bool(self.bounds) and self.batches >= MAX_BATCHES
+        return self.bounds[0] if self.bounds else None
 
 
 def plan(policy: RetentionPolicy, now: float, *, dry_run: bool) -> RetentionRun:
@@ -58,13 +52,14 @@ def plan(policy: RetentionPolicy, now: float, *, dry_run: bool) -> RetentionRun:
 def after_batch(run: RetentionRun, count: int, batch_size: int) -> RetentionRun:
     """The run after a batch of the current kind removed `count`; a short batch was its last."""
     assert run.bounds
-    kind = run.bounds[0][0]
+    current, *others = run.bounds
+    kind = current[0]
     is_last = run.dry_run or count < batch_size
     return msgspec.structs.replace(
         run,
         removed={**run.removed, kind: run.removed.get(kind, 0) + count},
         batches=run.batches + 1,
-        bounds=run.bounds[1:] if is_last else run.bounds,
+        bounds=tuple(others) if is_last else (*others, current),
     )
 
 
@@ -73,9 +68,4 @@ def summary(run: RetentionRun) -> str:
         return "nothing is to be forgotten: every period in [retention] is 0"
     counts = ", ".join(f"{count} {kind}" for kind, count in run.removed.items())
     verb = "would be removed" if run.dry_run else "removed"
-    more = (
-        f"; {MAX_BATCHES} batches are enough for one run, the next goes on"
-        if run.is_cut_short
-        else ""
-    )
-    return f"{counts} {verb}{more}"
+    return f"{counts} {verb}"

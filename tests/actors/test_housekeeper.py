@@ -1,4 +1,6 @@
-"""Retention and the wall clock. The kind: a clock that jumps, and what is young by its own records is gone."""
+"""Retention and the wall clock. The kind: a clock that jumps, and what is young by its own records is gone.
+Another: it deletes less in a day than comes in a day, or never, because the box sleeps when it is due.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser import paths
+from godkaiser.actors import housekeeper
 from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor, RunJob
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.domain.retention import DAY_S, RetentionPolicy
 from godkaiser.domain.retention_clock import PLAUSIBLE_S, Belief, believed, doubt
 from godkaiser.storage.readings import ReadingWriter
+from godkaiser.storage.retention import delete_before
 from godkaiser.supervision import ActorSystem, Chances, ChildSpec, SimulatedRuntime, supervisor
 from tests.supervision.parts import Diary
 
@@ -73,6 +77,15 @@ class Box:
             [Reading(KEY, at, at, 1.0, 1.0, "", Quality.GOOD, content_key=int(at))]
         )
 
+    def store_old(self, count):
+        at = self.runtime.now() - 40 * DAY_S
+        ReadingWriter(self.database).write(
+            [
+                Reading(KEY, at - n, at, 1.0, 1.0, "", Quality.GOOD, content_key=n)
+                for n in range(count)
+            ]
+        )
+
     def left(self):
         return self.database.fetch("SELECT count(*) FROM sensor_data")[0][0]
 
@@ -108,6 +121,26 @@ def test_a_clock_that_stays_is_believed_in_the_end_and_what_is_old_goes(box):
     box.days(22)
     assert box.left() == 0
     assert "ahead" not in box.run(RETENTION_JOB).result
+
+
+def test_a_run_goes_on_until_all_that_is_old_has_gone(box, monkeypatch):
+    # kOlapsis/maintenant#46: what came in a day was more than one run removed.
+    monkeypatch.setattr(housekeeper, "BATCH", 20)
+    monkeypatch.setattr(
+        housekeeper, "delete_before", lambda base, kind, at: delete_before(base, kind, at, 20)
+    )
+    box.store(1)
+    box.store_old(2500)
+    told = box.run(RETENTION_JOB)
+    assert (box.left(), told.batches, told.counts) == (1, 126, {"readings": 2500})
+
+
+def test_a_box_that_is_off_each_night_forgets_all_the_same(box):
+    box.store(1)
+    box.store_old(100)
+    assert box.runtime.run_until(lambda: box.view(RETENTION_JOB).state == "done", 3600.0)
+    assert box.left() == 1
+    assert box.view(RETENTION_JOB).by == "timekeeper"
 
 
 def test_a_weekend_without_power_is_no_matter(box):

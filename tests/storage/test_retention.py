@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.domain.retention import (
     DAY_S,
-    MAX_BATCHES,
     RetentionPolicy,
     after_batch,
     plan,
@@ -93,15 +92,26 @@ def test_a_run_ends_and_counts_what_it_did(readings, history, audit, counts, dry
     for kind, before in run.bounds:
         assert before <= NOW - DAY_S, f"{kind} of less than a day"
     removed = 0
-    for count in [*counts, *[1000] * MAX_BATCHES]:
+    for count in [*counts, *[0] * len(run.bounds)]:
         if run.current is None:
             break
         run = after_batch(run, count, 1000)
         removed += count
     assert run.current is None
-    assert run.batches <= MAX_BATCHES
     assert sum(run.removed.values()) == removed
     assert ("would be" in summary(run)) == (dry_run and bool(run.removed))
+
+
+def test_however_much_there_is_of_one_kind_the_others_get_their_turn():
+    policy = RetentionPolicy(readings_days=1, history_days=1, audit_days=1)
+    run = plan(policy, NOW, dry_run=False)
+    kinds = []
+    while len(kinds) < 500:
+        kind, _ = run.current
+        kinds.append(kind)
+        run = after_batch(run, 1000 if kind == "readings" else 10, 1000)
+    assert kinds[:5] == ["readings", "commands", "executions", "audit", "readings"]
+    assert set(kinds[4:]) == {"readings"}
 
 
 def test_nothing_is_forgotten_unless_somebody_says_so():
