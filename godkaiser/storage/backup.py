@@ -194,8 +194,14 @@ def _restore_sqlite(database: Database, folder: Path, manifest: Manifest, *, kee
     backup_folder.describe(fresh)
     shutil.copymode(path, fresh)
     # Into the file itself, so that what is moved aside is whole and no old log is read into the new one.
-    database.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
+    ((is_busy, _, _),) = database.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close_all()
+    if is_busy:
+        fresh.unlink()
+        raise BackupRefused(
+            reason=f"{path} is in use by another program, and what was written last cannot be moved aside"
+            " with it. End that program and try again. Nothing was changed."
+        )
     if keep:
         path.rename(path.with_name(f"{path.name}.before-restore-{int(time.time())}"))
     for suffix in ("-wal", "-shm"):

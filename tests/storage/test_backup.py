@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 
 import pytest
@@ -183,6 +184,33 @@ def test_a_backup_that_is_not_whole_changes_nothing(database, empty_url, tmp_pat
     target = open_database(empty_url)
     assert content(target) == before
     target.close_all()
+
+
+def test_a_restore_beside_a_reader_of_the_old_file_is_refused_and_loses_nothing(
+    sqlite_url, tmp_path
+):
+    # rotki/rotki#13125: the log could not be brought into the file, and went.
+    database = open_database(sqlite_url)
+    migrate(database)
+    fill(database, 50)
+    backup.create(database, tmp_path / "b", NOW, quiet)
+    file = tmp_path / "test.db"
+    reader = sqlite3.connect(file, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM sensor_data").fetchone()
+    ReadingWriter(database).write([reading(n) for n in range(1000, 1500)])
+    before = content(database)
+    database.close_all()
+    with pytest.raises(BackupRefused, match="in use by another program"):
+        backup.restore(sqlite_url, tmp_path / "b", quiet, force=True)
+    reader.close()
+    assert content(database) == before
+    database.close_all()
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "test.db"}
+    backup.restore(sqlite_url, tmp_path / "b", quiet, force=True)
+    assert tables.count(database, "sensor_data") == 50
+    (aside,) = tmp_path.glob("*.before-restore-*")
+    assert content(open_database(f"sqlite:///{aside}")) == before
 
 
 def test_a_backup_overwrites_nothing_and_needs_the_schema(database, tmp_path):
