@@ -31,6 +31,8 @@ POOL_SIZE = 30
 PROMPT_POOL_SIZE = 10
 POOL_WAIT_S = 5
 STALE_S = 300
+WAL_LEFT_BYTES = 64 * 1024 * 1024
+"""Of SQLite's log, once nobody reads what is in it: one long query would else keep its size for good."""
 CONNECT_BUSY_S = 2.0
 CONNECT_TIMEOUT_S = 2
 """Also of a server that takes the connection and says nothing. libpq takes no less."""
@@ -102,6 +104,7 @@ def _sqlite(path: Path) -> peewee.Database:
             "foreign_keys": 1,
             "cache_size": -16_000,
             "temp_store": "memory",
+            "journal_size_limit": WAL_LEFT_BYTES,
         },
         timeout=CONNECT_BUSY_S,
     )

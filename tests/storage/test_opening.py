@@ -15,7 +15,7 @@ from godkaiser.config import Config, DatabaseConfig, GatewayConfig
 from godkaiser.domain.declared import NOTHING
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
-from godkaiser.storage import migrations
+from godkaiser.storage import engines, migrations
 from godkaiser.storage.audit import AuditEntry, append_entries
 from godkaiser.storage.database import open_database
 from godkaiser.storage.readings import ReadingWriter
@@ -161,3 +161,61 @@ def test_a_transaction_of_a_client_that_was_cut_off_lets_go_of_its_locks(postgre
         proxy.close()
         far.close_all()
         database.close_all()
+
+
+def test_a_long_query_leaves_no_long_log_behind(sqlite_url, tmp_path, monkeypatch):
+    # openrundev/openrun#104: the log of SQLite keeps the size that one forgotten reader gave it.
+    monkeypatch.setattr(engines, "WAL_LEFT_BYTES", 1_000_000)
+    database = open_database(sqlite_url)
+    migrations.migrate(database)
+    writer = ReadingWriter(database)
+    file, log = tmp_path / "test.db", tmp_path / "test.db-wal"
+    with closing(sqlite3.connect(file, isolation_level=None)) as forgotten:
+        forgotten.execute("BEGIN")
+        forgotten.execute("SELECT count(*) FROM sensor_data").fetchone()
+        for first in range(0, 40_000, 500):
+            writer.write([reading(n) for n in range(first, first + 500)])
+        assert log.stat().st_size > 2_000_000
+    for n in range(40_000, 40_002):
+        writer.write([reading(n)])
+    assert log.stat().st_size <= 1_000_000
+    database.close_all()
+
+
+def test_after_a_failover_no_connection_stays_at_the_server_that_only_reads(postgres_url):
+    # gpustack/gpustack#6107: it answers SELECT 1, so that a pool takes it for good.
+    database = open_database(postgres_url)
+    migrations.migrate(database)
+    database.close_all()
+    name = postgres_url.rpartition("/")[2]
+    connection = psycopg2.connect(postgres_url)
+    connection.autocommit = True
+    # Sessions keep what they began with: these are at the old server, later ones at the new.
+    connection.cursor().execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    database = open_database(postgres_url)
+    prompt = database.probing()
+    assert [d.fetch("SHOW transaction_read_only") for d in (database, prompt)] == [[("on",)]] * 2
+    connection.cursor().execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    connection.close()
+    assert database.is_alive()
+    for used in (prompt, database):
+        with pytest.raises(DatabaseUnavailable, match="read-only"):
+            ReadingWriter(used).write([reading(1)])
+        ReadingWriter(used).write([reading(1)])
+    database.close_all()
+
+
+def test_numbers_go_on_beyond_32_bits(postgres_url):
+    # home-assistant/core#119167 and #129694: rows or their sequence end at 2,147,483,647.
+    database = open_database(postgres_url)
+    migrations.migrate(database)
+    sequences = [name for (name,) in database.fetch("SELECT sequencename FROM pg_sequences")]
+    with database.transaction() as cursor:
+        for name in sequences:
+            cursor.execute(f"SELECT setval('{name}', 2147483647)")
+    append_entries(database, [AuditEntry(at=NOW, who="user:a", what="w")])
+    ReadingWriter(database).write([reading(1)])
+    ids = [database.fetch(f"SELECT max({column}) FROM {table}")[0][0] for table, column in
+           (("audit_log", "seq"), ("series", "id"), ("sensor_data", "series_id"))]  # fmt: skip
+    assert ids == [2147483648] * 3
+    database.close_all()
