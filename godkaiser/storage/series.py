@@ -27,6 +27,7 @@ PAGE = 5000
 _TABLES = {Resolution.MINUTE: "rollup_1m", Resolution.HOUR: "rollup_1h"}
 _BUCKET_COLUMNS = "bucket_ms, quality, count, valued, total, lowest, highest, last, last_ms"
 BEGINNING_MS = -(2**62)
+_LAST_KEY = 2**63 - 1
 
 
 class Measured(msgspec.Struct, frozen=True, gc=False):
@@ -153,7 +154,7 @@ def pages_of_readings(
     database: Database, series_id: int, start_ms: int, end_ms: int
 ) -> Iterator[list[Measured]]:
     """All readings of a time, a page at a time."""
-    after = Position(start_ms - 1, 2**62)
+    after = Position(start_ms - 1, _LAST_KEY)
     while True:
         rows = database.fetch(
             "SELECT at_ms, value, quality, content_key FROM sensor_data WHERE series_id = ?"

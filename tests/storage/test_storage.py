@@ -29,7 +29,7 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.rules import RuleDefinition, RuleMemory, Truth
 from godkaiser.errors import DatabaseUnavailable, LastAdministrator, StartupFailed
-from godkaiser.storage import accounts, history, migrations, registry, rules
+from godkaiser.storage import accounts, history, migrations, registry, rules, series
 from godkaiser.storage.access_book import AccessBook
 from godkaiser.storage.database import open_database
 from godkaiser.storage.readings import (
@@ -481,3 +481,19 @@ def test_a_database_file_is_for_its_owner_only_also_one_of_an_earlier_version(tm
             (tmp_path / "data" / "deep" / "file.db").chmod(0o644)
     finally:
         os.umask(before)
+
+
+def test_an_export_begins_at_its_start_and_repeats_nothing_within_one_millisecond(
+    database, monkeypatch
+):
+    # vm0-ai/vm0#18343: pages that end within one millisecond.
+    monkeypatch.setattr(series, "PAGE", 7)
+    keys = [0, 1, 2**62 + 1, 2**63 - 1, -(2**63), *range(100, 140)]
+    before = [reading(at=NOW - 0.0005, content=key) for key in keys]
+    within = [reading(at=NOW, content=key) for key in keys]
+    ReadingWriter(database).write([*before, *within])
+    number = series.find_series(database, before[0].key)
+    start_ms = int(NOW * 1000)
+    pages = list(series.pages_of_readings(database, number, start_ms, start_ms + 1))
+    assert [len(page) for page in pages] == [7, 7, 7, 7, 7, 7, 3]
+    assert {measured.timestamp for page in pages for measured in page} == {NOW}
