@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
 import os
@@ -331,7 +332,8 @@ def simulate(
 def _accounts_in(path: Path) -> dict[str, str]:
     """DEVICE:PASSWORD, a line each, or the end of the command with the first that is none."""
     found = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
+    for number, line in enumerate(lines, start=1):
         name, _, password = line.decode("utf-8", "replace").strip().partition(":")
         if name.startswith("#") or not line.strip():
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
 import json
 import re
@@ -176,7 +177,8 @@ def first_line(path: Path) -> str:
         OSError: it cannot be read.
         ValueError: it holds nothing, or bytes that no secret has, such as the NULs of a power cut.
     """
-    content = path.read_bytes()
+    # As in the configuration, editors of Windows put a byte order mark.
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     line = content.strip().partition(b"\n")[0].strip()
     if not line:
         msg = "which is empty"

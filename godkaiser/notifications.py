@@ -13,6 +13,7 @@ from typing import Any
 
 from godkaiser.actors.recipient import Deliver, Notify, UndeliverableError
 from godkaiser.config import NotifyConfig
+from godkaiser.config_keys import first_line
 from godkaiser.domain.email_addresses import is_email_address
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.ports import NotificationPort
@@ -69,7 +70,7 @@ def _send_email(config: NotifyConfig, notification: Notify) -> None:
             if config.smtp_starttls:
                 server.starttls(context=ssl.create_default_context())
             if config.smtp_user:
-                password = Path(config.smtp_password_file).read_text(encoding="utf-8").strip()
+                password = first_line(Path(config.smtp_password_file))
                 server.login(config.smtp_user, password)
             server.send_message(message)
     finally:

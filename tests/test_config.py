@@ -18,7 +18,7 @@ from godkaiser.config import (
     load,
     split_address,
 )
-from godkaiser.config_keys import ENVIRONMENT, KEYS, weakness_of_secret
+from godkaiser.config_keys import ENVIRONMENT, KEYS, first_line, weakness_of_secret
 from godkaiser.config_lines import lines_of_keys
 from tests.provision.certificates import write_certificate
 
@@ -295,6 +295,19 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
     path = tmp_path / "notepad.toml"
     path.write_bytes(b"\xef\xbb\xbf[mqtt]\r\nport = 1884\r\n")
     assert load(path, {}).mqtt.port == 1884
+
+
+@pytest.mark.parametrize(("content", "secret"), [("s3cret\r\n", "s3cret"), ("\r\n", None)])
+def test_a_byte_order_mark_is_no_part_of_a_secret(write, tmp_path, content, secret):
+    # hukkin/tomli#304, in the files beside the configuration.
+    file = tmp_path / "secret"
+    file.write_text("\ufeff" + content)
+    text = f'[mqtt]\nusername = "g"\npassword_file = "{file}"\n'
+    if secret is None:
+        assert "empty" in only_mistake(write(text)).found
+    else:
+        load(write(text), {})
+        assert first_line(file) == secret
 
 
 def test_what_is_shown_stays_on_one_line(write):

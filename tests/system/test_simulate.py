@@ -70,7 +70,10 @@ def test_devices_of_chosen_ids_with_accounts_of_their_own_talk_over_tls(
     site, guarded, authority, tmp_path
 ):
     accounts = tmp_path / "accounts"
-    accounts.write_text("# of the test\n" + "".join(f"{name}:{name}-secret\n" for name in IDS))
+    # With the byte order mark that editors of Windows put.
+    accounts.write_text(
+        "\ufeff# of the test\n" + "".join(f"{name}:{name}-secret\n" for name in IDS)
+    )
     fleet = simulate("--broker", f"127.0.0.1:{guarded.port}", "--tls", "--ca-cert", authority.file,
                      "--accounts", str(accounts))  # fmt: skip
     try:
