@@ -13,9 +13,13 @@ from godkaiser.actors.rule import EndRule, RuleActor
 from godkaiser.actors.rule_requests import DURABLE_S
 from godkaiser.domain.entities import Quality, Reading, Verb
 from godkaiser.domain.rule_attempts import LONGEST_RETRY_S, VERDICT_S
+from godkaiser.domain.rule_schema import RateCondition
 from godkaiser.domain.rules import (
     Delay,
+    HysteresisCondition,
     NotificationAction,
+    RuleDefinition,
+    SensorCondition,
     SequenceAction,
     StopAction,
 )
@@ -523,3 +527,54 @@ def test_a_probe_is_told_from_another_on_its_pin_by_its_address():
     stage.reads(40.0, key=other)
     assert stage.view.truth == "true"
     assert "28BB" in stage.view.findings[0].detail
+
+
+# ---- the gateway was away
+
+
+WHERE = {"esp_id": KEY.esp_id, "gpio": KEY.gpio, "sensor_type": KEY.sensor_type}
+
+
+def test_within_its_hysteresis_a_restart_changes_nothing():
+    # home-assistant/core#133377: what was on goes off, though the value is between the thresholds.
+    band = HysteresisCondition(**WHERE, activate_above=28.0, deactivate_below=24.0)
+    rule = RuleDefinition(name="fan", conditions=(band,), actions=(FAN,))
+    noted = {}
+    before = Stage(rule, noted=noted)
+    before.reads(29.0, after_s=1.0)
+    before.reads(26.0, after_s=5.0)
+    assert before.asked == ["ON"]
+    stage = Stage(rule, noted=noted)
+    stage.show_pump(1.0, owner="rule:1")
+    stage.look(1.0)
+    stage.reads(26.0, after_s=5.0)
+    assert stage.asked == []
+    stage.reads(23.0, after_s=5.0)
+    assert stage.asked == ["OFF"]
+
+
+def test_what_is_reached_while_the_gateway_is_away_ends_what_the_rule_had_on():
+    # home-assistant/core#43803: the heater stays on for ever.
+    cold = SensorCondition(**WHERE, operator="<", value=20.0)
+    rule = RuleDefinition(name="heat", conditions=(cold,), actions=(FAN,))
+    noted = {}
+    before = Stage(rule, noted=noted)
+    before.reads(18.0, after_s=1.0)
+    assert before.asked == ["ON"]
+    stage = Stage(rule, noted=noted)
+    stage.show_pump(1.0, owner="rule:1")
+    stage.reads(22.0, after_s=5.0)
+    assert stage.asked == ["OFF"]
+
+
+def test_readings_of_one_moment_have_no_rate():
+    # home-assistant/core#149127: a division by the no time between them.
+    rising = RateCondition(**WHERE, operator=">", value=1.0, window_seconds=10.0)
+    stage = Stage(RuleDefinition(name="rise", conditions=(rising,), actions=(FAN,)))
+    at = stage.runtime.now()
+    for value in (10.0, 30.0, 10.0, 50.0):
+        stage.reads(value, at=at)
+    assert stage.asked == []
+    for second in range(6):
+        stage.reads(50.0 + second, after_s=1.0)
+    assert stage.asked == ["ON"]

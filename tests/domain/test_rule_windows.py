@@ -87,3 +87,18 @@ def test_the_weekday_is_that_on_which_it_begins():
     friday_night = TimeWindow(start="22:00", end="06:00", weekdays=(4,), timezone=BERLIN)
     monday = datetime(2026, 6, 1, tzinfo=UTC)
     assert openings(friday_night, monday, 7 * 24) == [("05 22:00", 480)]
+
+
+@pytest.mark.parametrize("step_minutes", [5, 60, 150])
+def test_through_the_hour_that_comes_twice_an_open_window_stays_open(step_minutes):
+    # OpenCCU/OpenCCU#450: what happens every few minutes did not, for an hour.
+    zone = ZoneInfo("Europe/Berlin")
+    window = TimeWindow(start="01:00", end="03:30", timezone="Europe/Berlin")
+    begin = datetime(2018, 10, 28, 1, 0, tzinfo=zone).timestamp()
+    last = datetime(2018, 10, 28, 3, 30, tzinfo=zone).timestamp()
+    assert last - begin == 3.5 * 3600
+    at = begin
+    while at < last:
+        assert is_open(window, at)[0]
+        at += step_minutes * 60.0
+    assert not is_open(window, last)[0]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import defaultdict
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.domain.rollups import DAY_MS
-from godkaiser.storage import migrations, rollups
+from godkaiser.domain.rollups import DAY_MS, Resolution
+from godkaiser.storage import migrations, rollups, series
 from godkaiser.storage.database import open_database
 from godkaiser.storage.readings import ReadingWriter
 from godkaiser.storage.retention import Kind, delete_before
@@ -289,3 +291,46 @@ def test_what_was_stored_before_there_were_buckets_is_rolled(database_url):
     assert sum(row[2] for row in buckets(database, "rollup_1h")) == 50
     assert ReadingWriter(database).write([reading(NOW, 0.0, content=0)]).stored == 0
     database.close_all()
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("Australia/Sydney", (2024, 4, 7)),
+        ("America/Chicago", (2022, 11, 6)),
+        ("Australia/Lord_Howe", (2024, 4, 7)),
+        ("Asia/Kolkata", (2024, 4, 7)),
+    ],
+)
+def test_the_hour_that_comes_twice_is_two_hours(database, zone, day):
+    # timescale/timescaledb#8998: the readings of one are counted in the other.
+    start = datetime(*day, tzinfo=ZoneInfo(zone)).timestamp()
+    minutes = [reading(start + 60 * n, content=n) for n in range(6 * 60)]
+    ReadingWriter(database).write(minutes)
+    rollups.roll_all(database, start + 3 * 86_400, 1000)
+    number = series.find_series(database, KEY)
+    start_ms, end_ms = (int(at * 1000) for at in (start - 3600, start + 86_400))
+    hours = series.aggregates(database, number, Resolution.HOUR, start_ms, end_ms, 100)
+    begins = [hour.timestamp for hour in hours]
+    assert begins == sorted(set(begins))
+    assert [hour.count for hour in hours] == [
+        sum(begin <= minute.at < begin + 3600 for minute in minutes) for begin in begins
+    ]
+    assert sum(hour.count for hour in hours) == 360
+
+
+def test_a_reading_without_a_value_takes_no_part_in_the_mean(database):
+    # ioBroker/ioBroker.sql#526: one makes the mean of its whole interval unknown.
+    values = [10.0, None, 20.0, None]
+    ReadingWriter(database).write(
+        [
+            reading(NOW + n, value, content=n, quality=Quality.GOOD if value else Quality.ERROR)
+            for n, value in enumerate(values)
+        ]
+    )
+    rollups.roll_all(database, LATER, 1000)
+    number = series.find_series(database, KEY)
+    start_ms = int(NOW * 1000)
+    for resolution in (Resolution.MINUTE, Resolution.HOUR):
+        whole, _, _ = series.statistics(database, number, resolution, start_ms, start_ms + 60_000)
+        assert (whole.count, whole.min, whole.max, whole.mean) == (4, 10.0, 20.0, 15.0)
