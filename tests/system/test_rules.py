@@ -120,6 +120,21 @@ def test_a_sequence_goes_on_where_it_stood_whatever_dies(make):
     assert state_of(gateway, rule_id)["fired_count"] == 1
 
 
+def test_what_is_reached_while_the_gateway_is_dead_ends_what_its_rule_had_on(make):
+    # home-assistant/core#43803, with kill -9: the heater stays on for ever.
+    gateway, device = make()
+    gateway.client.post("/logic/rules", rule({**turn(FAN), "release": True}), 201)
+    heat(device)
+    eventually(lambda: commands(device) == ["ON 25"])
+    gateway.kill()
+    gateway.start()
+    gateway.log_in()
+    settle(gateway, device)
+    heat(device, 20)
+    eventually(lambda: commands(device)[-1] == "OFF 25")
+    assert commands(device) == ["ON 25", "OFF 25"]
+
+
 def test_a_sequence_that_somebody_breaks_switches_off_and_says_why(make):
     gateway, device = make()
     rule_id = gateway.client.post("/logic/rules", rule(WATERING), 201)["id"]
