@@ -122,7 +122,7 @@ class Gateway:
                     notes=self._notes,
                     ports=self.ports,
                     address=self._reloader.address,
-                    current_address=lambda: self._reloader.address,
+                    current_address=self._reloader.current_address,
                     tokens=self._reloader.stop_tokens,
                     make_server=self._make_server,
                     make_live_server=self._make_live_server if self._live_listener else None,

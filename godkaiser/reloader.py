@@ -54,6 +54,19 @@ class Reloader:
         except OSError as error:
             raise startup_failure(f"{error.filename}: {error.strerror}.", error) from error
 
+    def current_address(self) -> BrokerAddress:
+        """With the password as it stands in its file now, where no restart is needed for that; with the
+        last one while the file cannot be read. Safe from any thread.
+        """
+        address, config = self.address, self.config
+        if config.broker_accounts.folder:
+            return address
+        try:
+            return msgspec.structs.replace(address, password=broker_address(config).password)
+        except StartupFailed as error:
+            log.warning("password_not_read_again", reason=error.message)
+            return address
+
     def reload(self, system: ActorSystem, issuer: Issuer) -> Reloaded:
         """Take what has changed in the files: declarations, log level, tokens, account and certificates for
         the broker. Safe from any thread.
@@ -117,7 +130,7 @@ class Reloader:
         if (address, certificates) == (running, self._certificates):
             return False
         self.address, self._certificates = address, certificates
-        system.handle(paths.BROKER).tell_urgent(UseAddress(address=address))
+        system.handle(paths.BROKER).tell_urgent(UseAddress())
         return True
 
 

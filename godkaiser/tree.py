@@ -114,7 +114,7 @@ class Parts:
     ports: Ports
     address: BrokerAddress
     current_address: Callable[[], BrokerAddress]
-    """With the account and the certificates of the last reload."""
+    """With the certificates of the last reload, and the password as its file has it now."""
     tokens: StopTokens
     make_server: Callable[[], ApiServer]
     make_live_server: Callable[[], LiveServer] | None
@@ -203,7 +203,7 @@ def _control(parts: Parts) -> list[ChildSpec]:
                 ChildSpec(
                     name="broker",
                     factory=lambda: BrokerActor(
-                        parts.current_address(),
+                        parts.current_address,
                         kaiser_id,
                         ports,
                         SessionMark(config.data_dir / "readings.session"),

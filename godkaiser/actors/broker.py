@@ -55,9 +55,7 @@ class RenewCommands(Message, frozen=True, kw_only=True):
 
 
 class UseAddress(Message, frozen=True, kw_only=True):
-    """Connect anew: the broker's address, password or certificates were replaced."""
-
-    address: BrokerAddress
+    """Connect anew: the account or the certificates for the broker were replaced."""
 
 
 class LookAtReadings(Message, frozen=True, kw_only=True):
@@ -94,14 +92,16 @@ class _Connections(msgspec.Struct, kw_only=True):
 class BrokerActor(Actor):
     def __init__(
         self,
-        address: BrokerAddress,
+        current_address: Callable[[], BrokerAddress],
         kaiser_id: str,
         ports: Ports,
         readings_mark: SessionMark | None = None,
     ) -> None:
+        """`current_address` is asked before each attempt: a password may have been replaced meanwhile."""
         super().__init__()
         self._mark = readings_mark or SessionMark()
-        self._address = address
+        self._current_address = current_address
+        self._address = current_address()
         self._kaiser_id = kaiser_id
         self._ports = ports
         self._connections: _Connections | None = None
@@ -134,8 +134,7 @@ class BrokerActor(Actor):
                     self._renew_commands(self._connections)
             case LookAtReadings():
                 self._look_at_readings()
-            case UseAddress(address=address):
-                self._address = address
+            case UseAddress():
                 self._lost("the account or the certificates for the broker were replaced")
             case _:
                 self.context.unhandled(message)
@@ -161,10 +160,11 @@ class BrokerActor(Actor):
         self.context.publish("session", self._session)
         # Looked up each time: the router may have been restarted with the branch.
         self._deliver = self.context.handle(paths.ROUTER).tell
-        connections = self._connections = self._make_connections()
-        # Before they open: what the broker kept for a session comes with its first answer.
-        self._ports.acks.attach(connections.readings, connections.control)
+        self._address = self._current_address()
         try:
+            connections = self._connections = self._make_connections()
+            # Before they open: what the broker kept for a session comes with its first answer.
+            self._ports.acks.attach(connections.readings, connections.control)
             for connection in connections.each():
                 connection.open()
             connections.readings.subscribe((*topics.reading_filters(), *topics.kept_filters()))
@@ -297,8 +297,8 @@ class BrokerActor(Actor):
         if not worn.retire():
             self.context.schedule(1.0, RenewCommands(session=self._session), key="renew")
             return
-        fresh = self._make_commands()
         try:
+            fresh = self._make_commands()
             fresh.open()
         except NotConnected as error:
             self._lost(str(error))

@@ -91,6 +91,7 @@ class Connection:
         on_worn: Callable[[], None] | None = None,
         mark: SessionMark | None = None,
     ) -> None:
+        """Raises NotConnected: the certificates cannot be used, as while they are renewed."""
         self.session = session
         self._mark = mark
         self._client_id = client_id
@@ -112,7 +113,7 @@ class Connection:
         if address.username:
             client.username_pw_set(address.username, address.password or None)
         if address.tls:
-            client.tls_set_context(tls_context(address))
+            client.tls_set_context(_usable_context(address))
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_socket_open = _without_nagle
@@ -297,6 +298,16 @@ def tls_context(address: BrokerAddress) -> ssl.SSLContext:
     if address.client_cert:
         context.load_cert_chain(address.client_cert, address.client_key or None)
     return context
+
+
+def _usable_context(address: BrokerAddress) -> ssl.SSLContext:
+    try:
+        return tls_context(address)
+    except OSError as error:
+        files = ", ".join(filter(None, (address.ca_cert, address.client_cert, address.client_key)))
+        raise NotConnected(
+            f"the certificates in {files} cannot be used: {error.strerror or error}"
+        ) from error
 
 
 def _describe(error: Exception) -> str:

@@ -54,7 +54,9 @@ class Gateway:
         ports = self.ports
         link = [
             ChildSpec(name="router", factory=lambda: RouterActor(ports.acks, kaiser_id)),
-            ChildSpec(name="broker", factory=lambda: BrokerActor(address, kaiser_id, ports)),
+            ChildSpec(
+                name="broker", factory=lambda: BrokerActor(lambda: address, kaiser_id, ports)
+            ),
         ]
         observer = ChildSpec(name="observer", factory=lambda: Observer(self.heard))
         control = supervisor("control", [observer, supervisor("link", link)])
