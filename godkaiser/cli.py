@@ -134,6 +134,8 @@ def run(
     ] = None,
 ) -> None:
     """Run the gateway with an external broker: what the systemd service starts."""
+    # Before anything is read: a signal during the start still stops in order, or reads again.
+    signals = Signals(hangup_stops=False)
     # Imported here: `check` and `--help` need not wait for the whole gateway.
     from godkaiser import logs
     from godkaiser.gateway import Gateway
@@ -148,8 +150,6 @@ def run(
         _fail_in_log(error, chosen)
     logs.set_up(settings.log)
     manager = ServiceManager(dict(os.environ))
-    # Before anything runs: a signal during the start still stops in order.
-    signals = Signals(hangup_stops=False)
     read_again = None if config is None else functools.partial(_read_all, config)
     try:
         gateway = Gateway(settings, site, read_again, manager.busy)

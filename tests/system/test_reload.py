@@ -287,6 +287,40 @@ def test_a_demo_whose_terminal_is_closed_stops_in_order(tmp_path):
         terminal.process.wait()
 
 
+def test_a_hang_up_during_the_start_ends_nothing(tmp_path, own_mosquitto):
+    """While a signal has no handler yet it would end the process (avahi/avahi 73), and to systemd that is
+    a clean end: nothing would start it again.
+    """
+    process = GatewayProcess(tmp_path, own_mosquitto.port)
+    starting = process._process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "godkaiser", "run", "--config", str(process.config)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    process.client = Client(process.port)
+    modules = []
+    try:
+        for line in starting.stdout:
+            # Before, the interpreter itself starts, and takes signals as it likes.
+            if "typer" in line or modules:
+                modules.append(line)
+                if len(modules) % 50 == 2:
+                    hang_up(process)
+            if "listens on" in line:
+                break
+        assert starting.poll() is None, modules[-20:]
+        assert len(modules) > 200
+        # What was asked for meanwhile is done.
+        process.log_in()
+        eventually(lambda: entries(process))
+        reader = threading.Thread(target=starting.stdout.read)
+        reader.start()
+        assert process.stop() == 0
+        reader.join(20)
+    finally:
+        process.kill()
+        starting.stdout.close()
+
+
 def test_a_gateway_whose_terminal_is_closed_goes_on(tmp_path, own_mosquitto):
     process = GatewayProcess(tmp_path, own_mosquitto.port)
     terminal = Terminal("run", "--config", str(process.config))
