@@ -9,6 +9,8 @@ import msgspec
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.protocol import State
 
+from godkaiser.errors import ValidationFailed
+from godkaiser.http.json_guard import check_json
 from godkaiser.live.happenings import Event
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.outbox import Outbox
@@ -53,7 +55,10 @@ class LiveClient:
         A mistake changes nothing: it is told, and what was subscribed before goes on.
         """
         try:
+            check_json(text.encode() if isinstance(text, str) else text)
             wish = msgspec.json.decode(text, type=Wish)
+        except ValidationFailed as error:
+            return _said({"type": "error", "message": error.message})
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _said({"type": "error", "message": str(error)[:300]})
         if wish.filter is not None and wish.filters is not None:
