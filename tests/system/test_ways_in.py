@@ -15,7 +15,7 @@ import socket
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.system.process import GatewayProcess
+from godkaiser.config import MqttConfig
 from tests.system.site import PASSWORD, eventually
 from tests.system.test_live import BENCH_1, FAN, say
 from tests.system.test_live import attend as attend  # noqa: PLC0414
@@ -128,13 +128,25 @@ def test_what_is_refused_in_part_has_not_happened_in_part(site):
     assert site.client.get(f"/actuators/{BENCH_1}/{FAN}")["gpio"] == FAN
 
 
-def test_a_broker_at_one_of_the_addresses_of_its_name_is_found(tmp_path, own_mosquitto):
-    """It listens on 127.0.0.1 alone; `localhost` may be ::1 first."""
-    process = GatewayProcess(tmp_path, own_mosquitto.port)
-    text = process.config.read_text()
-    process.config.write_text(text.replace('host = "127.0.0.1"', 'host = "localhost"'))
-    try:
-        process.start()
-        assert process.client.call("GET", "/health")[1]["broker"]["connected"]
-    finally:
-        process.kill()
+def test_a_broker_at_one_of_the_addresses_of_its_name_is_found(
+    make_site_with, own_mosquitto, monkeypatch
+):
+    """It listens on 127.0.0.1 alone; its name is ::1 first."""
+    asked = []
+    look_up = socket.getaddrinfo
+
+    def both(host, port, *args, **options):
+        if host != "broker.example":
+            return look_up(host, port, *args, **options)
+        asked.append(host)
+        kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
+        return [
+            (socket.AF_INET6, kind, protocol, "", ("::1", port, 0, 0)),
+            (socket.AF_INET, kind, protocol, "", ("127.0.0.1", port)),
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    mqtt = MqttConfig(host="broker.example", port=own_mosquitto.port)
+    site = make_site_with(own_mosquitto, mqtt=mqtt)
+    eventually(lambda: site.client.get("/health")["broker"]["connected"])
+    assert asked
