@@ -352,7 +352,9 @@ class Reading:
             flaw = flaw_of_key_pair(mqtt["client_cert"], mqtt["client_key"])
             if flaw is not None:
                 origin = self._origins["mqtt", "client_key"]
-                self._refuse(*origin, "the key of client_cert (PEM, without a passphrase)", flaw)
+                expected = "the key of client_cert (PEM, without a passphrase)"
+                # A renewal writes one file after the other: a start in between is tried again.
+                self._refuse(*origin, expected, flaw, passing="KEY_VALUES_MISMATCH" in flaw)
         if mqtt.get("username") == STOP_ACCOUNT:
             origin = self._origins["mqtt", "username"]
             self._refuse(*origin, "another name", "that of the account that may only stop")
