@@ -42,7 +42,7 @@ from godkaiser.actors.stops import HEARD, Stops, outline
 from godkaiser.domain import actuator_events as events
 from godkaiser.domain import safety_state
 from godkaiser.domain.actuator_memory import KeptActuator
-from godkaiser.domain.actuator_state import is_energised
+from godkaiser.domain.actuator_state import is_coming, is_energised
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -97,6 +97,9 @@ RESEND_AFTER_S = 1.0
 """A stop that the broker has not acknowledged by then goes out by another connection, too."""
 CLEAR_GRACE_S = 10.0
 """Statuses built before a clear still say `active` for a moment; they are not a new stop."""
+ALARM_SLACK_S = 0.5
+LATE_CONFIRMATION_S = 60.0
+"""So long after a clear of ours a device may still confirm that one."""
 LIMIT_S = 60.0
 """Of a device's own stop all actuators tell within this time; they report every 30 s."""
 WRITE_AGAIN = Backoff(base_s=0.5, factor=2.0, max_s=10.0, jitter=0.1)
@@ -373,12 +376,19 @@ class SafetyActor(Actor):
         return [
             device_id
             for device_id in self._plant.covered(scope)
-            if self._plant.is_online(device_id)
+            if (self._plant.is_online(device_id) or self._may_run(device_id))
             # One clear on the wire ends every stop of a device.
             and not held_by_another(
                 self._stops.state, scope, device_id, self._plant.zone_of(device_id)
             )
         ]
+
+    def _may_run(self, device_id: str) -> bool:
+        """A device that is not there, and has not shown that what ran on it is off: it has to confirm when
+        it returns, or an operator answers for it.
+        """
+        states = self._plant.of_device(device_id)
+        return any(state.on_since is not None or is_coming(state) for state in states)
 
     def _cleared(self, message: ClearStop, scope: Scope) -> SafetyState:
         """What this clear would lead to. Raises as the clear does."""
@@ -459,6 +469,8 @@ class SafetyActor(Actor):
     def _schedule_repeat(self, *, first: bool) -> None:
         self._repeats = 1 if first else self._repeats + 1
         delay_s = backoff_delay(REPEAT, self._repeats + 1, self.context.random())
+        # The alarm of one stop does not wait for the repetition of another, which comes more rarely.
+        delay_s = min(delay_s, self._stops.next_alarm_in_s() + ALARM_SLACK_S)
         self.context.schedule(delay_s, Repeat(), key="repeat")
 
     def _finish_resumed(self) -> None:
@@ -541,7 +553,7 @@ class SafetyActor(Actor):
             case Evidence.TOLD:
                 self._stops.heard(device_id, heard_at)
             case Evidence.CLEARED if not report.redelivered:
-                self._confirm_clear(device_id, heard_at)
+                self._confirm_clear(device_id, report.payload, heard_at)
             case _:
                 pass
         if isinstance(report.payload, inbound.ActuatorStatus):
@@ -606,8 +618,13 @@ class SafetyActor(Actor):
             )
         )
 
-    def _confirm_clear(self, device_id: str, heard_at: float) -> None:
+    def _confirm_clear(self, device_id: str, payload: object, heard_at: float) -> None:
         if not self._stops.is_told_to_clear(device_id, heard_at):
+            cleared_at = self._cleared_at.get(device_id)
+            may_be_ours = cleared_at is not None and heard_at - cleared_at < LATE_CONFIRMATION_S
+            if not isinstance(payload, inbound.ActuatorStatus) and not may_be_ours:
+                # Somebody else has cleared it. A status speaks of one actuator, and for itself.
+                self._stops.lifted(device_id, heard_at)
             return
         self._cleared_at[device_id] = self.context.monotonic()
         try:

@@ -7,6 +7,7 @@ disk first, then the barrier, then the wire.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Iterable
 
@@ -16,7 +17,7 @@ import structlog
 from godkaiser.actors.plant import Plant
 from godkaiser.actors.stop_wire import StopWire
 from godkaiser.domain import latch, safety_state
-from godkaiser.domain.actuator_events import StopGiven, SwitchOff
+from godkaiser.domain.actuator_events import StopGiven, StopLifted, SwitchOff
 from godkaiser.domain.actuator_state import is_known_off
 from godkaiser.domain.checked_record import RecordUnreadable
 from godkaiser.domain.entities import ActuatorKey, Issuer
@@ -149,10 +150,10 @@ class Stops:
         for key in self._plant.keys_of(covered):
             (running if self._plant.runs(key) else others).append(key)
         for key in running:
-            self._off(key)
+            self._off(key, now)
         self._insist(state)
         for key in others:
-            self._off(key)
+            self._off(key, now)
         self._enter(state)
 
     def _expect(self, device_id: str, now: float) -> None:
@@ -160,9 +161,9 @@ class Stops:
         self._confirmed.pop(device_id, None)
         self._waiting[device_id] = Told(now)
 
-    def _off(self, key: ActuatorKey) -> None:
-        """OFF behind the stop, unless the actuator is known to be off."""
-        self._plant.apply(key, StopGiven(correlation_id=str(uuid.uuid4())))
+    def _off(self, key: ActuatorKey, at: float) -> None:
+        """OFF behind the stop of that moment, unless the actuator is known to be off."""
+        self._plant.apply(key, StopGiven(correlation_id=str(uuid.uuid4()), at=at))
 
     def await_absent(self, device_id: str, zone_id: str) -> None:
         """A device that is not there has not confirmed either."""
@@ -176,16 +177,16 @@ class Stops:
         record = self.state.covering(device_id, zone_id)
         if record is None or record.state is not StopState.ACTIVE:
             return
+        now = self._clock()[1]
         self._gate.revoke(device_id)
         self._wire.stop_device(device_id, record.reason)
-        self._expect(device_id, self._clock()[1])
+        self._expect(device_id, now)
         for key in self._plant.keys_of((device_id,)):
-            self._off(key)
+            self._off(key, now)
         self.changed = True
 
     def repeat(self) -> bool:
         """Send stops and clears again where they are not confirmed; whether any are open."""
-        now = self._clock()[1]
         self._repeat_broadcast()
         for device_id, told in tuple(self._waiting.items()):
             self._repeat_stop(device_id, told)
@@ -195,8 +196,7 @@ class Stops:
                     self._pass_barrier(scope, device_id)
                 else:
                     self._wire.clear_device(device_id, "repeated")
-        self._raise_alarm(now)
-        return bool(self._waiting or self._clearing)
+        return self.raise_alarm()
 
     def _repeat_broadcast(self) -> None:
         record = self.state.find(safety_state.GLOBAL)
@@ -241,6 +241,18 @@ class Stops:
         if told is not None and not told.heard and at >= told.at:
             told.heard = True
             self.look_at(device_id)
+
+    def lifted(self, device_id: str, at: float) -> None:
+        """The device has said, by a message received then, that it is no longer stopped."""
+        told = self._waiting.get(device_id)
+        since = told.at if told is not None else self._confirmed.get(device_id, (None, 0.0))[0]
+        if since is None or at < since + ON_ITS_WAY_S:
+            return
+        for key in self._plant.keys_of((device_id,)):
+            self._plant.apply(key, StopLifted())
+        if told is not None:
+            told.heard = False
+        self.look_at(device_id)
 
     def look_at(self, device_id: str) -> None:
         """Something about this device has changed: draw the conclusions."""
@@ -322,6 +334,8 @@ class Stops:
         devices = self._clearing.get(scope, {})
         if device_id not in devices or devices[device_id] is not None:
             return
+        if not self._plant.is_online(device_id):
+            return
         if may_be_cleared(self._plant.of_device(device_id)):
             devices[device_id] = self._clock()[1]
             self.changed = True
@@ -347,7 +361,8 @@ class Stops:
         devices = tuple(self._clearing.pop(scope, ()))
         self._enter(state)
         for device_id in devices:
-            self._wire.clear_device(device_id, "accepted")
+            if self._plant.is_online(device_id):
+                self._wire.clear_device(device_id, "accepted")
         self._begin_reading_back(scope)
         return devices
 
@@ -503,7 +518,15 @@ class Stops:
             self._silence_alarm = ""
         self.changed = True
 
-    def _raise_alarm(self, now: float) -> None:
+    def next_alarm_in_s(self) -> float:
+        """Seconds until a device will have been silent for too long; infinity: none is waited for."""
+        now = self._clock()[1]
+        left = (told.at + UNCONFIRMED_ALARM_S - now for told in self._waiting.values())
+        return min((seconds for seconds in left if seconds > 0.0), default=math.inf)
+
+    def raise_alarm(self) -> bool:
+        """Name what has not confirmed for too long; whether anything is still to confirm."""
+        now = self._clock()[1]
         since = {
             **{device_id: told.at for device_id, told in self._waiting.items()},
             **{
@@ -525,6 +548,7 @@ class Stops:
             self.changed = True
             if overdue:
                 log.critical("not_confirmed", devices=overdue)
+        return bool(self._waiting or self._clearing)
 
     def _named(self, device_id: str) -> str:
         """With the pins that report that they are on."""

@@ -30,9 +30,14 @@ class SwitchOff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StopGiven(msgspec.Struct, frozen=True, kw_only=True):
-    """A stop covers the actuator from now on. It is told OFF unless it is known to be off."""
+    """A stop covers the actuator, given at `at`. It is told OFF unless it is known to be off."""
 
     correlation_id: str
+    at: float
+
+
+class StopLifted(msgspec.Struct, frozen=True, kw_only=True):
+    """The device has said that its own stop is lifted."""
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +126,7 @@ Event = (
     SwitchOn
     | SwitchOff
     | StopGiven
+    | StopLifted
     | Answered
     | Reported
     | Alerted

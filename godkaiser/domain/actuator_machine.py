@@ -35,6 +35,7 @@ from godkaiser.domain.actuator_events import (
     ShellRestarted,
     Step,
     StopGiven,
+    StopLifted,
     SwitchOff,
     SwitchOn,
     TimePassed,
@@ -116,12 +117,22 @@ def _switch_off(state: ActuatorState, event: SwitchOff, now: float) -> Step:
 
 
 def _stop_given(state: ActuatorState, event: StopGiven, now: float) -> Step:
-    stopped = _replace(state, stopped_at=now, shown_stopped_at=None)
+    # A quick device has answered before it is this actuator's turn.
+    shown_at = state.shown_stopped_at
+    stopped = _replace(
+        state,
+        stopped_at=event.at,
+        shown_stopped_at=None if shown_at is None or shown_at < event.at else shown_at,
+    )
     if is_known_off(state):
         return _replace(stopped, generation=state.generation + 1), ()
     issuer = Issuer("system", "emergency_stop")
     off = SwitchOff(correlation_id=event.correlation_id, issuer=issuer)
     return _switch_off(stopped, off, now)
+
+
+def _stop_lifted(state: ActuatorState, event: StopLifted, now: float) -> Step:
+    return _replace(state, shown_stopped_at=None, emergency="normal"), ()
 
 
 def _sent(
@@ -565,6 +576,7 @@ _STEPS: dict[type, Callable[..., Step]] = {
     SwitchOn: _switch_on,
     SwitchOff: _switch_off,
     StopGiven: _stop_given,
+    StopLifted: _stop_lifted,
     Answered: _answered,
     Reported: _reported,
     Alerted: _alerted,

@@ -58,6 +58,9 @@ _SENSOR_DATA = msgspec.json.Decoder(SensorData)
 _ANY = msgspec.json.Decoder()
 
 
+MOST = (1 << 63) - 1
+
+
 def decode(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
     """The typed message of `payload`.
 
@@ -106,6 +109,9 @@ def _decode_tolerantly(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
     if not isinstance(fields, dict):
         reason = "NOT_OBJECT"
         raise PayloadError(reason, f"a JSON object is needed, this is {type(fields).__name__}")
+    if _has_huge_number(fields):
+        reason = "MALFORMED"
+        raise PayloadError(reason, "a number has more than 63 bits")
     kind = _TYPES.get(topic.tail)
     if topic.tail is Tail.LIFECYCLE and fields.get("schema") == LIFECYCLE_SCHEMA:
         kind = Lifecycle
@@ -119,8 +125,21 @@ def _decode_tolerantly(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
         raise PayloadError(reason, str(error)[:200]) from error
 
 
+def _has_huge_number(value: object) -> bool:
+    """Python reads integers of any length; nothing that a device counts has more than 63 bits, and a
+    float, a database and a clock take no more.
+    """
+    if isinstance(value, int):
+        return not -MOST <= value <= MOST
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_has_huge_number, value.values()))
+    return isinstance(value, list) and any(map(_has_huge_number, value))
+
+
 def _check_finite(message: SensorData) -> None:
-    numbers: tuple[Any, ...] = (message.raw, message.ts, message.value)
-    if not all(number is None or math.isfinite(number) for number in numbers):
+    numbers: tuple[Any, ...] = (message.raw, message.ts, message.value, message.seq)
+    if any(map(_has_huge_number, numbers)):
         reason = "MALFORMED"
         raise PayloadError(reason, "raw, ts or value is not a finite number")

@@ -272,6 +272,63 @@ def test_a_stop_that_somebody_else_lifts_is_given_again():
     assert bench.safety.stops[0].unconfirmed == (DEVICE,)
 
 
+def test_a_stop_that_the_device_says_is_lifted_is_given_again_at_once():
+    bench = Bench([relay(A)])
+    bench.know_off(A)
+    bench.stop()
+    bench.status(A, 0, "active")
+    bench.run(7.0)
+    before = bench.traffic().count("emergency_stop")
+    bench.report(inbound.RecoveryConfirm(esp_id=DEVICE, state="cleared"))
+    bench.run()
+    assert bench.traffic().count("emergency_stop") == before + 1
+    assert bench.safety.stops[0].unconfirmed == (DEVICE,)
+
+
+def test_a_device_that_answers_before_it_is_its_turn_has_confirmed():
+    bench = Bench([relay(A), relay(B)])
+    bench.know_off(A, B)
+    publish = bench.wire.publish
+
+    def answer_at_once(topic, payload, **how):
+        publish(topic, payload, **how)
+        if "broadcast" in topic:
+            for gpio in (A, B):
+                bench.status(gpio, 0, "active", run=False)
+
+    bench.wire.publish = answer_at_once
+    bench.stop()
+    assert bench.safety.stops[0].confirmed == (DEVICE,)
+    bench.run(3.0)
+    bench.stop()
+    assert bench.safety.stops[0].confirmed == (DEVICE,)
+
+
+def test_an_absent_device_on_which_something_ran_holds_a_clear_open():
+    bench = Bench([relay(A)])
+    bench.know_off(A)
+    bench.command(A)
+    bench.execute(A)
+    bench.present(online=False)
+    bench.stop()
+    bench.run(6.0)
+    assert bench.clear().stops[0].clearing == (DEVICE,)
+    bench.run(60.0)
+    assert bench.safety.state == "clearing"
+    assert bench.clear(accept_unconfirmed=True).state == "normal"
+
+
+def test_the_alarm_of_a_later_stop_does_not_wait_for_the_repetition_of_an_earlier_one():
+    bench = Bench([relay(A), relay(B, OTHER)])
+    bench.know_off(A)
+    bench.know_off(B, device=OTHER)
+    bench.stop(esp_id=DEVICE)
+    bench.run(38.0)
+    bench.stop(esp_id=OTHER)
+    bench.run(34.0)
+    assert OTHER in bench.safety.alarm
+
+
 def test_what_cannot_be_confirmed_is_shown_with_its_reason():
     bench = Bench([relay(A), relay(B, OTHER)])
     bench.know_off(A)

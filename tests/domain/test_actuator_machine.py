@@ -150,10 +150,10 @@ def test_a_device_whose_answers_name_no_command_proves_its_state_by_two_reports(
 
 
 def test_a_stop_tells_nothing_to_an_actuator_that_is_known_to_be_off() -> None:
-    state, effects = step(fresh(), StopGiven(correlation_id="s"), 1.0)
+    state, effects = step(fresh(), StopGiven(correlation_id="s", at=1.0), 1.0)
     assert effects == ()
     assert state.generation == 1
-    _, effects = step(step(fresh(), on(), 1.0)[0], StopGiven(correlation_id="s"), 2.0)
+    _, effects = step(step(fresh(), on(), 1.0)[0], StopGiven(correlation_id="s", at=2.0), 2.0)
     assert [type(effect) for effect in effects] == [Ended, Send]
 
 
@@ -174,7 +174,7 @@ ids = st.sampled_from(["a", "b", "c"])
 happenings: st.SearchStrategy[Event] = st.one_of(
     st.builds(on, ids, st.sampled_from([0.5, 1.0]), st.floats(0.0, 100.0)),
     st.builds(off, ids),
-    st.builds(StopGiven, correlation_id=ids),
+    st.builds(StopGiven, correlation_id=ids, at=st.floats(0.0, 500.0)),
     st.builds(
         Answered, correlation_id=ids, success=st.booleans(), message=st.just(""), seq=numbers
     ),
@@ -262,7 +262,7 @@ class DeviceMachine(RuleBasedStateMachine):
     @rule()
     def a_stop_is_given(self) -> None:
         self.number += 1
-        self.tell(StopGiven(correlation_id=f"n{self.number}"))
+        self.tell(StopGiven(correlation_id=f"n{self.number}", at=self.now))
 
     @rule(seconds=st.sampled_from([0.1, 3.0, 16.0]))
     def time_passes(self, seconds: float) -> None:

@@ -282,3 +282,21 @@ def test_any_topic_is_read_or_not_ours(topic):
 def test_old_spellings_of_topics_are_known(old, tail):
     found = topics.parse(f"kaiser/god/esp/{DEVICE}/{old}")
     assert found is not None and found.tail is tail
+
+
+@pytest.mark.parametrize(
+    ("tail", "field"),
+    [
+        ("actuator/25/status", '"state": true, "runtime_ms"'),
+        ("system/heartbeat", '"uptime"'),
+        ("actuator/25/response", '"success": true, "seq"'),
+        ("sensor/4/data", '"sensor_type": "ds18b20", "raw": 1, "seq"'),
+    ],
+)
+def test_a_number_of_four_hundred_digits_is_refused_where_it_enters(tail, field):
+    """The kind: a number that no float, no clock and no database takes."""
+    topic = topics.parse(f"kaiser/god/esp/ESP_4F3A9C/{tail}")
+    payload = f'{{"esp_id": "ESP_4F3A9C", {field}: 1{"0" * 400}}}'.encode()
+    with pytest.raises(PayloadError) as refused:
+        decode(topic, payload)
+    assert refused.value.reason == "MALFORMED"
