@@ -24,6 +24,7 @@ from godkaiser.config import (
 from godkaiser.domain.entities import ActuatorConfig, Approval, DeviceRecord, SensorConfig
 from godkaiser.domain.rules import RuleDefinition
 from godkaiser.embedded_broker import await_listening, check_free
+from godkaiser.errors import StartupFailed
 from godkaiser.gateway import Gateway
 from godkaiser.http.tokens import check_password
 from godkaiser.simulator.greenhouse import device_id, equipment
@@ -53,6 +54,13 @@ class Demo:
         self.settings = settings
         self._environ = environ
         host, port = settings.mqtt
+        live = self._config().live_address
+        if live is not None and live[1] == port:
+            reason = (
+                f"port {port} is that of the live socket, which is next to --http. Choose another"
+                " port with --mqtt."
+            )
+            raise StartupFailed(reason=reason)
         check_free(host, port)
         self._broker = ChildProcess(["embedded-broker", f"{host}:{port}"])
         self._broker.start()

@@ -24,7 +24,7 @@ from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import OUTGOING, Session
 
-from godkaiser.errors import StartupFailed
+from godkaiser.errors import PassingCondition, StartupFailed
 
 READY_TIMEOUT_S = 15.0
 POLL_S = 0.02
@@ -178,7 +178,7 @@ class FaithfulBroker(Broker):  # type: ignore[misc, unused-ignore]
 
 
 def check_free(host: str, port: int) -> None:
-    """Raises StartupFailed when something listens there already."""
+    """Raises PassingCondition when something listens there already."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -188,7 +188,7 @@ def check_free(host: str, port: int) -> None:
                 f"the embedded broker cannot listen on {host}:{port}: {error.strerror}. Choose"
                 " another address with --mqtt, or stop what listens there."
             )
-            raise StartupFailed(reason=reason) from error
+            raise PassingCondition(reason=reason) from error
 
 
 def await_listening(host: str, port: int, timeout_s: float = READY_TIMEOUT_S) -> None:

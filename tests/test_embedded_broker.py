@@ -13,6 +13,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from godkaiser.child_process import ChildProcess
+from godkaiser.demo import Demo, DemoSettings
 from godkaiser.embedded_broker import await_listening, check_free
 from godkaiser.errors import StartupFailed
 from tests.provision.servers import free_port
@@ -259,3 +260,12 @@ def _connect_packet(name, topic, payload, keepalive_s):
     body = sized(b"MQTT") + b"\x04" + bytes([0x02 | 0x04 | 0x08]) + struct.pack("!H", keepalive_s)
     body += sized(name) + sized(topic) + sized(payload)
     return bytes([0x10, len(body)]) + body
+
+
+def test_the_demo_refuses_the_port_of_its_live_socket(tmp_path):
+    """The kind: two parts of one program that want one port."""
+    settings = DemoSettings(
+        data_dir=tmp_path, http=("127.0.0.1", 18470), mqtt=("127.0.0.1", 18471), devices=1
+    )
+    with pytest.raises(StartupFailed, match="live socket"):
+        Demo(settings, {})
