@@ -57,7 +57,9 @@ class SeriesResources:
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str
     ) -> None:
         key = series_key(req, esp_id, gpio, sensor_type)
-        found = series.newest(self._services.database, self._series(req, key))
+        found = series.newest(
+            self._services.database, self._series(req, key), self._services.clock()
+        )
         if found is None:
             raise UnknownSensor(esp_id=esp_id, gpio=gpio, sensor_type=sensor_type)
         reply(resp, found)

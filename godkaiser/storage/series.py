@@ -7,6 +7,7 @@ or more than a page in memory, however long the answer is.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -26,7 +27,9 @@ from godkaiser.storage.database import Database
 PAGE = 5000
 _TABLES = {Resolution.MINUTE: "rollup_1m", Resolution.HOUR: "rollup_1h"}
 _BUCKET_COLUMNS = "bucket_ms, quality, count, valued, total, lowest, highest, last, last_ms"
-BEGINNING_MS = -(2**62)
+BEGINNING_MS, FOR_EVER_MS = -(2**62), 2**62
+CLOCKS_DIFFER_S = 60.0
+"""A reading may be dated by so much in the future: devices have clocks of their own."""
 _LAST_KEY = 2**63 - 1
 
 
@@ -75,11 +78,12 @@ def addresses_of(database: Database, key: SensorKey) -> list[str]:
     return [str(address) for (address,) in rows]
 
 
-def newest(database: Database, series_id: int) -> Newest | None:
-    rows = database.fetch(
-        "SELECT at_ms, received_ms, raw, value, unit, quality FROM sensor_data WHERE series_id = ?"
-        " ORDER BY at_ms DESC, content_key DESC LIMIT 1",
-        (series_id,),
+def newest(database: Database, series_id: int, now: float) -> Newest | None:
+    """The newest reading that is not dated in the future; `now` in unix seconds."""
+    latest_ms = int((now + CLOCKS_DIFFER_S) * 1000)
+    # If all of them seem to be of the future, it is our clock that is wrong.
+    rows = _newest_until(database, series_id, latest_ms) or _newest_until(
+        database, series_id, FOR_EVER_MS
     )
     if not rows:
         return None
@@ -91,6 +95,14 @@ def newest(database: Database, series_id: int) -> Newest | None:
         value=value,
         unit=unit,
         quality=quality,
+    )
+
+
+def _newest_until(database: Database, series_id: int, latest_ms: int) -> list[Any]:
+    return database.fetch(
+        "SELECT at_ms, received_ms, raw, value, unit, quality FROM sensor_data WHERE series_id = ?"
+        " AND at_ms <= ? ORDER BY at_ms DESC, content_key DESC LIMIT 1",
+        (series_id, latest_ms),
     )
 
 

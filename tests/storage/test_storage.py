@@ -497,3 +497,13 @@ def test_an_export_begins_at_its_start_and_repeats_nothing_within_one_millisecon
     pages = list(series.pages_of_readings(database, number, start_ms, start_ms + 1))
     assert [len(page) for page in pages] == [7, 7, 7, 7, 7, 7, 3]
     assert {measured.timestamp for page in pages for measured in page} == {NOW}
+
+
+def test_a_reading_that_is_dated_in_the_future_is_not_the_newest_for_ever(database):
+    """The kind: a wrong clock of a device that covers everything after it."""
+    ahead = NOW + 400 * 86_400.0
+    assert ReadingWriter(database).write([reading(1, at=NOW), reading(2, at=ahead)]).stored == 2
+    ((series_id,),) = database.fetch("SELECT DISTINCT series_id FROM sensor_data")
+    assert series.newest(database, series_id, NOW).timestamp == NOW
+    # Where all seem to be of the future, it is our clock that is wrong.
+    assert series.newest(database, series_id, 0.0).timestamp == ahead
