@@ -125,8 +125,7 @@ class Gateway:
 
         def around(before: bool) -> None:
             stage.runtime.at_send(interruptible=before)
-            if before:
-                stage.let_the_network_speak()
+            stage.let_the_network_speak()
 
         return GatewayConnection(
             stage.broker, name, 2 * self.session + number, lambda: stage.delay_of(name), will=will,

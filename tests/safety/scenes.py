@@ -93,6 +93,8 @@ def pair(stage: Stage) -> None:
         one, other = other, one
     if stage.choices.random() < 0.5:
         stage.devices[other.esp_id].answer_delay_s = stage.hazards.choice_of_delays()
+    if stage.choices.random() < 0.2:
+        stage.devices[other.esp_id].denying.add(other.gpio)
     steps = [(other, Verb.OFF), (other, Verb.ON), (one, Verb.ON), (other, Verb.OFF), (one, Verb.ON)]
     for key, verb in steps[stage.choices.randrange(2) : stage.choices.randrange(3, 6)]:
         stage.people.command(key, verb, duration_s=stage.choices.choice([5.0, 0.0]))
@@ -263,6 +265,11 @@ def disk(stage: Stage) -> None:
     is_full = stage.choices.random() < 0.7
     for each in stage.hazards.disks():
         each.is_full, each.is_shaky = is_full, not is_full
+    if stage.choices.random() < 0.5:
+        stop(stage)
+        stage.pass_time(stage.choices.choice([0.2, 3.0, 12.0]))
+        disk(stage)
+        stage.pass_time(SETTLE_S + 1.0)
 
 
 def set_clock(stage: Stage) -> None:
@@ -274,7 +281,12 @@ def set_clock(stage: Stage) -> None:
 
 
 def night(stage: Stage) -> None:
-    """Nothing happens for a while; who has been away for long does not count as online."""
+    """Nothing happens for a while; a device that has been away for long does not count as online."""
+    if stage.choices.random() < 0.5:
+        device_id = stage.choices.choice(stage.site.devices)
+        if stage.devices[device_id].connected:
+            stage.disconnect(device_id, reboots=False)
+        set_clock(stage)
     stage.pass_time(OFFLINE_AFTER_S + TICK_S + 15.0)
     for device_id in stage.site.devices:
         view = stage.system.published_value(paths.device(device_id), "view")
