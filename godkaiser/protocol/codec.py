@@ -109,7 +109,12 @@ def _decode_tolerantly(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
     if not isinstance(fields, dict):
         reason = "NOT_OBJECT"
         raise PayloadError(reason, f"a JSON object is needed, this is {type(fields).__name__}")
-    if _has_huge_number(fields):
+    try:
+        is_huge = _has_huge_number(fields)
+    except RecursionError as error:
+        reason = "MALFORMED"
+        raise PayloadError(reason, "it is nested too deeply") from error
+    if is_huge:
         reason = "MALFORMED"
         raise PayloadError(reason, "a number has more than 63 bits")
     kind = _TYPES.get(topic.tail)

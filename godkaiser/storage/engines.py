@@ -7,6 +7,7 @@ way elsewhere holds them up.
 from __future__ import annotations
 
 import os
+import select
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -48,12 +49,13 @@ _OWN_OPTIONS = ("host", "port", "user", "password", "dbname", "options")
 
 
 class Pool(PooledPostgresqlDatabase):  # type: ignore[misc] # peewee has no types
-    """Asks no connection whether it still is one: that is a journey to the server without a deadline, while all
-    others wait for the pool. A connection that has broken is noticed by its first statement.
+    """Asks no server whether a connection still is one: that is a journey without a deadline, while all others
+    wait for the pool. A server that has hung up is seen at the socket; what else has broken, by its first
+    statement.
     """
 
     def _is_closed(self, conn: Any) -> bool:
-        return bool(conn.closed)
+        return bool(conn.closed) or _has_something_to_read(conn.fileno())
 
     def _can_reuse(self, conn: Any) -> bool:
         return bool(conn.get_transaction_status() == TRANSACTION_STATUS_IDLE)
@@ -65,6 +67,13 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc] # peewee has no type
                 self.close_idle()
             finally:
                 self._pool_lock.release()
+
+
+def _has_something_to_read(socket: int) -> bool:
+    """Of a connection at rest, that is its end, or the news of it."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Engines(msgspec.Struct, frozen=True, kw_only=True):
