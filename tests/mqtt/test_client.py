@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 
 import pytest
 
@@ -17,6 +16,7 @@ from godkaiser.mqtt.connection import BrokerAddress, Connection, NotConnected
 from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.outgoing import HELD_WINDOW, MOST_HELD, WINDOW
 from tests.mqtt.scripted_broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ScriptedBroker
+from tests.waiting import eventually
 
 TOPIC = "kaiser/god/esp/ESP_A00001/actuator/{}/command"
 ON, OFF = b"ON", b"OFF"
@@ -122,7 +122,7 @@ def test_a_release_that_the_socket_does_not_take_is_checked_again(connect, fates
         connection.publish("filler", b"x" * 400_000, qos=1, on_fate=fates.of("filler"))
         assert connection._client.want_write()
         broker.answer()
-        _await(lambda: connection._client._outgoing.has_releases)
+        eventually(lambda: connection._client._outgoing.has_releases)
         assert not broker.of(PUBREL)
         allowed[0] = False
         broker.read_again()
@@ -131,13 +131,6 @@ def test_a_release_that_the_socket_does_not_take_is_checked_again(connect, fates
         assert ON not in delivered(broker)
     finally:
         broker.close()
-
-
-def _await(condition):
-    deadline = time.monotonic() + 10.0
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 def test_when_the_connection_ends_each_publication_has_exactly_one_fate(broker, connect, fates):

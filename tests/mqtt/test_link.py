@@ -6,8 +6,6 @@ without its ingest); two gateways that take each other's ids for ever, without a
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from godkaiser import paths
@@ -23,6 +21,7 @@ from godkaiser.protocol.outbound import actuator_command
 from godkaiser.supervision import Actor, ActorSystem, ChildSpec, ThreadedRuntime, supervisor
 from tests.mqtt.scripted_broker import PUBACK, PUBLISH, PUBREC, ScriptedBroker
 from tests.mqtt.test_client import Fates
+from tests.waiting import eventually
 
 IDS = [f"godkaiser-god-{name}" for name in ("commands", "stops", "out", "in", "control")]
 ON = actuator_command("ON", 1.0, 60, "c1", "user:admin")
@@ -68,10 +67,7 @@ class Gateway:
         return self.system.published_value(paths.BROKER, "view")
 
     def until(self, condition):
-        deadline = time.monotonic() + 15.0
-        while not condition():
-            assert time.monotonic() < deadline, f"it did not happen: {self.view}"
-            time.sleep(0.01)
+        eventually(condition)
 
     def up(self):
         self.until(lambda: self.ports.control.is_up)

@@ -23,7 +23,8 @@ from godkaiser.protocol.topics import Tail
 from tests.conftest import _need
 from tests.protocol.puppet import Puppet
 from tests.provision.servers import Mosquitto
-from tests.system.site import Site, eventually
+from tests.system.site import Site
+from tests.waiting import eventually
 
 NOW = 1_767_096_100.0
 DEVICE = "ESP_4F3A9C"

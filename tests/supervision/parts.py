@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -131,14 +130,6 @@ def settle(runtime: SimulatedRuntime, system: ActorSystem, limit_s: float = 600.
 
 def is_settled(system: ActorSystem) -> bool:
     return all(info.state == "running" and not info.mailbox_depth for info in system.tree())
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """For what has no event to wait for."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.001)
 
 
 def paths(infos: Sequence[Any]) -> list[str]:

@@ -34,11 +34,11 @@ from tests.supervision.parts import (
     Steps,
     child,
     diary,
-    eventually,
     root,
     simulated,
     threaded,
 )
+from tests.waiting import eventually
 
 
 class Outside:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from godkaiser.supervision.errors import ActorStopped, MailboxFull
 from godkaiser.supervision.mailbox import URGENT_CAPACITY, Envelope, Mailbox
 from godkaiser.supervision.spec import MailboxSpec, Overflow
-from tests.supervision.parts import eventually
+from tests.waiting import eventually
 
 
 def letters(mailbox: Mailbox) -> list:

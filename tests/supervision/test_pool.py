@@ -18,7 +18,8 @@ from godkaiser.supervision import (
     supervisor,
 )
 from godkaiser.supervision.pool import WORKERS, Pool
-from tests.supervision.parts import PATIENCE_S, Poison, child, diary, eventually, root, threaded
+from tests.supervision.parts import PATIENCE_S, Poison, child, diary, root, threaded
+from tests.waiting import eventually
 
 LENIENT = {"intensity": Intensity(1_000_000, 1.0), "backoff": Backoff(base_s=0.0)}
 

@@ -33,10 +33,10 @@ from tests.supervision.parts import (
     Refusal,
     child,
     diary,
-    eventually,
     root,
     threaded,
 )
+from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True, params=["own thread", "pooled"])

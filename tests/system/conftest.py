@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.site import Site
+from tests.system.site import PASSWORD, Client, Site
 
 
 @pytest.fixture
@@ -43,3 +43,21 @@ def site(make_site):
     made.start_fleet(interval_s=0.2)
     made.wait_in_sync()
     return made
+
+
+@pytest.fixture
+def log_in(site):
+    """Logs people in, and hangs up for them at the end; without a name, for nobody."""
+    clients = []
+
+    def log_in(name="", password=PASSWORD):
+        client = Client(site.gateway.http_port)
+        clients.append(client)
+        if name:
+            answer = client.post("/auth/login", {"username": name, "password": password}, 200)
+            client.token, client.refresh = answer["access_token"], answer["refresh_token"]
+        return client
+
+    yield log_in
+    for client in clients:
+        client.close()

@@ -13,7 +13,8 @@ import paho.mqtt.client as mqtt
 from godkaiser import paths
 from godkaiser.protocol.topics import Tail
 from tests.system.outage import SteadyPublisher
-from tests.system.site import Site, eventually
+from tests.system.site import Site
+from tests.waiting import eventually
 
 VICTIM, OTHER, BOARD, FAN = "ESP_A00001", "ESP_A00002", "ESP_B00001", 25
 GPIO = 39

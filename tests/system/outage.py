@@ -16,7 +16,7 @@ from godkaiser.storage import migrations, models, registry
 from godkaiser.storage.audit_chain import examine
 from godkaiser.storage.database import open_database
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 SENSOR_BOARD = "ESP_B00001"
 BENCH, FAN = "ESP_A00001", 25

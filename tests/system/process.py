@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.provision.servers import free_port
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD, Client
+from tests.waiting import eventually
 
 
 class GatewayProcess:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +22,9 @@ from godkaiser.demo import seed
 from godkaiser.gateway import Gateway
 from godkaiser.http.tokens import TokenService
 from godkaiser.simulator.fleet import Fleet
+from tests.waiting import eventually
 
 PASSWORD = "correct horse battery"
-
-
-def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
-    """The first true value of `condition`; fails when there is none in time."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 class Client:

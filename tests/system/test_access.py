@@ -12,27 +12,10 @@ import pytest
 from godkaiser.errors import SigningKeyGiven, StartupFailed
 from godkaiser.http.permissions import FOR_PEOPLE, PERMISSIONS, Role
 from godkaiser.http.signing_keys import open_signing_keys
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD
+from tests.waiting import eventually
 
 OTHER = "another good password"
-
-
-@pytest.fixture
-def log_in(site):
-    """Logs people in, and hangs up for them at the end; without a name, for nobody."""
-    clients = []
-
-    def log_in(name="", password=PASSWORD):
-        client = Client(site.gateway.http_port)
-        clients.append(client)
-        if name:
-            answer = client.post("/auth/login", {"username": name, "password": password}, 200)
-            client.token, client.refresh = answer["access_token"], answer["refresh_token"]
-        return client
-
-    yield log_in
-    for client in clients:
-        client.close()
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from godkaiser.http.examples import EXAMPLES, TANK
 from godkaiser.http.openapi import BODIES
-from tests.system.site import Client, eventually
+from tests.system.site import Client
+from tests.waiting import eventually
 
 # What an example cannot do by itself: these are refused for what is so, and for nothing else.
 REFUSED = {

@@ -11,7 +11,8 @@ import pytest
 from godkaiser.http.audit_trail import CHANGES_NOTHING, READING
 from godkaiser.http.permissions import PERMISSIONS
 from godkaiser.storage.audit_chain import examine
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD, Client
+from tests.waiting import eventually
 
 BENCH, FAN = "ESP_A00001", 25
 CHANGING = [

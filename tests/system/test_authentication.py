@@ -21,28 +21,11 @@ from godkaiser.http import tokens
 from godkaiser.storage import accounts
 from godkaiser.supervision import ThreadedRuntime
 from tests.provision.servers import PostgreSQL
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD
+from tests.waiting import eventually
 
 OTHER = "another good password"
 STOP = "/actuators/emergency_stop"
-
-
-@pytest.fixture
-def another(site):
-    """Clients of the site's gateway, logged in as somebody, and hung up at the end."""
-    clients = []
-
-    def make(name="", password=PASSWORD):
-        client = Client(site.gateway.http_port)
-        clients.append(client)
-        if name:
-            answer = client.post("/auth/login", {"username": name, "password": password}, 200)
-            client.token, client.refresh = answer["access_token"], answer["refresh_token"]
-        return client
-
-    yield make
-    for client in clients:
-        client.close()
 
 
 def add_user(site, name, role="operator"):
@@ -66,10 +49,10 @@ def locked(site):
         tool.close()
 
 
-def test_a_stop_waits_for_no_database_that_is_locked(site, another):
+def test_a_stop_waits_for_no_database_that_is_locked(site, log_in):
     """Neither the first use of a key, which is written down, nor a token looks into it."""
     key = add_key(site.client)
-    client = another()
+    client = log_in()
     with locked(site):
         for token in (key, site.client.token):
             began = time.monotonic()
@@ -117,7 +100,7 @@ def test_a_stop_needs_no_database_that_is_gone(make_site, postgres):
         cluster.stop()
 
 
-def test_a_log_in_under_way_does_not_survive_a_change_of_password(site, another, monkeypatch):
+def test_a_log_in_under_way_does_not_survive_a_change_of_password(site, log_in, monkeypatch):
     add_user(site, "olga")
     looking, go_on = threading.Event(), threading.Event()
     matches = tokens.password_matches
@@ -130,7 +113,7 @@ def test_a_log_in_under_way_does_not_survive_a_change_of_password(site, another,
 
     monkeypatch.setattr(tokens, "password_matches", slow)
     answers = []
-    client = another()
+    client = log_in()
     login = {"username": "olga", "password": PASSWORD}
     thread = threading.Thread(
         target=lambda: answers.append(client.call("POST", "/auth/login", login))
@@ -143,13 +126,13 @@ def test_a_log_in_under_way_does_not_survive_a_change_of_password(site, another,
     status, answer = answers[0]
     assert (status, answer["error"]["code"]) == (401, "INVALID_CREDENTIALS")
     monkeypatch.undo()
-    assert another("olga", OTHER).get("/auth/me")["username"] == "olga"
+    assert log_in("olga", OTHER).get("/auth/me")["username"] == "olga"
 
 
 @pytest.mark.parametrize("change", ["deleted", "disabled", "password", "role"])
-def test_what_ended_stays_ended_after_a_restart(site, another, change):
+def test_what_ended_stays_ended_after_a_restart(site, log_in, change):
     add_user(site, "second", "admin")
-    gone = another("second")
+    gone = log_in("second")
     if change == "deleted":
         assert site.client.call("DELETE", "/users/second")[0] == 204
     else:
@@ -168,9 +151,9 @@ def test_what_ended_stays_ended_after_a_restart(site, another, change):
         site.start_gateway()
 
 
-def test_log_out_ends_every_token_of_that_login_and_no_other(site, another):
+def test_log_out_ends_every_token_of_that_login_and_no_other(site, log_in):
     add_user(site, "olga")
-    here, elsewhere = another("olga"), another("olga")
+    here, elsewhere = log_in("olga"), log_in("olga")
     first = here.token
     fresh = here.post("/auth/refresh", {"refresh_token": here.refresh}, 200)
     assert here.call("GET", "/auth/me", token=first)[0] == 200
@@ -184,16 +167,16 @@ def test_log_out_ends_every_token_of_that_login_and_no_other(site, another):
         site.start_gateway()
 
 
-def test_a_stolen_refresh_token_ends_the_access_tokens_of_its_login(site, another):
+def test_a_stolen_refresh_token_ends_the_access_tokens_of_its_login(site, log_in):
     add_user(site, "olga")
-    thief = another("olga")
+    thief = log_in("olga")
     fresh = thief.post("/auth/refresh", {"refresh_token": thief.refresh}, 200)
     assert thief.call("POST", "/auth/refresh", {"refresh_token": thief.refresh})[0] == 401
     for token in (thief.token, fresh["access_token"]):
         assert thief.call("GET", "/auth/me", token=token)[0] == 401
 
 
-def test_nothing_happens_after_a_refusal(site, another):
+def test_nothing_happens_after_a_refusal(site, log_in):
     """Of the last administrator: 409, and the tokens are as good as before."""
     for method, change in (
         ("PATCH", {"disabled": True}), ("PATCH", {"role": "viewer"}), ("DELETE", None),
@@ -204,16 +187,16 @@ def test_nothing_happens_after_a_refusal(site, another):
         assert site.client.call("GET", "/auth/me")[0] == 200, (method, change)
 
 
-def test_a_key_and_a_user_of_the_same_name_are_two(site, another):
+def test_a_key_and_a_user_of_the_same_name_are_two(site, log_in):
     """In the audit trail, and with their idempotency keys."""
     add_user(site, "key.bot")
     add_user(site, "bot")
     callers = {
         "key:bot": add_key(site.client),
-        "user:key.bot": another("key.bot").token,
-        "user:bot": another("bot").token,
+        "user:key.bot": log_in("key.bot").token,
+        "user:bot": log_in("bot").token,
     }
-    client = another()
+    client = log_in()
     for number, token in enumerate(callers.values()):
         body = {"command": "ON", "duration": 10 + number}
         headers = {"Idempotency-Key": "the-same"}
@@ -304,10 +287,10 @@ def test_a_lock_out_lasts_as_long_whatever_the_clock_does(make_site, clock):
         assert 100 < int(site.client.last_headers["Retry-After"]) <= 301
 
 
-def test_what_is_answered_as_failed_has_not_happened(site, another, monkeypatch):
+def test_what_is_answered_as_failed_has_not_happened(site, log_in, monkeypatch):
     """Each of them is several changes, and one transaction: the last of which fails here."""
     add_user(site, "olga")
-    olga = another("olga")
+    olga = log_in("olga")
 
     def fail(*_):
         raise DatabaseUnavailable(reason="a test")
@@ -328,7 +311,7 @@ def test_what_is_answered_as_failed_has_not_happened(site, another, monkeypatch)
     assert olga.call("POST", "/auth/refresh", {"refresh_token": olga.refresh})[0] == 200
     assert site.client.get("/auth/keys") == before
     for _ in range(2):
-        another("olga", PASSWORD)
+        log_in("olga", PASSWORD)
         site.stop_gateway()
         site.start_gateway()
 

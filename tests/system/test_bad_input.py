@@ -18,7 +18,8 @@ import pytest
 from godkaiser.http.permissions import PERMISSIONS, ROLES
 from godkaiser.http.services import MOST_WAITERS
 from tests.provision.servers import free_port
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD, Client
+from tests.waiting import eventually
 
 BENCH, FAN = "ESP_A00001", 25
 ON = {"esp_id": BENCH, "gpio": FAN, "command": "ON"}

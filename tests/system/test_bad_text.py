@@ -10,8 +10,8 @@ import pytest
 from paho.mqtt import publish
 
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
 from tests.system.test_stop_survives import DEVICE, FAN, SITE
+from tests.waiting import eventually
 
 BAD = [
     rb"a\u0000b",

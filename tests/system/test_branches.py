@@ -13,7 +13,8 @@ from godkaiser.config import Config, GatewayConfig, HttpConfig, MqttConfig
 from godkaiser.errors import DatabaseUnavailable
 from godkaiser.gateway import Gateway
 from godkaiser.storage.database import Database
-from tests.system.site import Client, eventually
+from tests.system.site import Client
+from tests.waiting import eventually
 
 USES = ("transaction", "rows", "run", "execute", "fetch")
 

@@ -14,7 +14,7 @@ import pytest
 
 from godkaiser.config import BrokerAccountsConfig, MqttConfig
 from tests.provision.servers import free_port
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 GOOD, BAD, NEW = "ESP_A00001", "ESP_BAD001", "ESP_C00001"
 NOT_AUTHORISED = 135

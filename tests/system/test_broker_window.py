@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.site import eventually
 from tests.system.test_hard_kill import Publisher, prepare
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize(("window", "warns"), [(1, True), (4000, False)])

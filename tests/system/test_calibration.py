@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 BENCH = "ESP_A00001"
 PROBE = f"/sensors/{BENCH}/34/ph"

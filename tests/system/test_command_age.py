@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from godkaiser.http.stalls import GRACE_S, STALL_S, StallWatch
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 BENCH, FAN = "ESP_A00001", 25
 

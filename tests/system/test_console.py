@@ -16,7 +16,7 @@ from godkaiser.gateway_link import Link, settings_of
 from godkaiser.http import tokens
 from tests.provision.servers import free_port
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 BENCH = "ESP_A00001"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paho.mqtt import publish
 
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 BENCH, OTHER = "ESP_A00001", "ESP_A00002"
 FAN, PUMP = 25, 26

@@ -16,8 +16,9 @@ from godkaiser.demo import seed
 from godkaiser.storage.database import open_database
 from godkaiser.storage.migrations import migrate
 from tests.system.process import GatewayProcess
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD, Client
 from tests.system.test_rules import rule, turn
+from tests.waiting import eventually
 
 DEVICE, FAN = "ESP_A00001", 25
 LOCKED_S = 12.0

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from godkaiser.cli import app
 from godkaiser.config_keys import STOP_ACCOUNT
 from tests.provision.servers import free_port
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 STOP = "kaiser/broadcast/emergency"
 NOBODY, STOPPERS = 42_424, 42_425

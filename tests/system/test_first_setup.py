@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tests.provision.servers import free_port
 from tests.system.process import GatewayProcess
-from tests.system.site import PASSWORD, eventually
+from tests.system.site import PASSWORD
+from tests.waiting import eventually
 
 PERSON = {"username": "admin", "password": PASSWORD}
 

@@ -12,7 +12,7 @@ from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
 from godkaiser.storage import migrations, registry
 from godkaiser.storage.database import open_database
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 DEVICE = "ESP_A00001"
 FAN = 25

@@ -16,7 +16,8 @@ import pytest
 
 from godkaiser.http import channels
 from godkaiser.http.server import THREADS
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD, Client
+from tests.waiting import eventually
 
 BENCH, FAN = "ESP_A00001", 25
 MANY = 20

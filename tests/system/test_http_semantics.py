@@ -8,8 +8,9 @@ from __future__ import annotations
 import pytest
 
 from godkaiser.http.permissions import PERMISSIONS
-from tests.system.site import Site, eventually
+from tests.system.site import Site
 from tests.system.test_access import code_of, filled
+from tests.waiting import eventually
 
 TEMPLATES = sorted({path for _, path in PERMISSIONS})
 

@@ -7,8 +7,9 @@ from http.client import HTTPException
 
 from tests.system.device_on_the_wire import DeviceOnTheWire
 from tests.system.process import GatewayProcess
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD, Client
 from tests.system.test_stop_survives import SITE
+from tests.waiting import eventually
 
 BENCH, FAN = "ESP_A00001", 25
 TOGGLE = {"esp_id": BENCH, "gpio": FAN, "command": "TOGGLE"}

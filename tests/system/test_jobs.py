@@ -12,7 +12,8 @@ import pytest
 from godkaiser.config import RetentionConfig
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.storage.readings import ReadingWriter
-from tests.system.site import Site, eventually
+from tests.system.site import Site
+from tests.waiting import eventually
 
 OLD = SensorKey("ESP_C00001", 4, "ds18b20", "")
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 DISK_BYTES = 48 * 1024 * 1024
 

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from godkaiser.http.permissions import EVENTS, PERMISSIONS
 from godkaiser.live.happenings import TYPES
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 BENCH_1, BENCH_2, FAN = "ESP_A00001", "ESP_A00002", 25
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from godkaiser.errors import TooManyRequests
 from godkaiser.http.lockout import REMEMBERED, Lockout
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD, Client
+from tests.waiting import eventually
 
 ADMIN = {"username": "admin", "password": PASSWORD}
 ATTACKER, OPERATOR = {"X-Forwarded-For": "203.0.113.66"}, {"X-Forwarded-For": "192.0.2.7"}

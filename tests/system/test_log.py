@@ -11,7 +11,7 @@ import pytest
 
 from godkaiser.simulator.fleet import Fleet
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 JSON = '[log]\nformat = "json"\n'
 

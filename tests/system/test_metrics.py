@@ -8,7 +8,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.system.site import PASSWORD, eventually
+from tests.system.site import PASSWORD
+from tests.waiting import eventually
 
 CONF = Path(__file__).parents[2] / "conf"
 BENCH_1, FAN = "ESP_A00001", 25

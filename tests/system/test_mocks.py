@@ -7,7 +7,7 @@ import pytest
 from godkaiser import paths
 from godkaiser.actors.mock_keeper import ORPHANS_JOB
 from godkaiser.actors.timekeeper import Tick
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 TANK = "MOCK_TANK01"
 BODY = {

@@ -18,8 +18,8 @@ import pytest
 from tests.provision.servers import PostgreSQL
 from tests.system.device_on_the_wire import DeviceOnTheWire
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
 from tests.system.test_stop_survives import DEVICE, FAN, PUMP, SITE, rule, settle
+from tests.waiting import eventually
 
 BOARD = "ESP_B00001"
 READINGS = 22_000

@@ -10,8 +10,8 @@ from tests.provision.servers import PostgreSQL
 from tests.system.device_on_the_wire import DeviceOnTheWire
 from tests.system.outage import OutageSite
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
 from tests.system.test_stop_survives import DEVICE, FAN, HOT, PUMP, SITE
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from godkaiser.domain.rules import RuleDefinition
 from godkaiser.errors import ValidationFailed
 from godkaiser.messages import SaveRule
 from godkaiser.outbound import Deadline, NotAcceptedError, Outbound
-from tests.system.site import PASSWORD, eventually
+from tests.system.site import PASSWORD
+from tests.waiting import eventually
 
 OPEN = Outbound(Destinations(["127.0.0.0/8"]))
 WITHIN_S = 1.0

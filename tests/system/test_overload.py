@@ -10,8 +10,8 @@ import paho.mqtt.client as mqtt
 
 from tests.provision.proxy import Proxy
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
 from tests.system.test_hard_kill import DEVICE, prepare, stored
+from tests.waiting import eventually
 
 
 def test_readings_that_arrive_late_are_told_long_before_the_broker_drops_one(

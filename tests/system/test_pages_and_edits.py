@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from godkaiser.errors import ValidationFailed
 from godkaiser.http.paging import encode_cursor, reply_page
-from tests.system.site import Client, eventually
+from tests.system.site import Client
+from tests.waiting import eventually
 
 BENCH, FAN = "ESP_A00001", 25
 

@@ -12,8 +12,8 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
 from tests.system.test_hard_kill import DEVICE, prepare
+from tests.waiting import eventually
 
 
 class PlainDevice:

@@ -7,7 +7,7 @@ import time
 
 from paho.mqtt import publish
 
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 BENCH, OTHER = "ESP_A00001", "ESP_A00002"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from godkaiser import paths
 from godkaiser.errors import DatabaseUnavailable
 from godkaiser.storage import registry
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 
 def test_devices_that_boot_together_are_saved_in_one_transaction(make_site):

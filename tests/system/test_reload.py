@@ -26,8 +26,9 @@ from godkaiser.errors import ReloadRefused
 from godkaiser.simulator.fleet import Fleet
 from tests.provision.servers import free_port
 from tests.system.process import GatewayProcess
-from tests.system.site import Client, eventually
+from tests.system.site import Client
 from tests.system.test_estop import STOP, Listener
+from tests.waiting import eventually
 
 DEVICE = '[devices.ESP_A00001]\nname = "Tank"\nzone = "north"\n'
 PUMP = '[[devices.ESP_A00001.actuators]]\ngpio = 25\ntype = "pump"\nmax_runtime_s = 60\n'

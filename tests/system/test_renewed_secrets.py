@@ -17,7 +17,7 @@ from godkaiser.paths import BROKER
 from tests.mqtt.test_tls import Authority
 from tests.provision.install import find
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture

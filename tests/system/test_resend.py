@@ -13,7 +13,7 @@ from godkaiser.actors.device_messages import InstallActuator
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Command, Issuer, Verb
 from godkaiser.messages import RequestCommand
 from godkaiser.supervision import Reason
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 BENCH_1 = "ESP_A00001"
 ON = Command(

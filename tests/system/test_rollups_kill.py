@@ -6,8 +6,8 @@ import pytest
 
 from tests.storage.test_rollups import assert_right
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
 from tests.system.test_hard_kill import Publisher, prepare
+from tests.waiting import eventually
 
 EVERY = "SELECT COALESCE(sum(count), 0) FROM rollup_1h"
 

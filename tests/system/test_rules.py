@@ -13,8 +13,8 @@ from aiosmtpd.controller import Controller
 from tests.provision.servers import free_port
 from tests.system.device_on_the_wire import DeviceOnTheWire
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
 from tests.system.test_stop_survives import DEVICE, FAN, HOT, PUMP, SITE, clear, order, settle
+from tests.waiting import eventually
 
 FILE_RULE = f"""\
 [[rules]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 BENCH = "ESP_A00001"
 FAN, PUMP = 25, 26

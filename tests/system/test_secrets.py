@@ -10,7 +10,8 @@ import pytest
 
 from tests.provision.servers import free_port
 from tests.system.process import GatewayProcess
-from tests.system.site import PASSWORD, Client, eventually
+from tests.system.site import PASSWORD, Client
+from tests.waiting import eventually
 
 SHOWN = (
     "/health", "/metrics", "/audit/log?limit=1000", "/audit/statistics", "/system/tree", "/system/events?limit=1000",

@@ -13,7 +13,8 @@ import pytest
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.storage import rollups, series
 from godkaiser.storage.readings import ReadingWriter
-from tests.system.site import Site, eventually
+from tests.system.site import Site
+from tests.waiting import eventually
 
 DEVICE = "ESP_C00001"
 KEY = SensorKey(DEVICE, 4, "ds18b20", "28FF641E8D3C0C79")

@@ -18,7 +18,7 @@ from tests.provision.servers import PostgreSQL
 from tests.storage.test_opening import damage
 from tests.system.outage import OutageSite
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 TAKEN_OVER_S = 6.0
 """2 s until the deadline, and what a loaded machine adds."""

@@ -11,7 +11,7 @@ from godkaiser.config import MqttConfig
 from godkaiser.domain.entities import Approval
 from godkaiser.mqtt.accounts import acl_file, hash_password, password_file
 from tests.mqtt.test_tls import Authority
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 IDS = ("ESP_4F3A9C", "ESP_BEEF01")
 

@@ -15,8 +15,8 @@ from tests.mqtt.scripted_broker import PUBACK, PUBLISH, PUBREC
 from tests.mqtt.wiretap import Wiretap
 from tests.system.device_on_the_wire import DeviceOnTheWire
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
 from tests.system.test_stop_survives import DEVICE, FAN, PUMP, SITE, settle
+from tests.waiting import eventually
 
 COMMANDS = 30
 """More than the link has under way at once: some wait in the gateway."""

@@ -10,8 +10,8 @@ import pytest
 
 from tests.provision.servers import PostgreSQL
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
 from tests.system.test_hard_kill import DEVICE, Publisher, prepare
+from tests.waiting import eventually
 
 
 def spool(folder, *arguments):

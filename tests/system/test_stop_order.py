@@ -9,7 +9,7 @@ import pytest
 
 from tests.system.device_on_the_wire import DeviceOnTheWire
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 DEVICE, FAN, PUMP = "ESP_A00001", 25, 26
 SITE = f"""\

@@ -11,7 +11,7 @@ import pytest
 
 from tests.system.device_on_the_wire import DeviceOnTheWire
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 DEVICE, BUTTON, FAN, PUMP = "ESP_A00001", 34, 25, 26
 SITE = f"""\

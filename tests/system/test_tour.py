@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from godkaiser.http.tokens import ACCESS_S
-from tests.system.site import PASSWORD, eventually
+from tests.system.site import PASSWORD
+from tests.waiting import eventually
 
 BENCH_1, BENCH_2 = "ESP_A00001", "ESP_A00002"
 FAN, PUMP, HEATER = 25, 26, 18

@@ -7,7 +7,7 @@ import json
 from godkaiser.mqtt.connection import BrokerAddress, Connection
 from godkaiser.protocol import topics
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 DEVICE = "ESP_0000A1"
 BOARDS = (("192.168.1.10", 5000), ("192.168.1.11", 60))

@@ -14,7 +14,7 @@ import pytest
 from godkaiser.mqtt.connection import BrokerAddress, Connection
 from godkaiser.protocol import topics
 from tests.system.process import GatewayProcess
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 NORTH, SOUTH = "north", "south"
 

@@ -16,9 +16,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from godkaiser.config import MqttConfig
-from tests.system.site import PASSWORD, eventually
+from tests.system.site import PASSWORD
 from tests.system.test_live import BENCH_1, FAN, say
 from tests.system.test_live import attend as attend  # noqa: PLC0414
+from tests.waiting import eventually
 
 OTHER = "another good password"
 

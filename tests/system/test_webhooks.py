@@ -20,7 +20,7 @@ from godkaiser.actors import webhook as webhook_actor
 from godkaiser.domain import webhooks
 from godkaiser.domain.webhooks import Delivery
 from godkaiser.supervision import Backoff
-from tests.system.site import eventually
+from tests.waiting import eventually
 
 BENCH, FAN = "ESP_A00001", 25
 
