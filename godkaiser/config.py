@@ -19,7 +19,6 @@ import msgspec
 
 from godkaiser.config_keys import (
     ENVIRONMENT,
-    HIGHEST_PORT,
     KEYS,
     PREVIOUS_SECRET_VARIABLE,
     SECRET_VARIABLE,
@@ -30,7 +29,7 @@ from godkaiser.config_keys import (
     weakness_of_secret,
 )
 from godkaiser.config_lines import lines_of_keys
-from godkaiser.database_url import sqlite_url
+from godkaiser.database_url import HIGHEST_PORT, sqlite_url
 from godkaiser.mounts import missing_mount
 
 __all__ = [

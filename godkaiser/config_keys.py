@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from godkaiser import database_url
+from godkaiser.database_url import HIGHEST_PORT
 
 KAISER_ID = re.compile(r"[A-Za-z0-9_]{1,63}\Z")
 SECRET_VARIABLE = "JWT_SECRET_KEY"  # noqa: S105 -- its name, not its value
@@ -78,7 +79,6 @@ def weakness_of_secret(secret: str) -> str | None:
     return None
 
 
-HIGHEST_PORT = 65535
 _LONGEST_SHOWN = 200
 _LONGEST_TOKEN = 64
 

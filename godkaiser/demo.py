@@ -13,7 +13,6 @@ import msgspec
 from godkaiser.child_process import ChildProcess
 from godkaiser.config import (
     Config,
-    DatabaseConfig,
     DebugConfig,
     DevicesConfig,
     GatewayConfig,
@@ -103,7 +102,6 @@ class Demo:
             gateway=GatewayConfig(data_dir=str(settings.data_dir)),
             http=HttpConfig(listen=_join(settings.http)),
             mqtt=MqttConfig(host=settings.mqtt[0], port=settings.mqtt[1]),
-            database=DatabaseConfig(url=f"sqlite:///{settings.data_dir / 'godkaiser.db'}"),
             devices=DevicesConfig(),
             debug=DebugConfig(endpoints=True),
             log=LogConfig(level="warning"),

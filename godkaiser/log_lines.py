@@ -9,11 +9,9 @@ from typing import Any
 
 import structlog
 
+from godkaiser.actors.broker import CONNECTING, NEXT_ATTEMPT
 from godkaiser.domain.entities import Approval
 from godkaiser.messages import DeviceView, LinkView, SafetyView, StopView
-
-NEXT_ATTEMPT, CONNECTING = "; next attempt", "connecting"
-"""What the broker actor writes behind a reason, and before its first attempt."""
 
 log = structlog.get_logger("godkaiser.operations")
 

@@ -575,9 +575,3 @@ class ActuatorStateChanged(Message, frozen=True, kw_only=True):
     key: ActuatorKey
     value: float | None
     at: float
-
-
-class DeviceLivenessChanged(Message, frozen=True, kw_only=True):
-    device_id: str
-    online: bool
-    at: float

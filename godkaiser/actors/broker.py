@@ -31,6 +31,9 @@ PROBE_TIMEOUT_S = 1.0
 LINK_GROUP = "link"
 LOOK_EVERY_S = 1.0
 STALLED_S = 3.0
+CONNECTING = "connecting"
+NEXT_ATTEMPT = "; next attempt"
+"""What `last_error` says before the first attempt, and behind each reason."""
 """Nothing was stored for so long: readings are heard beside the connection that waits for that."""
 
 log = structlog.get_logger("godkaiser.link")
@@ -118,7 +121,7 @@ class BrokerActor(Actor):
         self._rivalry = self.context.recall("rivalry") or self._rivalry
         self._now = self.context.now
         self._monotonic = self.context.monotonic
-        self._show(connected=False, error="connecting")
+        self._show(connected=False, error=CONNECTING)
         self.context.own.tell(Connect())
         self.context.schedule(LOOK_EVERY_S, LookAtReadings(), key="look")
 
@@ -357,7 +360,7 @@ class BrokerActor(Actor):
         delay_s = backoff_delay(RECONNECT, self._attempt + 1, self.context.random())
         delay_s = max(delay_s, self._rivalry.pause_s(self.context.random()))
         self.context.publish("rivalry", self._rivalry)
-        self._show(connected=False, error=f"{reason}; next attempt in {delay_s:.1f} s")
+        self._show(connected=False, error=f"{reason}{NEXT_ATTEMPT} in {delay_s:.1f} s")
         if was_up:
             for member in self.context.members(LINK_GROUP):
                 member.tell_urgent(LinkDown(reason=reason))

@@ -66,7 +66,6 @@ log = structlog.get_logger("godkaiser.devices")
 LIVENESS_JOB = "liveness"
 DAY_S = 86_400.0
 UNREMARKABLE = frozenset({Tail.HEARTBEAT, Tail.ACTUATOR_STATUS, Tail.SENSOR_DATA})
-MASK_63_BITS = (1 << 63) - 1
 
 
 class DeviceActor(Actor):

@@ -1,6 +1,6 @@
 """The plant as the safety actor holds it: devices, the state of each actuator, and the interlocks.
 
-Used by the safety actor only. It alone steps the states (`domain/actuator_py`); after each step
+Used by the safety actor only. It alone steps the states (`domain/actuator_machine.py`); after each step
 it checks the interlocks of the actuator, and releases what violates them.
 """
 
@@ -36,7 +36,7 @@ from godkaiser.domain.actuator_state import (
     is_energised,
     wake_at,
 )
-from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Approval, Command, Issuer
+from godkaiser.domain.entities import ActuatorKey, Approval, Command, Issuer
 from godkaiser.domain.interlocks import (
     Interlock,
     OtherActuator,
@@ -361,10 +361,6 @@ class Plant:
             interlocks=interlocks,
             others=self.others(interlocks) if interlocks else _NOBODY,
         )
-
-
-def fresh(config: ActuatorConfig, pin_user: str) -> ActuatorState:
-    return ActuatorState(config=config, pin_user=pin_user)
 
 
 def _unix(at: float | None, set_by: float) -> float | None:

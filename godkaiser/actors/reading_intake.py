@@ -142,21 +142,23 @@ class ReadingIntake:
             self._recorder.tell(store)
 
     def _tell(self, reading: Reading) -> None:
-        """Rules, stop inputs, and all who look at the newest."""
+        """Stop inputs, rules, and all who look at the newest."""
         key = reading.key
         # First: a rule that joins after its members are read finds it there.
         if is_newer(reading, self._context.recall(key)):
             self._context.publish(key, reading)
-        if reading.usable_by_rules:
-            watched = self._watchers.get(key)
-            if watched is None:
-                watched = self._watchers[key] = tuple(("sensor", ref) for ref in refs_of(key))
-            for group in watched:
-                for rule in self._context.members(group):
-                    rule.tell(ReadingAccepted(reading=reading))
-        if reading.usable_by_rules:
-            for monitor in self._context.members(("stop_input", key)):
-                monitor.tell(ReadingAccepted(reading=reading))
+        if not reading.usable_by_rules:
+            return
+        accepted = ReadingAccepted(reading=reading)
+        # Before any rule: a stop must not come second to a command of the same reading.
+        for monitor in self._context.members(("stop_input", key)):
+            monitor.tell(accepted)
+        watched = self._watchers.get(key)
+        if watched is None:
+            watched = self._watchers[key] = tuple(("sensor", ref) for ref in refs_of(key))
+        for group in watched:
+            for rule in self._context.members(group):
+                rule.tell(accepted)
 
     def _derive(self, reading: Reading, *, keep: bool = True) -> None:
         lost = derived.lost_with(reading)

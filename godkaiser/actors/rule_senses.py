@@ -24,15 +24,15 @@ class RuleSenses:
         self._newest: dict[rules.SensorRef, Reading] = {}
         self._readings: dict[rules.SensorRef, Fact] = {}
         self._trails: dict[rules.SensorRef, tuple[Fact, ...]] = {}
+        self._sensors = rules.sensors_of(definition)
         self._windows = {
             sensor: window
-            for sensor in rules.sensors_of(definition)
+            for sensor in self._sensors
             if (window := rules.longest_window(definition, sensor))
         }
-        self._sensors = rules.sensors_of(definition)
         self._actuators = rules.actuators_of(definition)
         self._devices = rules.devices_of(definition)
-        for sensor in rules.sensors_of(definition):
+        for sensor in self._sensors:
             self._learn_latest(sensor)
 
     def learn(self, reading: Reading) -> None:

@@ -342,7 +342,6 @@ class SafetyActor(Actor):
         self.context.publish("stopping", message)
         covered = self._plant.covered(scope)
         self._stops.stop(scope, message.issuer, message.reason, covered)
-        self._standing.withdraw(covered)
         self.context.schedule(RESEND_AFTER_S, ResendOverdue(), key="resend")
         self._schedule_repeat(first=True)
         self.context.withdraw("stopping")

@@ -42,11 +42,6 @@ class StandingOrders:
         self._context.publish(("offered", message.device_id), message.entries)
         self.judge((message.device_id,), stops)
 
-    def withdraw(self, devices: Iterable[str]) -> None:
-        """At once, in the gate: a stop comes, and a push may be under way."""
-        for device_id in devices:
-            self._gate.allow_standing(device_id, NOTHING_STANDS)
-
     def judge(self, devices: Iterable[str], stops: SafetyState) -> None:
         """Decide anew for these devices, and tell each of them for which that changes something."""
         now = self._context.monotonic()
@@ -79,6 +74,8 @@ class StandingOrders:
             stopped="" if record is None else f"{record.scope} ({record.reason})",
             automation_held=stops.holds_automation(device_id, presence.zone_id),
         )
+        offered = self._offered.get(device_id, ())
+        asked = {int(entry["actuator_gpio"]) for entry in offered}
         pins = {
             state.config.gpio: PinFacts(
                 config=state.config,
@@ -87,5 +84,6 @@ class StandingOrders:
                 interlocks=self._plant.interlocks_of(state.config.key),
             )
             for state in self._plant.of_device(device_id)
+            if state.config.gpio in asked
         }
-        return judged(self._offered.get(device_id, ()), situation, pins, now)
+        return judged(offered, situation, pins, now)

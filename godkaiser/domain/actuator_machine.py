@@ -342,9 +342,7 @@ def _settled(state: ActuatorState, now: float, report: Reported | None = None) -
         return state
     proven = state.off_proven or state.answered_off or state.quiet >= REPORTS_THAT_PROVE
     if not proven and report is not None:
-        proven = report.seq is not None and (
-            state.answered_seq is None or _is_newer_than_answer(state, report)
-        )
+        proven = report.seq is not None and _is_newer_than_answer(state, report)
     if not proven:
         return state
     state = _replace(state, off_proven=True, repeat_at=None, attempts=0)

@@ -58,15 +58,7 @@ def has_commands(definition: RuleDefinition) -> bool:
 
 def begun(before: RuleMemory, after: RuleMemory, now: float) -> RuleMemory:
     """It fires: until its commands are judged, what was before can be had again."""
-    undo = Undo(
-        firing=before.firing,
-        last_fired=before.last_fired,
-        fired_at=before.fired_at,
-        fired_count=before.fired_count,
-        recent=before.recent,
-        reversals=before.reversals,
-        energised=before.energised,
-    )
+    undo = Undo(**{name: getattr(before, name) for name in Undo.__struct_fields__})
     return msgspec.structs.replace(after, attempt=Attempt(since=now, before=undo), doubt="")
 
 
@@ -146,16 +138,9 @@ def undone(memory: RuleMemory, code: str, message: str, now: float) -> RuleMemor
     assert attempt is not None
     count = 1 + (0 if memory.refused is None else memory.refused.count)
     wait_s = min(FIRST_RETRY_S * 2.0 ** min(count - 1, 10), LONGEST_RETRY_S)
-    before = attempt.before
     return msgspec.structs.replace(
         memory,
-        firing=before.firing,
-        last_fired=before.last_fired,
-        fired_at=before.fired_at,
-        fired_count=before.fired_count,
-        recent=before.recent,
-        reversals=before.reversals,
-        energised=before.energised,
+        **msgspec.structs.asdict(attempt.before),
         attempt=None,
         progress=None,
         unsettled=tuple(one for one in memory.unsettled if one not in attempt.waiting),

@@ -7,10 +7,12 @@ was made, and not more than a year later. Otherwise the safe side: it has just f
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from godkaiser.domain.clock_belief import is_believable
-from godkaiser.domain.rule_facts import ClockStamp, RuleMemory
+from godkaiser.domain.rule_facts import ClockStamp, RuleMemory, Undo
 
 LONGEST_AWAY_S = 366 * 86_400.0
 
@@ -22,10 +24,23 @@ def read_back(memory: RuleMemory, now: ClockStamp) -> RuleMemory:
     def moment(at: float) -> float:
         return now.steady if shift is None else min(at + shift, now.steady)
 
-    fired = memory.fired_at
-    if fired is None and memory.last_fired is not None:
-        # Of a version that kept the wall clock only.
-        fired = now.steady
+    def firings(of: RuleMemory | Undo) -> dict[str, Any]:
+        fired = of.fired_at
+        if fired is None and of.last_fired is not None:
+            # Of a version that kept the wall clock only.
+            fired = now.steady
+        return {
+            "last_fired": None if of.last_fired is None else min(of.last_fired, now.wall),
+            "fired_at": None if fired is None else moment(fired),
+            "recent": tuple(map(moment, of.recent)),
+            "reversals": tuple(map(moment, of.reversals)),
+        }
+
+    attempt = memory.attempt
+    if attempt is not None:
+        # What holds again when it is refused is of the boot before, too.
+        before = msgspec.structs.replace(attempt.before, **firings(attempt.before))
+        attempt = msgspec.structs.replace(attempt, since=moment(attempt.since), before=before)
     progress = memory.progress
     if progress is not None:
         progress = msgspec.structs.replace(
@@ -36,11 +51,9 @@ def read_back(memory: RuleMemory, now: ClockStamp) -> RuleMemory:
         # What held until the machine went down may not have held since.
         since=memory.since if shift == 0.0 else {},
         seen={path: at for path, at in memory.seen.items() if at <= now.wall},
-        last_fired=None if memory.last_fired is None else min(memory.last_fired, now.wall),
-        fired_at=None if fired is None else moment(fired),
-        recent=tuple(map(moment, memory.recent)),
-        reversals=tuple(map(moment, memory.reversals)),
+        **firings(memory),
         refused=None,
+        attempt=attempt,
         progress=progress,
         clock=now,
     )

@@ -90,12 +90,14 @@ class CommandGate:
             del self._current[actuator]
 
     def revoke_all(self) -> None:
-        """End every clearance given so far, in one step whatever their number."""
+        """End every clearance given so far, and what devices may do alone, in one step whatever their number."""
         self._epoch += 1
+        self._standing = {}
 
     def revoke(self, device_id: str) -> None:
-        """End every clearance given so far for this device."""
+        """End every clearance given so far for this device, and what it may do alone."""
         self._device_epochs[device_id] = self._device_epochs.get(device_id, 0) + 1
+        self._standing.pop(device_id, None)
 
     def allow_standing(self, device_id: str, standing: Standing) -> None:
         """What this device may energise by itself from now on."""

@@ -60,7 +60,7 @@ class RuleNotes:
         """On return all of them survive a power cut.
 
         Raises:
-            OSError: the disk is full or failing, and none of them counts as kept.
+            OSError: the disk is full or failing; which of them survive a power cut is not known.
         """
         for note in notes:
             _take(self._kept, note)

@@ -142,9 +142,6 @@ class Children:
         if not child.static and not child.up:
             self._idle[child.name] = child
 
-    def unmark_start(self, child: Child) -> None:
-        self._idle.pop(child.name, None)
-
     def next_to_stop(self, *, in_groups: bool) -> list[Child]:
         """Who is to be told to stop now: the dynamic ones at once, the static ones in reverse start
         order, each when those after it are gone (`in_groups`: also the dynamic ones).

@@ -9,13 +9,6 @@ import msgspec
 from godkaiser.supervision.spec import Backoff, Intensity, Restart, Strategy
 
 
-class RestartAfter(msgspec.Struct, frozen=True):
-    """Restart, `delay_s` from now. `history` are the restarts that still count."""
-
-    delay_s: float
-    history: tuple[float, ...]
-
-
 class Escalate(msgspec.Struct, frozen=True):
     """Give up: this would be one restart too many."""
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser.domain.clock_belief import MADE_AT, is_believable
+from godkaiser.domain.rule_attempts import begun, undone
 from godkaiser.domain.rule_clock import LONGEST_AWAY_S, read_back
 from godkaiser.domain.rules import ClockStamp, Progress, RuleMemory
 
@@ -40,6 +41,19 @@ def test_after_another_boot_a_plausible_wall_clock_tells_how_long_it_was_away():
     assert found.progress.since == 20.0 - 640.0
     # What held until the machine went down may not have held since.
     assert found.since == {}
+
+
+def test_a_firing_that_is_refused_after_another_boot_leaves_no_moment_of_the_boot_before():
+    """A rule would stay silent until the new boot reached the old one's moments, however long that takes."""
+    began = begun(MEMORY, msgspec.structs.replace(MEMORY, fired_at=4990.0), 4990.0)
+    found = read_back(began, ClockStamp("boot-b", 20.0, THEN.wall + 600.0))
+    assert found.attempt.since == 20.0 - 610.0
+    undo = undone(found, "REFUSED", "no", 30.0)
+    assert (undo.fired_at, undo.reversals) == (20.0 - 660.0, (20.0 - 1100.0,))
+    assert undo.recent == (20.0 - 1600.0, 20.0 - 660.0)
+    assert undo.last_fired == MEMORY.last_fired
+    unsure = undone(read_back(began, ClockStamp("boot-b", 20.0, 0.0)), "REFUSED", "no", 30.0)
+    assert (unsure.fired_at, unsure.last_fired) == (20.0, 0.0)
 
 
 @pytest.mark.parametrize(

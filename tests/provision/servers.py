@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg2
@@ -20,6 +22,7 @@ import psycopg2
 from tests.provision.install import find
 
 START_TIMEOUT_S = 30.0
+LISTENED = range(10_000, 30_000)
 CONF = Path(__file__).parents[2] / "conf" / "mosquitto.conf"
 REPLACED = (
     "listener",
@@ -32,10 +35,13 @@ REPLACED = (
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below those that the kernel gives to connections: one of these may take it before the server does."""
+    while True:
+        port = random.SystemRandom().choice(LISTENED)
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def await_port(port: int, process: subprocess.Popen | None = None) -> None:
