@@ -93,7 +93,6 @@ from godkaiser.supervision import Actor, Backoff, Handle
 from godkaiser.supervision.strategy import backoff_delay
 
 REPEAT = Backoff(base_s=2.0, factor=2.0, max_s=60.0, jitter=0.1)
-RESEND_AFTER_S = 1.0
 """A stop that the broker has not acknowledged by then goes out by another connection, too."""
 CLEAR_GRACE_S = 10.0
 """Statuses built before a clear still say `active` for a moment; they are not a new stop."""
@@ -179,6 +178,7 @@ class SafetyActor(Actor):
         self._shown: object = None
         self._judged: set[tuple[Scope, StopState]] = set()
         self._show_planned = False
+        self._resend_planned = False
         self._shutting_down = False
         self._link_up = False
         self._journal: Handle
@@ -225,6 +225,7 @@ class SafetyActor(Actor):
         self._judge_standing()
         self._show_changes()
         self._write_again()
+        self._plan_resend()
         context.schedule(JUDGE_AGAIN_S, JudgeAgain(), key="judge")
 
     def _stop_again(self) -> None:
@@ -240,7 +241,15 @@ class SafetyActor(Actor):
         reply = self._handle(message)
         if self._stops.changed:
             self._show_changes()
+        self._plan_resend()
         return reply
+
+    def _plan_resend(self) -> None:
+        """For every stop, whoever gave it; one timer for all of them."""
+        wait_s = None if self._resend_planned else self._wire.next_resend_in_s()
+        if wait_s is not None:
+            self._resend_planned = True
+            self.context.schedule(wait_s, ResendOverdue(), key="resend")
 
     def _handle(self, message: object) -> Any:
         match message:
@@ -278,6 +287,7 @@ class SafetyActor(Actor):
                 self._standing.judge((config.esp_id,), self._stops.state)
             case DeviceRemoved(device_id=device_id):
                 self._plant.forget(device_id)
+                self._standing.forget(device_id)
             case UninstallActuator(key=key):
                 self._desk.uninstall(key)
                 self._holds.tidy()
@@ -304,6 +314,7 @@ class SafetyActor(Actor):
             case Repeat():
                 self._repeat()
             case ResendOverdue():
+                self._resend_planned = False
                 self._wire.resend_overdue()
             case WriteAgain():
                 self._write_again()
@@ -342,7 +353,6 @@ class SafetyActor(Actor):
         self.context.publish("stopping", message)
         covered = self._plant.covered(scope)
         self._stops.stop(scope, message.issuer, message.reason, covered)
-        self.context.schedule(RESEND_AFTER_S, ResendOverdue(), key="resend")
         self._schedule_repeat(first=True)
         self.context.withdraw("stopping")
         self._audit(message.issuer, f"emergency_stop {scope}", message.reason)
@@ -678,16 +688,16 @@ class SafetyActor(Actor):
 
     def _write_again(self) -> None:
         """Until the disk has what is in force; then the broker hears that its stops are latched."""
-        written = self._stops.write_again() and self._holds.write_again()
-        if not written:
-            self._writes += 1
-            delay_s = backoff_delay(WRITE_AGAIN, self._writes + 1, self.context.random())
-            self.context.schedule(delay_s, WriteAgain(), key="write")
-            return
-        self._writes = 0
-        if self._unacknowledged:
+        latched, held = self._stops.write_again(), self._holds.write_again()
+        if latched and self._unacknowledged:
             self._acks.acknowledge(self._unacknowledged)
             self._unacknowledged = []
+        if latched and held:
+            self._writes = 0
+            return
+        self._writes += 1
+        delay_s = backoff_delay(WRITE_AGAIN, self._writes + 1, self.context.random())
+        self.context.schedule(delay_s, WriteAgain(), key="write")
 
     # ---- showing
 

@@ -42,6 +42,13 @@ class StandingOrders:
         self._context.publish(("offered", message.device_id), message.entries)
         self.judge((message.device_id,), stops)
 
+    def forget(self, device_id: str) -> None:
+        """It is removed."""
+        self._gate.allow_standing(device_id, NOTHING_STANDS)
+        self._decided.pop(device_id, None)
+        if self._offered.pop(device_id, None) is not None:
+            self._context.withdraw(("offered", device_id))
+
     def judge(self, devices: Iterable[str], stops: SafetyState) -> None:
         """Decide anew for these devices, and tell each of them for which that changes something."""
         now = self._context.monotonic()

@@ -75,6 +75,10 @@ class StopWire:
         """A stop that the broker has not acknowledged goes out by another connection, too."""
         self._port.resend_overdue()
 
+    def next_resend_in_s(self) -> float | None:
+        """Seconds until `resend_overdue` has something to look at; None: no stop was sent since."""
+        return self._port.next_resend_in_s()
+
     def is_own_broadcast(self, correlation_id: str) -> bool:
         """Also one that this gateway sent before it was restarted and hears of only now."""
         return correlation_id.startswith(self._mark)

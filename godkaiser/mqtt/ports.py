@@ -182,7 +182,7 @@ class StopPort:
         self.__control = control
         self._kaiser_id = kaiser_id
         self._monotonic = monotonic
-        # By topic: the newest stop that may lack its acknowledgement.
+        # By topic: the newest stop that may lack its acknowledgement, oldest first.
         self._sent: dict[str, _SentStop] = {}
 
     def broadcast(self, payload: bytes) -> None:
@@ -206,12 +206,12 @@ class StopPort:
 
     def resend_overdue(self) -> int:
         """Publish again, on the command connection, each stop that the broker has not acknowledged
-        for 1 s; once each. Call it a second after a stop. Returns how many there were.
+        for 1 s; once each. Call it when `next_resend_in_s` says so. Returns how many there were.
         """
-        due = self._monotonic() - STOP_OVERDUE_S
+        now = self._monotonic()
         resent = 0
         for topic, stop in list(self._sent.items()):
-            if not stop.is_settled and stop.sent_at > due:
+            if not stop.is_settled and now < stop.sent_at + STOP_OVERDUE_S:
                 continue
             del self._sent[topic]
             if stop.is_settled:
@@ -223,9 +223,18 @@ class StopPort:
             resent += 1
         return resent
 
+    def next_resend_in_s(self) -> float | None:
+        """Seconds until `resend_overdue` has something to look at; None: no stop was sent since."""
+        oldest = next(iter(self._sent.values()), None)
+        if oldest is None:
+            return None
+        return max(0.0, oldest.sent_at + STOP_OVERDUE_S - self._monotonic())
+
     def _stop(self, topic: str, payload: bytes) -> None:
         stop = _SentStop(payload, self._monotonic())
         self.__control.require().stops.publish(topic, payload, qos=1, on_fate=stop.settle)
+        # At the end, so that the first is the oldest.
+        self._sent.pop(topic, None)
         self._sent[topic] = stop
 
 

@@ -63,6 +63,7 @@ class Wire:
     def __init__(self):
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.slow = False
+        self.acknowledges_stops = True
         self.waiting: list[Held] = []
 
     def publish(self, topic, payload, *, qos, retain=False, on_fate=None):
@@ -70,7 +71,7 @@ class Wire:
             self.waiting.append(Held(topic, payload, lambda: True, on_fate or (lambda _fate: None)))
             return
         self.sent.append((topic, json.loads(payload) if payload else {}))
-        if on_fate is not None:
+        if on_fate is not None and self.acknowledges_stops:
             on_fate(Fate.DELIVERED)
 
     def publish_held(self, topic, payload, may_release, on_fate):

@@ -579,6 +579,20 @@ def test_a_broadcast_stop_is_acknowledged_after_the_latch():
     assert bench.acknowledged == [(1, 7)]
 
 
+def test_a_broadcast_that_is_latched_is_acknowledged_whatever_becomes_of_the_holds():
+    bench = Bench([relay(A)])
+    bench.know_off(A)
+    bench.holds.pending, bench.holds.broken = (), OSError(28, "No space left on device")
+    payload = b'{"command":"stop_all","issued_by":"panel","reason":"leak"}'
+    bench.guard.tell(BroadcastSeen(payload=payload, retained=False, token=(1, 7)))
+    bench.run()
+    assert bench.latch.disk.records
+    assert bench.acknowledged == [(1, 7)]
+    bench.holds.broken = None
+    bench.run(10.0)
+    assert bench.holds.pending is None
+
+
 # ---- a device's own limit, and who ended a run
 
 
@@ -660,3 +674,23 @@ def test_a_rule_of_an_interlocked_actuator_is_never_left_to_its_device():
     bench.guard.tell(OfferOfflineRules(device_id=DEVICE, entries=(ENTRY,)))
     bench.run()
     assert not _may_keep(bench)
+
+
+def test_every_stop_without_acknowledgement_goes_out_twice_within_its_second_whoever_gave_it():
+    """Also that of a device which returns, and while younger stops keep coming."""
+    bench = Bench([relay(A), relay(A, OTHER), relay(A, "ESP_A00003")])
+    bench.know_off(A)
+    bench.stop()
+    bench.run(2.0)
+    bench.wire.acknowledges_stops = False
+    topics = [f"kaiser/god/esp/{device}/actuator/emergency" for device in (OTHER, "ESP_A00003")]
+    sent = len(bench.wire.sent)
+    bench.present(OTHER)
+    bench.run(0.6)
+    bench.present("ESP_A00003")
+    bench.run(0.5)
+    told = [topic for topic, _ in bench.wire.sent[sent:]]
+    assert told.count(topics[0]) == 2
+    assert told.count(topics[1]) == 1
+    bench.run(0.6)
+    assert [topic for topic, _ in bench.wire.sent[sent:]].count(topics[1]) == 2

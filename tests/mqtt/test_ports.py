@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 import copy
+import json
 import threading
 from pathlib import Path
 
 import pytest
 
 import godkaiser
+from godkaiser.domain.standing_orders import Standing
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import Clearance, ClearanceExpired, Fate
-from godkaiser.mqtt.ports import Link, open_ports
+from godkaiser.mqtt.ports import STOP_OVERDUE_S, Link, NotAllowed, open_ports
 from godkaiser.protocol.outbound import actuator_command, device_emergency
 
 DEVICE, GPIO = "ESP_A00001", 25
@@ -127,6 +129,20 @@ def test_a_stop_of_one_device_leaves_the_clearances_of_others(ports, wire):
     assert len(wire.sent) == 1
 
 
+@pytest.mark.parametrize("end", [lambda gate: gate.revoke_all(), lambda gate: gate.revoke(DEVICE)])
+def test_a_stop_ends_what_a_device_may_do_alone_in_the_same_step(ports, wire, end):
+    rule = {"actuator_gpio": GPIO, "sensor_value_type": "ds18b20"}
+    pushed = json.dumps({"offline_rules": [rule]}).encode()
+    ports.gate.allow_standing(DEVICE, Standing((rule,), may_leave_safe_mode=True))
+    ports.devices.config(DEVICE, pushed)
+    end(ports.gate)
+    with pytest.raises(NotAllowed):
+        ports.devices.config(DEVICE, pushed)
+    with pytest.raises(NotAllowed):
+        ports.devices.subzone_assign(DEVICE, b'{"safe_mode_active": false}')
+    assert len(wire.sent) == 1
+
+
 def test_after_a_stop_new_clearances_are_worth_something(ports, wire):
     ports.gate.clear(DEVICE, GPIO, 1, 110.0)
     ports.gate.revoke_all()
@@ -214,8 +230,11 @@ def test_a_stop_without_acknowledgement_goes_out_once_more_by_the_command_connec
     ports.stops.broadcast(b"{}")
     ports.stops.to_device(DEVICE, stop_payload())
     assert ports.stops.resend_overdue() == 0
+    assert ports.stops.next_resend_in_s() == pytest.approx(STOP_OVERDUE_S)
     clock[0] += OVERDUE_S
+    assert ports.stops.next_resend_in_s() == 0.0
     assert ports.stops.resend_overdue() == 2
+    assert ports.stops.next_resend_in_s() is None
     assert ports.stops.resend_overdue() == 0
     assert [(topic, qos) for topic, _, qos, _ in commands.sent] == [
         ("kaiser/broadcast/emergency", 1),
