@@ -273,8 +273,8 @@ class MeasureNow(Message, frozen=True, kw_only=True):
 
 
 class SwitchSafeMode(Message, frozen=True, kw_only=True):
-    """Put the pins of a subzone into safe mode (to /control/devices/<id>), or take them out (to /safety, which
-    passes it on). Reply: None: sent. Refusals: UnknownSubzone, DeviceOffline, EmergencyStopActive.
+    """Put the pins of a subzone into safe mode (to /control/devices/<id>), or take them out (to
+    /control/safety/guard, which passes it on). Reply: None: sent. Refusals: UnknownSubzone, DeviceOffline, EmergencyStopActive.
 
     The device answers only when it fails; then the placement of the device shows it.
     """

@@ -16,6 +16,8 @@ LIVE = frozenset({
     ("mqtt", "client_cert"), ("mqtt", "client_key"), ("mqtt", "stop_password_file"),
 })  # fmt: skip
 """The keys that are taken while the gateway runs. The others need a restart."""
+ACCOUNT = frozenset({("mqtt", "username"), ("mqtt", "password_file")})
+"""Those that need a restart where the gateway itself keeps the accounts of the broker."""
 CERTIFICATES = ("ca_cert", "client_cert", "client_key")
 
 

@@ -20,7 +20,7 @@ from godkaiser.domain.entities import Issuer
 from godkaiser.errors import GatewayOverloaded, ReloadRefused, StartupFailed, startup_failure
 from godkaiser.messages import TakeDeclared
 from godkaiser.mqtt.connection import BrokerAddress
-from godkaiser.reload import LIVE, Reloaded, changed_keys, fingerprint, with_live_keys
+from godkaiser.reload import ACCOUNT, LIVE, Reloaded, changed_keys, fingerprint, with_live_keys
 from godkaiser.storage.audit import entry_by
 from godkaiser.supervision import ActorSystem, SupervisionError
 
@@ -88,14 +88,17 @@ class Reloader:
             needs_restart = []
             if declared.stop_inputs != self._declared.stop_inputs:
                 needs_restart.append("[[stop_inputs]] of devices.d")
+            keeps_account = self._keeps_account(address)
             for section, key in changed_keys(self.config, wanted):
+                if keeps_account and (section, key) in ACCOUNT:
+                    continue
                 (taken if (section, key) in LIVE else needs_restart).append(f"[{section}] {key}")
             self.config = with_live_keys(self.config, wanted)
             logs.set_up(self.config.log)
             if tokens != self.stop_tokens:
                 self._use_tokens(tokens)
                 taken.append("emergency tokens")
-            if self._keeps_account(address):
+            if keeps_account:
                 needs_restart.append("the gateway's own account with the broker")
             if self._use_address(system, address, certificates):
                 taken.append("account and certificates for the broker")

@@ -107,7 +107,7 @@ class HeadMiddleware:
 
 
 class FrontDoorMiddleware:
-    """Whoever opens the address that the gateway prints in a browser sees the pages of the API."""
+    """A browser that opens the printed address is sent to the pages of the API."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         if req.path in {"/", API} and req.method in {"GET", "HEAD"}:

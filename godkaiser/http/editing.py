@@ -31,7 +31,7 @@ def seen_by(req: falcon.Request) -> str:
     found = _tags(header)
     if all(is_weak for is_weak, _ in found):
         raise WeakETag
-    # An ETag of ours is a word; what else a tag may hold is none of ours.
+    # Our ETags are alphanumeric; a tag with other characters is not ours.
     kept = [tag for is_weak, tag in found if not is_weak and tag.isalnum()]
     return ",".join(kept) or _NONE_OF_OURS
 

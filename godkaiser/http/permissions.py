@@ -184,8 +184,8 @@ NEVER_LATE = frozenset(
         ("POST", "/system/dead-letters/{letter_id}/resend"),
     }
 )
-"""What lets something be energised: refused when it lay in a stall of the gateway. Commands to actuators are
-looked at one by one, for OFF is never too late.
+"""Requests that let something be energised: refused when they waited during a stall of the gateway. Commands to
+actuators are checked one by one, because OFF is never too late.
 """
 FOR_DEBUGGING = frozenset(
     (method, path)

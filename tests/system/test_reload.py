@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from godkaiser import paths
-from godkaiser.config import MqttConfig, SafetyConfig
+from godkaiser.config import BrokerAccountsConfig, MqttConfig, SafetyConfig
 from godkaiser.domain.declared import NOTHING
 from godkaiser.domain.entities import Issuer
 from godkaiser.errors import ReloadRefused
@@ -188,6 +188,30 @@ def test_passwords_and_tokens_are_read_again(files, make_site_with, own_mosquitt
     (files / "password").write_bytes(b"\0\0")
     with pytest.raises(ReloadRefused, match="password"):
         gateway.reload(Issuer("user", "x"))
+
+
+def test_an_account_that_is_kept_until_a_restart_is_not_told_as_taken(
+    files, make_site_with, own_mosquitto
+):
+    """It stood in both lists."""
+    account = MqttConfig(
+        port=own_mosquitto.port, username="g", password_file=str(files / "password")
+    )
+    site = make_site_with(
+        own_mosquitto,
+        mqtt=account,
+        broker_accounts=BrokerAccountsConfig(folder=str(files / "accounts")),
+    )
+    gateway = site.gateway
+    wanted = msgspec.structs.replace(
+        gateway.config, mqtt=msgspec.structs.replace(account, username="another")
+    )
+    gateway._reloader._read_again = lambda: (wanted, NOTHING)
+    for _ in range(2):
+        answer = gateway.reload(Issuer("user", "x"))
+        assert answer.taken == ()
+        assert answer.needs_restart == ("the gateway's own account with the broker",)
+    assert gateway._reloader.address.username == "g"
 
 
 @pytest.mark.parametrize("while_it_runs", [False, True])
