@@ -17,6 +17,7 @@ import structlog
 from godkaiser import paths
 from godkaiser.actors.broker import LINK_GROUP, LinkDown, LinkUp, is_up
 from godkaiser.actors.command_desk import ActuatorFactory, CommandDesk, Conditions
+from godkaiser.actors.device_events import event_of
 from godkaiser.actors.device_messages import (
     DevicePresence,
     DeviceRemoved,
@@ -37,12 +38,12 @@ from godkaiser.actors.safety_messages import (
     ShellStarted,
 )
 from godkaiser.actors.standing_orders import StandingOrders
+from godkaiser.actors.stop_desk import StopDesk
 from godkaiser.actors.stop_wire import StopTokens, StopWire
 from godkaiser.actors.stops import HEARD, Stops, outline
 from godkaiser.domain import actuator_events as events
-from godkaiser.domain import safety_state
 from godkaiser.domain.actuator_memory import KeptActuator
-from godkaiser.domain.actuator_state import is_coming, is_energised
+from godkaiser.domain.actuator_state import is_energised
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -57,18 +58,15 @@ from godkaiser.domain.safety_state import (
     GLOBAL,
     SafetyState,
     Scope,
-    ScopeKind,
     StopState,
-    held_by_another,
+    scope_of,
 )
 from godkaiser.domain.stop_confirmation import is_own_limit
 from godkaiser.errors import (
     EmergencyStopActive,
     GatewayError,
     ServiceUnavailable,
-    StopInputPressed,
     UnknownDevice,
-    ValidationFailed,
 )
 from godkaiser.messages import (
     ClearStop,
@@ -171,7 +169,6 @@ class SafetyActor(Actor):
         self._kaiser_id = kaiser_id
         self._tokens = tokens
         self._acks = acks
-        self._cleared_at: dict[str, float] = {}
         self._unacknowledged: list[tuple[int, int]] = []
         self._repeats = 0
         self._writes = 0
@@ -185,6 +182,7 @@ class SafetyActor(Actor):
         self._plant: Plant
         self._wire: StopWire
         self._stops: Stops
+        self._stop_desk: StopDesk
         self._desk: CommandDesk
         self._holds: HoldBook
         self._standing: StandingOrders
@@ -202,6 +200,7 @@ class SafetyActor(Actor):
             self._stop_port, clock, kaiser_id=self._kaiser_id, tokens=self._tokens
         )
         self._stops = Stops(self._plant, self._wire, self._gate, self._latch_file, clock)
+        self._stop_desk = StopDesk(context, self._plant, self._stops)
         self._recall_devices()
         self._standing = StandingOrders(context, self._plant, self._gate)
         self._stops.restore(mirror_exists=self._record.mirror_exists)
@@ -330,26 +329,13 @@ class SafetyActor(Actor):
     # ---- stops
 
     def _stop_scope(self, message: StopAll) -> SafetyView:
-        scope = _scope(message.esp_id, message.zone_id)
-        if scope.kind is ScopeKind.DEVICE and self._plant.device(scope.name) is None:
-            raise UnknownDevice(device_id=scope.name)
-        if scope.kind is ScopeKind.ZONE and not self._plant.covered(scope):
-            # A mistyped zone must not look like a stop that worked.
-            reason = (
-                f"No device is in zone '{scope.name}', so nothing was stopped. Stop everything?"
-            )
-            raise ValidationFailed(reason=reason)
+        self._stop_desk.check_stop(message)
         if message.dry_run:
-            return self._stops.preview(
-                safety_state.stop(
-                    self._stops.state, scope, by=str(message.issuer), reason=message.reason,
-                    now=self.context.now(),
-                )
-            )  # fmt: skip
+            return self._stop_desk.would_stop(message)
         return self._carry_out(message)
 
     def _carry_out(self, message: StopAll) -> SafetyView:
-        scope = _scope(message.esp_id, message.zone_id)
+        scope = scope_of(message.esp_id, message.zone_id)
         self.context.publish("stopping", message)
         covered = self._plant.covered(scope)
         self._stops.stop(scope, message.issuer, message.reason, covered)
@@ -360,67 +346,20 @@ class SafetyActor(Actor):
         return self._stops.view()
 
     def _clear_scope(self, message: ClearStop) -> SafetyView:
-        scope = _scope(message.esp_id, message.zone_id)
-        demands = self.context.look(paths.STOP_INPUTS, "demands") or {}
-        pressed = demands.get(scope)
-        if pressed is not None:
-            raise StopInputPressed(reason=pressed.reason)
+        self._stop_desk.check_clear(message)
         if message.dry_run:
-            return self._stops.preview(self._cleared(message, scope))
-        if message.accept_unconfirmed:
-            accepted = self._stops.accept_unconfirmed(scope, message.issuer)
-            self._cleared_at.update(dict.fromkeys(accepted, self.context.monotonic()))
-        elif self._is_only_limited(scope):
-            self._free(scope.name, message.reason)
-        else:
-            reachable = self._to_be_cleared(scope)
-            self._stops.begin_clear(scope, message.issuer, reachable)
-            self._cleared_at.update(dict.fromkeys(reachable, self.context.monotonic()))
+            return self._stop_desk.would_clear(message)
+        if self._stop_desk.clear(message):
             self._schedule_repeat(first=True)
+        scope = scope_of(message.esp_id, message.zone_id)
         self._audit(message.issuer, f"clear_emergency {scope}", message.reason)
         self._finish_resumed()
         return self._stops.view()
 
-    def _to_be_cleared(self, scope: Scope) -> list[str]:
-        return [
-            device_id
-            for device_id in self._plant.covered(scope)
-            if (self._plant.is_online(device_id) or self._may_run(device_id))
-            # One clear on the wire ends every stop of a device.
-            and not held_by_another(
-                self._stops.state, scope, device_id, self._plant.zone_of(device_id)
-            )
-        ]
-
-    def _may_run(self, device_id: str) -> bool:
-        """A device that is not there, and has not shown that what ran on it is off: it has to confirm when
-        it returns, or an operator answers for it.
-        """
-        states = self._plant.of_device(device_id)
-        return any(state.on_since is not None or is_coming(state) for state in states)
-
-    def _cleared(self, message: ClearStop, scope: Scope) -> SafetyState:
-        """What this clear would lead to. Raises as the clear does."""
-        if message.accept_unconfirmed:
-            return self._stops.accepted(scope, message.issuer)
-        return self._stops.cleared(scope, message.issuer, self._to_be_cleared(scope))
-
-    def _is_only_limited(self, scope: Scope) -> bool:
-        """A device that no stop covers, with an actuator that its own runtime limit holds."""
-        return (
-            scope.kind is ScopeKind.DEVICE
-            and self._stops.state.covering(scope.name, self._plant.zone_of(scope.name)) is None
-            and any(state.limit_locked for state in self._plant.of_device(scope.name))
-        )
-
-    def _free(self, device_id: str, reason: str) -> None:
-        self._cleared_at[device_id] = self.context.monotonic()
-        self._stops.free_device(device_id, reason)
-
     def _resume_automation(self, message: ResumeAutomation) -> SafetyView:
-        scope = _scope(message.esp_id, message.zone_id)
         if message.dry_run:
-            return self._stops.preview(safety_state.resume_automation(self._stops.state, scope))
+            return self._stop_desk.would_resume(message)
+        scope = scope_of(message.esp_id, message.zone_id)
         self._stops.resume_automation(scope)
         self._audit(message.issuer, f"resume automation {scope}", "")
         return self._stops.view()
@@ -553,8 +492,12 @@ class SafetyActor(Actor):
 
     def _device_report(self, report: DeviceReport) -> None:
         device_id, heard_at = report.device_id, report.heard_at
-        if report.gpio is not None:
-            self._inform(ActuatorKey(device_id, report.gpio), report)
+        event = None if report.gpio is None else event_of(report)
+        if event is not None and report.gpio is not None:
+            key = ActuatorKey(device_id, report.gpio)
+            self._apply(key, event)
+            if isinstance(event, events.Reported):
+                self._stops.read_back(key)
         match evidence.of(report.payload):
             case Evidence.STOPPED:
                 self._stops.heard(device_id, heard_at)
@@ -568,42 +511,6 @@ class SafetyActor(Actor):
         if isinstance(report.payload, inbound.ActuatorStatus):
             self._finish_resumed()
 
-    def _inform(self, key: ActuatorKey, report: DeviceReport) -> None:
-        match report.payload:
-            case inbound.ActuatorStatus() as status:
-                self._apply(
-                    key,
-                    events.Reported(
-                        level=status.level,
-                        runtime_s=status.runtime_ms / 1000.0,
-                        emergency=status.emergency,
-                        heard_at=report.heard_at,
-                        seq=status.seq,
-                        redelivered=report.redelivered,
-                    ),
-                )
-                self._stops.read_back(key)
-            case inbound.ActuatorResponse() as response:
-                self._apply(
-                    key,
-                    events.Answered(
-                        correlation_id=response.correlation_id,
-                        success=response.success,
-                        message=response.message,
-                        seq=response.seq,
-                        redelivered=report.redelivered,
-                    ),
-                )
-            case inbound.ActuatorAlert() as alert:
-                event = events.Alerted(
-                    kind=alert.alert_type,
-                    heard_at=report.heard_at,
-                    redelivered=report.redelivered,
-                )
-                self._apply(key, event)
-            case _:
-                pass
-
     def _reports_stop(self, report: DeviceReport) -> None:
         """The device is stopped: as it was told to, or by itself."""
         device_id = report.device_id
@@ -613,7 +520,7 @@ class SafetyActor(Actor):
         if self._stops.state.covering(device_id, presence.zone_id) is not None:
             return
         now = self.context.monotonic()
-        cleared_at = self._cleared_at.get(device_id)
+        cleared_at = self._stops.cleared_at(device_id)
         if cleared_at is not None and report.heard_at - cleared_at <= CLEAR_GRACE_S:
             return
         states = self._plant.of_device(device_id)
@@ -629,13 +536,12 @@ class SafetyActor(Actor):
 
     def _confirm_clear(self, device_id: str, payload: object, heard_at: float) -> None:
         if not self._stops.is_told_to_clear(device_id, heard_at):
-            cleared_at = self._cleared_at.get(device_id)
+            cleared_at = self._stops.cleared_at(device_id)
             may_be_ours = cleared_at is not None and heard_at - cleared_at < LATE_CONFIRMATION_S
             if not isinstance(payload, inbound.ActuatorStatus) and not may_be_ours:
                 # Somebody else has cleared it. A status speaks of one actuator, and for itself.
                 self._stops.lifted(device_id, heard_at)
             return
-        self._cleared_at[device_id] = self.context.monotonic()
         try:
             self._stops.confirm_clear(device_id)
         except ServiceUnavailable as error:
@@ -753,11 +659,3 @@ class SafetyActor(Actor):
         self._journal.tell(
             RecordAudit(entry=entry_by(by, at=self.context.now(), what=what, details=details))
         )
-
-
-def _scope(esp_id: str | None, zone_id: str | None) -> Scope:
-    if esp_id is not None:
-        return Scope(ScopeKind.DEVICE, esp_id)
-    if zone_id is not None:
-        return Scope(ScopeKind.ZONE, zone_id)
-    return GLOBAL

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
+from godkaiser.actors.latch_book import LatchBook
 from godkaiser.actors.plant import Plant
 from godkaiser.actors.stop_wire import StopWire
 from godkaiser.domain import latch, safety_state
@@ -23,7 +24,7 @@ from godkaiser.domain.checked_record import RecordUnreadable
 from godkaiser.domain.entities import ActuatorKey, Issuer
 from godkaiser.domain.safety_state import SafetyState, Scope, ScopeKind, StopRecord, StopState
 from godkaiser.domain.stop_confirmation import Confirmation, confirmation_of, may_be_cleared
-from godkaiser.errors import InvalidTransition, ServiceUnavailable
+from godkaiser.errors import InvalidTransition
 from godkaiser.messages import SafetyView, StopView
 from godkaiser.mqtt.gate import CommandGate
 from godkaiser.storage.record_file import RecordFile
@@ -34,6 +35,8 @@ GIVE_AGAIN_S = 5.0
 """Each stop restarts the 5 s for which a device refuses a clear, so one is not given more often."""
 ON_ITS_WAY_S = 1.0
 """A report that comes so soon after a stop may have been made before it."""
+UNCHECKED_UP_TO = 256
+"""Of fewer, it is looked up whether their devices are still there; of more, one report at a time."""
 STUBBORN = Issuer("system", "emergency_stop")
 
 HEARD = "broadcast"
@@ -67,9 +70,8 @@ class Stops:
         self._plant = plant
         self._wire = wire
         self._gate = gate
-        self._latch = latch_file
+        self._latch = LatchBook(latch_file, self._mark_changed)
         self._clock = clock
-        self._disk_alarm = ""
         self._silence_alarm = ""
         self._last_stop: dict[Scope, float] = {}
         self._waiting: dict[str, Told] = {}
@@ -77,6 +79,7 @@ class Stops:
         self._confirmed: dict[str, tuple[float, float]] = {}
         self._clearing: dict[Scope, dict[str, float | None]] = {}
         self._clear_confirmed: dict[Scope, dict[str, float]] = {}
+        self._cleared_at: dict[str, float] = {}
         self._to_read_back: dict[Scope, set[ActuatorKey]] = {}
         self.state = SafetyState()
         self.changed = False
@@ -85,7 +88,11 @@ class Stops:
     @property
     def is_recorded(self) -> bool:
         """Whether the latch on disk says what holds."""
-        return not self._latch.unwritten
+        return self._latch.is_recorded
+
+    def write_again(self) -> bool:
+        """Write what is in force where that has failed before; whether it is on disk now."""
+        return self._latch.write_again()
 
     @property
     def size(self) -> int:
@@ -97,16 +104,14 @@ class Stops:
         wall, now = self._clock()
         try:
             state = self._latch.read()
-            if self._latch.unwritten:
-                self._disk_alarm = "not latched: the safety record is not on disk yet"
         except RecordUnreadable as error:
             state = latch.stopped_in_doubt(str(error), wall)
-            self._insist(state)
+            self._latch.insist(state)
         if state is None:
             state = SafetyState()
             if mirror_exists:
                 state = latch.stopped_in_doubt("the latch file is gone", wall)
-            self._insist(state)
+            self._latch.insist(state)
         for record in state.records:
             self._last_stop[record.scope] = now
             if record.state is StopState.CLEARING:
@@ -151,7 +156,7 @@ class Stops:
             (running if self._plant.runs(key) else others).append(key)
         for key in running:
             self._off(key, now)
-        self._insist(state)
+        self._latch.insist(state)
         for key in others:
             self._off(key, now)
         self._enter(state)
@@ -304,7 +309,7 @@ class Stops:
         """Raises NoEmergencyStop, ClearLockedOut, InvalidTransition, ServiceUnavailable."""
         targets = tuple(reachable)
         state = self.cleared(scope, issuer, targets)
-        self._write(state)
+        self._latch.write(state)
         self._clearing[scope] = dict.fromkeys(targets)
         self._clear_confirmed[scope] = {}
         for device_id in targets:
@@ -316,6 +321,14 @@ class Stops:
         if not targets:
             del self._clearing[scope]
             self._begin_reading_back(scope)
+        self._note_cleared(targets)
+
+    def cleared_at(self, device_id: str) -> float | None:
+        """When a stop of this device was last cleared from here, and when it last confirmed that."""
+        return self._cleared_at.get(device_id)
+
+    def _note_cleared(self, devices: Iterable[str]) -> None:
+        self._cleared_at.update(dict.fromkeys(devices, self._clock()[1]))
 
     def cleared(self, scope: Scope, issuer: Issuer, reachable: Iterable[str]) -> SafetyState:
         """What a clear would lead to. Raises as `begin_clear`."""
@@ -351,23 +364,26 @@ class Stops:
             unconfirmed=self._clearing.get(scope, {}),
         )
 
-    def accept_unconfirmed(self, scope: Scope, issuer: Issuer) -> tuple[str, ...]:
-        """The operator's word stands for the barrier; the devices that are told to clear on it.
+    def accept_unconfirmed(self, scope: Scope, issuer: Issuer) -> None:
+        """The operator's word stands for the barrier: the devices are told to clear on it.
 
         Raises NoEmergencyStop, InvalidTransition, ServiceUnavailable.
         """
         state = self.accepted(scope, issuer)
-        self._write(state)
+        self._latch.write(state)
         devices = tuple(self._clearing.pop(scope, ()))
         self._enter(state)
         for device_id in devices:
             if self._plant.is_online(device_id):
                 self._wire.clear_device(device_id, "accepted")
         self._begin_reading_back(scope)
-        return devices
+        self._note_cleared(devices)
 
     def confirm_clear(self, device_id: str) -> None:
-        """The device has shown that its stop is cleared, after it was told to clear."""
+        """The device has shown that its stop is cleared, after it was told to clear. Raises
+        ServiceUnavailable: it stays in CLEARING.
+        """
+        self._note_cleared((device_id,))
         for scope, devices in tuple(self._clearing.items()):
             if devices.get(device_id) is None:
                 continue
@@ -377,7 +393,7 @@ class Stops:
                 del devices[device_id]
                 continue
             state = safety_state.cleared(self.state, scope)
-            self._write(state)
+            self._latch.write(state)
             del self._clearing[scope]
             self._enter(state)
             self._begin_reading_back(scope)
@@ -421,7 +437,7 @@ class Stops:
     def finish_resume(self, scope: Scope) -> None:
         """Raises ServiceUnavailable."""
         state = safety_state.finish_resume(self.state, scope)
-        self._write(state)
+        self._latch.write(state)
         self._to_read_back.pop(scope, None)
         self._last_stop.pop(scope, None)
         self._enter(state)
@@ -429,7 +445,7 @@ class Stops:
     def resume_automation(self, scope: Scope) -> None:
         """Raises InvalidTransition, ServiceUnavailable."""
         state = safety_state.resume_automation(self.state, scope)
-        self._write(state)
+        self._latch.write(state)
         self._enter(state)
 
     # ---- a device that its own runtime limit holds
@@ -439,6 +455,7 @@ class Stops:
         if self.state.covering(device_id, self._plant.zone_of(device_id)) is not None:
             text = f"A stop covers {device_id}; clear that."
             raise InvalidTransition(reason=text)
+        self._note_cleared((device_id,))
         for state in self._plant.of_device(device_id):
             if not is_known_off(state) and not state.limit_locked:
                 self._plant.switch_off(state.config.key, STUBBORN)
@@ -464,7 +481,7 @@ class Stops:
     def _view(self, state: SafetyState) -> SafetyView:
         return SafetyView(
             state=state.strictest.value,
-            alarm="; ".join(filter(None, (self._disk_alarm, self._silence_alarm))),
+            alarm="; ".join(filter(None, (self._latch.alarm, self._silence_alarm))),
             latched=self.is_recorded,
             automation_held=tuple(str(scope) for scope in state.held),
             stops=tuple(self._shown(record) for record in state.records),
@@ -512,6 +529,9 @@ class Stops:
             confirmed_at=confirmed_at,
         )
 
+    def _mark_changed(self) -> None:
+        self.changed = True
+
     def _enter(self, state: SafetyState) -> None:
         self.state = state
         if self._silence_alarm and not self._waiting and not self._clearing:
@@ -557,52 +577,6 @@ class Stops:
             return device_id
         on = [str(s.config.gpio) for s in self._confirmation(device_id, told).open if s.reported]
         return f"{device_id} (GPIO {', '.join(on)} is on)" if on else device_id
-
-    # ---- the disk
-
-    def _write(self, state: SafetyState) -> None:
-        """Raises ServiceUnavailable; then what was in force stays in force, on disk too."""
-        try:
-            self._latch.write(state)
-        except OSError as error:
-            self._note_disk(error)
-            reason = (
-                f"The safety record cannot be written: {error}. Nothing has changed. Free the disk"
-                " and try again."
-            )
-            raise ServiceUnavailable(reason=reason) from error
-        self._note_disk(None)
-
-    def _insist(self, state: SafetyState) -> None:
-        """A stop is in force whether or not it can be written, and is written as soon as it can be."""
-        try:
-            self._latch.insist(state)
-        except OSError as error:
-            self._note_disk(error)
-            log.critical("stop_not_latched", reason=str(error))
-        else:
-            self._note_disk(None)
-
-    def write_again(self) -> bool:
-        """Write what is in force where that has failed before; whether it is on disk now."""
-        try:
-            self._latch.retry()
-        except OSError as error:
-            self._note_disk(error)
-            return False
-        self._note_disk(None)
-        return True
-
-    def _note_disk(self, error: OSError | None) -> None:
-        alarm = ""
-        if error is not None and self._latch.unwritten:
-            alarm = f"not latched: the safety record cannot be written: {error}"
-        self.changed = self.changed or alarm != self._disk_alarm
-        self._disk_alarm = alarm
-
-
-UNCHECKED_UP_TO = 256
-"""Of fewer, it is looked up whether their devices are still there; of more, one report at a time."""
 
 
 def outline(state: SafetyState) -> object:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from godkaiser.domain.entities import SensorKey, Verb
-from godkaiser.domain.safety_state import GLOBAL, Scope, ScopeKind
+from godkaiser.domain.safety_state import Scope, scope_of
 from godkaiser.domain.webhooks import shown_url
 
 DEFAULT_MAX_AGE_S = 300.0
@@ -181,9 +181,7 @@ class StopAction(Strict, frozen=True, kw_only=True, tag="emergency_stop"):
 
     @property
     def scope(self) -> Scope:
-        if self.esp_id is not None:
-            return Scope(ScopeKind.DEVICE, self.esp_id)
-        return GLOBAL if self.zone_id is None else Scope(ScopeKind.ZONE, self.zone_id)
+        return scope_of(self.esp_id, self.zone_id)
 
 
 class NotificationAction(Strict, frozen=True, kw_only=True, tag="notification"):

@@ -61,6 +61,13 @@ class Scope(msgspec.Struct, frozen=True, order=True):
 GLOBAL = Scope(ScopeKind.GLOBAL)
 
 
+def scope_of(esp_id: str | None, zone_id: str | None) -> Scope:
+    """Of a device, else of a zone, else of everything."""
+    if esp_id is not None:
+        return Scope(ScopeKind.DEVICE, esp_id)
+    return GLOBAL if zone_id is None else Scope(ScopeKind.ZONE, zone_id)
+
+
 class StopRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One stop. `since` is the first stop, `last_stop` the newest, both in unix seconds, for people.
 
