@@ -10,6 +10,7 @@ import socket
 import struct
 import tempfile
 import time
+from collections import deque
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,12 @@ SETTLE_S = 60.0
 
 def run(*, quick: bool) -> list[Row]:
     rows = []
-    for count, target_ms in ((100, 10.0), (1000, 50.0)):
-        rows += _measure(count, target_ms, rounds=5 if quick else 20)
+    for count, target in ((100, 2.0), (1000, 1.6)):
+        rows += _measure(count, target, rounds=5 if quick else 20)
     return rows
 
 
-def _measure(count: int, target_ms: float, rounds: int) -> list[Row]:
+def _measure(count: int, target: float, rounds: int) -> list[Row]:
     names = [f"ESP_{n:06X}" for n in range(0xB00000, 0xB00000 + count)]
     with broker() as server, tempfile.TemporaryDirectory() as folder:
         gateway = GatewayProcess(Path(folder), server.port)
@@ -71,13 +72,13 @@ def _measure(count: int, target_ms: float, rounds: int) -> list[Row]:
         publisher.loop_stop()
         gateway.stop()
     return [
-        _row(f"stop to the last of {count:,} devices, idle, p50", idle, 0.5, target_ms, floor),
+        _row(f"stop to the last of {count:,} devices, idle, p50", idle, 0.5, target, floor),
         _row("... p95", idle, 0.95, None, floor),
         _row(
             f"... in a flood of {FLOOD_PER_S:,} readings/s, p50",
             flooded,
             0.5,
-            2 * target_ms,
+            target,
             floor_flooded,
         ),
         Row(
@@ -88,17 +89,15 @@ def _measure(count: int, target_ms: float, rounds: int) -> list[Row]:
     ]
 
 
-def _row(
-    what: str, times: list[float], at: float, target_ms: float | None, floor: list[float]
-) -> Row:
-    ours = percentile(times, at) * 1e3
+def _row(what: str, times: list[float], at: float, target: float | None, floor: list[float]) -> Row:
+    ours, least = percentile(times, at), percentile(floor, at)
     return Row(
         what=what,
-        ours=ours,
-        floor=percentile(floor, at) * 1e3,
+        ours=ours * 1e3,
+        floor=least * 1e3,
         unit="ms",
-        target="" if target_ms is None else f"<= {target_ms:g} ms",
-        reached=None if target_ms is None else ours <= target_ms,
+        target="" if target is None else f"<= {target:g} x",
+        reached=None if target is None else ours <= target * least,
     )
 
 
@@ -177,6 +176,7 @@ def _fleet(port: int, names: list[str], pipe: Connection) -> None:
     chooser.register(pipe, selectors.EVENT_READ, None)
     pipe.send("connected")
     waiting: set[str] = set()
+    answers: deque[tuple[Any, str]] = deque()
     beats = iter(())
     next_beat = 0.0
     while True:
@@ -198,7 +198,12 @@ def _fleet(port: int, names: list[str], pipe: Connection) -> None:
                 if not waiting:
                     pipe.send(time.perf_counter())
             if b"stop_all" in data:
-                key.fileobj.sendall(_stopped(key.data))  # type: ignore[union-attr]
+                answers.append((key.fileobj, key.data))
+        # Each real device answers on its own processor; here they share one, and an answer would hold
+        # up the next device's hearing.
+        while answers and not waiting:
+            link, name = answers.popleft()
+            link.sendall(_stopped(name))
 
 
 def _heartbeat(name: str) -> bytes:

@@ -82,9 +82,9 @@ class SigningKeys:
     def current(self) -> SigningKey:
         return self._keys[0]
 
-    def believed(self, kid: str | None, now: float) -> list[SigningKey]:
-        """Those that may have signed a token; one without a `kid` is of before keys were rotated."""
-        return [key for key in self._keys if kid in (None, key.kid) and now < key.good_until]
+    def believed(self, now: float) -> list[SigningKey]:
+        """Those that a token may be signed with."""
+        return [key for key in self._keys if now < key.good_until]
 
     def rotate(self, now: float, overlap_s: float) -> list[SigningKey]:
         """Sign with a new key; those before it are believed for `overlap_s` more, at most.

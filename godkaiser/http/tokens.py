@@ -9,6 +9,9 @@ from __future__ import annotations
 import secrets
 import threading
 import uuid
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal
 
 import bcrypt
@@ -337,7 +340,7 @@ class TokenService:
         claims = _claims(self._audience, username, role, family, kind, jti, expires_at, now)
         return _signed(claims, self.signing.current)
 
-    def _decode(self, token: str, kind: str, now: float) -> dict[str, object]:
+    def _decode(self, token: str, kind: str, now: float) -> Mapping[str, object]:
         try:
             claims = self._verified(token, now)
             expired = _has_expired(claims, now)
@@ -351,30 +354,43 @@ class TokenService:
             raise InvalidToken(reason=f"wrong token type: expected {kind}")
         return claims
 
-    def _verified(self, token: str, now: float) -> dict[str, object]:
+    def _verified(self, token: str, now: float) -> Mapping[str, object]:
         """Raises jwt.InvalidTokenError."""
-        kid = jwt.get_unverified_header(token).get("kid")
-        failure = jwt.InvalidTokenError("its signing key is not believed any more")
-        for key in self.signing.believed(kid, now):
-            try:
-                claims: dict[str, object] = jwt.decode(
-                    token,
-                    key.secret,
-                    algorithms=[ALGORITHM],
-                    audience=self._audience,
-                    issuer=ISSUER,
-                    options={
-                        "require": ["exp", "iat", "sub", "jti", "type", "family"],
-                        # Time is passed in, so that it comes from one place.
-                        "verify_exp": False,
-                        "verify_iat": False,
-                    },
-                )
-            except jwt.InvalidSignatureError as error:
-                failure = error
-            else:
-                return claims
-        raise failure
+        return _signed_claims(token, tuple(self.signing.believed(now)), self._audience)
+
+
+@lru_cache(maxsize=1024)
+def _signed_claims(token: str, keys: tuple[SigningKey, ...], audience: str) -> Mapping[str, object]:
+    """What a token says, if one of the keys signed it. Whether it is still good is another question.
+
+    Remembered, as to check a signature takes longer than to carry out a stop. Raises jwt.InvalidTokenError,
+    which is not remembered.
+    """
+    kid = jwt.get_unverified_header(token).get("kid")
+    failure = jwt.InvalidTokenError("its signing key is not believed any more")
+    for key in keys:
+        # A token without a `kid` is of before keys were rotated.
+        if kid not in (None, key.kid):
+            continue
+        try:
+            claims: dict[str, object] = jwt.decode(
+                token,
+                key.secret,
+                algorithms=[ALGORITHM],
+                audience=audience,
+                issuer=ISSUER,
+                options={
+                    "require": ["exp", "iat", "sub", "jti", "type", "family"],
+                    # Time is passed in, so that it comes from one place.
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
+            )
+        except jwt.InvalidSignatureError as error:
+            failure = error
+        else:
+            return MappingProxyType(claims)
+    raise failure
 
 
 def _forms(password: str) -> list[str]:
@@ -393,7 +409,7 @@ def _is_prepared_as(name: str, wanted: str) -> bool:
         return False
 
 
-def _has_expired(claims: dict[str, object], now: float) -> bool:
+def _has_expired(claims: Mapping[str, object], now: float) -> bool:
     """Raises ValueError. A clock that was set makes no token of this boot older or younger."""
     expires_at, issued_at = float(str(claims["exp"])), float(str(claims["iat"]))
     if claims.get("boot") != boot_id():

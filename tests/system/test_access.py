@@ -266,7 +266,7 @@ def test_a_rotated_signing_key_signs_what_is_new_and_believes_what_was(site, log
 
 def test_a_signing_key_that_is_given_is_not_rotated_here(tmp_path):
     keys = open_signing_keys("a" * 40, "b" * 40, tmp_path / "jwt.key")
-    assert [key.secret for key in keys.believed(None, 0.0)] == ["a" * 40, "b" * 40]
+    assert [key.secret for key in keys.believed(0.0)] == ["a" * 40, "b" * 40]
     with pytest.raises(SigningKeyGiven):
         keys.rotate(0.0, 60.0)
     assert not (tmp_path / "jwt.key").exists()
