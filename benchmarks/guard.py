@@ -58,6 +58,9 @@ class Context:
     def handle(self, _path: str) -> Nobody:
         return self.own
 
+    def find(self, _path: str) -> None:
+        return None
+
     def adopt(self, _path: str, _spec: Any) -> Nobody:
         return self.own
 
@@ -223,7 +226,7 @@ def _guard(names: list[str]) -> tuple[SafetyActor, Context]:
     for name in names:
         actor.on_receive(
             DevicePresence(
-                device_id=name, zone_id="", approved=True, online=True, rebooted=False, at=0.0
+                device_id=name, zone_id="", approved=True, online=True, rebooted=False, told_at=0.0
             )
         )
     return actor, context
