@@ -19,8 +19,8 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 
 from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
-from godkaiser.storage import registry
-from godkaiser.storage.database import Database
+from godkaiser.storage.engine.database import Database
+from godkaiser.storage.repositories import registry
 from tests.provision.servers import Mosquitto, free_port
 
 WINDOW = 2000

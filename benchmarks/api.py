@@ -29,13 +29,13 @@ from godkaiser.domain.entities import (
     SensorConfig,
     Verb,
 )
-from godkaiser.domain.rules import ActuatorAction, HysteresisCondition, RuleDefinition
+from godkaiser.domain.rules.rules import ActuatorAction, HysteresisCondition, RuleDefinition
 from godkaiser.http.server import THREADS
 from godkaiser.simulator.greenhouse import device_id
-from godkaiser.storage import registry, rules
-from godkaiser.storage.database import open_database
-from godkaiser.storage.migrations import migrate
-from godkaiser.storage.readings import ReadingWriter
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.engine.migrations import migrate
+from godkaiser.storage.repositories import registry, rules
+from godkaiser.storage.series.readings import ReadingWriter
 from tests.provision.servers import free_port
 
 DEVICES, RULES, READINGS, CONNECTIONS, SLOW = 100, 20, 2000, 8, 200

@@ -24,9 +24,9 @@ from godkaiser.protocol.topics import Tail, device_topic
 from godkaiser.simulator.device import SimulatedDevice
 from godkaiser.simulator.fleet import Fleet
 from godkaiser.simulator.greenhouse import device_id, equipment
-from godkaiser.storage import registry
-from godkaiser.storage.database import open_database
-from godkaiser.storage.migrations import migrate
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.engine.migrations import migrate
+from godkaiser.storage.repositories import registry
 
 PROCESSES = 2
 TICK_S = 0.25

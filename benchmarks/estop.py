@@ -19,8 +19,9 @@ from benchmarks._parts import GatewayProcess, broker, quick_client, sensor_paylo
 from benchmarks.table import Row, median, percentile
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Approval, DeviceRecord
 from godkaiser.protocol.topics import BROADCAST_EMERGENCY
-from godkaiser.storage import migrations, registry
-from godkaiser.storage.database import open_database
+from godkaiser.storage.engine import migrations
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.repositories import registry
 
 PASSWORD = "benchmark-only-password"
 FLOOD_PER_S = 5000

@@ -11,8 +11,8 @@ from collections.abc import Hashable
 from typing import Any
 
 from benchmarks.table import Row
-from godkaiser.actors.device_messages import DevicePresence, DeviceReport
-from godkaiser.actors.safety import SafetyActor, SafetyRecord
+from godkaiser.actors.devices.messages import DevicePresence, DeviceReport
+from godkaiser.actors.safety.safety_actor import SafetyActor, SafetyRecord
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Command, Issuer, Verb
 from godkaiser.messages import RequestCommand, StopAll
 from godkaiser.mqtt.gate import CommandGate, Fate

@@ -17,8 +17,8 @@ from benchmarks._parts import GatewayProcess, broker, flood, seed_device, sensor
 from benchmarks.sustained import log_in, stored
 from benchmarks.table import Row
 from godkaiser.simulator.greenhouse import device_id
-from godkaiser.storage.database import open_database
-from godkaiser.storage.migrations import migrate
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.engine.migrations import migrate
 from tests.provision.servers import PostgreSQL
 
 DEVICES = 100

@@ -26,8 +26,8 @@ from benchmarks._parts import GatewayProcess, broker, mqtt_packet, seed_device, 
 from benchmarks.sustained import log_in
 from benchmarks.table import Row, percentile
 from godkaiser.simulator.greenhouse import device_id
-from godkaiser.storage.database import open_database
-from godkaiser.storage.migrations import migrate
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.engine.migrations import migrate
 from tests.provision.servers import free_port
 
 DEVICES = 250

@@ -27,11 +27,11 @@ from godkaiser.domain.entities import (
     ActuatorType,
     Verb,
 )
-from godkaiser.domain.rules import ActuatorAction, HysteresisCondition, RuleDefinition
+from godkaiser.domain.rules.rules import ActuatorAction, HysteresisCondition, RuleDefinition
 from godkaiser.simulator.greenhouse import device_id
-from godkaiser.storage import registry, rules
-from godkaiser.storage.database import open_database
-from godkaiser.storage.migrations import migrate
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.engine.migrations import migrate
+from godkaiser.storage.repositories import registry, rules
 
 DEVICE = device_id(0)
 HOT, COLD = 30 * 16, 20 * 16

@@ -1,4 +1,4 @@
-"""The fault tests of tests/system/test_outage.py, longer: real servers that go away under load."""
+"""The fault tests of tests/system/storage/test_outage.py, longer: real servers that go away under load."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.provision.servers import Mosquitto, PostgreSQL
-from tests.system.outage import OutageSite
+from tests.system.storage.outage import OutageSite
 
 
 def hold(away_s: float, kills: int, seed: int) -> bool:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.table import Row, percentile
-from godkaiser.domain.rollups import HOUR_MS, Resolution, choose
-from godkaiser.storage import series
-from godkaiser.storage.database import Database, open_database
-from godkaiser.storage.migrations import migrate
+from godkaiser.domain.records.rollups import HOUR_MS, Resolution, choose
+from godkaiser.storage.engine.database import Database, open_database
+from godkaiser.storage.engine.migrations import migrate
+from godkaiser.storage.series import series
 from tests.provision.servers import PostgreSQL
 
 SENSORS = 100

@@ -13,11 +13,11 @@ from pathlib import Path
 from benchmarks.queries import DAY_MS, INTERVAL_MS, JUMPING, SENSORS, build
 from benchmarks.table import Row, median
 from godkaiser.domain.entities import Verb
-from godkaiser.domain.rule_replay import replay
-from godkaiser.domain.rule_schema import ActuatorAction, RuleDefinition, SensorCondition
-from godkaiser.domain.rules import sensors_of
-from godkaiser.storage.database import Database, open_database
-from godkaiser.storage.readings import past_values
+from godkaiser.domain.rules.replay import replay
+from godkaiser.domain.rules.rules import sensors_of
+from godkaiser.domain.rules.schema import ActuatorAction, RuleDefinition, SensorCondition
+from godkaiser.storage.engine.database import Database, open_database
+from godkaiser.storage.series.readings import past_values
 
 MOST = 3_000_000
 # Forty minutes up, forty down, ten limits wide; a noise of half a unit, the sensors apart from each other.

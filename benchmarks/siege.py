@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.provision.servers import Mosquitto
-from tests.system.hostile import Siege
+from tests.system.devices.hostile import Siege
 from tests.system.site import Site
 
 AT_ONCE = 5_000

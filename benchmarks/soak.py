@@ -17,7 +17,7 @@ import structlog
 
 from benchmarks import outages, siege, sustained
 from benchmarks.sustained import Load
-from tests.safety.scenes import play
+from tests.safety.world.scenes import play
 from tests.supervision.storm import Storm
 
 CHUNK = 100

@@ -21,11 +21,11 @@ import psutil
 from benchmarks._parts import GatewayProcess, broker, mqtt_packet, seed_device, sensor_payload
 from benchmarks.table import median, percentile
 from godkaiser.domain.entities import Verb
-from godkaiser.domain.rules import ActuatorAction, HysteresisCondition, RuleDefinition
+from godkaiser.domain.rules.rules import ActuatorAction, HysteresisCondition, RuleDefinition
 from godkaiser.simulator.greenhouse import device_id
-from godkaiser.storage.database import open_database
-from godkaiser.storage.migrations import migrate
-from godkaiser.storage.rules import insert_rule
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.engine.migrations import migrate
+from godkaiser.storage.repositories.rules import insert_rule
 from tests.provision.servers import PostgreSQL
 
 DEVICES = 100

@@ -14,8 +14,8 @@ from godkaiser.domain.entities import (
     Issuer,
     Verb,
 )
-from godkaiser.domain.interlocks import Interlock, InterlockKind, OtherActuator
-from godkaiser.domain.safety import ActuatorFacts, CommandFacts, DeviceFacts, judge
+from godkaiser.domain.safety.interlocks import Interlock, InterlockKind, OtherActuator
+from godkaiser.domain.safety.safety import ActuatorFacts, CommandFacts, DeviceFacts, judge
 
 NOW = 1_767_096_000.0
 FAN, PUMP = ActuatorKey("ESP_A00001", 25), ActuatorKey("ESP_A00001", 26)

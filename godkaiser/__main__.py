@@ -12,7 +12,7 @@ def main() -> None:
         # Until a handler stands SIGHUP would end the process, and systemd takes that for a clean end.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # The imports take seconds on a small board.
-    from godkaiser.cli import main as command_line
+    from godkaiser.cli.main import main as command_line
 
     command_line()
 

@@ -10,10 +10,10 @@ from contextlib import nullcontext
 
 import structlog
 
-from godkaiser import __version__, logs, paths
-from godkaiser.actors.journal import RecordAudit
-from godkaiser.config import Config
-from godkaiser.data_folder import open_data_folder
+from godkaiser import __version__, paths
+from godkaiser.actors.storage.journal import RecordAudit
+from godkaiser.config.changes import Reloaded
+from godkaiser.config.settings import Config
 from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.entities import Issuer, OnShutdown
 from godkaiser.errors import (
@@ -21,29 +21,30 @@ from godkaiser.errors import (
     PassingCondition,
     StartupFailed,
 )
+from godkaiser.host import logs
+from godkaiser.host.data_folder import open_data_folder
+from godkaiser.host.log_lines import LogLines
+from godkaiser.host.reloader import Reloader, tell_warnings
+from godkaiser.http.access.gate import Gate
+from godkaiser.http.access.idempotency import Idempotency
+from godkaiser.http.access.lockout import Lockout
+from godkaiser.http.access.rate_limit import RateLimit
+from godkaiser.http.access.signing_keys import KEY_FILE, open_signing_keys
+from godkaiser.http.access.tokens import TokenService
 from godkaiser.http.app import create_app
-from godkaiser.http.gate import Gate
-from godkaiser.http.idempotency import Idempotency
-from godkaiser.http.lockout import Lockout
-from godkaiser.http.rate_limit import RateLimit
 from godkaiser.http.server import ApiServer, bind
 from godkaiser.http.services import Services
-from godkaiser.http.signing_keys import KEY_FILE, open_signing_keys
-from godkaiser.http.tokens import TokenService
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.server import LiveServer
 from godkaiser.live.webhooks import audience
-from godkaiser.log_lines import LogLines
 from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.connection import Inbound
 from godkaiser.mqtt.ports import open_ports
-from godkaiser.reload import Reloaded
-from godkaiser.reloader import Reloader, tell_warnings
-from godkaiser.storage.audit import AuditEntry
-from godkaiser.storage.rule_notes import RuleNotes
-from godkaiser.storage.upgrade import Busy
-from godkaiser.stored_site import read_stored_site
-from godkaiser.stores import open_stores
+from godkaiser.storage.audit.trail import AuditEntry
+from godkaiser.storage.engine.upgrade import Busy
+from godkaiser.storage.files.rule_notes import RuleNotes
+from godkaiser.storage.stored_site import read_stored_site
+from godkaiser.storage.stores import open_stores
 from godkaiser.supervision import (
     ActorSystem,
     DeadLetter,

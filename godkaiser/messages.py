@@ -24,7 +24,7 @@ from godkaiser.domain.entities import (
     SensorKey,
     Subzone,
 )
-from godkaiser.domain.latency import Latencies
+from godkaiser.domain.records.latency import Latencies
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +185,7 @@ class SaveRule(Message, frozen=True, kw_only=True):
     """Create (`rule_id` None) or replace. Reply: RuleSaved. Refusals: InvalidRule, UnknownRule,
     DeclaredInFile, ChangedMeanwhile.
 
-    `definition` is a `godkaiser.domain.rules.RuleDefinition`. With `seen`, the digest of the text that
+    `definition` is a `godkaiser.domain.rules.rules.RuleDefinition`. With `seen`, the digest of the text that
     its author has seen, another text is not replaced.
     """
 
@@ -196,14 +196,14 @@ class SaveRule(Message, frozen=True, kw_only=True):
 
 
 class CheckRule(Message, frozen=True, kw_only=True):
-    """Would it be saved? Reply: list of `godkaiser.domain.rules.Problem`, errors first."""
+    """Would it be saved? Reply: list of `godkaiser.domain.rules.rules.Problem`, errors first."""
 
     definition: Any
     rule_id: int | None = None
 
 
 class RuleSaved(Message, frozen=True, kw_only=True):
-    """`warnings` are `godkaiser.domain.rules.Problem`s."""
+    """`warnings` are `godkaiser.domain.rules.rules.Problem`s."""
 
     rule_id: int
     definition: Any
@@ -290,7 +290,7 @@ class SwitchSafeMode(Message, frozen=True, kw_only=True):
 
 
 class RequestCommand(Message, frozen=True, kw_only=True):
-    """Ask for an actuator to be moved. Reply: `godkaiser.domain.safety.Verdict`, at once.
+    """Ask for an actuator to be moved. Reply: `godkaiser.domain.safety.safety.Verdict`, at once.
 
     A verdict that does not allow is a reply, not an error. With `outcome_to` (any object with
     `set(CommandOutcome)`), the device's answer is delivered there when it is known. `verdict_to` is the
@@ -341,7 +341,7 @@ class HoldView(Message, frozen=True, kw_only=True):
 class SaveInterlocks(Message, frozen=True, kw_only=True):
     """To /services/registrar: replace all interlocks. Reply: the interlocks.
 
-    `interlocks` are `godkaiser.domain.interlocks.Interlock`. Refusals: ValidationFailed, naming
+    `interlocks` are `godkaiser.domain.safety.interlocks.Interlock`. Refusals: ValidationFailed, naming
     every one that is wrong; DatabaseUnavailable.
     """
 

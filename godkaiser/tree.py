@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import msgspec
 from apscheduler.triggers.cron import CronTrigger
 
-from godkaiser.actors.access_keeper import AccessKeeperActor
-from godkaiser.actors.actuator import ActuatorActor
-from godkaiser.actors.broker import (
+from godkaiser.actors.devices.device import LIVENESS_JOB, DeviceActor
+from godkaiser.actors.devices.mock_keeper import ORPHANS_JOB, MockKeeperActor
+from godkaiser.actors.link.broker import (
     BrokerActor,
     ConnectionLost,
     LinkDown,
@@ -25,28 +25,30 @@ from godkaiser.actors.broker import (
     RenewCommands,
     UseAddress,
 )
-from godkaiser.actors.broker_accounts import BrokerAccountsActor
-from godkaiser.actors.device import LIVENESS_JOB, DeviceActor
-from godkaiser.actors.dose_keeper import DoseKeeperActor
-from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
-from godkaiser.actors.journal import JournalActor
-from godkaiser.actors.mock_keeper import ORPHANS_JOB, MockKeeperActor
-from godkaiser.actors.notifier import NotifierActor
-from godkaiser.actors.recalculator import RecalculatorActor
-from godkaiser.actors.recorder import RecorderActor
-from godkaiser.actors.registrar import RegistrarActor
-from godkaiser.actors.roller import ROLLUPS_JOB, RollerActor
-from godkaiser.actors.router import BroadcastSeen, RouterActor
-from godkaiser.actors.rule import RULES_JOB, RuleActor
-from godkaiser.actors.safety import SafetyActor, SafetyRecord
-from godkaiser.actors.sensor_watch import SENSORS_JOB, SensorWatchActor
-from godkaiser.actors.server import ServerActor
-from godkaiser.actors.spool import SpoolActor
-from godkaiser.actors.stop_input_monitor import StopInputMonitor
-from godkaiser.actors.stop_wire import StopTokens
-from godkaiser.actors.timekeeper import Job, TimekeeperActor
-from godkaiser.actors.webhook_keeper import Audience, WebhookKeeperActor
-from godkaiser.config import Config
+from godkaiser.actors.link.broker_accounts import BrokerAccountsActor
+from godkaiser.actors.link.router import BroadcastSeen, RouterActor
+from godkaiser.actors.registry.registrar import RegistrarActor
+from godkaiser.actors.rules.dose_keeper import DoseKeeperActor
+from godkaiser.actors.rules.rule import RULES_JOB, RuleActor
+from godkaiser.actors.safety.actuator import ActuatorActor
+from godkaiser.actors.safety.safety_actor import SafetyActor, SafetyRecord
+from godkaiser.actors.safety.stop_input_monitor import StopInputMonitor
+from godkaiser.actors.safety.stop_wire import StopTokens
+from godkaiser.actors.services.access_keeper import AccessKeeperActor
+from godkaiser.actors.services.notification_channels import channels
+from godkaiser.actors.services.notifier import NotifierActor
+from godkaiser.actors.services.outbound import Outbound
+from godkaiser.actors.services.sensor_watch import SENSORS_JOB, SensorWatchActor
+from godkaiser.actors.services.server import ServerActor
+from godkaiser.actors.services.timekeeper import Job, TimekeeperActor
+from godkaiser.actors.services.webhook_keeper import Audience, WebhookKeeperActor
+from godkaiser.actors.storage.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
+from godkaiser.actors.storage.journal import JournalActor
+from godkaiser.actors.storage.recalculator import RecalculatorActor
+from godkaiser.actors.storage.recorder import RecorderActor
+from godkaiser.actors.storage.rollups import ROLLUPS_JOB, RollerActor
+from godkaiser.actors.storage.spool import SpoolActor
+from godkaiser.config.settings import Config
 from godkaiser.domain.addresses import Destinations
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.entities import (
@@ -54,10 +56,10 @@ from godkaiser.domain.entities import (
     DeviceRecord,
     SensorConfig,
 )
-from godkaiser.domain.holds import Holds
-from godkaiser.domain.retention import RetentionPolicy
-from godkaiser.domain.rules import RuleDefinition, RuleMemory
-from godkaiser.domain.safety_state import SafetyState
+from godkaiser.domain.records.retention import RetentionPolicy
+from godkaiser.domain.rules.rules import RuleDefinition, RuleMemory
+from godkaiser.domain.safety.holds import Holds
+from godkaiser.domain.safety.stop_state import SafetyState
 from godkaiser.http.server import ApiServer
 from godkaiser.live.server import LiveServer
 from godkaiser.messages import StopAll
@@ -65,14 +67,12 @@ from godkaiser.mqtt.account_files import BrokerFiles
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.mqtt.ports import Ports
 from godkaiser.mqtt.session_mark import SessionMark
-from godkaiser.notifications import channels
-from godkaiser.outbound import Outbound
-from godkaiser.storage import registry
-from godkaiser.storage.database import PATIENT, PROMPT, REPLAYING, SAVING, Database
-from godkaiser.storage.record_file import RecordFile
-from godkaiser.storage.rule_notes import RuleNotes
-from godkaiser.storage.spool import Spool
-from godkaiser.stored_site import StoredSite
+from godkaiser.storage.engine.database import PATIENT, PROMPT, REPLAYING, SAVING, Database
+from godkaiser.storage.files.record_file import RecordFile
+from godkaiser.storage.files.rule_notes import RuleNotes
+from godkaiser.storage.repositories import registry
+from godkaiser.storage.spool.spool import Spool
+from godkaiser.storage.stored_site import StoredSite
 from godkaiser.supervision import (
     Backoff,
     ChildSpec,

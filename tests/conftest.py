@@ -9,8 +9,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from godkaiser.storage.database import open_database
-from godkaiser.storage.migrations import migrate
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.engine.migrations import migrate
 from tests.provision.install import find
 from tests.provision.servers import Mosquitto, PostgreSQL
 

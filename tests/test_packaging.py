@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import godkaiser
-from godkaiser.http.permissions import PERMISSIONS
+from godkaiser.http.access.permissions import PERMISSIONS
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "godkaiser"
 # Data without a module to import: zoneinfo reads it where the system has no time zones.
 NEVER_IMPORTED = {"tzdata"}

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, SensorConfig, SensorKey
-from godkaiser.domain.interlocks import Interlock
-from godkaiser.domain.rules import RuleDefinition
-from godkaiser.domain.stop_inputs import StopInput
+from godkaiser.domain.rules.rules import RuleDefinition
+from godkaiser.domain.safety.interlocks import Interlock
+from godkaiser.domain.safety.stop_inputs import StopInput
 
 
 class DeclaredDevice(msgspec.Struct, frozen=True, kw_only=True):

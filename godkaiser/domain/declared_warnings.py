@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from godkaiser.domain import rules
 from godkaiser.domain.declared import Declared
-from godkaiser.domain.sensors import SENSOR_TYPES
+from godkaiser.domain.rules import rules
+from godkaiser.domain.sensors.sensors import SENSOR_TYPES
 
 
 def warnings_of(declared: Declared) -> Iterator[tuple[str, str]]:

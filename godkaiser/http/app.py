@@ -25,36 +25,42 @@ from godkaiser.errors import (
     UnknownSecret,
     ValidationFailed,
 )
-from godkaiser.http.actuator_resources import ActuatorResources, SafetyResources
-from godkaiser.http.api_keys import PREFIX
+from godkaiser.http.access.api_keys import PREFIX
+from godkaiser.http.access.gate import check
+from godkaiser.http.access.permissions import (
+    API,
+    FOR_DEBUGGING,
+    NEVER_LATE,
+    PERMISSIONS,
+    allowed_methods,
+)
 from godkaiser.http.audit_trail import AuditMiddleware
-from godkaiser.http.auth_resources import AuthResources
-from godkaiser.http.batch_resources import BatchResource
-from godkaiser.http.broker_account_resources import BrokerAccountResources
-from godkaiser.http.calibration_resources import CalibrationResources
 from godkaiser.http.channels import SECURITY_HEADERS
 from godkaiser.http.compression import CompressionMiddleware
-from godkaiser.http.device_request_resources import DeviceRequestResources
-from godkaiser.http.device_resources import DeviceResources, SensorResources
 from godkaiser.http.exchange import address_of, reply_error, request_id_of
-from godkaiser.http.gate import check
-from godkaiser.http.job_resources import JobResources
 from godkaiser.http.json_guard import has_unseen
-from godkaiser.http.logic_resources import RuleResources
 from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
-from godkaiser.http.mock_resources import MockResources
 from godkaiser.http.openapi import OpenApiResources
-from godkaiser.http.permissions import API, FOR_DEBUGGING, NEVER_LATE, PERMISSIONS, allowed_methods
-from godkaiser.http.placement_resources import PlacementResources
 from godkaiser.http.queries import check_query
-from godkaiser.http.rule_trial_resources import RuleTrialResources
-from godkaiser.http.series_resources import SeriesResources
+from godkaiser.http.resources.actuators import ActuatorResources, SafetyResources
+from godkaiser.http.resources.auth import AuthResources
+from godkaiser.http.resources.batch import BatchResource
+from godkaiser.http.resources.broker_accounts import BrokerAccountResources
+from godkaiser.http.resources.calibration import CalibrationResources
+from godkaiser.http.resources.device_requests import DeviceRequestResources
+from godkaiser.http.resources.devices import DeviceResources, SensorResources
+from godkaiser.http.resources.jobs import JobResources
+from godkaiser.http.resources.mocks import MockResources
+from godkaiser.http.resources.placement import PlacementResources
+from godkaiser.http.resources.rule_trials import RuleTrialResources
+from godkaiser.http.resources.rules import RuleResources
+from godkaiser.http.resources.series import SeriesResources
+from godkaiser.http.resources.storage import StorageResources
+from godkaiser.http.resources.system import HealthResource, SystemResources
+from godkaiser.http.resources.users import KeyResources, SigningKeyResources, UserResources
+from godkaiser.http.resources.webhooks import WebhookResources
 from godkaiser.http.services import Services
 from godkaiser.http.stalls import STALL_S, lay_in_a_stall
-from godkaiser.http.storage_resources import StorageResources
-from godkaiser.http.system_resources import HealthResource, SystemResources
-from godkaiser.http.user_resources import KeyResources, SigningKeyResources, UserResources
-from godkaiser.http.webhook_resources import WebhookResources
 
 log = structlog.get_logger("godkaiser.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")

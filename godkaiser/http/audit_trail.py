@@ -11,13 +11,13 @@ from http import HTTPStatus
 import falcon
 
 from godkaiser import paths
-from godkaiser.actors.journal import RecordAudit
+from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.errors import GatewayError, TooManyRequests
+from godkaiser.http.access.permissions import API, PERMISSIONS
+from godkaiser.http.access.tokens import Identity
 from godkaiser.http.exchange import AuditNote, address_of, is_dry_run, request_id_of
-from godkaiser.http.permissions import API, PERMISSIONS
 from godkaiser.http.services import Services
-from godkaiser.http.tokens import Identity
-from godkaiser.storage.audit import AuditEntry
+from godkaiser.storage.audit.trail import AuditEntry
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 CHANGES_NOTHING = frozenset({("POST", "/logic/rules/test")})

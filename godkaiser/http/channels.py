@@ -18,9 +18,9 @@ from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
-from godkaiser.boot_clock import boot_time
 from godkaiser.domain.addresses import unmapped
-from godkaiser.http.permissions import API
+from godkaiser.host.boot_clock import boot_time
+from godkaiser.http.access.permissions import API
 from godkaiser.http.problem import problem
 from godkaiser.http.stalls import ACCEPTED_AT, STALLS, StallWatch
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import falcon
 
-from godkaiser.http.permissions import API
+from godkaiser.http.access.permissions import API
 
 SHORTEST = 1024
 LEVEL = 4

@@ -6,7 +6,7 @@ import re
 
 import falcon
 
-from godkaiser.domain.digests import ANY, is_seen
+from godkaiser.domain.records.digests import ANY, is_seen
 from godkaiser.errors import ChangedMeanwhile, ValidationFailed, WeakETag
 
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\U0010ffff]*)"\s*')

@@ -26,9 +26,9 @@ from godkaiser.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from godkaiser.http.access.tokens import Identity
 from godkaiser.http.json_guard import check_json
 from godkaiser.http.problem import PROBLEM_JSON, problem
-from godkaiser.http.tokens import Identity
 from godkaiser.messages import DeviceView
 from godkaiser.protocol.text import fit_json
 from godkaiser.supervision import (

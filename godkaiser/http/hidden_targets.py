@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from godkaiser.domain.rules import RuleDefinition
+from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.domain.webhooks import shown_url
 from godkaiser.errors import ValidationFailed
-from godkaiser.http.permissions import Role
+from godkaiser.http.access.permissions import Role
 
 _MARK = "/hidden-"
 

@@ -14,11 +14,11 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
 from godkaiser import paths
-from godkaiser.actors.notifier import NotifierView
-from godkaiser.actors.webhook import WebhookView
-from godkaiser.domain.latency import Latencies, cumulative, merged
+from godkaiser.actors.services.notifier import NotifierView
+from godkaiser.actors.services.webhook import WebhookView
+from godkaiser.domain.records.latency import Latencies, cumulative, merged
+from godkaiser.http.resources.storage import spool_view
 from godkaiser.http.services import Services
-from godkaiser.http.storage_resources import spool_view
 from godkaiser.messages import (
     ActuatorView,
     DeviceView,

@@ -10,10 +10,14 @@ from typing import Any
 import falcon
 import msgspec
 
-from godkaiser.domain.mocks import MockFaults
-from godkaiser.domain.rules import RuleDefinition
+from godkaiser.domain.devices.mocks import MockFaults
+from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.errors import NotFound
-from godkaiser.http.actuator_resources import (
+from godkaiser.http.access.permissions import API, PERMISSIONS, Role
+from godkaiser.http.examples import EXAMPLES
+from godkaiser.http.exchange import encode
+from godkaiser.http.queries import QUERIES
+from godkaiser.http.resources.actuators import (
     ActuatorBody,
     AddressedOrder,
     ClearBody,
@@ -23,27 +27,23 @@ from godkaiser.http.actuator_resources import (
     ResumeBody,
     StopBody,
 )
-from godkaiser.http.auth_resources import Credentials, RefreshBody, SetupBody
-from godkaiser.http.batch_resources import BatchBody
-from godkaiser.http.calibration_resources import ApplyBody, PointBody, RecalculationBody, StartBody
-from godkaiser.http.device_request_resources import ScanBody, SystemCommandBody
-from godkaiser.http.device_resources import (
+from godkaiser.http.resources.auth import Credentials, RefreshBody, SetupBody
+from godkaiser.http.resources.batch import BatchBody
+from godkaiser.http.resources.calibration import ApplyBody, PointBody, RecalculationBody, StartBody
+from godkaiser.http.resources.device_requests import ScanBody, SystemCommandBody
+from godkaiser.http.resources.devices import (
     DecisionBody,
     DeviceBody,
     ReadingBody,
     RegisterBody,
     SensorBody,
 )
-from godkaiser.http.examples import EXAMPLES
-from godkaiser.http.exchange import encode
-from godkaiser.http.job_resources import RunBody
-from godkaiser.http.mock_resources import MockBody, ValueBody
-from godkaiser.http.permissions import API, PERMISSIONS, Role
-from godkaiser.http.placement_resources import SafeModeBody, SubzoneBody, ZoneBody
-from godkaiser.http.queries import QUERIES
-from godkaiser.http.rule_trial_resources import TestBody
-from godkaiser.http.system_resources import PathBody
-from godkaiser.http.user_resources import (
+from godkaiser.http.resources.jobs import RunBody
+from godkaiser.http.resources.mocks import MockBody, ValueBody
+from godkaiser.http.resources.placement import SafeModeBody, SubzoneBody, ZoneBody
+from godkaiser.http.resources.rule_trials import TestBody
+from godkaiser.http.resources.system import PathBody
+from godkaiser.http.resources.users import (
     NewKey,
     NewUser,
     PasswordChange,
@@ -51,7 +51,7 @@ from godkaiser.http.user_resources import (
     SigningRotation,
     UserChange,
 )
-from godkaiser.http.webhook_resources import WebhookBody, WebhookChange
+from godkaiser.http.resources.webhooks import WebhookBody, WebhookChange
 
 _CALIBRATION = "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration"
 BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {

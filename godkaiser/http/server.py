@@ -12,8 +12,8 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
 from godkaiser.errors import startup_failure
+from godkaiser.http.access.trusted_proxy import behind
 from godkaiser.http.channels import BODY_BYTES, CONNECTIONS, HEADER_BYTES, Server
-from godkaiser.http.trusted_proxy import behind
 
 THREADS = 8
 CHANNEL_TIMEOUT_S = 60

@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from godkaiser.config.changes import Reloaded
 from godkaiser.domain.entities import Issuer
-from godkaiser.http.gate import Gate
-from godkaiser.http.idempotency import Idempotency
-from godkaiser.http.lockout import Lockout
-from godkaiser.http.rate_limit import RateLimit
-from godkaiser.http.tokens import TokenService
-from godkaiser.reload import Reloaded
-from godkaiser.storage.database import Database
+from godkaiser.http.access.gate import Gate
+from godkaiser.http.access.idempotency import Idempotency
+from godkaiser.http.access.lockout import Lockout
+from godkaiser.http.access.rate_limit import RateLimit
+from godkaiser.http.access.tokens import TokenService
+from godkaiser.storage.engine.database import Database
 from godkaiser.supervision import ActorSystem
 
 MOST_WAITERS = 4

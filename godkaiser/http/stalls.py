@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from godkaiser.boot_clock import boot_time
+from godkaiser.host.boot_clock import boot_time
 
 STALL_S = 2.0
 GRACE_S = 1.0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from godkaiser.actors.webhook import Deliver
+from godkaiser.actors.services.webhook import Deliver
 from godkaiser.domain.webhooks import Delivery
 from godkaiser.live.happenings import Event
 from godkaiser.live.hub import LiveHub

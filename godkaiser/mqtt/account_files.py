@@ -11,10 +11,10 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from godkaiser.config_keys import STOP_ACCOUNT, first_line
+from godkaiser.config.keys import STOP_ACCOUNT, first_line
 from godkaiser.domain.entities import BrokerAccount, DeviceRecord
-from godkaiser.durable_file import replace_file
 from godkaiser.errors import AccountFilesUnusable
+from godkaiser.host.durable_file import replace_file
 from godkaiser.mqtt import accounts as broker_accounts
 
 PASSWORDS, RIGHTS, EXTRA = "passwd", "acl", ".extra"

@@ -13,7 +13,7 @@ from enum import Enum
 
 import msgspec
 
-from godkaiser.domain.standing_orders import NOTHING_STANDS, Standing
+from godkaiser.domain.safety.standing_orders import NOTHING_STANDS, Standing
 
 Actuator = tuple[str, int]
 

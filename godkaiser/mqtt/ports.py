@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from godkaiser.boot_clock import boot_time
+from godkaiser.host.boot_clock import boot_time
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import (
     Clearance,

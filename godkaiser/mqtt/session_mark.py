@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from godkaiser.durable_file import replace_file
+from godkaiser.host.durable_file import replace_file
 
 MARK_BYTES = 8
 

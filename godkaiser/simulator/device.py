@@ -11,7 +11,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from godkaiser.simulator.faults import Faults, Line, Power
-from godkaiser.simulator.firmware import Firmware, Publish
+from godkaiser.simulator.firmware.firmware import Firmware, Publish
 from godkaiser.simulator.flash import Flash
 from godkaiser.simulator.greenhouse import Greenhouse
 from godkaiser.simulator.personality import ESP_IDF, Personality

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from godkaiser.simulator.memory import Actuator, Memory, Sensor, Subzone
+from godkaiser.simulator.firmware.memory import Actuator, Memory, Sensor, Subzone
 
 _CONFIGURED = (
     "gpio", "kind", "max_runtime_s", "default_on", "default_pwm", "critical", "inverted",

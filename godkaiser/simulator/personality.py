@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from godkaiser.simulator.pins import ESP32_WROOM, XIAO_C3, Board
+from godkaiser.simulator.firmware.pins import ESP32_WROOM, XIAO_C3, Board
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from godkaiser.supervision.errors import (
 from godkaiser.supervision.events import EventLog, LifeEvent, Step
 from godkaiser.supervision.handle import Handle
 from godkaiser.supervision.reply import Reply
-from godkaiser.supervision.runtime import Runtime, ThreadedRuntime
-from godkaiser.supervision.simulation import Chances, SimulatedCrash, SimulatedRuntime
+from godkaiser.supervision.runtimes.runtime import Runtime, ThreadedRuntime
+from godkaiser.supervision.runtimes.simulation import Chances, SimulatedCrash, SimulatedRuntime
 from godkaiser.supervision.spec import (
     Backoff,
     ChildSpec,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from godkaiser.supervision.cell import Cell
     from godkaiser.supervision.handle import Handle
     from godkaiser.supervision.incarnation import Incarnation
+    from godkaiser.supervision.runtimes.timers import Timer
     from godkaiser.supervision.spec import ChildSpec
-    from godkaiser.supervision.timers import Timer
 
 
 class _PykkaInbox:

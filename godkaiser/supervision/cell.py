@@ -26,6 +26,7 @@ from godkaiser.supervision.handle import Handle
 from godkaiser.supervision.incarnation import Incarnation
 from godkaiser.supervision.mailbox import Envelope
 from godkaiser.supervision.reply import fail_reply
+from godkaiser.supervision.runtimes.timers import Timer
 from godkaiser.supervision.system_messages import (
     ChildExited,
     ChildReady,
@@ -34,7 +35,6 @@ from godkaiser.supervision.system_messages import (
     Stop,
     SystemMessage,
 )
-from godkaiser.supervision.timers import Timer
 
 if TYPE_CHECKING:
     from godkaiser.supervision.spec import ChildSpec

@@ -23,8 +23,8 @@ from godkaiser.supervision.errors import (
 from godkaiser.supervision.events import Step
 from godkaiser.supervision.mailbox import Envelope
 from godkaiser.supervision.reply import Reply, fail_reply
+from godkaiser.supervision.runtimes.timers import Timer
 from godkaiser.supervision.system_messages import Crash, Stop
-from godkaiser.supervision.timers import Timer
 
 if TYPE_CHECKING:
     from godkaiser.supervision.cell import Cell

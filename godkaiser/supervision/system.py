@@ -18,7 +18,7 @@ from godkaiser.supervision.system_messages import AdoptChild
 
 if TYPE_CHECKING:
     from godkaiser.supervision.handle import Handle
-    from godkaiser.supervision.runtime import Runtime
+    from godkaiser.supervision.runtimes.runtime import Runtime
     from godkaiser.supervision.spec import ChildSpec
 
 

@@ -5,9 +5,9 @@ disk that can fail or hang, a journal and a notifier that only listen. On the si
 from __future__ import annotations
 
 from godkaiser import paths
-from godkaiser.actors.dose_keeper import DoseKeeperActor
-from godkaiser.actors.journal import RecordRule
-from godkaiser.actors.rule import LookAgain, RuleActor
+from godkaiser.actors.rules.dose_keeper import DoseKeeperActor
+from godkaiser.actors.rules.rule import LookAgain, RuleActor
+from godkaiser.actors.storage.journal import RecordRule
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorType,
@@ -17,7 +17,7 @@ from godkaiser.domain.entities import (
     SensorKey,
     Verb,
 )
-from godkaiser.domain.rules import ActuatorAction, RuleDefinition, SensorCondition
+from godkaiser.domain.rules.rules import ActuatorAction, RuleDefinition, SensorCondition
 from godkaiser.messages import (
     ActuatorView,
     CommandJudged,

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from godkaiser import paths
-from godkaiser.actors.actuator import ActuatorActor
-from godkaiser.actors.broker import LinkUp
-from godkaiser.actors.device_messages import DevicePresence, DeviceReport
-from godkaiser.actors.safety import SafetyActor, SafetyRecord
-from godkaiser.actors.stop_input_monitor import StopInputMonitor
+from godkaiser.actors.devices.messages import DevicePresence, DeviceReport
+from godkaiser.actors.link.broker import LinkUp
+from godkaiser.actors.safety.actuator import ActuatorActor
+from godkaiser.actors.safety.safety_actor import SafetyActor, SafetyRecord
+from godkaiser.actors.safety.stop_input_monitor import StopInputMonitor
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -20,8 +20,8 @@ from godkaiser.domain.entities import (
     Issuer,
     Verb,
 )
-from godkaiser.domain.interlocks import Interlock, InterlockKind
-from godkaiser.domain.stop_inputs import StopInput
+from godkaiser.domain.safety.interlocks import Interlock, InterlockKind
+from godkaiser.domain.safety.stop_inputs import StopInput
 from godkaiser.messages import (
     ActuatorView,
     ClearStop,

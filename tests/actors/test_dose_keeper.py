@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from godkaiser.actors.dose_keeper import DoseKeeperActor, KeepMemory, MemoryKept
-from godkaiser.domain.rules import RuleMemory
+from godkaiser.actors.rules.dose_keeper import DoseKeeperActor, KeepMemory, MemoryKept
+from godkaiser.domain.rules.rules import RuleMemory
 from godkaiser.supervision import ActorSystem, ChildSpec, SimulatedRuntime, supervisor
 from tests.actors.rule_stage import Listener
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.actors.group_commit import GroupCommit
+from godkaiser.actors.storage.group_commit import GroupCommit
 from godkaiser.errors import ServiceUnavailable
 
 

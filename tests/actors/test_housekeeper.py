@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser import paths
-from godkaiser.actors import housekeeper
-from godkaiser.actors.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor, RunJob
+from godkaiser.actors.storage import housekeeper
+from godkaiser.actors.storage.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor, RunJob
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.domain.retention import DAY_S, RetentionPolicy
-from godkaiser.domain.retention_clock import PLAUSIBLE_S, Belief, believed, doubt
-from godkaiser.storage.readings import ReadingWriter
-from godkaiser.storage.retention import delete_before
+from godkaiser.domain.records.retention import DAY_S, RetentionPolicy
+from godkaiser.domain.records.retention_clock import PLAUSIBLE_S, Belief, believed, doubt
+from godkaiser.storage.series.readings import ReadingWriter
+from godkaiser.storage.series.retention import delete_before
 from godkaiser.supervision import ActorSystem, Chances, ChildSpec, SimulatedRuntime, supervisor
 from tests.supervision.parts import Diary
 

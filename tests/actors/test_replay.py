@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from godkaiser.actors.journal import CODEC, RecordAudit, RecordRule, write_records
-from godkaiser.actors.replay import StreamReplay
+from godkaiser.actors.storage.journal import CODEC, RecordAudit, RecordRule, write_records
+from godkaiser.actors.storage.replay import StreamReplay
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.domain.rules import RuleMemory
+from godkaiser.domain.rules.rules import RuleMemory
 from godkaiser.errors import DatabaseUnavailable, SpoolUnavailable
-from godkaiser.storage import audit
-from godkaiser.storage.audit import AuditEntry, AuditQuery
-from godkaiser.storage.audit_chain import examine
-from godkaiser.storage.readings import ReadingWriter
-from godkaiser.storage.spool import MEBIBYTE, Spool, Stream
-from godkaiser.storage.spool_records import decode_readings
+from godkaiser.storage.audit import trail as audit
+from godkaiser.storage.audit.chain import examine
+from godkaiser.storage.audit.trail import AuditEntry, AuditQuery
+from godkaiser.storage.series.readings import ReadingWriter
+from godkaiser.storage.spool.records import decode_readings
+from godkaiser.storage.spool.spool import MEBIBYTE, Spool, Stream
 
 KEY = SensorKey("ESP_A00001", 4, "ds18b20", "")
 TOO_LARGE = 2**64 - 1

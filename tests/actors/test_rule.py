@@ -9,12 +9,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from godkaiser.actors.rule import EndRule, RuleActor
-from godkaiser.actors.rule_requests import DURABLE_S
+from godkaiser.actors.rules.requests import DURABLE_S
+from godkaiser.actors.rules.rule import EndRule, RuleActor
 from godkaiser.domain.entities import Quality, Reading, Verb
-from godkaiser.domain.rule_attempts import LONGEST_RETRY_S, VERDICT_S
-from godkaiser.domain.rule_schema import RateCondition
-from godkaiser.domain.rules import (
+from godkaiser.domain.rules.attempts import LONGEST_RETRY_S, VERDICT_S
+from godkaiser.domain.rules.rules import (
     Delay,
     HysteresisCondition,
     NotificationAction,
@@ -23,6 +22,7 @@ from godkaiser.domain.rules import (
     SequenceAction,
     StopAction,
 )
+from godkaiser.domain.rules.schema import RateCondition
 from godkaiser.messages import ReadingAccepted, StopAll
 from godkaiser.supervision import RestartChild
 from tests.actors.rule_stage import HOT, KEY, Stage, turn, when_hot

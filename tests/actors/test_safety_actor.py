@@ -10,11 +10,11 @@ import pytest
 import structlog
 
 from godkaiser import paths
-from godkaiser.actors.device_messages import InstallActuator, OfferOfflineRules
-from godkaiser.actors.router import BroadcastSeen
+from godkaiser.actors.devices.messages import InstallActuator, OfferOfflineRules
+from godkaiser.actors.link.router import BroadcastSeen
 from godkaiser.domain.entities import ActuatorKey, Issuer, Quality, Reading, SensorKey, Verb
-from godkaiser.domain.safety_state import GLOBAL
-from godkaiser.domain.stop_inputs import StopInput
+from godkaiser.domain.safety.stop_inputs import StopInput
+from godkaiser.domain.safety.stop_state import GLOBAL
 from godkaiser.errors import ServiceUnavailable, StopInputPressed
 from godkaiser.messages import HoldActuator, ReadingAccepted
 from godkaiser.mqtt.ports import NotAllowed

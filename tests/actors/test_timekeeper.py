@@ -14,7 +14,12 @@ import pytest
 import structlog
 from apscheduler.triggers.cron import CronTrigger
 
-from godkaiser.actors.timekeeper import CLOCK_WAS_SET_S, WATCH_CLOCK_S, Job, TimekeeperActor
+from godkaiser.actors.services.timekeeper import (
+    CLOCK_WAS_SET_S,
+    WATCH_CLOCK_S,
+    Job,
+    TimekeeperActor,
+)
 from godkaiser.supervision import Actor, ActorSystem, ChildSpec, SimulatedRuntime, supervisor
 
 EVERY = Job(name="often", every_s=10.0)

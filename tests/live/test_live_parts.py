@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,6 +17,7 @@ from godkaiser.live.memory import MOST_EVENTS, Memory
 from godkaiser.live.outbox import BATCH, MESSAGES_A_SECOND, MOST_KEPT, Outbox
 from godkaiser.live.server import Introduction
 from godkaiser.live.subscription import Filter, Subscription, fits, problem_of
+from tests import ROOT
 
 DEVICES = ["ESP_A", "ESP_B", "ESP_C"]
 levels = st.lists(st.sampled_from(["a", "b", "", "é"]), min_size=1, max_size=4)
@@ -194,7 +194,7 @@ def test_a_gap_that_is_too_long_is_told():
 # ---- the page
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "live.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
 
 
 def test_every_example_of_the_page_is_understood():

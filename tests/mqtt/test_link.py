@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from godkaiser import paths
-from godkaiser.actors.broker import LINK_GROUP, BrokerActor, LinkDown, LinkUp
-from godkaiser.actors.router import RouterActor
+from godkaiser.actors.link.broker import LINK_GROUP, BrokerActor, LinkDown, LinkUp
+from godkaiser.actors.link.router import RouterActor
 from godkaiser.domain.link_rivalry import CALM_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Rivalry
 from godkaiser.mqtt import client as client_module
 from godkaiser.mqtt.connection import BrokerAddress, NotConnected

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import godkaiser
-from godkaiser.domain.standing_orders import Standing
+from godkaiser.domain.safety.standing_orders import Standing
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import Clearance, ClearanceExpired, Fate
 from godkaiser.mqtt.ports import STOP_OVERDUE_S, Link, NotAllowed, open_ports
@@ -306,14 +306,16 @@ def _callers(wanted: set[tuple[str, str]]) -> set[str]:
 
 def test_only_the_actuator_actor_commands_and_only_the_safety_actor_clears():
     command = {("_port", "energise"), ("_port", "release"), ("commands", "energise")}
-    assert _callers(command) == {"actors/actuator.py"}
+    assert _callers(command) == {"actors/safety/actuator.py"}
     clear = {("_gate", "clear"), ("gate", "clear")}
-    assert _callers(clear) == {"actors/plant.py"}
+    assert _callers(clear) == {"actors/safety/plant.py"}
     makers = {name for name, source in _sources().items() if "CommandDesk(" in source}
-    assert makers == {"actors/safety.py"}
+    assert makers == {"actors/safety/safety_actor.py"}
     revoke = {("_gate", "revoke_all"), ("_gate", "revoke")}
-    assert _callers(revoke) == {"actors/safety.py", "actors/stops.py"}
-    assert _callers({("_port", "broadcast"), ("stops", "broadcast")}) == {"actors/stop_wire.py"}
+    assert _callers(revoke) == {"actors/safety/safety_actor.py", "actors/safety/emergency_stops.py"}
+    assert _callers({("_port", "broadcast"), ("stops", "broadcast")}) == {
+        "actors/safety/stop_wire.py"
+    }
 
 
 def test_nobody_else_makes_a_topic_of_commands_or_stops():
@@ -338,10 +340,10 @@ def test_the_connection_publishes_for_the_ports_and_for_the_gateways_own_status_
                        ("connection", "publish"), ("connection", "publish_and_wait"),
                        ("commands", "publish"), ("commands", "publish_held"),
                        ("stops", "publish"), ("devices", "publish")}  # fmt: skip
-    assert _callers(over_connection) == {"actors/broker.py", "mqtt/ports.py"}
+    assert _callers(over_connection) == {"actors/link/broker.py", "mqtt/ports.py"}
     assert _callers({("_client", "publish")}) == set()
     assert _callers({("_client", "submit")}) == {"mqtt/connection.py"}
-    broker = ast.parse(_sources()["actors/broker.py"])
+    broker = ast.parse(_sources()["actors/link/broker.py"])
     published = {
         ast.unparse(node.args[0])
         for node in ast.walk(broker)

@@ -12,8 +12,8 @@ import queue
 
 import pytest
 
-from godkaiser.child_process import ChildProcess
-from godkaiser.embedded_broker import await_listening
+from godkaiser.demo.child_process import ChildProcess
+from godkaiser.demo.embedded_broker import await_listening
 from godkaiser.mqtt.connection import BrokerAddress, Connection
 from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.outgoing import HELD_WINDOW

@@ -12,9 +12,9 @@ import uuid
 
 import pytest
 
-from godkaiser.actors.config_push import ConfigPush
-from godkaiser.domain import devices, gpio
-from godkaiser.domain.device_config import Wanted
+from godkaiser.actors.devices.config_push import ConfigPush
+from godkaiser.domain.devices import devices, gpio
+from godkaiser.domain.devices.device_config import Wanted
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Approval, SensorConfig
 from godkaiser.errors import GatewayError
 from godkaiser.protocol import budget, clock, codec, inbound, outbound, topics

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from godkaiser import paths
 from godkaiser.domain.entities import ActuatorKey, Verb
-from godkaiser.domain.safety_state import GLOBAL, Scope, StopState
+from godkaiser.domain.safety.stop_state import GLOBAL, Scope, StopState
 from godkaiser.simulator.raw_values import raw_of
-from tests.safety import gateway_in_world
-from tests.safety.stage import Stage
+from tests.safety.world import gateway_in_world
+from tests.safety.world.stage import Stage
 
 SETTLING_S, CONFIRMED_WITHIN_S, CLEARED_WITHIN_S = 8.0, 90.0, 120.0
 RULES_ACT_WITHIN_S = 20.0

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from godkaiser.domain.entities import ActuatorKey
-from godkaiser.domain.interlocks import Interlock, InterlockKind
-from tests.safety.agenda import Agenda
-from tests.safety.plant_model import NEVER, Pin, Plant, Sent
+from godkaiser.domain.safety.interlocks import Interlock, InterlockKind
+from tests.safety.world.agenda import Agenda
+from tests.safety.world.plant_model import NEVER, Pin, Plant, Sent
 
 AT_ONCE_S = 1.0
 """Longer than any actor of an idle gateway needs, shorter than a repetition."""

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import msgspec
 
 from godkaiser.domain.entities import ActuatorKey
-from godkaiser.domain.rules import ActuatorAction, RuleDefinition, SensorCondition
-from godkaiser.domain.stop_inputs import StopInput
+from godkaiser.domain.rules.rules import ActuatorAction, RuleDefinition, SensorCondition
+from godkaiser.domain.safety.stop_inputs import StopInput
 from godkaiser.messages import ClearStop
 from godkaiser.protocol import topics
 from tests.safety.plant_laws import HEARD_S, MEND_S, Laws
-from tests.safety.plant_model import Plant, Sent
+from tests.safety.world.plant_model import Plant, Sent
 
 Ref = tuple[str, int, str]
 HOLDS: dict[str, Callable[[float, float], bool]] = {">": operator.gt, "<": operator.lt}

@@ -12,10 +12,10 @@ import pytest
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.outgoing import WORN_AT
-from tests.safety.agenda import Agenda
-from tests.safety.broker_model import Broker, DeviceLink
-from tests.safety.gateway_connection import GatewayConnection
-from tests.safety.packets import Packet
+from tests.safety.world.agenda import Agenda
+from tests.safety.world.broker_model import Broker, DeviceLink
+from tests.safety.world.gateway_connection import GatewayConnection
+from tests.safety.world.packets import Packet
 
 COMMAND = "kaiser/god/esp/ESP_A00001/actuator/25/command"
 STATUS = "kaiser/god/esp/ESP_A00001/actuator/25/status"

@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from godkaiser import paths
 from godkaiser.domain.entities import Verb
-from tests.safety import scenes
 from tests.safety.peace import peace
-from tests.safety.quiet import quiet
-from tests.safety.stage import Stage
+from tests.safety.world import scenes
+from tests.safety.world.quiet import quiet
+from tests.safety.world.stage import Stage
 
 PAUSES = st.sampled_from([0.05, 0.5, 2.5, 6.0])
 NUMBER = st.integers(0, 11)

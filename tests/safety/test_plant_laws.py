@@ -14,10 +14,10 @@ from godkaiser.domain.entities import (
     Issuer,
     Verb,
 )
-from godkaiser.domain.interlocks import Interlock, InterlockKind
-from tests.safety.agenda import Agenda
+from godkaiser.domain.safety.interlocks import Interlock, InterlockKind
 from tests.safety.plant_laws import Laws
-from tests.safety.plant_model import Plant
+from tests.safety.world.agenda import Agenda
+from tests.safety.world.plant_model import Plant
 
 A, B, C = (ActuatorKey("ESP_A00001", gpio) for gpio in (25, 26, 27))
 FAR = ActuatorKey("ESP_A00002", 25)

@@ -13,20 +13,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from godkaiser import paths
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, ActuatorType, SensorConfig, Verb
-from godkaiser.domain.rule_schema import (
+from godkaiser.domain.rules.schema import (
     ActuatorAction,
     Delay,
     RuleDefinition,
     SensorCondition,
     SequenceAction,
 )
-from godkaiser.domain.safety_state import GLOBAL
+from godkaiser.domain.safety.stop_state import GLOBAL
 from godkaiser.simulator.personality import ESP_IDF
 from godkaiser.simulator.raw_values import raw_of
-from tests.safety import scenes
-from tests.safety.quiet import quiet
-from tests.safety.site import ROM, Site
-from tests.safety.stage import Stage
+from tests.safety.world import scenes
+from tests.safety.world.quiet import quiet
+from tests.safety.world.site import ROM, Site
+from tests.safety.world.stage import Stage
 
 DEVICE, FAN, PUMP, SENSOR = "ESP_A00001", 25, 26, 4
 FAN_KEY = ActuatorKey(DEVICE, FAN)

@@ -9,10 +9,10 @@ from collections import Counter
 
 import pytest
 
-from godkaiser.domain.safety_state import GLOBAL
-from tests.safety.quiet import quiet
-from tests.safety.scenes import SCENES, play
-from tests.safety.stage import Stage
+from godkaiser.domain.safety.stop_state import GLOBAL
+from tests.safety.world.quiet import quiet
+from tests.safety.world.scenes import SCENES, play
+from tests.safety.world.stage import Stage
 
 SEEDS = 200
 SHARE = 20

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 from godkaiser.domain.entities import SensorKey
-from godkaiser.domain.rules import ActuatorAction, RuleDefinition
-from godkaiser.domain.safety_state import GLOBAL
-from godkaiser.domain.stop_inputs import StopInput
+from godkaiser.domain.rules.rules import ActuatorAction, RuleDefinition
+from godkaiser.domain.safety.stop_inputs import StopInput
+from godkaiser.domain.safety.stop_state import GLOBAL
 from godkaiser.messages import ClearStop
-from tests.safety.people import OPERATOR
 from tests.safety.sensor_laws import SensorLaws
-from tests.safety.site import when
 from tests.safety.test_plant_laws import A, Play, leaves
+from tests.safety.world.people import OPERATOR
+from tests.safety.world.site import when
 
 DEVICE = "ESP_A00001"
 BUTTON = StopInput(sensor=SensorKey(DEVICE, 34, "moisture"), scope=GLOBAL, pressed_below=1000.0)

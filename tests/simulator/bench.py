@@ -7,9 +7,9 @@ from typing import Any
 
 from godkaiser.protocol import topics
 from godkaiser.protocol.topics import Tail
-from godkaiser.simulator.firmware import Firmware
-from godkaiser.simulator.memory import Memory
-from godkaiser.simulator.outbox import Publish
+from godkaiser.simulator.firmware.firmware import Firmware
+from godkaiser.simulator.firmware.memory import Memory
+from godkaiser.simulator.firmware.outbox import Publish
 from godkaiser.simulator.personality import ESP_IDF
 
 DEVICE = "ESP_4F3A9C"

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from godkaiser.protocol.topics import Tail
-from godkaiser.simulator import states
-from godkaiser.simulator.memory import Memory
+from godkaiser.simulator.firmware import states
+from godkaiser.simulator.firmware.memory import Memory
 from godkaiser.simulator.personality import XIAO_C3, Personality
 from tests.simulator.bench import AIR, DS18B20, PH, PUMP, ROM, Bench
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from godkaiser.protocol.topics import Tail
-from godkaiser.simulator.memory import Memory
+from godkaiser.simulator.firmware.memory import Memory
 from godkaiser.simulator.personality import PRODUCTION
 from tests.simulator.bench import DEVICE, PH, PUMP, Bench, tails
 

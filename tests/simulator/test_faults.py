@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from godkaiser.simulator.device import SimulatedDevice
 from godkaiser.simulator.faults import Faults, Line, Power
+from godkaiser.simulator.firmware.memory import Actuator, Memory, Sensor, Subzone
 from godkaiser.simulator.flash import Flash
 from godkaiser.simulator.fleet import Fleet
-from godkaiser.simulator.memory import Actuator, Memory, Sensor, Subzone
 
 MESSAGES = list(range(200))
 

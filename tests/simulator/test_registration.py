@@ -8,8 +8,8 @@ import pytest
 
 from godkaiser.protocol import budget, topics
 from godkaiser.protocol.topics import Tail
-from godkaiser.simulator import parsing, states
-from godkaiser.simulator.memory import Memory
+from godkaiser.simulator.firmware import parsing, states
+from godkaiser.simulator.firmware.memory import Memory
 from godkaiser.simulator.personality import D25, PUBSUB
 from tests.simulator.bench import AIR, DEVICE, DS18B20, OWN, PUMP, START, Bench, tails
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from godkaiser.protocol.topics import Tail
-from godkaiser.simulator.actuators import commanded_level
-from godkaiser.simulator.memory import Actuator
+from godkaiser.simulator.firmware.actuators import commanded_level
+from godkaiser.simulator.firmware.memory import Actuator
 from tests.simulator.bench import AIR, DS18B20, OWN, PH, PUMP, ROM, START, Bench, tails
 
 # ---- 8.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from godkaiser.protocol.topics import Tail
-from godkaiser.simulator import states
+from godkaiser.simulator.firmware import states
 from tests.simulator.bench import DEVICE, DS18B20, PH, PUMP, ROM, Bench, tails
 
 ZONE = {"zone_id": "greenhouse_1", "master_zone_id": "farm", "zone_name": "Greenhouse One",

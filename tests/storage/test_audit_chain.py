@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from godkaiser.storage import audit, audit_chain
-from godkaiser.storage.audit import AuditQuery
-from godkaiser.storage.audit_chain import examine, forget_before
+from godkaiser.storage.audit import chain as audit_chain
+from godkaiser.storage.audit import trail as audit
+from godkaiser.storage.audit.chain import examine, forget_before
+from godkaiser.storage.audit.trail import AuditQuery
 
 NOW = 1_767_096_000.0
 

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.errors import SealRefused
-from godkaiser.storage import audit, audit_chain, audit_export, sealed_file
-from godkaiser.storage.sealed_file import CHUNK, TAG, passphrase, private_key, public_key
+from godkaiser.storage.audit import chain as audit_chain
+from godkaiser.storage.audit import export as audit_export
+from godkaiser.storage.audit import sealed_file
+from godkaiser.storage.audit import trail as audit
+from godkaiser.storage.audit.sealed_file import CHUNK, TAG, passphrase, private_key, public_key
 
 NOW = 1_767_096_000.0
 KEY = X25519PrivateKey.generate()

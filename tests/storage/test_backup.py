@@ -10,23 +10,17 @@ import pytest
 
 from godkaiser.domain.access import Account, Login
 from godkaiser.domain.entities import DeviceRecord, Quality, Reading, SensorKey
-from godkaiser.domain.rules import RuleDefinition
+from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.errors import BackupRefused
-from godkaiser.storage import (
-    accounts,
-    audit,
-    audit_chain,
-    backup,
-    migrations,
-    move,
-    registry,
-    rules,
-    tables,
-)
-from godkaiser.storage.access_book import AccessBook
-from godkaiser.storage.database import open_database
-from godkaiser.storage.migrations import migrate
-from godkaiser.storage.readings import ReadingQuery, ReadingWriter, find_readings
+from godkaiser.storage.audit import chain as audit_chain
+from godkaiser.storage.audit import trail as audit
+from godkaiser.storage.backup import backup
+from godkaiser.storage.engine import migrations, move, tables
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.engine.migrations import migrate
+from godkaiser.storage.repositories import accounts, registry, rules
+from godkaiser.storage.repositories.access_book import AccessBook
+from godkaiser.storage.series.readings import ReadingQuery, ReadingWriter, find_readings
 
 ELSE = Account("else", "hash", "admin", disabled=False)
 NOW = 1_767_096_000.0

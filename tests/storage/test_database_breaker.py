@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from godkaiser.domain.breaker import BreakerPolicy
+from godkaiser.domain.records.breaker import BreakerPolicy
 from godkaiser.errors import DatabaseUnavailable
-from godkaiser.storage.database import open_database
-from godkaiser.storage.database_breaker import DatabaseBreaker
+from godkaiser.storage.engine.breaker import DatabaseBreaker
+from godkaiser.storage.engine.database import open_database
 from tests.provision.servers import PostgreSQL
 
 

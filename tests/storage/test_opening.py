@@ -11,15 +11,15 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from godkaiser.config import Config, DatabaseConfig, GatewayConfig
+from godkaiser.config.settings import Config, DatabaseConfig, GatewayConfig
 from godkaiser.domain.declared import NOTHING
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
-from godkaiser.storage import engines, migrations
-from godkaiser.storage.audit import AuditEntry, append_entries
-from godkaiser.storage.database import open_database
-from godkaiser.storage.readings import ReadingWriter
-from godkaiser.stores import open_stores
+from godkaiser.storage.audit.trail import AuditEntry, append_entries
+from godkaiser.storage.engine import engines, migrations
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.series.readings import ReadingWriter
+from godkaiser.storage.stores import open_stores
 from tests.provision.install import find
 from tests.provision.proxy import Proxy
 

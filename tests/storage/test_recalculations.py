@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from godkaiser.domain.entities import Calibration, Quality, Reading, SensorKey
-from godkaiser.domain.recalculation import Recalculation, after_batch, recalculated
-from godkaiser.storage import recalculations
-from godkaiser.storage.readings import ReadingQuery, ReadingWriter, find_readings
+from godkaiser.domain.sensors.recalculation import Recalculation, after_batch, recalculated
+from godkaiser.storage.repositories import recalculations
+from godkaiser.storage.series.readings import ReadingQuery, ReadingWriter, find_readings
 
 KEY = SensorKey("ESP_A00001", 34, "ph")
 OTHER = SensorKey("ESP_A00001", 35, "ph")

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from godkaiser.domain.checked_record import RecordUnreadable
-from godkaiser.domain.safety_state import GLOBAL, SafetyState, StopRecord, StopState
-from godkaiser.durable_file import InDoubt
-from godkaiser.storage.record_file import RecordFile
-from tests.disk_faults import STEPS, FaultyDisk
+from godkaiser.domain.records.checked_record import RecordUnreadable
+from godkaiser.domain.safety.stop_state import GLOBAL, SafetyState, StopRecord, StopState
+from godkaiser.host.durable_file import InDoubt
+from godkaiser.storage.files.record_file import RecordFile
+from tests import ROOT
+from tests.host.disk_faults import STEPS, FaultyDisk
 
 STOPPED = SafetyState(
     (
@@ -136,8 +136,8 @@ def test_nothing_unwritten_is_nothing_to_write(latch, disk):
 KILLED = """
 import os, signal, stat, sys
 from pathlib import Path
-from godkaiser.domain.safety_state import SafetyState
-from godkaiser.storage.record_file import RecordFile
+from godkaiser.domain.safety.stop_state import SafetyState
+from godkaiser.storage.files.record_file import RecordFile
 latch = RecordFile(Path(sys.argv[1]), SafetyState)
 assert latch.read().records
 fsync = os.fsync
@@ -155,9 +155,7 @@ except OSError:
 
 def test_kill_9_after_a_refused_clear_finds_the_stop(path, latch):
     latch.write(STOPPED)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)], cwd=Path(__file__).parents[2], check=False
-    )
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], cwd=ROOT, check=False)
     assert killed.returncode == -9
     assert after_kill(path) == STOPPED
 

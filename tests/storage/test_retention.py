@@ -7,16 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.domain.retention import (
-    DAY_S,
-    RetentionPolicy,
-    after_batch,
-    plan,
-    summary,
-)
+from godkaiser.domain.records.retention import DAY_S, RetentionPolicy, after_batch, plan, summary
 from godkaiser.errors import DatabaseUnavailable
-from godkaiser.storage.readings import ReadingWriter
-from godkaiser.storage.retention import Kind, count_before, delete_before
+from godkaiser.storage.series.readings import ReadingWriter
+from godkaiser.storage.series.retention import Kind, count_before, delete_before
 
 NOW = 1_767_096_000.0
 

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.domain.rollups import DAY_MS, Resolution
-from godkaiser.storage import migrations, rollups, series
-from godkaiser.storage.database import open_database
-from godkaiser.storage.readings import ReadingWriter
-from godkaiser.storage.retention import Kind, delete_before
+from godkaiser.domain.records.rollups import DAY_MS, Resolution
+from godkaiser.storage.engine import migrations
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.series import rollups, series
+from godkaiser.storage.series.readings import ReadingWriter
+from godkaiser.storage.series.retention import Kind, delete_before
 
 NOW = 1_767_096_000.0
 KEY = SensorKey("ESP_A00001", 4, "ds18b20", "")

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.domain.rules import RuleMemory, Truth
-from godkaiser.storage import notes_file
-from godkaiser.storage.notes_file import NotesFile
-from godkaiser.storage.rule_notes import Note, RuleNotes
-from tests.disk_faults import FaultyDisk
+from godkaiser.domain.rules.rules import RuleMemory, Truth
+from godkaiser.storage.files import notes_file
+from godkaiser.storage.files.notes_file import NotesFile
+from godkaiser.storage.files.rule_notes import Note, RuleNotes
+from tests.host.disk_faults import FaultyDisk
 
 
 def notes_in(path):

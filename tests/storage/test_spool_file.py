@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.errors import SpoolUnavailable
-from godkaiser.storage import segment_log, spool_reader
-from godkaiser.storage.spool import MEBIBYTE, Spool, Stream, WhenFull
-from godkaiser.storage.spool_frames import (
+from godkaiser.storage.spool import reader as spool_reader
+from godkaiser.storage.spool import segment_log
+from godkaiser.storage.spool.frames import (
     HEADER_BYTES,
     decode_frames,
     decode_header,
     encode_frame,
     encode_header,
 )
-from godkaiser.storage.spool_records import decode_readings, encode_readings
+from godkaiser.storage.spool.records import decode_readings, encode_readings
+from godkaiser.storage.spool.spool import MEBIBYTE, Spool, Stream, WhenFull
 
 EPOCH = bytes(range(16))
 bodies = st.lists(st.binary(min_size=1, max_size=60), max_size=12)

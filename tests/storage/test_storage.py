@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.domain.access import Account, Login, StoredKey
-from godkaiser.domain.actuator_memory import KeptActuator
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -27,12 +26,15 @@ from godkaiser.domain.entities import (
     SensorConfig,
     SensorKey,
 )
-from godkaiser.domain.rules import RuleDefinition, RuleMemory, Truth
+from godkaiser.domain.rules.rules import RuleDefinition, RuleMemory, Truth
+from godkaiser.domain.safety.actuator_memory import KeptActuator
 from godkaiser.errors import DatabaseUnavailable, LastAdministrator, StartupFailed
-from godkaiser.storage import accounts, history, migrations, registry, rules, series
-from godkaiser.storage.access_book import AccessBook
-from godkaiser.storage.database import open_database
-from godkaiser.storage.readings import (
+from godkaiser.storage.engine import migrations
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.repositories import accounts, history, registry, rules
+from godkaiser.storage.repositories.access_book import AccessBook
+from godkaiser.storage.series import series
+from godkaiser.storage.series.readings import (
     ReadingQuery,
     ReadingWriter,
     find_readings,

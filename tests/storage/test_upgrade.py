@@ -13,13 +13,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from godkaiser import service_manager
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.errors import BackupRefused, PassingCondition
-from godkaiser.service_manager import ServiceManager
-from godkaiser.storage import backup, migrations, upgrade
-from godkaiser.storage.database import open_database
-from godkaiser.storage.readings import ReadingWriter
+from godkaiser.host import service_manager
+from godkaiser.host.service_manager import ServiceManager
+from godkaiser.storage.backup import backup
+from godkaiser.storage.engine import migrations, upgrade
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.series.readings import ReadingWriter
 
 OLD = 8
 KEY = SensorKey("ESP_A00001", 4, "ds18b20")
@@ -116,8 +117,8 @@ def test_the_newest_two_of_them_are_kept(old, tmp_path, monkeypatch):
 
 MIGRATE = """
 import sys
-from godkaiser.storage.database import open_database
-from godkaiser.storage.migrations import migrate
+from godkaiser.storage.engine.database import open_database
+from godkaiser.storage.engine.migrations import migrate
 database = open_database(sys.argv[1])
 sys.stdin.readline()
 print(len(migrate(database)))

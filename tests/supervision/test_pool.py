@@ -17,7 +17,7 @@ from godkaiser.supervision import (
     ThreadedRuntime,
     supervisor,
 )
-from godkaiser.supervision.pool import WORKERS, Pool
+from godkaiser.supervision.runtimes.pool import WORKERS, Pool
 from tests.supervision.parts import PATIENCE_S, Poison, child, diary, root, threaded
 from tests.waiting import eventually
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from godkaiser.config import (
+from godkaiser.config.settings import (
     BrokerAccountsConfig,
     Config,
     DatabaseConfig,
@@ -18,9 +18,9 @@ from godkaiser.config import (
     MqttConfig,
     OutboundConfig,
 )
-from godkaiser.demo import seed
+from godkaiser.demo.demo import seed
 from godkaiser.gateway import Gateway
-from godkaiser.http.tokens import TokenService
+from godkaiser.http.access.tokens import TokenService
 from godkaiser.simulator.fleet import Fleet
 from tests.waiting import eventually
 

@@ -1,0 +1,540 @@
+"""One actor for each ESP32: approval, liveness, sensors, and what the device is configured with.
+
+Everything that a device sends passes through its actor. What concerns actuators goes on to the
+safety actor; a reading goes to the recorder and to the rules that watch the sensor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import structlog
+
+from godkaiser import paths
+from godkaiser.actors.devices.device_log import DeviceLog
+from godkaiser.actors.devices.device_requests import DeviceRequests
+from godkaiser.actors.devices.device_setup import DeviceSetup, PushConfig, PushPlacement
+from godkaiser.actors.devices.messages import (
+    DevicePresence,
+    DeviceReport,
+    StandingDecided,
+    UpdateActuators,
+    UpdateDevice,
+    UpdateSensors,
+)
+from godkaiser.actors.devices.reading_intake import ReadingIntake
+from godkaiser.actors.link.broker import LINK_GROUP, LinkDown, LinkUp
+from godkaiser.actors.link.router import DeviceMessage
+from godkaiser.actors.services.timekeeper import Tick
+from godkaiser.actors.storage.journal import RecordAudit
+from godkaiser.domain import clock_belief
+from godkaiser.domain.devices import devices
+from godkaiser.domain.devices.device_config import Wanted
+from godkaiser.domain.devices.twin_boards import Board, TwinBoards
+from godkaiser.domain.entities import (
+    ActuatorConfig,
+    Approval,
+    DeviceRecord,
+    SensorConfig,
+)
+from godkaiser.domain.safety.standing_orders import NOTHING_STANDS
+from godkaiser.errors import (
+    DeviceNotApproved,
+    DeviceOffline,
+    GatewayError,
+)
+from godkaiser.messages import (
+    DeviceView,
+    MeasureNow,
+    SendSystemCommand,
+    SubmitBatch,
+    SubmitReading,
+    SwitchSafeMode,
+)
+from godkaiser.mqtt.connection import Inbound, NotConnected
+from godkaiser.mqtt.ports import AckPort, DevicePort
+from godkaiser.protocol import clock, codec, inbound, outbound
+from godkaiser.protocol.errors import PayloadError
+from godkaiser.protocol.topics import KEPT_TAILS, Tail
+from godkaiser.storage.audit.trail import AuditEntry
+from godkaiser.supervision import Actor, Handle
+
+log = structlog.get_logger("godkaiser.devices")
+
+LIVENESS_JOB = "liveness"
+DAY_S = 86_400.0
+UNREMARKABLE = frozenset({Tail.HEARTBEAT, Tail.ACTUATOR_STATUS, Tail.SENSOR_DATA})
+
+
+class DeviceActor(Actor):
+    refusals = (GatewayError,)
+
+    def __init__(
+        self,
+        record: DeviceRecord,
+        sensor_configs: Iterable[SensorConfig],
+        actuator_configs: Iterable[ActuatorConfig],
+        port: DevicePort,
+        acks: AckPort,
+        offline_after_s: float,
+    ) -> None:
+        super().__init__()
+        self._record = record
+        self._sensors = {config.key: config for config in sensor_configs}
+        self._actuators = tuple(actuator_configs)
+        self._port = port
+        self._acks = acks
+        self._offline_after_s = offline_after_s
+        self._liveness = devices.Liveness()
+        self._announced_epoch = 0
+        self._will_retained = False
+        self._clock_offset: float | None = None
+        self._standing = NOTHING_STANDS
+        self._boots: deque[float] = deque(maxlen=50)
+        self._heartbeat: inbound.Heartbeat | None = None
+        self._twins = TwinBoards()
+        self._safety: Handle
+        self._journal: Handle
+
+    def on_start(self) -> None:
+        self._safety = self.context.handle(paths.SAFETY)
+        self._journal = self.context.handle(paths.JOURNAL)
+        self._readings = ReadingIntake(
+            self.context, self.context.handle(paths.RECORDER), self._acks
+        )
+        self._setup = DeviceSetup(self.context, self._port)
+        self._requests = DeviceRequests(self.context, self._port)
+        self._log = DeviceLog(self.context.recall("diagnostics"))
+        remembered = self.context.recall("memory")
+        if remembered is not None:
+            # A crash: what the registrar told since the first start, and what the device told.
+            (
+                self._record,
+                self._sensors,
+                self._actuators,
+                self._liveness,
+                self._announced_epoch,
+                self._heartbeat,
+                self._standing,
+            ) = remembered
+        self.context.join(LIVENESS_JOB)
+        self.context.join(LINK_GROUP)
+        self._show()
+        self._tell_presence(rebooted=False)
+        if self._liveness.online and self._record.approval is Approval.APPROVED:
+            self._plan_config()
+
+    def on_receive(self, message: object) -> Any:
+        match message:
+            case DeviceMessage():
+                self._device_message(message)
+            case Tick():
+                self._requests.expire()
+                now = self.context.monotonic()
+                self._set_liveness(self._liveness.tick(now, self._offline_after_s), rebooted=False)
+            case PushConfig():
+                self._setup.send_config()
+                self._show()
+            case PushPlacement():
+                self._setup.send_placement()
+                self._show()
+            case StandingDecided(standing=standing):
+                if standing != self._standing:
+                    self._standing = standing
+                    self._configuration_changed()
+            case SendSystemCommand():
+                return self._requests.ask_system(message, self._reachable())
+            case MeasureNow():
+                return self._requests.ask_measure(message, self._reachable())
+            case SwitchSafeMode():
+                self._requests.switch_safe_mode(message, self._reachable())
+            case UpdateDevice(record=record):
+                self._update_record(record)
+            case UpdateSensors(sensors=configs):
+                self._sensors = {config.key: config for config in configs}
+                self._configuration_changed()
+            case UpdateActuators(actuators=actuators):
+                self._actuators = actuators
+                self._configuration_changed()
+            case SubmitReading():
+                self._readings.submit(message, self._record, self._sensors)
+            case SubmitBatch(readings=readings):
+                return self._readings.submit_all(readings, self._record, self._sensors)
+            case LinkUp() | LinkDown():
+                pass
+            case _:
+                self.context.unhandled(message)
+        return None
+
+    # ---- what the device says
+
+    def _device_message(self, message: DeviceMessage) -> None:
+        received = message.inbound
+        try:
+            body = codec.decode(message.topic, received.payload)
+        except PayloadError as error:
+            if not received.to_be_heard:
+                self._acknowledge(received)
+                return
+            self._log.refuse(error.reason)
+            self.context.publish("diagnostics", self._log.shown())
+            self.context.reject(message, f"{message.topic.tail.value}: {error}", kind=error.reason)
+            self._acknowledge(received)
+            return
+        if not received.to_be_heard:
+            self._keep(message, body)
+            return
+        self._log.count(message.topic.tail)
+        match body:
+            case inbound.SensorData():
+                when = clock.normalise(
+                    body.ts,
+                    received.received_at,
+                    time_valid=body.time_valid,
+                    live_ts=self._live_ts(received),
+                )
+                if self._record.approval is Approval.APPROVED and not when.replayed:
+                    self._heard_now(when, received)
+                self._readings.take(body, message, when, self._record, self._sensors)
+                return
+            case inbound.ActuatorResponse() | inbound.ActuatorAlert():
+                self._report(message, body)
+                self._keep(message, body)
+                return
+            case inbound.EmergencyError() | inbound.ErrorEvent() | inbound.Lifecycle():
+                self._remark(message, body)
+                self._keep(message, body)
+                return
+            case _:
+                self._take_in(message, body)
+        if message.topic.tail not in UNREMARKABLE:
+            self._remark(message, body)
+        self._acknowledge(received)
+
+    def _take_in(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
+        """What changes what is known of the device, or answers something."""
+        received = message.inbound
+        match body:
+            case inbound.Heartbeat():
+                self._heard(body, received, answered=message.answered)
+            case inbound.ActuatorStatus():
+                when = clock.normalise(
+                    body.ts,
+                    received.received_at,
+                    time_valid=None,
+                    live_ts=self._live_ts(received),
+                )
+                self._heard_now(when, received)
+                self._report(message, body)
+            case inbound.EmergencyAck() | inbound.EmergencyResponse() | inbound.RecoveryConfirm():
+                self._report(message, body)
+            case inbound.IntentOutcome():
+                if self._log.keep_outcome(body, received.received_at):
+                    self._setup.outcome(body)
+                    self._show()
+                self._report(message, body)
+            case inbound.ConfigResponse():
+                self._setup.answered(body)
+                self._show()
+            case inbound.PlacementAck():
+                self._setup.placed(body)
+                self._show()
+            case inbound.SensorResponse():
+                self._requests.measured(body, received.received_at)
+            case inbound.Will():
+                self._will_retained = True
+                self._set_liveness(self._liveness.will(retained=received.retain), rebooted=False)
+            case inbound.SessionAnnounce(handover_epoch=epoch):
+                self._announced_epoch = epoch
+            case inbound.Observed(fields=fields) if message.topic.tail is Tail.SYSTEM_RESPONSE:
+                self._requests.replied(fields, received.received_at)
+            case _:
+                pass
+
+    def _remark(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
+        at = message.inbound.received_at
+        if isinstance(body, inbound.ErrorEvent):
+            self._log.keep_error(body, at)
+        else:
+            self._log.keep(message.topic.tail, body, at)
+        self.context.publish("diagnostics", self._log.shown())
+
+    def _heard(self, beat: inbound.Heartbeat, received: Inbound, *, answered: bool) -> None:
+        if received.retain:
+            # The broker kept it: the device may be gone since.
+            return
+        # The ack goes first: whatever is slow below, the device must not think us dead.
+        epoch = devices.handover_epoch(beat.active_handover_epoch, self._announced_epoch)
+        if not answered:
+            self._acknowledge_heartbeat(epoch)
+        was_online = self._liveness.online
+        self._heartbeat = beat
+        heard_at = self._heard_at(received)
+        seconds = clock.seconds_of(beat.ts, time_valid=beat.time_valid)
+        self._clock_offset = None if seconds is None else seconds - heard_at
+        liveness, rebooted = self._liveness.heartbeat(heard_at, beat.uptime, received.received_at)
+        if self._is_of_two_boards(beat, heard_at):
+            # Each heartbeat looks like a reboot; to set up each time what the other has not is no use.
+            self._set_liveness(liveness, rebooted=False)
+            return
+        if rebooted:
+            self._boots.append(heard_at)
+            self._readings.expect_power_on()
+        self._set_liveness(liveness, rebooted=rebooted)
+        if self._will_retained:
+            self._clear_will()
+        if self._record.approval is Approval.APPROVED:
+            returned = rebooted or not was_online
+            if (returned and not self._setup.is_busy) or self._setup.is_due(
+                self._record, self._wanted(), beat, self.context.monotonic()
+            ):
+                self._plan_config()
+
+    def _is_of_two_boards(self, beat: inbound.Heartbeat, now: float) -> bool:
+        was_found = self._twins.pair(now) is not None
+        board = Board(beat.wifi_ip, beat.boot_sequence_id, beat.uptime)
+        self._twins = self._twins.heard(board, now)
+        pair = self._twins.pair(now)
+        if pair is not None and not was_found:
+            log.error(
+                "two_boards_with_one_id",
+                device=self._record.device_id,
+                one=str(pair[0]),
+                other=str(pair[1]),
+                remedy="give one of them another id, or switch it off",
+            )
+        return pair is not None
+
+    def _heard_now(self, when: clock.DeviceTime, received: Inbound) -> None:
+        """Only what the device has just made tells that it is there: the broker may have kept it."""
+        if not (when.from_device and when.current) or received.retain:
+            return
+        liveness = self._liveness.heard(self._heard_at(received), received.received_at)
+        if liveness is self._liveness:
+            return
+        returned = not self._liveness.online
+        self._set_liveness(liveness, rebooted=False)
+        if returned and self._record.approval is Approval.APPROVED and not self._setup.is_busy:
+            # Its answer tells the state of its actuators, too.
+            self._plan_config()
+
+    def _live_ts(self, received: Inbound) -> float | None:
+        """What the device's clock shows at the receipt; a heartbeat is never kept and sent later."""
+        if self._clock_offset is None:
+            return None
+        return self._clock_offset + self._heard_at(received)
+
+    def _heard_at(self, received: Inbound) -> float:
+        return received.heard_at or self.context.monotonic()
+
+    def _acknowledge_heartbeat(self, epoch: int) -> None:
+        now = self.context.now()
+        # The device sets its clock by ours, and offline rules with hours depend on it.
+        is_believable = clock_belief.is_believable(
+            now, self._record.registered_at, self._record.decided_at
+        )
+        payload = outbound.heartbeat_ack(
+            devices.ACK_STATUS[self._record.approval],
+            epoch,
+            now if is_believable else None,
+            reason_code="REJECTED_BY_OPERATOR"
+            if self._record.approval is Approval.REJECTED
+            else "",
+        )
+        try:
+            self._port.heartbeat_ack(self._record.device_id, payload)
+        except NotConnected:
+            # It will ask again, every few seconds.
+            return
+
+    def _clear_will(self) -> None:
+        try:
+            self._port.clear_will(self._record.device_id)
+        except NotConnected:
+            return
+        self._will_retained = False
+
+    def _report(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
+        self._safety.tell(
+            DeviceReport(
+                device_id=self._record.device_id,
+                gpio=message.topic.gpio,
+                payload=body,
+                at=message.inbound.received_at,
+                heard_at=message.inbound.heard_at,
+                redelivered=message.inbound.dup,
+            )
+        )
+
+    def _keep(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
+        """Into the audit trail; acknowledged when it is there."""
+        received = message.inbound
+        if not received.to_be_kept or message.topic.tail not in KEPT_TAILS:
+            self._acknowledge(received)
+            return
+        what = {
+            Tail.ACTUATOR_RESPONSE: "actuator response",
+            Tail.ACTUATOR_ALERT: "actuator alert",
+            Tail.EMERGENCY_ERROR: "emergency error",
+            Tail.ERROR: "device error",
+            Tail.LIFECYCLE: "device lifecycle",
+        }[message.topic.tail]
+        gpio = "" if message.topic.gpio is None else f" GPIO {message.topic.gpio}"
+        self._journal.tell(
+            RecordAudit(
+                entry=AuditEntry(
+                    at=received.received_at,
+                    who=f"device:{self._record.device_id}",
+                    what=what + gpio,
+                    correlation_id=getattr(body, "correlation_id", ""),
+                    details=msgspec.json.encode(body).decode(),
+                ),
+                ack=(received.session, received.mid) if received.qos else None,
+            )
+        )
+
+    def _acknowledge(self, received: Inbound) -> None:
+        if received.qos:
+            self._acks.acknowledge([(received.session, received.mid)])
+
+    # ---- what it is configured with
+
+    def _reachable(self) -> DeviceRecord:
+        """The record of a device that can be asked. Raises DeviceNotApproved, DeviceOffline."""
+        record = self._record
+        if record.approval is not Approval.APPROVED:
+            raise DeviceNotApproved(esp_id=record.device_id, approval=record.approval.value)
+        if not self._liveness.online:
+            reason = f"Device {record.device_id} is not online, so it cannot be asked. Wait for it."
+            raise DeviceOffline(reason)
+        return record
+
+    def _wanted(self) -> Wanted:
+        return Wanted(
+            board=self._record.board,
+            sensors=tuple(self._sensors.values()),
+            actuators=self._actuators,
+            removed=self._record.removed,
+            rules=self._standing.entries,
+            may_leave_safe_mode=self._standing.may_leave_safe_mode,
+            knows_rules=self._heartbeat is not None and bool(self._heartbeat.boot_sequence_id),
+        )
+
+    def _configuration_changed(self) -> None:
+        if self._liveness.online and self._record.approval is Approval.APPROVED:
+            self._plan_config()
+        self._remember()
+        self._show()
+
+    def _plan_config(self) -> None:
+        self._setup.plan(self._record, self._wanted(), self._heartbeat)
+        self._show()
+
+    # ---- what it is, and whether it is there
+
+    def _update_record(self, record: DeviceRecord) -> None:
+        decided = record.approval is not self._record.approval
+        before, self._record = self._record, record
+        if decided and self._heartbeat is not None and self._liveness.online:
+            # Unsolicited, so that the operator's decision is felt at once (contract, 6.7).
+            epoch = devices.handover_epoch(
+                self._heartbeat.active_handover_epoch, self._announced_epoch
+            )
+            self._acknowledge_heartbeat(epoch)
+            if record.approval is Approval.APPROVED:
+                self._plan_config()
+        elif _setup_of(record) != _setup_of(before):
+            self._configuration_changed()
+        self._remember()
+        self._show()
+        self._tell_presence(rebooted=False)
+
+    def _set_liveness(self, liveness: devices.Liveness, *, rebooted: bool) -> None:
+        changed = liveness.online != self._liveness.online or rebooted
+        self._liveness = liveness
+        self._remember()
+        # The view first: a safety actor that starts again takes it, and then only what is told later.
+        self._show()
+        if changed:
+            self._tell_presence(rebooted=rebooted)
+
+    def _tell_presence(self, *, rebooted: bool) -> None:
+        self._safety.tell(
+            DevicePresence(
+                device_id=self._record.device_id,
+                zone_id=self._record.zone_id,
+                approved=self._record.approval is Approval.APPROVED,
+                online=self._liveness.online,
+                rebooted=rebooted,
+                told_at=self.context.monotonic(),
+            )
+        )
+
+    def _remember(self) -> None:
+        self.context.publish(
+            "memory",
+            (
+                self._record,
+                self._sensors,
+                self._actuators,
+                self._liveness,
+                self._announced_epoch,
+                self._heartbeat,
+                self._standing,
+            ),
+        )
+
+    def _vitals(self) -> devices.Vitals:
+        beat = self._heartbeat
+        since = self.context.monotonic() - DAY_S
+        return devices.Vitals(
+            online=self._liveness.online,
+            wifi_rssi=None if beat is None else beat.wifi_rssi,
+            heap_free=None if beat is None else beat.heap_free,
+            reboots_last_day=sum(at > since for at in self._boots),
+            degraded=beat is not None and beat.runtime_state_degraded,
+            persistence_degraded=beat is not None and beat.persistence_degraded,
+            twins=" and ".join(map(str, self._twins.pair(self.context.monotonic()) or ())),
+        )
+
+    def _show(self) -> None:
+        beat = self._heartbeat
+        vitals = self._vitals()
+        config_sync, config_error = self._setup.config_state
+        placement_sync, placement_error = self._setup.placement_state
+        self.context.publish(
+            "view",
+            DeviceView(
+                record=self._record,
+                online=self._liveness.online,
+                last_seen=self._liveness.last_seen,
+                uptime_s=self._liveness.uptime_s,
+                heap_free=None if beat is None else beat.heap_free,
+                wifi_rssi=None if beat is None else beat.wifi_rssi,
+                wifi_ip="" if beat is None else beat.wifi_ip,
+                firmware_state=None if beat is None else _firmware_state(beat),
+                sensor_count=None if beat is None else beat.sensor_count,
+                actuator_count=None if beat is None else beat.actuator_count,
+                config_sync=config_sync,
+                config_error=config_error,
+                placement_sync=placement_sync,
+                placement_error=placement_error,
+                reported_zone=None if beat is None else beat.zone_id,
+                health=devices.health_score(vitals),
+                health_reasons=devices.health_reasons(vitals),
+                sensors=tuple(self._sensors.values()),
+            ),
+        )
+
+
+def _setup_of(record: DeviceRecord) -> object:
+    """What the device itself has to know of its record; what it has forgotten needs no telling."""
+    return record.zone_id, record.zone_name, record.subzones, record.board
+
+
+def _firmware_state(beat: inbound.Heartbeat) -> int | None:
+    state = beat.config_status.get("state")
+    return state if isinstance(state, int) else None

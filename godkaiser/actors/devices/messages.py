@@ -1,0 +1,123 @@
+"""What device actors, the safety actor and the actuator actors say to each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from godkaiser.domain.entities import (
+    ActuatorConfig,
+    ActuatorKey,
+    DeviceRecord,
+    RemovedEntry,
+    SensorConfig,
+)
+from godkaiser.domain.safety.interlocks import Interlock
+from godkaiser.domain.safety.standing_orders import Standing
+from godkaiser.messages import Message
+
+
+class UpdateDevice(Message, frozen=True, kw_only=True):
+    """From /services/registrar to a device: its record changed."""
+
+    record: DeviceRecord
+
+
+class UpdateSensors(Message, frozen=True, kw_only=True):
+    """From /services/registrar to a device: all sensors that it is to have."""
+
+    sensors: tuple[SensorConfig, ...]
+
+
+class UpdateActuators(Message, frozen=True, kw_only=True):
+    """From /services/registrar to a device: all actuators that it is to have."""
+
+    actuators: tuple[ActuatorConfig, ...]
+
+
+class OfferOfflineRules(Message, frozen=True, kw_only=True):
+    """From /services/registrar to the safety actor: the rules that a device is to keep alone, as the contract's
+    entries. It judges them, now and whenever something changes, and tells the device.
+    """
+
+    device_id: str
+    entries: tuple[dict[str, Any], ...]
+
+
+class StandingDecided(Message, frozen=True, kw_only=True):
+    """From the safety actor to a device: what the device may energise by itself."""
+
+    standing: Standing
+
+
+class EntriesForgotten(Message, frozen=True, kw_only=True):
+    """From a device to /services/registrar: it has confirmed that these are gone."""
+
+    device_id: str
+    entries: tuple[RemovedEntry, ...]
+
+
+class SubzoneForgotten(Message, frozen=True, kw_only=True):
+    """From a device to /services/registrar: it has confirmed that this subzone is gone."""
+
+    device_id: str
+    subzone_id: str
+
+
+class DeviceRemoved(Message, frozen=True, kw_only=True):
+    """From /services/registrar to the safety actor: this device is no more."""
+
+    device_id: str
+
+
+class UninstallActuator(Message, frozen=True, kw_only=True):
+    """From /services/registrar to the safety actor: it is no more. Reply: None.
+
+    Refusals: CommandRefused while it is on.
+    """
+
+    key: ActuatorKey
+
+
+class InstallActuator(Message, frozen=True, kw_only=True):
+    """From /services/registrar to the safety actor: there is such an actuator, or it has changed.
+
+    `pin_user` is who else uses one of its pins: while there is one, it is not energised.
+    """
+
+    config: ActuatorConfig
+    pin_user: str = ""
+
+
+class InstallInterlocks(Message, frozen=True, kw_only=True):
+    """From /services/registrar to the safety actor: all interlocks there are."""
+
+    interlocks: tuple[Interlock, ...]
+
+
+class DeviceReport(Message, frozen=True, kw_only=True):
+    """From a device to the safety actor: what it said of its actuators. `payload` is decoded.
+
+    `at` is when it was received, in unix seconds, and `heard_at` the same moment on the monotonic clock.
+    `redelivered`: the broker may have delivered it before.
+    """
+
+    device_id: str
+    gpio: int | None
+    payload: Any
+    at: float
+    heard_at: float
+    redelivered: bool = False
+
+
+class DevicePresence(Message, frozen=True, kw_only=True):
+    """From a device to the safety actor: seen (again), or gone.
+
+    `told_at` is monotonic: an older one that comes later (a dead letter that is sent again) is the past.
+    """
+
+    device_id: str
+    zone_id: str
+    approved: bool
+    online: bool
+    rebooted: bool
+    told_at: float

@@ -1,0 +1,170 @@
+"""The registrar: the one writer of what the gateway is configured to have.
+
+It checks, writes to the database, then tells the actors; a change that is not on disk is not
+answered as done. It is not on the path from a reading to an actuator. Each kind of thing has its
+desk; all work in this actor's thread, on one book.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from godkaiser.actors.devices.messages import EntriesForgotten, SubzoneForgotten
+from godkaiser.actors.link.router import UnknownDeviceSeen
+from godkaiser.actors.registry.calibration_service import CalibrationDesk
+from godkaiser.actors.registry.declaration_service import DeclarationDesk
+from godkaiser.actors.registry.device_service import DeviceDesk
+from godkaiser.actors.registry.onboarding import Newcomers, SaveUnsaved, StartAppeared
+from godkaiser.actors.registry.point_service import PointDesk
+from godkaiser.actors.registry.rule_service import RuleDesk, RuleFactory
+from godkaiser.actors.registry.site_config import DeviceFactory, SiteBook
+from godkaiser.domain.declared import Declared
+from godkaiser.errors import DatabaseUnavailable, GatewayError
+from godkaiser.messages import (
+    AbortCalibration,
+    AddCalibrationPoint,
+    ApplyCalibration,
+    ChangeDevice,
+    CheckRule,
+    ConfigureActuator,
+    ConfigureSensor,
+    DecideApproval,
+    DeleteRule,
+    ListCalibrations,
+    RegisterDevice,
+    RemoveActuator,
+    RemoveDevice,
+    RemoveSensor,
+    RemoveSubzone,
+    SaveInterlocks,
+    SaveRule,
+    SaveSubzone,
+    StartCalibration,
+    TakeDeclared,
+    UndoCalibration,
+)
+from godkaiser.mqtt.ports import AckPort, DevicePort
+from godkaiser.storage.engine.database import Database
+from godkaiser.supervision import Actor
+
+
+class RegistrarActor(Actor):
+    refusals = (GatewayError,)
+    waits_for = (DatabaseUnavailable,)
+
+    def __init__(
+        self,
+        database: Database,
+        device_factory: DeviceFactory,
+        rule_factory: RuleFactory,
+        port: DevicePort,
+        acks: AckPort,
+        declared: Declared,
+        *,
+        approve_unknown: bool,
+    ) -> None:
+        super().__init__()
+        self._database = database
+        self._device_factory = device_factory
+        self._rule_factory = rule_factory
+        self._port = port
+        self._acks = acks
+        self._declared = declared
+        self._approve_unknown = approve_unknown
+        self._book: SiteBook
+        self._newcomers: Newcomers
+        self._devices: DeviceDesk
+        self._points: PointDesk
+        self._calibrations: CalibrationDesk
+        self._rules: RuleDesk
+        self._declarations: DeclarationDesk
+
+    def on_start(self) -> None:
+        declared = self.context.recall("declared") or self._declared
+        self._book = SiteBook(self.context, self._database, declared, self._device_factory)
+        self._newcomers = Newcomers(
+            self._book, self._port, self._acks, approve_unknown=self._approve_unknown
+        )
+        self._devices = DeviceDesk(self._book, self._newcomers)
+        self._points = PointDesk(self._book)
+        self._calibrations = CalibrationDesk(self._book, self._points.keep_calibration)
+        self._rules = RuleDesk(self._book, self._rule_factory)
+        self._declarations = DeclarationDesk(self._book, self._newcomers, self._points, self._rules)
+        self._points.tell_pin_conflicts()
+        for record in self._book.devices.values():
+            self._book.start_device(record)
+        self._newcomers.adopt_unsaved()
+        self._rules.start_all()
+
+    def on_receive(self, message: object) -> Any:
+        match message:
+            case UnknownDeviceSeen():
+                self._newcomers.first_heartbeat(message)
+            case StartAppeared():
+                self._newcomers.start_appeared()
+            case SaveUnsaved():
+                self._newcomers.save_unsaved()
+            case SubzoneForgotten(device_id=device_id, subzone_id=subzone_id):
+                self._devices.forgotten(device_id, subzone_id=subzone_id)
+            case EntriesForgotten(device_id=device_id, entries=entries):
+                self._devices.forgotten(device_id, entries=entries)
+            case _:
+                return self._requested(message)
+        return None
+
+    def _requested(self, message: object) -> Any:
+        """What somebody asks for. Raises what the message names as its refusals."""
+        now = self.context.now()
+        match message:
+            case RegisterDevice():
+                return self._devices.register(message)
+            case DecideApproval():
+                return self._devices.decide(message)
+            case ChangeDevice():
+                return self._devices.change_device(message)
+            case RemoveDevice():
+                return self._devices.remove_device(message)
+            case SaveSubzone():
+                return self._devices.save_subzone(message)
+            case RemoveSubzone():
+                return self._devices.remove_subzone(message)
+            case ConfigureSensor():
+                return self._points.configure_sensor(message)
+            case ConfigureActuator():
+                return self._points.configure_actuator(message)
+            case RemoveSensor():
+                return self._points.remove_sensor(message)
+            case RemoveActuator():
+                return self._points.remove_actuator(message)
+            case SaveInterlocks():
+                return self._points.save_interlocks(message)
+            case ListCalibrations():
+                return self._calibrations.sessions(message)
+            case StartCalibration():
+                return self._calibrations.start(message, now)
+            case AddCalibrationPoint():
+                return self._calibrations.add_point(message, now)
+            case ApplyCalibration():
+                return self._calibrations.apply(message, now)
+            case AbortCalibration():
+                return self._calibrations.abort(message, now)
+            case UndoCalibration():
+                return self._calibrations.undo(message, now)
+            case SaveRule():
+                return self._rules.save(message, now)
+            case CheckRule():
+                return self._rules.check(message)
+            case DeleteRule():
+                return self._rules.delete(message)
+            case TakeDeclared():
+                return self._declarations.take(message, now)
+            case _:
+                self.context.unhandled(message)
+                return None
+
+    def on_stop(self) -> None:
+        self._newcomers.save_last()
+        self._database.close_thread()
+
+    def on_failure(self, *_exc_info: object) -> None:
+        self._database.close_thread()

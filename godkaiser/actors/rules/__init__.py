@@ -1,0 +1,1 @@
+"""One actor for each rule; what it decides is in `godkaiser.domain.rules`. Start with `rule.py`."""

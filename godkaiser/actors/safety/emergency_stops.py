@@ -1,0 +1,585 @@
+"""The stops, as the safety actor holds them: state, latch, wire and confirmation in one place.
+
+The order of a stop is fixed: clearances revoked, message on the wire, OFF to each actuator that is not
+known to be off, latch on disk, everything else. The order of a clear is the other way round: latch on
+disk first, then the barrier, then the wire.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Iterable
+
+import msgspec
+import structlog
+
+from godkaiser.actors.safety.latch_book import LatchBook
+from godkaiser.actors.safety.plant import Plant
+from godkaiser.actors.safety.stop_wire import StopWire
+from godkaiser.domain.entities import ActuatorKey, Issuer
+from godkaiser.domain.records.checked_record import RecordUnreadable
+from godkaiser.domain.safety import latch
+from godkaiser.domain.safety import stop_state as safety_state
+from godkaiser.domain.safety.actuator_events import StopGiven, StopLifted, SwitchOff
+from godkaiser.domain.safety.actuator_state import is_known_off
+from godkaiser.domain.safety.stop_confirmation import Confirmation, confirmation_of, may_be_cleared
+from godkaiser.domain.safety.stop_state import SafetyState, Scope, ScopeKind, StopRecord, StopState
+from godkaiser.errors import InvalidTransition
+from godkaiser.messages import SafetyView, StopView
+from godkaiser.mqtt.gate import CommandGate
+from godkaiser.storage.files.record_file import RecordFile
+
+UNCONFIRMED_ALARM_S = 30.0
+NAMED_IN_ALARM = 5
+GIVE_AGAIN_S = 5.0
+"""Each stop restarts the 5 s for which a device refuses a clear, so one is not given more often."""
+ON_ITS_WAY_S = 1.0
+"""A report that comes so soon after a stop may have been made before it."""
+UNCHECKED_UP_TO = 256
+"""Of fewer, it is looked up whether their devices are still there; of more, one report at a time."""
+STUBBORN = Issuer("system", "emergency_stop")
+
+HEARD = "broadcast"
+"""The kind of issuer of a stop that was heard on the broadcast topic."""
+
+log = structlog.get_logger("godkaiser.safety")
+
+
+class Told(msgspec.Struct):
+    """A device that was told to stop: since when (monotonic seconds), and how often. `heard`: it has
+    shown that it knows of the stop.
+    """
+
+    at: float
+    attempts: int = 1
+    heard: bool = False
+
+
+class Stops:
+    """Used by the safety actor only. Unless the name says otherwise, times are monotonic."""
+
+    def __init__(
+        self,
+        plant: Plant,
+        wire: StopWire,
+        gate: CommandGate,
+        latch_file: RecordFile[SafetyState],
+        clock: Callable[[], tuple[float, float]],
+    ) -> None:
+        """`clock` gives the wall clock and the monotonic clock."""
+        self._plant = plant
+        self._wire = wire
+        self._gate = gate
+        self._latch = LatchBook(latch_file, self._mark_changed)
+        self._clock = clock
+        self._silence_alarm = ""
+        self._last_stop: dict[Scope, float] = {}
+        self._waiting: dict[str, Told] = {}
+        self._freeing: dict[str, str] = {}
+        self._confirmed: dict[str, tuple[float, float]] = {}
+        self._clearing: dict[Scope, dict[str, float | None]] = {}
+        self._clear_confirmed: dict[Scope, dict[str, float]] = {}
+        self._cleared_at: dict[str, float] = {}
+        self._to_read_back: dict[Scope, set[ActuatorKey]] = {}
+        self.state = SafetyState()
+        self.changed = False
+        """The view has changed since it was taken; set to False by the one that shows it."""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the latch on disk says what holds."""
+        return self._latch.is_recorded
+
+    def write_again(self) -> bool:
+        """Write what is in force where that has failed before; whether it is on disk now."""
+        return self._latch.write_again()
+
+    @property
+    def size(self) -> int:
+        """How many devices the view names."""
+        return len(self._waiting) + len(self._confirmed)
+
+    def restore(self, *, mirror_exists: bool) -> None:
+        """Read the latch. A latch that cannot be read, or that was there and is gone, is a stop."""
+        wall, now = self._clock()
+        try:
+            state = self._latch.read()
+        except RecordUnreadable as error:
+            state = latch.stopped_in_doubt(str(error), wall)
+            self._latch.insist(state)
+        if state is None:
+            state = SafetyState()
+            if mirror_exists:
+                state = latch.stopped_in_doubt("the latch file is gone", wall)
+            self._latch.insist(state)
+        for record in state.records:
+            self._last_stop[record.scope] = now
+            if record.state is StopState.CLEARING:
+                self._clearing[record.scope] = dict.fromkeys(record.clearing)
+            elif record.state is StopState.RESUMING:
+                self._begin_reading_back(record.scope)
+        self._enter(state)
+
+    # ---- stopping
+
+    def stop(self, scope: Scope, issuer: Issuer, reason: str, devices: Iterable[str]) -> None:
+        wall, now = self._clock()
+        covered = tuple(devices)
+        if scope.kind is ScopeKind.GLOBAL and issuer.kind != HEARD:
+            self._gate.revoke_all()
+            self._wire.broadcast(reason, issuer)
+        elif scope.kind is ScopeKind.GLOBAL:
+            # Every gateway on this broker hears a broadcast: to answer it with another has no end. The
+            # devices have heard it; those that want our token are told one by one.
+            self._gate.revoke_all()
+            for device_id in covered:
+                self._wire.stop_device(device_id, reason)
+        else:
+            for device_id in covered:
+                self._gate.revoke(device_id)
+            for device_id in covered:
+                self._wire.stop_device(device_id, reason)
+        state = safety_state.stop(self.state, scope, by=str(issuer), reason=reason, now=wall)
+        # In force before it is on disk: a full disk must not keep a stop from holding.
+        self.state = state
+        self._last_stop[scope] = now
+        self._clearing.pop(scope, None)
+        self._to_read_back.pop(scope, None)
+        for device_id in covered:
+            self._freeing.pop(device_id, None)
+            self._expect(device_id, now)
+        # An OFF behind the stop for what runs, or may. The rest, which is merely not heard of, can wait
+        # for the disk: it would delay the stop on its way through the broker.
+        running: list[ActuatorKey] = []
+        others: list[ActuatorKey] = []
+        for key in self._plant.keys_of(covered):
+            (running if self._plant.runs(key) else others).append(key)
+        for key in running:
+            self._off(key, now)
+        self._latch.insist(state)
+        for key in others:
+            self._off(key, now)
+        self._enter(state)
+
+    def _expect(self, device_id: str, now: float) -> None:
+        """The device is to confirm, by each of its actuators."""
+        self._confirmed.pop(device_id, None)
+        self._waiting[device_id] = Told(now)
+
+    def _off(self, key: ActuatorKey, at: float) -> None:
+        """OFF behind the stop of that moment, unless the actuator is known to be off."""
+        self._plant.apply(key, StopGiven(correlation_id=str(uuid.uuid4()), at=at))
+
+    def await_absent(self, device_id: str, zone_id: str) -> None:
+        """A device that is not there has not confirmed either."""
+        record = self.state.covering(device_id, zone_id)
+        if record is not None and record.state is StopState.ACTIVE:
+            self._waiting.setdefault(device_id, Told(self._clock()[1]))
+            self.changed = True
+
+    def stop_returned(self, device_id: str, zone_id: str) -> None:
+        """A device came back, or is new: if it is under a stop it is stopped at once."""
+        record = self.state.covering(device_id, zone_id)
+        if record is None or record.state is not StopState.ACTIVE:
+            return
+        now = self._clock()[1]
+        self._gate.revoke(device_id)
+        self._wire.stop_device(device_id, record.reason)
+        self._expect(device_id, now)
+        for key in self._plant.keys_of((device_id,)):
+            self._off(key, now)
+        self.changed = True
+
+    def repeat(self) -> bool:
+        """Send stops and clears again where they are not confirmed; whether any are open."""
+        self._repeat_broadcast()
+        for device_id, told in tuple(self._waiting.items()):
+            self._repeat_stop(device_id, told)
+        for scope, devices in self._clearing.items():
+            for device_id, told_at in tuple(devices.items()):
+                if told_at is None:
+                    self._pass_barrier(scope, device_id)
+                else:
+                    self._wire.clear_device(device_id, "repeated")
+        return self.raise_alarm()
+
+    def _repeat_broadcast(self) -> None:
+        record = self.state.find(safety_state.GLOBAL)
+        if (
+            record is not None
+            and record.state is StopState.ACTIVE
+            and not self._confirmed
+            and not record.by.startswith(f"{HEARD}:")
+        ):
+            self._wire.broadcast(record.reason, Issuer("system", "repeat"))
+
+    def _repeat_stop(self, device_id: str, told: Told) -> None:
+        record = self.state.covering(device_id, self._plant.zone_of(device_id))
+        if record is None or record.state is not StopState.ACTIVE:
+            del self._waiting[device_id]
+            return
+        found = self._confirmation(device_id, told)
+        told.attempts += 1
+        if found.cannot:
+            return
+        if not told.heard or self._is_lifted(device_id, found):
+            self._wire.stop_device(device_id, record.reason)
+            return
+        # It knows of the stop; to stop it again would only restart the time before it can be cleared.
+        for state in found.open:
+            if not is_known_off(state):
+                off = SwitchOff(correlation_id=str(uuid.uuid4()), issuer=STUBBORN)
+                self._plant.apply(state.config.key, off)
+
+    def _is_lifted(self, device_id: str, found: Confirmation) -> bool:
+        """It has heard of the stop, and yet reports that none holds it: it has restarted, was configured
+        since, or was freed by somebody.
+        """
+        since = self._wire.given_at(device_id) + ON_ITS_WAY_S
+        return any(
+            state.emergency == "normal" and state.reported_at > since for state in found.open
+        )
+
+    def heard(self, device_id: str, at: float) -> None:
+        """The device has shown that it knows of the stop, by a message that was received then."""
+        told = self._waiting.get(device_id)
+        if told is not None and not told.heard and at >= told.at:
+            told.heard = True
+            self.look_at(device_id)
+
+    def lifted(self, device_id: str, at: float) -> None:
+        """The device has said, by a message received then, that it is no longer stopped."""
+        told = self._waiting.get(device_id)
+        since = told.at if told is not None else self._confirmed.get(device_id, (None, 0.0))[0]
+        if since is None or at < since + ON_ITS_WAY_S:
+            return
+        for key in self._plant.keys_of((device_id,)):
+            self._plant.apply(key, StopLifted())
+        if told is not None:
+            told.heard = False
+        self.look_at(device_id)
+
+    def look_at(self, device_id: str) -> None:
+        """Something about this device has changed: draw the conclusions."""
+        told = self._waiting.get(device_id)
+        if told is not None:
+            self.changed = True
+            told.heard = told.heard or any(
+                state.shown_stopped_at is not None for state in self._plant.of_device(device_id)
+            )
+            if self._confirmation(device_id, told).confirmed:
+                del self._waiting[device_id]
+                self._confirmed[device_id] = (told.at, self._clock()[1])
+        elif device_id in self._confirmed:
+            self._hold_to_it(device_id)
+        for scope in tuple(self._clearing):
+            self._pass_barrier(scope, device_id)
+        self._free_when_off(device_id)
+
+    def _hold_to_it(self, device_id: str) -> None:
+        """A device that had confirmed may be freed by somebody else, or switch on by itself."""
+        states = self._plant.of_device(device_id)
+        if all(state.shown_stopped_at is not None for state in states):
+            return
+        now = self._clock()[1]
+        told_at, _ = self._confirmed.pop(device_id)
+        lifted = any(state.emergency == "normal" for state in states)
+        self._waiting[device_id] = Told(told_at, heard=not lifted)
+        self.changed = True
+        record = self.state.covering(device_id, self._plant.zone_of(device_id))
+        if record is None or record.state is not StopState.ACTIVE or not lifted:
+            return
+        log.warning("stop_lifted", device=device_id, reason="by the device or by somebody else")
+        if now - self._wire.given_at(device_id) >= GIVE_AGAIN_S:
+            self._wire.stop_device(device_id, record.reason)
+
+    def _confirmation(self, device_id: str, told: Told) -> Confirmation:
+        presence = self._plant.device(device_id)
+        return confirmation_of(
+            self._plant.of_device(device_id),
+            heard=told.heard,
+            approved=presence is not None and presence.approved,
+            online=presence is not None and presence.online,
+            attempts=told.attempts,
+        )
+
+    # ---- clearing
+
+    def begin_clear(self, scope: Scope, issuer: Issuer, reachable: Iterable[str]) -> None:
+        """Raises NoEmergencyStop, ClearLockedOut, InvalidTransition, ServiceUnavailable."""
+        targets = tuple(reachable)
+        state = self.cleared(scope, issuer, targets)
+        self._latch.write(state)
+        self._clearing[scope] = dict.fromkeys(targets)
+        self._clear_confirmed[scope] = {}
+        for device_id in targets:
+            self._waiting.pop(device_id, None)
+            self._confirmed.pop(device_id, None)
+        self._enter(state)
+        for device_id in targets:
+            self._pass_barrier(scope, device_id)
+        if not targets:
+            del self._clearing[scope]
+            self._begin_reading_back(scope)
+        self._note_cleared(targets)
+
+    def cleared_at(self, device_id: str) -> float | None:
+        """When a stop of this device was last cleared from here, and when it last confirmed that."""
+        return self._cleared_at.get(device_id)
+
+    def _note_cleared(self, devices: Iterable[str]) -> None:
+        self._cleared_at.update(dict.fromkeys(devices, self._clock()[1]))
+
+    def cleared(self, scope: Scope, issuer: Issuer, reachable: Iterable[str]) -> SafetyState:
+        """What a clear would lead to. Raises as `begin_clear`."""
+        wall, now = self._clock()
+        return safety_state.begin_clear(
+            self.state,
+            scope,
+            by=str(issuer),
+            now=wall,
+            age_s=now - self._last_stop.get(scope, now),
+            reachable=reachable,
+        )
+
+    def _pass_barrier(self, scope: Scope, device_id: str) -> None:
+        """Tell a device to clear as soon as nothing energising can be on its way to it."""
+        devices = self._clearing.get(scope, {})
+        if device_id not in devices or devices[device_id] is not None:
+            return
+        if not self._plant.is_online(device_id):
+            return
+        if may_be_cleared(self._plant.of_device(device_id)):
+            devices[device_id] = self._clock()[1]
+            self.changed = True
+            self._wire.clear_device(device_id, "cleared")
+
+    def accepted(self, scope: Scope, issuer: Issuer) -> SafetyState:
+        """What accepting the unconfirmed would lead to. Raises NoEmergencyStop, InvalidTransition."""
+        return safety_state.accept_unconfirmed(
+            self.state,
+            scope,
+            by=str(issuer),
+            now=self._clock()[0],
+            unconfirmed=self._clearing.get(scope, {}),
+        )
+
+    def accept_unconfirmed(self, scope: Scope, issuer: Issuer) -> None:
+        """The operator's word stands for the barrier: the devices are told to clear on it.
+
+        Raises NoEmergencyStop, InvalidTransition, ServiceUnavailable.
+        """
+        state = self.accepted(scope, issuer)
+        self._latch.write(state)
+        devices = tuple(self._clearing.pop(scope, ()))
+        self._enter(state)
+        for device_id in devices:
+            if self._plant.is_online(device_id):
+                self._wire.clear_device(device_id, "accepted")
+        self._begin_reading_back(scope)
+        self._note_cleared(devices)
+
+    def confirm_clear(self, device_id: str) -> None:
+        """The device has shown that its stop is cleared, after it was told to clear. Raises
+        ServiceUnavailable: it stays in CLEARING.
+        """
+        self._note_cleared((device_id,))
+        for scope, devices in tuple(self._clearing.items()):
+            if devices.get(device_id) is None:
+                continue
+            self._clear_confirmed.setdefault(scope, {})[device_id] = self._clock()[1]
+            self.changed = True
+            if len(devices) > 1:
+                del devices[device_id]
+                continue
+            state = safety_state.cleared(self.state, scope)
+            self._latch.write(state)
+            del self._clearing[scope]
+            self._enter(state)
+            self._begin_reading_back(scope)
+
+    def is_told_to_clear(self, device_id: str, at: float) -> bool:
+        """Whether the device was told to clear before that moment, and has not confirmed it."""
+        told = (devices.get(device_id) for devices in self._clearing.values())
+        return any(told_at is not None and told_at <= at for told_at in told)
+
+    # ---- resuming
+
+    def _begin_reading_back(self, scope: Scope) -> None:
+        since = self._last_stop.get(scope, 0.0)
+        self._to_read_back[scope] = {
+            state.config.key
+            for device_id in self._plant.covered(scope)
+            if self._plant.is_online(device_id)
+            for state in self._plant.of_device(device_id)
+            if state.reported_at < since
+        }
+
+    def read_back(self, key: ActuatorKey) -> None:
+        for keys in self._to_read_back.values():
+            keys.discard(key)
+
+    def resumable(self) -> list[StopRecord]:
+        """Stops that end now: every actuator that can be heard has told its state since the stop."""
+        if not self._to_read_back:
+            return []
+        found = []
+        for scope, keys in tuple(self._to_read_back.items()):
+            if len(keys) < UNCHECKED_UP_TO:
+                keys -= {key for key in keys if not self._plant.is_online(key.esp_id)}
+            record = self.state.find(scope)
+            if record is None or record.state is not StopState.RESUMING:
+                del self._to_read_back[scope]
+            elif not keys:
+                found.append(record)
+        return found
+
+    def finish_resume(self, scope: Scope) -> None:
+        """Raises ServiceUnavailable."""
+        state = safety_state.finish_resume(self.state, scope)
+        self._latch.write(state)
+        self._to_read_back.pop(scope, None)
+        self._last_stop.pop(scope, None)
+        self._enter(state)
+
+    def resume_automation(self, scope: Scope) -> None:
+        """Raises InvalidTransition, ServiceUnavailable."""
+        state = safety_state.resume_automation(self.state, scope)
+        self._latch.write(state)
+        self._enter(state)
+
+    # ---- a device that its own runtime limit holds
+
+    def free_device(self, device_id: str, reason: str) -> None:
+        """Clear a device that no stop covers. Raises InvalidTransition where one does."""
+        if self.state.covering(device_id, self._plant.zone_of(device_id)) is not None:
+            text = f"A stop covers {device_id}; clear that."
+            raise InvalidTransition(reason=text)
+        self._note_cleared((device_id,))
+        for state in self._plant.of_device(device_id):
+            if not is_known_off(state) and not state.limit_locked:
+                self._plant.switch_off(state.config.key, STUBBORN)
+        self._freeing[device_id] = reason or "cleared"
+        self._free_when_off(device_id)
+
+    def _free_when_off(self, device_id: str) -> None:
+        """A clear frees all actuators of a device, so the others have answered an OFF before it."""
+        if device_id in self._freeing and not any(
+            state.sent for state in self._plant.of_device(device_id)
+        ):
+            self._wire.clear_device(device_id, self._freeing.pop(device_id))
+
+    # ---- showing
+
+    def view(self) -> SafetyView:
+        return self._view(self.state)
+
+    def preview(self, state: SafetyState) -> SafetyView:
+        """What would be shown in `state`, which is not entered."""
+        return msgspec.structs.replace(self._view(state), dry_run=True)
+
+    def _view(self, state: SafetyState) -> SafetyView:
+        return SafetyView(
+            state=state.strictest.value,
+            alarm="; ".join(filter(None, (self._latch.alarm, self._silence_alarm))),
+            latched=self.is_recorded,
+            automation_held=tuple(str(scope) for scope in state.held),
+            stops=tuple(self._shown(record) for record in state.records),
+        )
+
+    def _shown(self, record: StopRecord) -> StopView:
+        wall, now = self._clock()
+        set_by = wall - now
+        bare = StopView(
+            scope=str(record.scope),
+            state=record.state.value,
+            since=record.since,
+            by=record.by,
+            reason=record.reason,
+        )
+        if record.state is not StopState.ACTIVE:
+            told = self._clearing.get(record.scope, dict.fromkeys(record.clearing))
+            confirmed = self._clear_confirmed.get(record.scope, {})
+            return msgspec.structs.replace(
+                bare,
+                confirmed=tuple(sorted(confirmed)),
+                clearing=tuple(sorted(told)),
+                told_at={d: at + set_by for d, at in told.items() if at is not None},
+                confirmed_at={d: at + set_by for d, at in confirmed.items()},
+            )
+        covered = self._plant.covered(record.scope)
+        if record not in self.state.records:
+            # Only previewed: all of them would have to confirm.
+            return msgspec.structs.replace(bare, unconfirmed=tuple(sorted(covered)))
+        confirmed_at = {d: self._confirmed[d][1] + set_by for d in covered if d in self._confirmed}
+        waiting = {d: self._waiting[d] for d in covered if d in self._waiting}
+        findings = {d: self._confirmation(d, told) for d, told in waiting.items()}
+        return msgspec.structs.replace(
+            bare,
+            confirmed=tuple(sorted(confirmed_at)),
+            unconfirmed=tuple(sorted(waiting)),
+            unconfirmed_actuators=tuple(
+                sorted(str(state) for found in findings.values() for state in found.open)
+            ),
+            cannot_confirm={d: found.cannot for d, found in findings.items() if found.cannot},
+            told_at={
+                **{d: told.at + set_by for d, told in waiting.items()},
+                **{d: self._confirmed[d][0] + set_by for d in confirmed_at},
+            },
+            confirmed_at=confirmed_at,
+        )
+
+    def _mark_changed(self) -> None:
+        self.changed = True
+
+    def _enter(self, state: SafetyState) -> None:
+        self.state = state
+        if self._silence_alarm and not self._waiting and not self._clearing:
+            self._silence_alarm = ""
+        self.changed = True
+
+    def next_alarm_in_s(self) -> float:
+        """Seconds until a device will have been silent for too long; infinity: none is waited for."""
+        now = self._clock()[1]
+        left = (told.at + UNCONFIRMED_ALARM_S - now for told in self._waiting.values())
+        return min((seconds for seconds in left if seconds > 0.0), default=math.inf)
+
+    def raise_alarm(self) -> bool:
+        """Name what has not confirmed for too long; whether anything is still to confirm."""
+        now = self._clock()[1]
+        since = {
+            **{device_id: told.at for device_id, told in self._waiting.items()},
+            **{
+                device_id: at if at is not None else self._last_stop.get(scope, now)
+                for scope, devices in self._clearing.items()
+                for device_id, at in devices.items()
+            },
+        }
+        overdue = sorted(d for d, at in since.items() if now - at >= UNCONFIRMED_ALARM_S)
+        before, self._silence_alarm = self._silence_alarm, ""
+        if overdue:
+            named = ", ".join(self._named(device_id) for device_id in overdue[:NAMED_IN_ALARM])
+            more = len(overdue) - NAMED_IN_ALARM
+            self._silence_alarm = (
+                f"not confirmed for more than {UNCONFIRMED_ALARM_S:g} s by {named}"
+                f"{f' and {more} more' if more > 0 else ''}: look at the machines themselves"
+            )
+        if self._silence_alarm != before:
+            self.changed = True
+            if overdue:
+                log.critical("not_confirmed", devices=overdue)
+        return bool(self._waiting or self._clearing)
+
+    def _named(self, device_id: str) -> str:
+        """With the pins that report that they are on."""
+        told = self._waiting.get(device_id)
+        if told is None:
+            return device_id
+        on = [str(s.config.gpio) for s in self._confirmation(device_id, told).open if s.reported]
+        return f"{device_id} (GPIO {', '.join(on)} is on)" if on else device_id
+
+
+def outline(state: SafetyState) -> object:
+    """What an operator would call an event: which stops there are, and how far each one is."""
+    return state.held, tuple((r.scope, r.state, r.last_stop) for r in state.records)

@@ -1,0 +1,76 @@
+"""The latch on disk, as the stops use it: what is in force, whether it is written, and the alarm if it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from godkaiser.domain.safety.stop_state import SafetyState
+from godkaiser.errors import ServiceUnavailable
+from godkaiser.storage.files.record_file import RecordFile
+
+log = structlog.get_logger("godkaiser.safety")
+
+
+class LatchBook:
+    """Used by the safety actor only. `alarm` is empty while the disk takes what is written; `on_change` is
+    called when it has changed.
+    """
+
+    def __init__(self, file: RecordFile[SafetyState], on_change: Callable[[], None]) -> None:
+        self._file = file
+        self._on_change = on_change
+        self.alarm = ""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the latch on disk says what holds."""
+        return not self._file.unwritten
+
+    def read(self) -> SafetyState | None:
+        """Raises RecordUnreadable. None: there is no file."""
+        state = self._file.read()
+        if self._file.unwritten:
+            self.alarm = "not latched: the safety record is not on disk yet"
+        return state
+
+    def write(self, state: SafetyState) -> None:
+        """Raises ServiceUnavailable; then what was in force stays in force, on disk too."""
+        try:
+            self._file.write(state)
+        except OSError as error:
+            self._note(error)
+            reason = (
+                f"The safety record cannot be written: {error}. Nothing has changed. Free the disk"
+                " and try again."
+            )
+            raise ServiceUnavailable(reason=reason) from error
+        self._note(None)
+
+    def insist(self, state: SafetyState) -> None:
+        """A stop is in force whether or not it can be written, and is written as soon as it can be."""
+        try:
+            self._file.insist(state)
+        except OSError as error:
+            self._note(error)
+            log.critical("stop_not_latched", reason=str(error))
+        else:
+            self._note(None)
+
+    def write_again(self) -> bool:
+        """Write what is in force where that has failed before; whether it is on disk now."""
+        try:
+            self._file.retry()
+        except OSError as error:
+            self._note(error)
+            return False
+        self._note(None)
+        return True
+
+    def _note(self, error: OSError | None) -> None:
+        before, self.alarm = self.alarm, ""
+        if error is not None and self._file.unwritten:
+            self.alarm = f"not latched: the safety record cannot be written: {error}"
+        if self.alarm != before:
+            self._on_change()

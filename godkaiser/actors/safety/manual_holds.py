@@ -1,0 +1,130 @@
+"""The actuators that people have taken from the rules: on disk before anybody is told so.
+
+Used by the safety actor only. The database is told afterwards; it counts where there is no file yet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from godkaiser.actors.safety.plant import Plant
+from godkaiser.actors.storage.journal import RecordAudit, RecordHold
+from godkaiser.domain.entities import ActuatorKey
+from godkaiser.domain.moments import Moment
+from godkaiser.domain.records.checked_record import RecordUnreadable
+from godkaiser.domain.safety.actuator_events import Held
+from godkaiser.domain.safety.holds import Holds, holds_of, record_of
+from godkaiser.domain.safety.safety import Hold
+from godkaiser.errors import ServiceUnavailable, UnknownActuator
+from godkaiser.messages import HoldActuator, HoldView
+from godkaiser.storage.audit.trail import entry_by
+from godkaiser.storage.files.record_file import RecordFile
+from godkaiser.supervision import ActorContext, Handle
+
+log = structlog.get_logger("godkaiser.safety")
+
+
+class HoldBook:
+    def __init__(
+        self, context: ActorContext, plant: Plant, journal: Handle, file: RecordFile[Holds]
+    ) -> None:
+        self._context = context
+        self._plant = plant
+        self._journal = journal
+        self._file = file
+
+    def restore(self, stored: Mapping[ActuatorKey, Hold]) -> str:
+        """Take up what holds; "" or why that is not known. `stored` is what the database has, with ends
+        in unix seconds.
+        """
+        problem = ""
+        holds: Mapping[ActuatorKey, Hold] = {}
+        try:
+            kept = self._file.read()
+        except RecordUnreadable as error:
+            problem = f"the record of the held actuators cannot be read: {error}"
+        else:
+            holds = self._from_database(stored) if kept is None else holds_of(kept, self._moment())
+        for key, hold in holds.items():
+            self._plant.apply(key, Held(hold=hold))
+        return problem
+
+    def tidy(self) -> None:
+        """Bring the file in line with what is there; a disk that is full leaves it as it was."""
+        if not self._plant.holds() and self._file_is_empty():
+            return
+        try:
+            self._write(self._plant.holds())
+        except ServiceUnavailable as error:
+            log.error("holds_not_kept", reason=error.message)
+
+    def write_again(self) -> bool:
+        """Write what is in force where that has failed before; whether it is on disk now."""
+        try:
+            self._file.retry()
+        except OSError:
+            return False
+        return True
+
+    def hold(self, message: HoldActuator) -> HoldView:
+        """Raises UnknownActuator; ServiceUnavailable: nothing has changed, on disk neither."""
+        state = self._plant.find(message.key)
+        if state is None:
+            raise UnknownActuator(esp_id=message.key.esp_id, gpio=message.key.gpio)
+        now = self._context.monotonic()
+        until = math.inf if message.seconds is None else now + message.seconds
+        hold = None if message.seconds == 0 else Hold(by=str(message.issuer), until=until)
+        wanted = {key: held for key, held in self._plant.holds().items() if key != message.key}
+        if hold is not None:
+            wanted[message.key] = hold
+        self._write(wanted)
+        self._plant.apply(message.key, Held(hold=hold))
+        wall_until = self._context.now() + until - now
+        stored = None if hold is None else msgspec.structs.replace(hold, until=wall_until)
+        self._journal.tell(RecordHold(key=message.key, hold=stored))
+        verb = "released" if hold is None else "took"
+        entry = entry_by(message.issuer, at=self._context.now(), what=f"{verb} {state}")
+        self._journal.tell(RecordAudit(entry=entry))
+        return HoldView(
+            esp_id=message.key.esp_id,
+            gpio=message.key.gpio,
+            held=hold is not None,
+            by="" if hold is None else hold.by,
+            until=None if hold is None or math.isinf(until) else wall_until,
+        )
+
+    def _write(self, holds: Mapping[ActuatorKey, Hold]) -> None:
+        """Raises ServiceUnavailable; then the file is what it was."""
+        try:
+            self._file.write(record_of(holds, self._moment()))
+        except OSError as error:
+            reason = (
+                f"The record of the held actuators cannot be written: {error}. Nothing has changed."
+                " Free the disk and try again."
+            )
+            raise ServiceUnavailable(reason=reason) from error
+
+    def _file_is_empty(self) -> bool:
+        try:
+            kept = self._file.read()
+        except RecordUnreadable:
+            return False
+        return kept is not None and not kept.held
+
+    def _from_database(self, stored: Mapping[ActuatorKey, Hold]) -> dict[ActuatorKey, Hold]:
+        shift = self._context.monotonic() - self._context.now()
+        return {
+            key: msgspec.structs.replace(hold, until=hold.until + shift)
+            for key, hold in stored.items()
+        }
+
+    def _moment(self) -> Moment:
+        return Moment(
+            boot_id=self._context.boot_id(),
+            monotonic=self._context.monotonic(),
+            wall=self._context.now(),
+        )

@@ -1,0 +1,99 @@
+"""The ways out for notifications: webhooks, MQTT and e-mail. Each bounded in time and in size."""
+
+from __future__ import annotations
+
+import json
+import smtplib
+import socket
+import ssl
+from collections.abc import Mapping
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from godkaiser.actors.services.outbound import DELIVERY_S, Deadline, Outbound, resolve
+from godkaiser.actors.services.recipient import Deliver, Notify, UndeliverableError
+from godkaiser.config.keys import first_line
+from godkaiser.config.settings import NotifyConfig
+from godkaiser.domain.email_addresses import is_email_address
+from godkaiser.mqtt.connection import NotConnected
+from godkaiser.mqtt.ports import NotificationPort
+
+
+def channels(
+    config: NotifyConfig, port: NotificationPort, outbound: Outbound
+) -> Mapping[str, Deliver]:
+    def email(notification: Notify) -> None:
+        _send_email(config, notification)
+
+    def mqtt(notification: Notify) -> None:
+        try:
+            port.publish(notification.target, _body(notification))
+        except NotConnected as error:
+            reason = "the broker is away"
+            raise OSError(reason) from error
+
+    def webhook(notification: Notify) -> None:
+        outbound.post(notification.target, _body(notification), {})
+
+    return {"webhook": webhook, "mqtt": mqtt, "email": email}
+
+
+def _body(notification: Notify) -> bytes:
+    return json.dumps(
+        {
+            "source": notification.source,
+            "subject": notification.subject,
+            "text": notification.text,
+            "at": notification.at,
+        }
+    ).encode()
+
+
+def _send_email(config: NotifyConfig, notification: Notify) -> None:
+    # Rules are checked when they are saved; one that was stored before may still hold such an address.
+    if not is_email_address(notification.target):
+        raise UndeliverableError("this is not an e-mail address")
+    if not config.smtp_host:
+        reason = "no mail server is configured: set [notify] smtp_host"
+        raise OSError(reason)
+    message = EmailMessage()
+    # A line end in a header would begin another one; the library refuses those.
+    message["Subject"] = " ".join(notification.subject.split())[:200]
+    message["From"] = config.smtp_from
+    message["To"] = notification.target
+    message.set_content(notification.text)
+    deadline = Deadline(DELIVERY_S)
+    link = _connected(config.smtp_host, config.smtp_port, deadline)
+    try:
+        with deadline.cuts(link), _Smtp(link, config.smtp_host, config.smtp_port) as server:
+            if config.smtp_starttls:
+                server.starttls(context=ssl.create_default_context())
+            if config.smtp_user:
+                password = first_line(Path(config.smtp_password_file))
+                server.login(config.smtp_user, password)
+            server.send_message(message)
+    finally:
+        link.close()
+
+
+class _Smtp(smtplib.SMTP):
+    """Over a connection that is there already."""
+
+    def __init__(self, link: socket.socket, host: str, port: int) -> None:
+        self._link = link
+        super().__init__(host, port)
+
+    def _get_socket(self, *_address: Any) -> socket.socket:
+        return self._link
+
+
+def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """Raises OSError. The administrator has named the server: it may be inside."""
+    failure: OSError | None = None
+    for address in resolve(host, port, deadline):
+        try:
+            return socket.create_connection((address, port), timeout=deadline.left_s())
+        except OSError as error:
+            failure = error
+    raise failure or OSError(f"{host} has no address")

@@ -1,0 +1,58 @@
+"""The sensor watch: from time to time, which sensors are silent or doubtful; from what devices publish."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from godkaiser import paths
+from godkaiser.actors.services.timekeeper import Tick
+from godkaiser.actors.storage.housekeeper import RunJob, RunView
+from godkaiser.domain.entities import Reading
+from godkaiser.domain.sensors import health as sensor_health
+from godkaiser.domain.sensors.health import Finding
+from godkaiser.messages import DeviceView
+from godkaiser.supervision import Actor
+
+SENSORS_JOB = "sensor_health"
+
+
+class SensorWatchActor(Actor):
+    """Publishes its RunView, whose `counts` are of states. It changes nothing, so each run is the same."""
+
+    def on_start(self) -> None:
+        self.context.join(SENSORS_JOB)
+
+    def on_receive(self, message: object) -> Any:
+        match message:
+            case Tick():
+                return self._look("timekeeper")
+            case RunJob(by=by):
+                return self._look(by)
+            case _:
+                self.context.unhandled(message)
+        return None
+
+    def _look(self, by: str) -> RunView:
+        began = self.context.now()
+        findings = self._findings(self.context.monotonic())
+        view = RunView(
+            job=SENSORS_JOB,
+            state="done",
+            by=by,
+            started_at=began,
+            ended_at=self.context.now(),
+            counts=sensor_health.counts(findings),
+            result=sensor_health.summary(findings),
+        )
+        self.context.publish(SENSORS_JOB, view)
+        return view
+
+    def _findings(self, now: float) -> list[Finding]:
+        found: list[Finding] = []
+        for path in self.context.children(paths.DEVICES):
+            device = self.context.look(path, "view")
+            for config in device.sensors if isinstance(device, DeviceView) else ():
+                newest = self.context.look(path, config.key)
+                reading = newest if isinstance(newest, Reading) else None
+                found.append(sensor_health.state_of(config, reading, now))
+        return found

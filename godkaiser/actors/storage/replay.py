@@ -1,0 +1,118 @@
+"""From the spool into the database: in order, each record exactly once, poison set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from godkaiser.domain.entities import Reading
+from godkaiser.errors import GatewayError, SpoolUnavailable
+from godkaiser.storage.engine.database import REFUSED, Database
+from godkaiser.storage.spool.frames import Frame
+from godkaiser.storage.spool.position import keep_position, position
+from godkaiser.storage.spool.spool import Spool, Stream
+
+Record = TypeVar("Record")
+Store = Callable[[Sequence[Record], Callable[[], None]], object]
+"""Stores records in one transaction, and calls its second argument within it."""
+
+
+class StreamReplay(Generic[Record]):
+    def __init__(
+        self,
+        database: Database,
+        spool: Spool,
+        stream: Stream,
+        kaiser_id: str,
+        *,
+        decode: Callable[[bytes], list[Record]],
+        store: Store[Record],
+        reject: Callable[[Record, str], None],
+    ) -> None:
+        """`reject` is given a record that the database refuses for what it holds."""
+        self._database = database
+        self._spool = spool
+        self._stream = stream
+        self._name = f"{kaiser_id}/{stream}"
+        self._decode = decode
+        self._store = store
+        self._reject = reject
+        self._position: int | None = None
+
+    def forget_position(self) -> None:
+        """After an error nobody knows whether the last commit arrived: the database is asked."""
+        self._position = None
+
+    def batch(self, records: int) -> int:
+        """Replay so many records, or what there is; how many it was.
+
+        Raises:
+            DatabaseUnavailable, SpoolUnavailable: to be tried again later, nothing is lost.
+        """
+        if self._position is None:
+            epoch = self._spool.epoch(self._stream)
+            self._position = position(self._database, self._name, epoch)
+        stored = 0
+        frames = self._spool.peek(self._stream, self._position, records)
+        for group in self._groups(frames):
+            stored += self._replay(group)
+        return stored
+
+    def _groups(self, frames: Sequence[Frame]) -> list[list[Frame]]:
+        """Frames that may be stored by one statement. A redelivery that is known by its forerunner's
+        row alone must find that row, so it begins a statement.
+        """
+        groups: list[list[Frame]] = []
+        for frame in frames:
+            alone = self._stream is Stream.READINGS and any(
+                isinstance(r, Reading) and r.repeatable and r.redelivered
+                for r in self._decode(frame.body)
+            )
+            if alone or not groups:
+                groups.append([frame])
+            else:
+                groups[-1].append(frame)
+        return groups
+
+    def _replay(self, frames: Sequence[Frame]) -> int:
+        assert self._position is not None
+        numbered = [
+            (frame.sequence + i, record)
+            for frame in frames
+            for i, record in enumerate(self._decode(frame.body))
+            if frame.sequence + i > self._position
+        ]
+        last = frames[-1].last
+        try:
+            self._store([record for _, record in numbered], lambda: self._keep(last))
+        except REFUSED:
+            self._replay_singly(numbered)
+        except GatewayError:
+            raise
+        except Exception as error:
+            raise self._blocked(error) from error
+        self._position = last
+        for frame in frames:
+            self._spool.done(self._stream, frame)
+        return len(numbered)
+
+    def _replay_singly(self, numbered: Sequence[tuple[int, Record]]) -> None:
+        for sequence, record in numbered:
+            try:
+                self._store([record], lambda at=sequence: self._keep(at))  # type: ignore[misc]
+            except REFUSED as error:
+                self._reject(record, f"the database refuses it: {error}")
+            except GatewayError:
+                raise
+            except Exception as error:
+                raise self._blocked(error) from error
+
+    def _keep(self, sequence: int) -> None:
+        keep_position(self._database, self._name, self._spool.epoch(self._stream), sequence)
+
+    def _blocked(self, error: Exception) -> SpoolUnavailable:
+        reason = (
+            f"its {self._stream} cannot be replayed ({type(error).__name__}: {error}). Look into the"
+            " log and at the database; nothing is lost meanwhile"
+        )
+        return SpoolUnavailable(reason=reason)

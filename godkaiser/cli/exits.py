@@ -1,0 +1,120 @@
+"""How a command ends: its exit code, one line for a person, and never a traceback for a person's mistake."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from godkaiser.config.keys import first_line
+from godkaiser.config.settings import Config, ConfigError, load
+from godkaiser.errors import DatabaseUnavailable, GatewayError, PassingCondition
+
+EXIT_NOT_GOOD = 1
+"""The command has worked, and its answer is no: a check that fails, a command that was not confirmed."""
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 69
+"""EX_UNAVAILABLE: no gateway answers, or it refuses."""
+EXIT_STUCK = 70
+EXIT_CANNOT_WRITE = 73
+"""EX_CANTCREAT."""
+EXIT_IO = 74
+"""EX_IOERR."""
+EXIT_TRY_AGAIN = 75
+"""EX_TEMPFAIL: the condition may pass by itself; systemd starts the gateway again."""
+EXIT_CONFIG = 78
+"""EX_CONFIG: an admin must change something first; systemd does not start the gateway again."""
+
+
+def code_of(error: GatewayError | ConfigError) -> int:
+    """75 for what may pass by itself, 78 for what an admin must change."""
+    if isinstance(error, ConfigError):
+        passes = all(mistake.passing for mistake in error.mistakes)
+    else:
+        passes = isinstance(error, PassingCondition | DatabaseUnavailable)
+    return EXIT_TRY_AGAIN if passes else EXIT_CONFIG
+
+
+def say(text: str) -> bool:
+    """A line on the terminal at once; False when that is gone, which must end nothing."""
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def fail(text: str, code: int) -> NoReturn:
+    typer.echo(f"godkaiser: {text}", err=True)
+    raise typer.Exit(code)
+
+
+def fail_with(error: GatewayError | ConfigError, code: int | None = None) -> NoReturn:
+    """End with what the error says, and with its exit code unless another is given."""
+    if isinstance(error, ConfigError):
+        for mistake in error.mistakes:
+            typer.echo(str(mistake), err=True)
+        raise typer.Exit(code_of(error) if code is None else code) from error
+    fail(error.message, code_of(error) if code is None else code)
+
+
+def secret_in(path: Path) -> str:
+    """The first line of a file of a person's choice, or the end of the command."""
+    try:
+        return first_line(path)
+    except ValueError as error:
+        fail(f"{path}, {error}", EXIT_USAGE)
+    except OSError as error:
+        fail(f"{path}: {error.strerror}", EXIT_USAGE)
+
+
+def settings_from(path: Path | None) -> Config:
+    """The configuration, or the end of the command with every mistake in it."""
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        fail_with(error)
+
+
+def run_safely(command: Callable[[], None]) -> None:
+    """Run the command line; whatever the terminal and its character set, a mistake is one line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without the characters gets escapes. Streams that are closed are None.
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        command()
+    except (GatewayError, ConfigError) as error:
+        _say("\n".join(str(m) for m in error.mistakes) if isinstance(error, ConfigError)
+             else error.message)  # fmt: skip
+        _leave(code_of(error))
+    except OSError as error:
+        if error.errno in {errno.EPIPE, errno.EIO} and error.filename is None:
+            # The reader of our output has gone: there is nobody to be told.
+            _leave(EXIT_NOT_GOOD)
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"{where}{error.strerror or error}")
+        _leave(EXIT_IO)
+
+
+def _say(text: str) -> None:
+    if logging.getLogger().handlers:
+        # The log is set up, and its lines may have to be JSON.
+        logging.getLogger("godkaiser.cli.main").critical(text)
+        return
+    try:
+        print(f"godkaiser: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        return
+
+
+def _leave(code: int) -> NoReturn:
+    """Without the flush of the interpreter's end, which would fail once more on a stream that is gone."""
+    os._exit(code)

@@ -1,0 +1,209 @@
+"""How a command reaches the running gateway: over its API, with a token of a minute that whoever may read
+the gateway's key file makes for himself.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from godkaiser.cli.exits import EXIT_UNREACHABLE, EXIT_USAGE, fail, settings_from
+from godkaiser.config.settings import Config, split_address
+
+API_TIMEOUT_S = 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
+TOKEN_ENDED = 4403
+"""How the live socket ends a connection whose token has."""
+
+ConfigOption = Annotated[
+    Path | None,
+    # Whether it can be read is for `config` to say, and for `estop` no reason to end.
+    typer.Option("--config", readable=False, help="The configuration of the running gateway."),
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Its data folder (the demo's: var).")
+]
+HttpOption = Annotated[str, typer.Option("--http", help="Where its API listens.")]
+
+
+def settings_of(config: Path | None, data: Path | None, http: str) -> Config:
+    settings = settings_from(config)
+    if data is not None:
+        gateway = msgspec.structs.replace(settings.gateway, data_dir=str(data))
+        settings = msgspec.structs.replace(settings, gateway=gateway)
+    if http:
+        address_of(http, "--http")
+        listen = msgspec.structs.replace(settings.http, listen=http)
+        settings = msgspec.structs.replace(settings, http=listen)
+    return settings
+
+
+def address_of(text: str, option: str) -> tuple[str, int]:
+    """HOST:PORT of an option, or the end of the command."""
+    try:
+        return split_address(text)
+    except ValueError:
+        fail(f"{option} {text}: use HOST:PORT, for example 127.0.0.1:8000", EXIT_USAGE)
+
+
+def who() -> str:
+    """The person at the keyboard, also where the user has no name."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:uid-{os.getuid()}"
+
+
+class Unanswered(Exception):
+    """No gateway answers, or it refuses; the text says why. `code` is of a refusal."""
+
+    def __init__(self, reason: str, code: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Link:
+    """The running gateway's API. Its methods but `call` end the command with a line when it refuses or
+    does not answer.
+    """
+
+    def __init__(self, settings: Config) -> None:
+        self._settings = settings
+
+    def get(self, path: str) -> Any:
+        return self._demand("GET", path)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self._demand("POST", path, body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self._demand("PATCH", path, body)
+
+    def put(self, path: str, body: Any) -> Any:
+        return self._demand("PUT", path, body)
+
+    def delete(self, path: str) -> None:
+        self._demand("DELETE", path)
+
+    def live(self, wanted: dict[str, Any], note: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+        """The events of the live socket that the filter `wanted` lets through, for ever: over the end of a
+        token, and over a restart of the gateway. `note` is told what may be missing.
+        """
+        from websockets.exceptions import ConnectionClosed, WebSocketException
+        from websockets.sync.client import connect
+
+        newest, pause_s = "", FIRST_PAUSE_S
+        while True:
+            try:
+                # Asked for each time: another start may have another port.
+                url = self._live_url()
+                headers = {"Authorization": f"Bearer {self._token()}"}
+                with connect(
+                    url, additional_headers=headers, open_timeout=API_TIMEOUT_S, compression=None
+                ) as link:
+                    wish = {"filter": wanted} | ({"resume": newest} if newest else {})
+                    link.send(msgspec.json.encode(wish).decode())
+                    for text in link:
+                        told = msgspec.json.decode(text)
+                        if told["type"] == "error":
+                            fail(told["message"], EXIT_USAGE)
+                        if told.get("missed"):
+                            note(told["missed"])
+                        newest = newest or told.get("newest", "")
+                        pause_s = FIRST_PAUSE_S
+                        for event in told.get("events", ()):
+                            newest = event["id"]
+                            yield event
+            except ConnectionClosed as error:
+                if error.rcvd is not None and error.rcvd.code == TOKEN_ENDED:
+                    continue
+                reason = str(error)
+            except (OSError, WebSocketException, Unanswered) as error:
+                if not newest:
+                    fail(f"the live socket does not answer ({error})", EXIT_UNREACHABLE)
+                reason = str(error)
+            if pause_s == FIRST_PAUSE_S:
+                note(f"the live socket has ended ({reason}); trying again")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _live_url(self) -> str:
+        found = self.call("GET", "/system/live")["live"]
+        if found is None:
+            fail(
+                'the live socket is off: set [live] listen to something else than "off"',
+                EXIT_UNREACHABLE,
+            )
+        address = self._settings.live_address
+        host = _reachable(address[0] if address is not None else self._settings.http.host)
+        shown = f"[{host}]" if ":" in host else host
+        return f"ws://{shown}:{found['port']}/ws"
+
+    def _demand(self, method: str, path: str, body: Any = None) -> Any:
+        try:
+            return self.call(method, path, body)
+        except Unanswered as error:
+            fail(str(error), EXIT_UNREACHABLE)
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, token: bool = True,
+        timeout_s: float = API_TIMEOUT_S,
+    ) -> Any:  # fmt: skip
+        """The answer; a `body` of None sends none, `token` False no token.
+
+        Raises:
+            Unanswered: nothing answers there, or what answers refuses.
+        """
+        import http.client
+
+        host, port = _reachable(self._settings.http.host), self._settings.http.port
+        headers = {"Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {self._token()}"
+        content = None if body is None else msgspec.json.encode(body)
+        link = http.client.HTTPConnection(host, port, timeout=timeout_s)
+        try:
+            link.request(method, f"/api/v1{path}", content, headers)
+            answer = link.getresponse()
+            found = msgspec.json.decode(answer.read() or b"{}")
+        except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+            reason = f"no gateway answers on {host}:{port} ({error or type(error).__name__})"
+            raise Unanswered(reason) from error
+        finally:
+            link.close()
+        if answer.status >= 400:  # noqa: PLR2004
+            raise Unanswered(found["error"]["message"], found["error"]["code"])
+        return found
+
+    def _token(self) -> str:
+        from godkaiser.http.access.signing_keys import KEY_FILE, SigningKey, parse
+        from godkaiser.http.access.tokens import local_token
+
+        key_file = self._settings.data_dir / KEY_FILE
+        given = self._settings.jwt_secret
+        try:
+            key = SigningKey(given) if given else parse(key_file.read_text())[0]
+        except (OSError, ValueError) as error:
+            reason = (
+                f"{key_file}: {getattr(error, 'strerror', None) or error}. Give the gateway's --config"
+                " or --data, and run this as a user who may read its key."
+            )
+            raise Unanswered(reason) from error
+        return local_token(key, self._settings.gateway.kaiser_id, who(), time.time())
+
+
+def printable(text: str) -> str:
+    """A text of the command line as it can be sent: without the bytes that its character set lacks."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _reachable(host: str) -> str:
+    """0.0.0.0 is where it listens, not where it is."""
+    return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104

@@ -1,0 +1,118 @@
+"""`godkaiser spool`: what waits for the database, from the files alone, so also with the gateway down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import msgspec
+import typer
+
+from godkaiser.cli.command_line import Console, JsonOption, echo_json, tell
+from godkaiser.cli.exits import EXIT_IO, fail, settings_from
+from godkaiser.config.settings import Config
+from godkaiser.errors import SpoolUnavailable
+from godkaiser.storage.spool import reader as spool_reader
+from godkaiser.storage.spool import records as spool_records
+from godkaiser.storage.spool.spool import Stream
+
+app = Console()
+
+
+@app.command()
+def spool(
+    config: Annotated[Path | None, typer.Option(help="The configuration of the gateway.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Its data folder (the demo's: var).")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write every record to this file, a line of JSON each.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what waits for the database, or take it out; the spool itself is not changed."""
+    settings = _settings(config, data)
+    folder = settings.spool_dir
+    try:
+        if export is not None:
+            with export.open("x", encoding="utf-8") as file:
+                count = _export(folder, file)
+            tell({"records": count}, f"{count} records in {export}", as_json=as_json)
+            return
+        kept = _summaries(folder)
+        if as_json:
+            echo_json({"folder": str(folder), "streams": kept})
+        else:
+            typer.echo("\n".join(_lines(folder, kept, settings.spool.max_bytes)))
+    except FileExistsError:
+        fail(f"{export} is there already: choose another file", EXIT_IO)
+    except OSError as error:
+        fail(
+            f"{error.filename}: {error.strerror}. Run this as the user that runs the gateway.",
+            EXIT_IO,
+        )
+    except SpoolUnavailable as error:
+        fail(error.message, EXIT_IO)
+
+
+def _settings(config: Path | None, data: Path | None) -> Config:
+    settings = settings_from(config)
+    if data is None:
+        return settings
+    gateway = msgspec.structs.replace(settings.gateway, data_dir=str(data))
+    return msgspec.structs.replace(settings, gateway=gateway)
+
+
+def _summaries(folder: Path) -> list[spool_reader.Kept]:
+    # Listing it says why it cannot be read; a folder that is not there is an empty spool.
+    with contextlib.suppress(FileNotFoundError):
+        os.listdir(folder)  # noqa: PTH208 -- for its error
+    return [spool_reader.summary(folder, stream) for stream in Stream]
+
+
+def _lines(folder: Path, kept: list[spool_reader.Kept], max_bytes: int) -> list[str]:
+    total = sum(stream.bytes for stream in kept)
+    state = "empty" if not total else "waiting for the database"
+    lines = [
+        f"{folder}: {state}, {total:,} of {max_bytes:,} bytes ({100 * total / max_bytes:.1f} %)"
+    ]
+    for stream in kept:
+        oldest = "" if stream.oldest is None else f", the oldest of {_date(stream.oldest)}"
+        lines.append(
+            f"  {stream.stream:<9} {stream.records:>10,} records in {stream.files} files{oldest}"
+        )
+        if stream.unreadable_bytes:
+            lines.append(
+                f"            {stream.unreadable_bytes:,} bytes at the end of a file cannot be read:"
+                " a write that is under way or was cut off"
+            )
+        if stream.damaged_files:
+            lines.append(
+                f"            {stream.damaged_files} damaged files are kept aside (*.damaged)"
+            )
+    if total:
+        lines.append("  (records of the oldest file may be in the database already)")
+    return lines
+
+
+def _export(folder: Path, file: IO[str]) -> int:
+    count = 0
+    for stream in Stream:
+        for frame in spool_reader.frames(folder, stream):
+            for record in _plain(stream, frame.body):
+                line = msgspec.json.encode({"stream": stream, **record})
+                file.write(f"{line.decode()}\n")
+                count += 1
+    return count
+
+
+def _plain(stream: Stream, body: bytes) -> list[dict[str, Any]]:
+    if stream is Stream.READINGS:
+        return [msgspec.to_builtins(reading) for reading in spool_records.decode_readings(body)]
+    return [{"kind": kind, "record": record} for kind, record in msgspec.msgpack.decode(body)]
+
+
+def _date(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -1,0 +1,47 @@
+"""What the configuration names files for: the account with the broker, and the emergency tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from godkaiser.actors.safety.stop_wire import StopTokens
+from godkaiser.config.keys import first_line
+from godkaiser.config.settings import Config
+from godkaiser.errors import StartupFailed, startup_failure
+from godkaiser.mqtt.connection import BrokerAddress
+
+
+def stop_tokens(config: Config) -> StopTokens:
+    """Raises StartupFailed when a token file cannot be read."""
+    return StopTokens(
+        _secret(config.safety.device_token_file, "[safety] device_token_file"),
+        _secret(config.safety.broadcast_token_file, "[safety] broadcast_token_file"),
+    )
+
+
+def broker_address(config: Config) -> BrokerAddress:
+    """Raises StartupFailed when the password file cannot be read."""
+    mqtt = config.mqtt
+    return BrokerAddress(
+        host=mqtt.host,
+        port=mqtt.port,
+        username=mqtt.username,
+        password=_secret(mqtt.password_file, "[mqtt] password_file"),
+        tls=mqtt.tls,
+        ca_cert=mqtt.ca_cert,
+        client_cert=mqtt.client_cert,
+        client_key=mqtt.client_key,
+        keepalive_s=mqtt.keepalive_s,
+    )
+
+
+def _secret(file: str, key: str) -> str:
+    """The first line of a file that `config` has looked into already."""
+    if not file:
+        return ""
+    try:
+        return first_line(Path(file))
+    except OSError as error:
+        raise startup_failure(f"{key} {file}: {error.strerror}.", error) from error
+    except ValueError as error:
+        raise StartupFailed(reason=f"{key} {file}: {error}.") from error

@@ -1,0 +1,392 @@
+"""What the configuration may hold: one table of sections, keys, what is expected and the test."""
+
+from __future__ import annotations
+
+import codecs
+import ipaddress
+import json
+import re
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from godkaiser.config import database_url
+from godkaiser.config.database_url import HIGHEST_PORT
+
+KAISER_ID = re.compile(r"[A-Za-z0-9_]{1,63}\Z")
+SECRET_VARIABLE = "JWT_SECRET_KEY"  # noqa: S105 -- its name, not its value
+PREVIOUS_SECRET_VARIABLE = "JWT_SECRET_KEY_PREVIOUS"  # noqa: S105 -- likewise
+MIN_SECRET_CHARACTERS = 32
+"""RFC 7518, 3.2: a key for HS256 has at least 256 bits."""
+STOP_ACCOUNT = "godkaiser-estop"
+"""The account with the broker that may publish the emergency stop and nothing else."""
+WELL_KNOWN = ("change", "default", "example", "insecure", "password", "secret")
+"""In a text that is long enough and yet known to everybody. By chance in a random one: never."""
+
+Test = Callable[[Any], str | None]
+"""Takes a value; None when it is good, else what was found, in words that hold no secret."""
+
+
+Located = Callable[[str, Path], str]
+"""Takes a relative path, or what holds one, and the folder that it is relative to."""
+
+
+class Key(NamedTuple):
+    """`expected` completes the sentence "expected ...". `located` is of keys that hold a path."""
+
+    expected: str
+    test: Test
+    located: Located | None = None
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """HOST:PORT or [IPV6]:PORT as a pair; raises ValueError."""
+    host, separator, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    ambiguous = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    digits = port.isascii() and port.isdecimal()
+    if not separator or not bare or ambiguous or not digits or int(port) > HIGHEST_PORT:
+        msg = f"'{text}' is not HOST:PORT"
+        raise ValueError(msg)
+    return bare, int(port)
+
+
+def shown(value: Any) -> str:
+    """A value as its author wrote it, on one line and cut; tables and arrays by their kind."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # JSON's escapes keep line ends and terminal codes out of the report.
+        text = value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "..."
+        return json.dumps(text)
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "an array"
+    return str(value)
+
+
+def weakness_of_secret(secret: str) -> str | None:
+    """Why a signing secret is refused, without the secret; None when it is good."""
+    if len(secret) < MIN_SECRET_CHARACTERS:
+        return f"one of {len(secret)} characters"
+    if len(set(secret)) < MIN_SECRET_CHARACTERS // 4:
+        return "one that repeats a few characters"
+    if any(word in secret.lower() for word in WELL_KNOWN):
+        return "one that stands in examples"
+    return None
+
+
+_LONGEST_SHOWN = 200
+_LONGEST_TOKEN = 64
+
+
+def _where(accept: Callable[[Any], bool]) -> Test:
+    return lambda value: None if accept(value) else shown(value)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _filled(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _number(low: int, high: int) -> Test:
+    return _where(lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high)
+
+
+def _one_of(*words: str) -> Test:
+    return _where(lambda value: isinstance(value, str) and value in words)
+
+
+def _address(value: Any) -> bool:
+    try:
+        split_address(value)
+    except (ValueError, AttributeError):
+        return False
+    return True
+
+
+def _ip_or_nothing(value: Any) -> bool:
+    try:
+        return value == "" or bool(ipaddress.ip_address(value))
+    except ValueError:
+        return False
+
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
+
+
+def _destinations(value: Any) -> bool:
+    """A text of digits, dots and a slash that is not a network is a mistake, and no host."""
+    return isinstance(value, list) and all(
+        isinstance(entry, str)
+        and (_network(entry) or (_HOST.fullmatch(entry) is not None and not entry[-1].isdigit()))
+        for entry in value
+    )
+
+
+def _network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _origins(value: Any) -> bool:
+    """As a browser sends them: scheme, host and port, and nothing behind."""
+    return isinstance(value, list) and all(
+        isinstance(origin, str) and re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin) is not None
+        for origin in value
+    )
+
+
+def _folder(value: Any) -> str | None:
+    if not _filled(value):
+        return shown(value)
+    return f"{shown(value)}, which is not a folder" if Path(value).is_file() else None
+
+
+def _readable_file(value: Any) -> str | None:
+    if value == "":
+        return None
+    if not isinstance(value, str):
+        return shown(value)
+    try:
+        path = Path(value)
+        if path.is_fifo() or path.is_char_device():
+            return f"{shown(value)}, which is a pipe or a device"
+        with path.open("rb") as file:
+            file.read(1)
+    except (OSError, ValueError) as error:
+        # ValueError: a NUL in the name.
+        reason = getattr(error, "strerror", None) or str(error)
+        return f"{shown(value)} ({reason})"
+    return None
+
+
+def first_line(path: Path) -> str:
+    """The secret in a file: its first line, without the spaces around it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds nothing, or bytes that no secret has, such as the NULs of a power cut.
+    """
+    # As in the configuration, editors of Windows put a byte order mark.
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    line = content.strip().partition(b"\n")[0].strip()
+    if not line:
+        msg = "which is empty"
+        raise ValueError(msg)
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if not text.isprintable():
+        msg = "which holds bytes that are no text"
+        raise ValueError(msg)
+    return text
+
+
+def _password_file(value: Any) -> str | None:
+    refused = _readable_file(value)
+    if refused is not None or value == "":
+        return refused
+    try:
+        first_line(Path(value))
+    except ValueError as error:
+        return f"{shown(value)}, {error}"
+    return None
+
+
+def _token_file(value: Any) -> str | None:
+    """A token is a secret: only its length is ever shown."""
+    refused = _password_file(value)
+    if refused is not None or value == "":
+        return refused
+    token = first_line(Path(value))
+    if not token.isascii():
+        return f"{shown(value)}, which holds other than printable ASCII characters"
+    if len(token) <= _LONGEST_TOKEN:
+        return None
+    return f"{shown(value)}, which holds {len(token)} characters"
+
+
+def _certificates(value: Any) -> str | None:
+    refused = _readable_file(value)
+    if refused is not None or value == "":
+        return refused
+    try:
+        ssl.create_default_context(cafile=value)
+    except (ssl.SSLError, ValueError) as error:
+        return f"{shown(value)}, which holds none ({getattr(error, 'reason', None) or error})"
+    return None
+
+
+def flaw_of_key_pair(certificate: str, key: str) -> str | None:
+    """Why a client certificate and its key cannot be used together; None when they can."""
+    try:
+        # A key with a passphrase would ask for it at the terminal.
+        ssl.create_default_context().load_cert_chain(certificate, key, password=lambda: b"")
+    except (ssl.SSLError, ValueError) as error:
+        return f"{shown(key)} ({getattr(error, 'reason', None) or error})"
+    except OSError as error:
+        return f"{shown(key)} ({error.strerror})"
+    return None
+
+
+def path_beside(value: str, folder: Path) -> str:
+    """A relative path, from the folder of the configuration file. "" stays: it means none."""
+    return str(folder / value) if value else value
+
+
+def _url_beside(value: str, folder: Path) -> str:
+    prefix, _, path = value.partition(":///")
+    if prefix != "sqlite" or path in {"", ":memory:"} or path.startswith("/"):
+        return value
+    return f"sqlite:///{quote(str(folder))}/{path}"
+
+
+def _database_url(value: Any) -> str | None:
+    """A URL may hold a password: only its scheme is ever shown."""
+    if not isinstance(value, str):
+        return shown(value)
+    if value == "":
+        return None
+    try:
+        database_url.parse(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+_FILE = Key("the path of a file that can be read", _readable_file, path_beside)
+_CERTIFICATES = Key("the path of a file with certificates (PEM)", _certificates, path_beside)
+_DAYS = Key("an integer from 0 to 36500 (days; 0: for ever)", _number(0, 36500))
+_PORT = Key("an integer from 1 to 65535", _number(1, HIGHEST_PORT))
+
+KEYS: dict[str, dict[str, Key]] = {
+    "gateway": {
+        "kaiser_id": Key(
+            "1 to 63 letters, digits or _",
+            _where(lambda value: isinstance(value, str) and KAISER_ID.match(value) is not None),
+        ),
+        "data_dir": Key("the path of a folder", _folder, path_beside),
+    },
+    "http": {
+        "listen": Key('an address like "127.0.0.1:8000"', _where(_address)),
+        "trusted_proxy": Key('an IP address, or ""', _where(_ip_or_nothing)),
+        "login_attempts": Key("an integer from 1 to 1000", _number(1, 1000)),
+        "login_lockout_s": Key("an integer from 1 to 86400 (seconds)", _number(1, 86_400)),
+        "cors_origins": Key(
+            'a list of origins like ["https://panel.example"], without "*"', _where(_origins)
+        ),
+        "requests_per_s": Key("an integer from 0 (no limit) to 1000000", _number(0, 1_000_000)),
+    },
+    "live": {
+        "listen": Key(
+            'an address like "127.0.0.1:8001", "" (the port after that of [http]) or "off"',
+            _where(lambda value: value in ("", "off") or _address(value)),
+        )
+    },
+    "mqtt": {
+        "host": Key("a host name or address", _where(_filled)),
+        "port": _PORT,
+        "username": Key("a text", _where(_text)),
+        "password_file": Key(
+            "the path of a readable file with the password", _password_file, path_beside
+        ),
+        "stop_password_file": Key(
+            "the path of a readable file with the password", _password_file, path_beside
+        ),
+        "tls": Key("true or false", _where(lambda value: isinstance(value, bool))),
+        "ca_cert": _CERTIFICATES,
+        "client_cert": _FILE,
+        "client_key": _FILE,
+        "keepalive_s": Key("an integer from 5 to 3600 (seconds)", _number(5, 3600)),
+    },
+    "broker_accounts": {
+        "folder": Key(
+            'the path of a folder, or ""',
+            lambda value: None if value == "" else _folder(value),
+            path_beside,
+        ),
+        "pid_file": Key("the path of Mosquitto's pid_file, or empty", _where(_text), path_beside),
+    },
+    "database": {
+        "url": Key(
+            "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url, _url_beside
+        ),
+        "breaker_failures": Key("an integer from 1 to 1000", _number(1, 1000)),
+        "breaker_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
+        "breaker_half_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
+    },
+    "spool": {
+        "max_bytes": Key(
+            "an integer from 1048576 (1 MiB) to 1099511627776 (bytes)", _number(2**20, 2**40)
+        ),
+        "when_full": Key('"thin" or "hold"', _one_of("thin", "hold")),
+        "replay_per_s": Key("an integer from 100 to 100000 (readings)", _number(100, 100_000)),
+    },
+    "retention": {
+        "readings_days": _DAYS,
+        "minutes_days": _DAYS,
+        "hours_days": _DAYS,
+        "history_days": _DAYS,
+        "audit_days": _DAYS,
+        "dry_run": Key("true or false", _where(lambda value: isinstance(value, bool))),
+    },
+    "devices": {
+        "approval": Key('"manual" or "auto"', _one_of("manual", "auto")),
+        "offline_after_s": Key("an integer from 10 to 86400 (seconds)", _number(10, 86400)),
+    },
+    "safety": {
+        "device_token_file": Key(
+            "the path of a file with a token of 1 to 64 characters", _token_file, path_beside
+        ),
+        "broadcast_token_file": Key(
+            "the path of a file with a token of 1 to 64 characters", _token_file, path_beside
+        ),
+    },
+    "notify": {
+        "smtp_host": Key("the name of a mail server, or empty", _where(_text)),
+        "smtp_port": Key("an integer from 1 to 65535", _number(1, HIGHEST_PORT)),
+        "smtp_user": Key("a text", _where(_text)),
+        "smtp_password_file": Key(
+            "the path of a file with the password", _password_file, path_beside
+        ),
+        "smtp_from": Key("an e-mail address", _where(_filled)),
+        "smtp_starttls": Key("true or false", _where(lambda value: isinstance(value, bool))),
+    },
+    "outbound": {
+        "allow": Key(
+            'a list of networks, addresses or host names like ["192.168.1.0/24", "panel.local"]',
+            _where(_destinations),
+        ),
+    },
+    "debug": {
+        "endpoints": Key("true or false", _where(lambda value: isinstance(value, bool))),
+    },
+    "log": {
+        "level": Key(
+            '"debug", "info", "warning" or "error"', _one_of("debug", "info", "warning", "error")
+        ),
+        "format": Key('"console" or "json"', _one_of("console", "json")),
+    },
+}
+
+ENVIRONMENT: dict[str, tuple[str, str]] = {
+    "DATABASE_URL": ("database", "url"),
+    "MQTT_BROKER_HOST": ("mqtt", "host"),
+    "MQTT_BROKER_PORT": ("mqtt", "port"),
+    "MQTT_USE_TLS": ("mqtt", "tls"),
+    "MQTT_CA_CERT_PATH": ("mqtt", "ca_cert"),
+    "MQTT_CLIENT_CERT_PATH": ("mqtt", "client_cert"),
+    "MQTT_CLIENT_KEY_PATH": ("mqtt", "client_key"),
+}
+"""Each variable and the key that it overrides. An empty variable overrides nothing."""

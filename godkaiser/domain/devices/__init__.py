@@ -1,0 +1,1 @@
+"""What a device is and may carry: pins, configuration, placement, commands, error codes."""

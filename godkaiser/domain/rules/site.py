@@ -1,0 +1,223 @@
+"""What is wrong with a rule at this site: what it names is not there, is not clear, or may not be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+import msgspec
+
+from godkaiser.domain.entities import (
+    ActuatorConfig,
+    ActuatorType,
+    SensorConfig,
+    SensorKey,
+    Verb,
+)
+from godkaiser.domain.rules.problems import Problem, is_too_large, mistakes_of
+from godkaiser.domain.rules.schema import (
+    ActuatorAction,
+    ActuatorRef,
+    Condition,
+    DifferenceCondition,
+    Group,
+    OfSensor,
+    RampAction,
+    RuleDefinition,
+    Sensor,
+    StopAction,
+    TimeWindow,
+    energises,
+    every_command,
+    every_condition,
+)
+from godkaiser.domain.rules.sequences import steps_of
+from godkaiser.domain.rules.windows import length_of
+from godkaiser.domain.safety.level import DEFAULT_MAX_RUNTIME_S
+
+Found = Iterator[tuple[str, str]]
+
+
+class KnownSite(msgspec.Struct, frozen=True, kw_only=True):
+    """What is configured: what a rule may name."""
+
+    sensors: frozenset[SensorKey] = frozenset()
+    actuators: Mapping[ActuatorRef, ActuatorConfig] = {}
+    devices: frozenset[str] = frozenset()
+    zones: frozenset[str] = frozenset()
+
+
+class Placed(Protocol):
+    """A device, recorded or declared."""
+
+    @property
+    def device_id(self) -> str: ...
+    @property
+    def zone_id(self) -> str: ...
+
+
+def site_of(
+    devices: Iterable[Placed],
+    sensors: Iterable[SensorConfig],
+    actuators: Iterable[ActuatorConfig],
+) -> KnownSite:
+    records = tuple(devices)
+    return KnownSite(
+        sensors=frozenset(config.key for config in sensors),
+        actuators={(config.esp_id, config.gpio): config for config in actuators},
+        devices=frozenset(record.device_id for record in records),
+        zones=frozenset(record.zone_id for record in records if record.zone_id),
+    )
+
+
+def problems_of(definition: RuleDefinition, site: KnownSite) -> list[Problem]:
+    """Everything that is wrong or doubtful; errors first."""
+    found = mistakes_of(definition)
+    is_wrong = any(map(_is_error, found))
+    if is_wrong and is_too_large(definition):
+        return found
+    errors = [Problem(path, "error", text) for path, text in _stops_nothing(definition, site)]
+    warnings = [
+        Problem(path, "warning", text)
+        for path, text in (
+            *_sensors(definition, site),
+            *_actuators(definition, site),
+            *(() if is_wrong else _never_ends(definition, site)),
+        )
+    ]
+    return sorted([*found, *errors, *warnings], key=lambda problem: not _is_error(problem))
+
+
+def _is_error(problem: Problem) -> bool:
+    return problem.severity == "error"
+
+
+def _stops_nothing(definition: RuleDefinition, site: KnownSite) -> Found:
+    """An emergency stop that would stop nothing is not found out by trying."""
+    for index, action in enumerate(definition.actions):
+        if not isinstance(action, StopAction):
+            continue
+        if action.esp_id is not None and action.esp_id not in site.devices:
+            yield f"actions[{index}].esp_id", f"there is no device {action.esp_id} to stop"
+        elif action.zone_id is not None and action.zone_id not in site.zones:
+            known = ", ".join(sorted(site.zones)[:10]) or "none"
+            text = f"no device is in a zone {action.zone_id}; zones are: {known}"
+            yield f"actions[{index}].zone_id", text
+
+
+def _sensors(definition: RuleDefinition, site: KnownSite) -> Found:
+    for path, condition in every_condition(definition):
+        named: list[Sensor] = [condition] if isinstance(condition, OfSensor) else []
+        if isinstance(condition, DifferenceCondition):
+            named.append(condition.other)
+        for sensor in named:
+            text = _doubt_about(sensor, site)
+            if text:
+                yield path, text
+
+
+def _doubt_about(sensor: Sensor, site: KnownSite) -> str:
+    alike = sorted(
+        key.address
+        for key in site.sensors
+        if (key.esp_id, key.gpio, key.sensor_type) == sensor.ref[:3]
+    )
+    where = f"{sensor.sensor_type} on GPIO {sensor.gpio} of {sensor.esp_id}"
+    if not alike:
+        if sensor.sensor_type == "vpd":
+            return ""
+        return f"no sensor {where.replace(' on ', ' is configured on ', 1)} yet"
+    if sensor.address and sensor.address not in alike:
+        known = ", ".join(filter(None, alike)) or "none with an address"
+        return f"no {where} has the address {sensor.address}; there are: {known}"
+    if not sensor.address and len(alike) > 1:
+        return f"{len(alike)} sensors {where}: name one by its address ({', '.join(alike)})"
+    return ""
+
+
+def _actuators(definition: RuleDefinition, site: KnownSite) -> Found:
+    for path, action in every_command(definition):
+        config = site.actuators.get(action.ref)
+        if config is None:
+            text = f"no actuator is configured on GPIO {action.gpio} of {action.esp_id} yet"
+            yield path, text
+        elif energises(action):
+            for text in _never_allowed(action, config, definition):
+                yield path, text
+    for index, long_one in enumerate(definition.actions):
+        if not isinstance(long_one, RampAction):
+            continue
+        config = site.actuators.get((long_one.esp_id, long_one.gpio))
+        if config is not None and long_one.seconds > _limit_s(config):
+            text = f"it takes {long_one.seconds:g} s, and the maximum runtime is {_limit_s(config):g} s"
+            yield f"actions[{index}]", text
+        for step in steps_of(long_one) if config is not None else ():
+            out = _out_of_limits(step, config) if isinstance(step, ActuatorAction) else ""
+            if out and config is not None:
+                yield f"actions[{index}]", out
+                break
+
+
+def _never_allowed(
+    action: ActuatorAction, config: ActuatorConfig, definition: RuleDefinition
+) -> Iterator[str]:
+    """What the limits of the actuator refuse each time."""
+    limit_s = _limit_s(config)
+    if action.duration > limit_s:
+        yield (
+            f"{action.esp_id}/{action.gpio} runs {limit_s:g} s at most (max_runtime_s), so it is refused"
+            f" for {action.duration:g} s"
+        )
+    if 0 < action.duration < config.min_on_s:
+        yield f"duration {action.duration:g} s is below the minimum on time of {config.min_on_s:g} s"
+    if 0 < config.max_on_s_per_hour < action.duration:
+        allowed = config.max_on_s_per_hour
+        yield f"duration {action.duration:g} s is above the {allowed:g} s that it may be on in an hour"
+    out = _out_of_limits(action, config)
+    if out:
+        yield out
+    switches = config.max_switches_per_hour
+    if 0 < switches < 2 * definition.max_per_hour:
+        yield (
+            f"max_per_hour {definition.max_per_hour} takes up to {2 * definition.max_per_hour} switches,"
+            f" and the actuator allows {switches} an hour"
+        )
+
+
+def _out_of_limits(action: ActuatorAction, config: ActuatorConfig | None) -> str:
+    if config is None or config.actuator_type is not ActuatorType.PWM:
+        return ""
+    level = action.value if action.command is Verb.PWM else config.max_value
+    if not level or config.min_value <= level <= config.max_value:
+        return ""
+    return (
+        f"{action.esp_id}/{action.gpio} takes {config.min_value:g} to {config.max_value:g}, so"
+        f" {level:g} is refused"
+    )
+
+
+def _limit_s(config: ActuatorConfig) -> float:
+    return float(config.max_runtime_s) if config.max_runtime_s > 0 else DEFAULT_MAX_RUNTIME_S
+
+
+def _never_ends(definition: RuleDefinition, site: KnownSite) -> Found:
+    """What a time window wants on for longer than it may run: it goes off in between, and on again."""
+    longest_s = max((length_of(leaf) for leaf in _windows(definition.conditions)), default=0.0)
+    for path, action in every_command(definition):
+        config = site.actuators.get(action.ref)
+        if config is None or action.duration or not energises(action):
+            continue
+        if longest_s > _limit_s(config):
+            text = (
+                f"the window is {longest_s / 3600.0:g} h long, and the actuator goes off at its maximum"
+                f" runtime of {_limit_s(config):g} s; set max_runtime_s for as long as it may run"
+            )
+            yield path, text
+
+
+def _windows(conditions: tuple[Condition, ...]) -> Iterator[TimeWindow]:
+    for condition in conditions:
+        if isinstance(condition, TimeWindow):
+            yield condition
+        elif isinstance(condition, Group) and condition.operator != "NOT":
+            yield from _windows(condition.conditions)

@@ -1,0 +1,209 @@
+"""The one truth about an actuator: what is wanted, what is reported, and what may be on its way.
+
+Frozen data and questions to it. `actuator_machine.step` makes the next state of it; the safety actor
+alone holds it. Times are seconds of the monotonic clock, unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from godkaiser.domain.entities import ActuatorConfig, Issuer
+from godkaiser.domain.safety.facts import ActuatorFacts, Hold
+from godkaiser.domain.safety.interlocks import OtherActuator
+
+HOUR_S = 3600.0
+MOST_SWITCHES = 1000
+"""Kept for the limits of an hour; REST allows limits up to 3,600, which count as 1,000 here."""
+REPORTS_THAT_PROVE = 2
+"""So many reports in a row prove the state where answers do not say which command they are of."""
+LONG_AGO = float("-inf")
+START = Issuer("system", "start")
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What is wanted of the actuator, of whom, and until when."""
+
+    level: float = 0.0
+    owner: Issuer = START
+    lease_until: float | None = None
+    lease_reason: str = ""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A command that may still be on its way to the device.
+
+    `delivered`: the broker has taken it for good (PUBCOMP), so it cannot outlive the device's session.
+    `began`: it started a period of being on. `before` is the wish that it replaced. Both are restored
+    if the command proves dead.
+    """
+
+    correlation_id: str
+    generation: int
+    level: float
+    sent_at: float
+    delivered: bool = False
+    began: bool = False
+    before: Wish | None = None
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """The command whose outcome is awaited, until `deadline`."""
+
+    correlation_id: str
+    generation: int
+    level: float
+    sent_at: float
+    deadline: float
+
+
+class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
+    """`generation` counts the decisions about this actuator; only the newest may leave.
+
+    `desired` and `reported` are levels from 0.0 to 1.0; `reported` None: not known now. `seq` is the
+    device's counter in the newest status, `answered_seq` that in the newest answer; None where the
+    firmware has none. `answered_off`: the last answer was a success of an OFF. `quiet` counts statuses
+    in a row, since the last command, that report what is wanted.
+
+    `sent` are the commands that are not answered, oldest first; `uncounted`: some were forgotten, so that
+    answers without a correlation id no longer tell which of them they are of. `anonymous`: the answers
+    of its device name no command.
+
+    `off_proven`: since the last command nothing is on its way and the device has shown that it is off.
+    `on_since` is when the present period of being on began, as far as limits are concerned; it ends
+    when the actuator is known to be off. `off_since` is when the last one ended.
+    `started_at` is the newest start, which may follow an OFF that is not known to be done; `runs_since`
+    is when that start was answered and reported. `clean_start`: it was known to be off at that start.
+
+    `shown_stopped_at`: the actuator has shown that its device's own stop holds it. `limit_locked`: the
+    device's own runtime limit holds it. `pin_user` is what else uses one of its pins. `outcome` is that
+    of its last command (a CommandOutcome).
+    """
+
+    config: ActuatorConfig
+    pin_user: str = ""
+    online: bool = False
+    generation: int = 0
+    desired: float = 0.0
+    owner: Issuer = START
+    lease_until: float | None = None
+    lease_reason: str = ""
+    pending: Pending | None = None
+    sent: tuple[Sent, ...] = ()
+    uncounted: bool = False
+    anonymous: bool = False
+    attempts: int = 0
+    repeat_at: float | None = None
+    reported: float | None = None
+    reported_at: float = LONG_AGO
+    emergency: str = "unknown"
+    seq: int | None = None
+    answered_seq: int | None = None
+    answered_off: bool = False
+    quiet: int = 0
+    off_proven: bool = True
+    on_since: float | None = None
+    started_at: float | None = None
+    runs_since: float | None = None
+    clean_start: bool = False
+    off_since: float | None = None
+    switches: tuple[tuple[float, bool], ...] = ()
+    hold: Hold | None = None
+    stopped_at: float | None = None
+    shown_stopped_at: float | None = None
+    limit_locked: bool = False
+    outcome: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.config.esp_id}/{self.config.gpio}"
+
+
+def is_known_off(state: ActuatorState) -> bool:
+    """Wanted off, nothing on its way, and reported off after the answer to our last command."""
+    return state.desired == 0.0 and is_settled(state) and state.off_proven and state.reported == 0.0
+
+
+def is_settled(state: ActuatorState) -> bool:
+    """Every command is answered; or firmware whose answers name none of them has twice reported what is
+    wanted.
+    """
+    nameless = state.anonymous or state.seq is None
+    return not state.sent or (nameless and state.quiet >= REPORTS_THAT_PROVE)
+
+
+def is_coming(state: ActuatorState) -> bool:
+    """Whether an energising command may be on its way to it, as far as answers tell."""
+    return any(sent.level > 0.0 for sent in state.sent)
+
+
+def is_energised(state: ActuatorState) -> bool:
+    """It is wanted on, reports on, or an ON may be on its way to it."""
+    return (
+        state.desired > 0.0 or bool(state.reported) or (is_coming(state) and not is_settled(state))
+    )
+
+
+def wake_at(state: ActuatorState) -> float | None:
+    """When something about it changes by itself: the lease, an answer that is due, a repetition."""
+    times = (
+        state.lease_until if state.desired > 0.0 else None,
+        None if state.pending is None else state.pending.deadline,
+        state.repeat_at,
+    )
+    return min((at for at in times if at is not None), default=None)
+
+
+def facts_of(state: ActuatorState, now: float) -> ActuatorFacts:
+    """What a command to it is judged on."""
+    config = state.config
+    limit_s, limit_switches = config.max_on_s_per_hour, config.max_switches_per_hour
+    return ActuatorFacts(
+        config=config,
+        desired=state.desired,
+        reported=state.reported,
+        on_since=state.on_since,
+        off_since=state.off_since,
+        # Counting costs more than the whole verdict, so it is done for those that have a limit.
+        on_seconds_last_hour=_on_seconds(state, now) if limit_s else 0.0,
+        switches_last_hour=sum(1 for at, on in state.switches if on and now - at <= HOUR_S)
+        if limit_switches
+        else 0,
+        hold=state.hold,
+        owner_kind=state.owner.kind,
+        owner_name=state.owner.name,
+        owner_priority=state.owner.priority,
+        coming=is_coming(state) and not is_settled(state),
+        limit_locked=state.limit_locked,
+    )
+
+
+def as_other(state: ActuatorState) -> OtherActuator:
+    """As an interlock of another actuator sees it."""
+    return OtherActuator(
+        desired=state.desired,
+        reported=state.reported,
+        on_since=state.started_at,
+        runs_since=state.runs_since,
+        online=state.online,
+        in_flight=not is_settled(state) or not state.off_proven,
+        coming=is_coming(state) and not is_settled(state),
+        # It was told to go off, has not answered in time, and still reports on.
+        stuck=state.desired == 0.0 and state.pending is None and bool(state.reported),
+    )
+
+
+def _on_seconds(state: ActuatorState, now: float) -> float:
+    total = 0.0
+    since: float | None = None
+    for at, on in state.switches:
+        if on:
+            since = at if since is None else since
+        elif since is not None:
+            total += max(0.0, at - max(since, now - HOUR_S))
+            since = None
+    began = since if since is not None else state.on_since
+    if state.on_since is not None and began is not None:
+        total += now - max(began, now - HOUR_S)
+    return total

@@ -1,0 +1,74 @@
+"""Whether a device has confirmed a stop: by each of its actuators, or why it cannot.
+
+An acknowledgement shows that a device has heard the stop. That an actuator is off, only the actuator
+shows: by `emergency: active` with level 0, or by the alert for its pin (contract, 11.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from godkaiser.domain.safety.actuator_state import ActuatorState, is_coming
+
+PATIENCE = 3
+"""So often a device is told again before it counts as unable to confirm."""
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """`open` are the actuators that have not shown that they are stopped; `cannot` says why this device
+    will not confirm, empty while it may.
+    """
+
+    confirmed: bool
+    open: tuple[ActuatorState, ...] = ()
+    cannot: str = ""
+
+
+def confirmation_of(
+    states: Sequence[ActuatorState],
+    *,
+    heard: bool,
+    approved: bool,
+    online: bool,
+    attempts: int,
+) -> Confirmation:
+    """`states` are the actuators of the device; `heard`: it has shown since the stop that it knows of it.
+    `attempts` counts how often it was told.
+    """
+    missing = tuple(state for state in states if state.shown_stopped_at is None)
+    if not missing and (states or heard):
+        return Confirmation(confirmed=True)
+    return Confirmation(
+        confirmed=False, open=missing, cannot=_obstacle(missing, heard, approved, online, attempts)
+    )
+
+
+def _obstacle(
+    missing: Sequence[ActuatorState], heard: bool, approved: bool, online: bool, attempts: int
+) -> str:
+    if not online:
+        return "offline; it is stopped again when it returns"
+    if not approved:
+        return "not approved, so it does not report its actuators"
+    silent = [state.config.gpio for state in missing if state.reported is None]
+    if heard and silent and len(silent) == len(missing) and attempts > PATIENCE:
+        pins = ", ".join(f"GPIO {gpio}" for gpio in silent)
+        return f"heard the stop, but does not report {pins}; the pin may be unknown to it"
+    return ""
+
+
+def may_be_cleared(states: Sequence[ActuatorState]) -> bool:
+    """The barrier of a clear: nothing energising may still be on its way to this device."""
+    return not any(is_coming(state) for state in states)
+
+
+def is_own_limit(states: Sequence[ActuatorState], now: float, recent_s: float) -> bool:
+    """Whether 'active' on some pins is their device's runtime limit rather than a stop of the device:
+    a stop holds all of its actuators, a limit holds one (contract, 10.6).
+    """
+    recent = [state for state in states if now - state.reported_at <= recent_s]
+    active = [state for state in recent if state.emergency == "active"]
+    free = [state for state in recent if state.emergency == "normal"]
+    return all(state.limit_locked for state in active) or bool(free)

@@ -1,0 +1,1 @@
+"""What a reading means: types, units, calibration, derived values, health."""

@@ -1,0 +1,75 @@
+"""Series that no device measures: computed from others of the same chip; pure."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from godkaiser.domain.entities import Quality, Reading, SensorKey
+from godkaiser.domain.sensors.sensors import worse_of
+
+VPD = "vpd"
+VPD_UNIT = "kPa"
+MOST_APART_S = 30.0
+"""Temperature and humidity that were measured further apart say nothing together."""
+
+
+def vapour_pressure_deficit(temperature_c: float, humidity: float) -> float:
+    """Kilopascal, from degrees Celsius and percent: the formula of Tetens (contract, 9.2)."""
+    saturation = 0.6108 * math.exp(17.27 * temperature_c / (temperature_c + 237.3))
+    return saturation * (1.0 - humidity / 100.0)
+
+
+def temperature_beside(humidity: SensorKey) -> SensorKey | None:
+    """The series of the same chip that is needed; None where nothing is computed."""
+    if humidity.sensor_type != "sht31_humidity":
+        return None
+    return SensorKey(humidity.esp_id, humidity.gpio, "sht31_temp", humidity.address)
+
+
+def deficit_key(key: SensorKey) -> SensorKey:
+    """The series of the deficit of a chip, from any other one of it."""
+    return SensorKey(key.esp_id, key.gpio, VPD, key.address)
+
+
+def deficit_of(humidity: Reading, temperature: Reading) -> Reading | None:
+    """None where the two do not belong together, or one has no value that can be trusted.
+
+    One for each humidity, at its time and with its content key, so that a redelivery makes no second.
+    """
+    quality = worse_of(temperature.quality, humidity.quality)
+    if (
+        abs(humidity.at - temperature.at) > MOST_APART_S
+        or temperature.value is None
+        or humidity.value is None
+        or quality in {Quality.UNKNOWN, Quality.BAD, Quality.ERROR}
+    ):
+        return None
+    value = vapour_pressure_deficit(temperature.value, humidity.value)
+    return Reading(
+        deficit_key(humidity.key),
+        humidity.at,
+        humidity.received_at,
+        value,
+        value,
+        VPD_UNIT,
+        quality,
+        humidity.zone_id,
+        -1 - humidity.content_key,
+        redelivered=humidity.redelivered,
+        usable_by_rules=humidity.usable_by_rules and temperature.usable_by_rules,
+        dated=humidity.dated,
+        heard_at=humidity.heard_at,
+        age_s=humidity.age_s,
+    )
+
+
+def lost_with(reading: Reading) -> Reading | None:
+    """Where a sensor of the chip has failed: the deficit without a value. It is no measurement."""
+    chip = {"sht31_humidity", "sht31_temp"}
+    if reading.key.sensor_type not in chip or reading.quality is not Quality.ERROR:
+        return None
+    return msgspec.structs.replace(
+        reading, key=deficit_key(reading.key), value=None, unit=VPD_UNIT, quality=Quality.ERROR
+    )

@@ -1,0 +1,143 @@
+"""What an operator asks of a device itself: system commands, measurements, what it told of itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import falcon
+import msgspec
+import pykka
+
+from godkaiser import paths
+from godkaiser.actors.devices.device_requests import Request
+from godkaiser.domain.devices import system_commands
+from godkaiser.errors import NotConfirmed, NotFound, PermissionDenied
+from godkaiser.http.access.permissions import Role
+from godkaiser.http.exchange import (
+    RequestBody,
+    ask,
+    check_gpio,
+    device_view,
+    identity_of,
+    issuer_of,
+    note_audit,
+    query_seconds,
+    read_body,
+    reply,
+)
+from godkaiser.http.services import Services
+from godkaiser.messages import MeasureNow, SendSystemCommand
+
+MAX_WAIT_S = 10.0
+
+
+class SystemCommandBody(RequestBody, frozen=True, kw_only=True):
+    """`confirm` is the id of the device, for what cannot be undone."""
+
+    command: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    confirm: str = ""
+
+
+class ScanBody(RequestBody, frozen=True, kw_only=True):
+    pin: Annotated[int, msgspec.Meta(ge=0, le=39)] | None = None
+
+
+class DeviceRequestResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_post_commands(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
+        body = read_body(req, SystemCommandBody)
+        parameters = system_commands.parameters_of(body.command, body.parameters)
+        verb = system_commands.VERBS[body.command]
+        role = identity_of(req).role
+        if verb.admin_only and role < Role.ADMIN:
+            raise PermissionDenied(needed=Role.ADMIN.word, role=role.word)
+        if verb.needs_confirmation and body.confirm != device_id:
+            raise NotConfirmed(what=verb.name, device_id=device_id)
+        self._send(req, resp, device_id, verb.name, parameters)
+
+    def on_post_scan(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
+        body = read_body(req, ScanBody)
+        parameters = {} if body.pin is None else {"pin": body.pin}
+        self._send(req, resp, device_id, "onewire/scan", parameters)
+
+    def on_post_measure(
+        self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str
+    ) -> None:
+        pin = check_gpio(gpio)
+        outcome_to = self._waiter(req)
+        message = MeasureNow(gpio=pin, issuer=issuer_of(req), outcome_to=outcome_to)
+        self._ask(req, resp, esp_id, message, outcome_to)
+
+    def on_get_commands(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
+        found = [msgspec.to_builtins(request) for request in self._requests(device_id)]
+        reply(resp, {"data": found[::-1], "count": len(found)})
+
+    def on_get_command(
+        self, req: falcon.Request, resp: falcon.Response, device_id: str, correlation_id: str
+    ) -> None:
+        for request in self._requests(device_id):
+            if request.correlation_id == correlation_id:
+                reply(resp, request)
+                return
+        raise NotFound(path=req.path[:200])
+
+    def on_get_diagnostics(
+        self, req: falcon.Request, resp: falcon.Response, device_id: str
+    ) -> None:
+        view = device_view(self._services.system, device_id)
+        published = self._services.system.published(paths.device(device_id))
+        body: dict[str, Any] = {
+            "device_id": device_id,
+            "health": view.health,
+            "health_reasons": view.health_reasons,
+        }
+        found = published.get("diagnostics")
+        body.update(msgspec.to_builtins(found) if found is not None else {})
+        reply(resp, body)
+
+    def _requests(self, device_id: str) -> tuple[Request, ...]:
+        device_view(self._services.system, device_id)
+        return self._services.system.published(paths.device(device_id)).get("requests") or ()
+
+    def _send(
+        self, req: falcon.Request, resp: falcon.Response, device_id: str, verb: str,
+        parameters: dict[str, Any],
+    ) -> None:  # fmt: skip
+        outcome_to = self._waiter(req)
+        message = SendSystemCommand(
+            verb=verb, parameters=parameters, issuer=issuer_of(req), outcome_to=outcome_to
+        )
+        self._ask(req, resp, device_id, message, outcome_to)
+
+    def _waiter(self, req: falcon.Request) -> Any:
+        return pykka.ThreadingFuture() if query_seconds(req, "wait", MAX_WAIT_S) > 0 else None
+
+    def _ask(
+        self, req: falcon.Request, resp: falcon.Response, device_id: str, message: Any,
+        outcome_to: Any,
+    ) -> None:  # fmt: skip
+        device_view(self._services.system, device_id)
+        verb = getattr(message, "verb", "measure")
+        note_audit(req, f"{verb} {device_id}")
+        correlation_id = ask(self._services.system, paths.device(device_id), message)
+        note_audit(req, f"{verb} {device_id}", correlation_id=correlation_id)
+        if outcome_to is not None:
+            self._await(outcome_to, query_seconds(req, "wait", MAX_WAIT_S))
+        found = next(
+            (r for r in self._requests(device_id) if r.correlation_id == correlation_id), None
+        )
+        reply(resp, found or {"correlation_id": correlation_id, "state": "open"}, 202)
+
+    def _await(self, outcome_to: Any, wait_s: float) -> None:
+        waiters = self._services.waiters
+        if not waiters.acquire(blocking=False):
+            return
+        try:
+            outcome_to.get(timeout=wait_s)
+        except pykka.Timeout:
+            return
+        finally:
+            waiters.release()

@@ -1,0 +1,72 @@
+"""/system/jobs and /audit/statistics: what the gateway tidies by itself, and what it has to tidy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from godkaiser import paths
+from godkaiser.actors.devices.mock_keeper import ORPHANS_JOB
+from godkaiser.actors.services.sensor_watch import SENSORS_JOB
+from godkaiser.actors.services.timekeeper import JobView
+from godkaiser.actors.storage.housekeeper import PURGE_JOB, RETENTION_JOB, RunJob, RunView
+from godkaiser.errors import InvalidTransition, UnknownJob
+from godkaiser.http.exchange import RequestBody, ask, issuer_of, query_float, read_body, reply
+from godkaiser.http.services import Services
+from godkaiser.storage.audit import trail as audit
+
+OWNERS = {
+    RETENTION_JOB: paths.HOUSEKEEPER,
+    PURGE_JOB: paths.HOUSEKEEPER,
+    ORPHANS_JOB: paths.MOCK_KEEPER,
+    SENSORS_JOB: paths.SENSOR_WATCH,
+}
+"""Who runs it, publishes its result, and may be told to run it now."""
+
+
+class RunBody(RequestBody, frozen=True, kw_only=True):
+    dry_run: bool = True
+
+
+class JobResources:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get_jobs(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """From what timekeeper and housekeeper have published."""
+        data = [self._job(name) for name in self._names()]
+        reply(resp, {"data": data, "count": len(data)})
+
+    def on_post_run(self, req: falcon.Request, resp: falcon.Response, job: str) -> None:
+        """A dry run, unless the body says otherwise; 202, and its progress is in the list."""
+        if job not in self._names():
+            raise UnknownJob(job=job[:64])
+        if job not in OWNERS:
+            reason = f"{job} runs by itself every few seconds; only {', '.join(sorted(OWNERS))} can be run."
+            raise InvalidTransition(reason=reason)
+        dry_run = read_body(req, RunBody).dry_run
+        message = RunJob(job=job, dry_run=dry_run, by=str(issuer_of(req)))
+        reply(resp, ask(self._services.system, OWNERS[job], message), 202)
+
+    def on_get_statistics(self, req: falcon.Request, resp: falcon.Response) -> None:
+        start, end = query_float(req, "start"), query_float(req, "end")
+        reply(resp, audit.statistics(self._services.database, start, end))
+
+    def _names(self) -> list[str]:
+        published = self._services.system.published(paths.TIMEKEEPER)
+        return sorted(view.job for view in published.values() if isinstance(view, JobView))
+
+    def _job(self, name: str) -> dict[str, Any]:
+        system = self._services.system
+        due = system.published_value(paths.TIMEKEEPER, name)
+        owner = OWNERS.get(name)
+        run = None if owner is None else system.published_value(owner, name)
+        return {
+            "name": name,
+            "last_run": due.last_run if isinstance(due, JobView) else None,
+            "next_run": due.next_run if isinstance(due, JobView) else None,
+            "runs": due.runs if isinstance(due, JobView) else 0,
+            "last_error": due.last_error if isinstance(due, JobView) else "",
+            "result": run if isinstance(run, RunView) else None,
+        }

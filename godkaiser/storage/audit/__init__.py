@@ -1,0 +1,1 @@
+"""The audit trail: a chain of hashes, and its export in a sealed file."""

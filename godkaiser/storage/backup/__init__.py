@@ -1,0 +1,1 @@
+"""Backups: taken while the gateway runs, checked, and put back."""

@@ -1,0 +1,1 @@
+"""The database itself: opening, deadlines, schema, migrations, moving it to another one."""

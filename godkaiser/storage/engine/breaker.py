@@ -1,0 +1,68 @@
+"""The circuit breaker of a database, shared by all threads that use it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from godkaiser.domain.records.breaker import (
+    Breaker,
+    BreakerPolicy,
+    admit,
+    failed,
+    retry_after_s,
+    succeeded,
+)
+from godkaiser.errors import DatabaseUnavailable
+
+
+class BreakerView(msgspec.Struct, frozen=True, kw_only=True):
+    state: str
+    failures: int
+    retry_after_s: float
+
+
+class DatabaseBreaker:
+    def __init__(self, policy: BreakerPolicy, clock: Callable[[], float]) -> None:
+        """`clock` gives seconds and never jumps."""
+        self._policy = policy
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._breaker = Breaker()
+        self._last_error = ""
+
+    def admit(self) -> None:
+        """Raises DatabaseUnavailable, with when to come back, instead of trying in vain."""
+        with self._lock:
+            now = self._clock()
+            self._breaker, allowed = admit(self._breaker, self._policy, now)
+            wait_s = retry_after_s(self._breaker, self._policy, now)
+        if not allowed:
+            raise DatabaseUnavailable(
+                reason=f"{self._last_error or 'it did not answer'}, so it is left alone for a while",
+                retry_after_s=max(1, math.ceil(wait_s)),
+            )
+
+    def succeeded(self) -> None:
+        # Nearly always there is nothing to change, and no lock to take.
+        if self._breaker != Breaker():
+            with self._lock:
+                self._breaker = succeeded(self._breaker)
+
+    def failed(self, reason: str) -> None:
+        with self._lock:
+            self._breaker = failed(self._breaker, self._policy, self._clock())
+            self._last_error = reason
+
+    def view(self) -> BreakerView:
+        with self._lock:
+            breaker, wait_s = (
+                self._breaker,
+                retry_after_s(self._breaker, self._policy, self._clock()),
+            )
+        return BreakerView(
+            state=breaker.state.value, failures=breaker.failures, retry_after_s=round(wait_s, 1)
+        )

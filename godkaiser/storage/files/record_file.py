@@ -1,0 +1,88 @@
+"""A record on disk: one small file, replaced atomically and flushed before anybody is answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from godkaiser.domain.records import checked_record
+from godkaiser.domain.records.checked_record import RecordUnreadable
+from godkaiser.host.durable_file import InDoubt, replace_file
+
+T = TypeVar("T")
+
+MODE = 0o600
+
+
+class RecordFile(Generic[T]):
+    """Of one kind; used by one thread at a time.
+
+    Two ways to write. `write` is either-or: refused means that the record before it is in force, in
+    this object and on disk. `insist` is for what holds whatever the disk says (a stop): it is in force
+    from the call on. What is in force and not on disk is `unwritten`, until `retry` has written it.
+    """
+
+    def __init__(self, path: Path, kind: type[T]) -> None:
+        self._path = path
+        self._kind = kind
+        self._unwritten: bytes | None = None
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether the disk does not hold for certain what is in force: call `retry` until it does."""
+        return self._unwritten is not None
+
+    def read(self) -> T | None:
+        """What is in force; None when there has never been a record.
+
+        Raises:
+            RecordUnreadable: there is a record and it cannot be trusted.
+        """
+        try:
+            record = self._path.read_bytes() if self._unwritten is None else self._unwritten
+            return checked_record.decode(record, self._kind)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            msg = f"{self._path}: {error.strerror}"
+            raise RecordUnreadable(msg) from error
+
+    def write(self, value: T) -> None:
+        """Replace the record; on return it survives a power cut.
+
+        Raises:
+            InDoubt: the record before it is in force, but after a power cut the disk may hold either:
+                it is `unwritten`.
+            OSError: the record before it is in force, on disk too.
+        """
+        before = self._in_force()
+        try:
+            replace_file(self._path, checked_record.encode(value), mode=MODE)
+        except InDoubt:
+            self._unwritten = before
+            raise
+        self._unwritten = None
+
+    def insist(self, value: T) -> None:
+        """Replace the record; it is in force even when this fails.
+
+        Raises:
+            OSError: it is not on disk for certain: it is `unwritten`.
+        """
+        self._unwritten = checked_record.encode(value)
+        self.retry()
+
+    def retry(self) -> None:
+        """Write what is unwritten, if anything is. Raises OSError: it still is."""
+        if self._unwritten is not None:
+            replace_file(self._path, self._unwritten, mode=MODE, roll_back=False)
+            self._unwritten = None
+
+    def _in_force(self) -> bytes | None:
+        """Raises OSError: a record that cannot be read could not be put back either."""
+        if self._unwritten is not None:
+            return self._unwritten
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,83 @@
+"""What rules remember, noted before they act, in two files.
+
+`note` writes without a flush, in the thread of the rule: `kill -9` in that moment makes no rule fire twice.
+`keep` flushes, for doses, so that no power cut does either; it belongs to the one actor that writes for all
+of them. The newer of the two counts. The journal writes the same into the database a little later, or into
+the spool while that is away.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from godkaiser.domain.rules.rules import RuleMemory
+from godkaiser.storage.files.notes_file import NotesFile
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Without a `memory`: the rule is to be deleted."""
+
+    rule_id: int
+    memory: RuleMemory | None
+
+
+class RuleNotes:
+    """For all rules. `note` from any thread, `keep` from one."""
+
+    def __init__(self, path: Path, doses: Path) -> None:
+        self._writing = threading.Lock()
+        self._noted: dict[int, RuleMemory] = {}
+        self._kept: dict[int, RuleMemory] = {}
+        # Written in the workers of the pool, where nothing may wait for a disk.
+        self._notes = NotesFile(path, lambda: _lines(self._noted), flush_anew=False)
+        self._doses = NotesFile(doses, lambda: _lines(self._kept))
+        for note in self._notes.read(Note):
+            _take(self._noted, note)
+        for note in self._doses.read(Note):
+            _take(self._kept, note)
+
+    def newer(self, rule_id: int, stored: RuleMemory | None) -> RuleMemory | None:
+        """What the rule remembers; `stored` is what the database has."""
+        known = [
+            memory
+            for memory in (stored, self._kept.get(rule_id), self._noted.get(rule_id))
+            if memory is not None
+        ]
+        return max(known, key=lambda memory: memory.changes, default=None)
+
+    def note(self, rule_id: int, memory: RuleMemory | None) -> None:
+        """On return it survives the end of this process."""
+        note = Note(rule_id, memory)
+        with self._writing:
+            _take(self._noted, note)
+            self._notes.add(msgspec.json.encode(note))
+
+    def keep(self, notes: Sequence[Note]) -> None:
+        """On return all of them survive a power cut.
+
+        Raises:
+            OSError: the disk is full or failing; which of them survive a power cut is not known.
+        """
+        for note in notes:
+            _take(self._kept, note)
+        self._doses.add_flushed([msgspec.json.encode(note) for note in notes])
+
+    def close(self) -> None:
+        with self._writing:
+            self._notes.close()
+        self._doses.close()
+
+
+def _take(known: dict[int, RuleMemory], note: Note) -> None:
+    if note.memory is None:
+        known.pop(note.rule_id, None)
+    else:
+        known[note.rule_id] = note.memory
+
+
+def _lines(known: dict[int, RuleMemory]) -> list[bytes]:
+    return [msgspec.json.encode(Note(*item)) for item in list(known.items())]

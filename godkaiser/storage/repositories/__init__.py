@@ -1,0 +1,1 @@
+"""What is configured, as rows: one module for each kind of record."""

@@ -1,0 +1,58 @@
+"""Bringing the database in line with what an admin has declared in files."""
+
+from __future__ import annotations
+
+import msgspec
+
+from godkaiser.domain.declared import Declared, DeclaredDevice
+from godkaiser.domain.entities import Approval, DeviceRecord
+from godkaiser.domain.safety.interlocks import problems_of
+from godkaiser.errors import StartupFailed
+from godkaiser.storage.engine.database import Database
+from godkaiser.storage.repositories import registry, rules
+
+BY = "system:file"
+
+
+def store(database: Database, declared: Declared, now: float) -> None:
+    """Write what is declared over what is there; what is only in the database stays.
+
+    Raises:
+        StartupFailed: what is declared and what was set by REST cannot hold together; nothing is written.
+    """
+    known = {record.device_id: record for record in registry.load_devices(database)}
+    with database.transaction():
+        for device in declared.devices:
+            record = known.get(device.device_id) or DeviceRecord(
+                device_id=device.device_id, registered_by=BY, registered_at=now
+            )
+            registry.save_device(database, _as_declared(record, device, now))
+        calibrations = {s.key: s.calibration for s in registry.load_sensors(database)}
+        for sensor in declared.sensors:
+            # How it is calibrated is measured and not declared.
+            kept = msgspec.structs.replace(sensor, calibration=calibrations.get(sensor.key))
+            registry.save_sensor(database, kept)
+        for actuator in declared.actuators:
+            registry.save_actuator(database, actuator)
+        rules.declare(database, declared.rules, now)
+        interlocks = (*declared.interlocks, *registry.load_interlocks(database))
+        actuators = {config.key: config for config in registry.load_actuators(database)}
+        problems = problems_of(interlocks, actuators)
+        if problems:
+            found = "; ".join(str(problem) for problem in problems)
+            reason = f"the interlocks of the files and those set by REST contradict: {found}."
+            raise StartupFailed(reason=reason)
+
+
+def _as_declared(record: DeviceRecord, device: DeclaredDevice, now: float) -> DeviceRecord:
+    if record.approval is not Approval.APPROVED:
+        record = msgspec.structs.replace(
+            record, approval=Approval.APPROVED, decided_by=BY, decided_at=now, reason=""
+        )
+    if device.zone_id != record.zone_id or (device.zone_id and not record.zone_set_by):
+        # Without an author the zone would never be told to the device.
+        record = msgspec.structs.replace(record, zone_id=device.zone_id, zone_set_by=BY)
+        if not device.zone_id:
+            # A device without a zone has no subzones: it forgets them by itself (14.1).
+            record = msgspec.structs.replace(record, subzones=(), removed_subzones=())
+    return msgspec.structs.replace(record, name=device.name, board=device.board)

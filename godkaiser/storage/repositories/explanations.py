@@ -1,0 +1,89 @@
+"""From a command back to the reading that led to it: what `GET /logic/explain` tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from godkaiser.domain.entities import ActuatorKey
+from godkaiser.storage.engine.database import Database
+
+_COMMAND = (
+    "SELECT correlation_id, verb, value, duration_s, issuer, requested_at, state, message, verdict,"
+    " ended_at FROM command_history WHERE esp_id = ? AND gpio = ? AND requested_at <= ?"
+    " ORDER BY requested_at DESC LIMIT ?"
+)
+_EXECUTIONS = (
+    "SELECT at, body FROM rule_executions WHERE rule_id = ? AND at <= ? AND at >= ?"
+    " ORDER BY at DESC LIMIT 20"
+)
+SLACK_S = 5.0
+"""A rule decides shortly before its command is asked for; both are stamped with their own time."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """One command, with the verdict on it, how it ended and, where a rule gave it, what that rule saw.
+
+    `execution`: `{"at", "findings", "actions", ...}` as it was recorded; times in unix seconds.
+    """
+
+    correlation_id: str
+    verb: str
+    value: float | None
+    duration_s: float
+    issuer: str
+    requested_at: float
+    state: str
+    message: str
+    ended_at: float | None
+    checks: Any
+    rule_id: int | None = None
+    execution: Any = None
+
+
+def explain(
+    database: Database, actuator: ActuatorKey, at: float, limit: int = 5
+) -> list[Explanation]:
+    """The commands to an actuator up to a time, newest first, each back to its cause."""
+    rows = database.fetch(_COMMAND, (actuator.esp_id, actuator.gpio, at, limit))
+    return [_explained(database, row) for row in rows]
+
+
+def executions_of(database: Database, rule_id: int, before: float, limit: int) -> list[Any]:
+    """What a rule saw and did, newest first."""
+    rows = database.fetch(
+        "SELECT at, body FROM rule_executions WHERE rule_id = ? AND at < ? ORDER BY at DESC LIMIT ?",
+        (rule_id, before, limit),
+    )
+    return [{"at": at, **msgspec.json.decode(body)} for at, body in rows]
+
+
+def _explained(database: Database, row: tuple[Any, ...]) -> Explanation:
+    correlation_id, verb, value, duration_s, issuer, requested_at, state, message, verdict, end = (
+        row
+    )
+    kind, _, name = issuer.partition(":")
+    rule_id = int(name) if kind == "rule" and name.isdecimal() else None
+    execution = None
+    if rule_id is not None:
+        bounds = (rule_id, requested_at + SLACK_S, requested_at - SLACK_S)
+        for at, body in database.fetch(_EXECUTIONS, bounds):
+            found = msgspec.json.decode(body)
+            if correlation_id in found.get("commands", ()):
+                execution = {"at": at, **found}
+                break
+    return Explanation(
+        correlation_id=correlation_id,
+        verb=verb,
+        value=value,
+        duration_s=duration_s,
+        issuer=issuer,
+        requested_at=requested_at,
+        state=state,
+        message=message,
+        ended_at=end,
+        checks=msgspec.json.decode(verdict) if verdict else [],
+        rule_id=rule_id,
+        execution=execution,
+    )

@@ -1,0 +1,1 @@
+"""Readings and their rollups as rows: stored, read, counted, deleted when they are old."""

@@ -1,0 +1,1 @@
+"""The spool: what waits on disk while the database takes nothing."""

@@ -1,0 +1,43 @@
+"""What the database held of the site when the process started: control starts from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from godkaiser.domain.entities import ActuatorConfig, DeviceRecord, SensorConfig
+from godkaiser.domain.rules.rules import RuleMemory
+from godkaiser.errors import DatabaseAway, DatabaseUnavailable
+from godkaiser.storage.engine.database import Database
+from godkaiser.storage.repositories import registry, rules
+
+
+class StoredSite(msgspec.Struct, frozen=True, kw_only=True):
+    """Sensors and actuators are by device, memories by rule."""
+
+    devices: tuple[DeviceRecord, ...] = ()
+    sensors: Mapping[str, list[SensorConfig]] = {}
+    actuators: Mapping[str, list[ActuatorConfig]] = {}
+    rules: tuple[rules.StoredRule, ...] = ()
+    memories: Mapping[int, RuleMemory] = {}
+
+
+def read_stored_site(database: Database) -> StoredSite:
+    """Raises DatabaseAway."""
+    sensors: dict[str, list[SensorConfig]] = {}
+    actuators: dict[str, list[ActuatorConfig]] = {}
+    try:
+        for sensor in registry.load_sensors(database):
+            sensors.setdefault(sensor.esp_id, []).append(sensor)
+        for actuator in registry.load_actuators(database):
+            actuators.setdefault(actuator.esp_id, []).append(actuator)
+        return StoredSite(
+            devices=tuple(registry.load_devices(database)),
+            sensors=sensors,
+            actuators=actuators,
+            rules=tuple(rules.load_rules(database)),
+            memories=rules.load_rule_memories(database),
+        )
+    except DatabaseUnavailable as error:
+        raise DatabaseAway(reason=error.message) from error

@@ -1,0 +1,100 @@
+"""Opens where the gateway keeps things: the database, and the spool for when that is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from godkaiser.config.settings import Config
+from godkaiser.domain.declared import Declared
+from godkaiser.domain.records.breaker import BreakerPolicy
+from godkaiser.errors import (
+    DatabaseAway,
+    DatabaseUnavailable,
+    SpoolUnavailable,
+    StartupFailed,
+    startup_failure,
+)
+from godkaiser.storage.engine import migrations
+from godkaiser.storage.engine.breaker import DatabaseBreaker
+from godkaiser.storage.engine.database import Database, open_database, sqlite_path
+from godkaiser.storage.engine.upgrade import Busy, upgrade
+from godkaiser.storage.repositories import declaration
+from godkaiser.storage.spool.spool import Spool, WhenFull
+
+TRACES = ("safety.latch", "jwt.key")
+"""Files of a gateway that has had a database."""
+LOST = (
+    "{what} is empty or not there, but {traces} in the data folder show that there was a database: is its"
+    " disk mounted? Mount it, or restore a backup. To begin anew, with no device, rule or user known,"
+    " remove these files."
+)
+
+
+def open_stores(
+    config: Config, declared: Declared, busy: Busy = lambda _what: nullcontext()
+) -> tuple[Database, Spool]:
+    """The database with its schema up to date and what is declared in it, and the spool with what was
+    left there. `busy` is entered for what may take minutes.
+
+    Raises:
+        DatabaseAway: it may only be a matter of time.
+        StartupFailed: the text says what to change.
+    """
+    traces = [name for name in TRACES if (config.data_dir / name).exists()]
+    _refuse_lost_file(config, traces)
+    database = open_database(config.database_url)
+    try:
+        if traces and not migrations.version_of(database):
+            raise DatabaseAway(reason=LOST.format(what=database.shown, traces=" and ".join(traces)))
+        upgrade(database, config.data_dir, busy)
+        declaration.store(database, declared, time.time())
+        return database.behind(_breaker(config)), _open_spool(config, database)
+    except DatabaseUnavailable as error:
+        database.close_all()
+        reason = f"{error.details['reason']}. Make it writable, or restore a backup."
+        raise DatabaseAway(reason=reason) from error
+    except BaseException:
+        database.close_all()
+        raise
+
+
+def _refuse_lost_file(config: Config, traces: Sequence[str]) -> None:
+    """Before it is opened, which would make it. Raises DatabaseAway."""
+    path = sqlite_path(config.database_url)
+    if not traces or path is None:
+        return
+    try:
+        is_lost = path.stat().st_size == 0
+    except OSError:
+        is_lost = True
+    if is_lost:
+        raise DatabaseAway(reason=LOST.format(what=path, traces=" and ".join(traces)))
+
+
+def _breaker(config: Config) -> DatabaseBreaker:
+    chosen = config.database
+    policy = BreakerPolicy(
+        failures=chosen.breaker_failures,
+        open_s=float(chosen.breaker_open_s),
+        half_open_s=float(chosen.breaker_half_open_s),
+    )
+    return DatabaseBreaker(policy, time.monotonic)
+
+
+def _open_spool(config: Config, database: Database) -> Spool:
+    spool = Spool(
+        config.spool_dir,
+        config.spool.max_bytes,
+        when_full=WhenFull(config.spool.when_full),
+        same_disk_as=sqlite_path(database.url),
+    )
+    try:
+        spool.open()
+    except SpoolUnavailable as error:
+        reason = f"{error.message} The folder must be writable for the user that runs the gateway."
+        if isinstance(error.__cause__, OSError):
+            raise startup_failure(reason, error.__cause__) from error
+        raise StartupFailed(reason=reason) from error
+    return spool

@@ -1,0 +1,1 @@
+"""What runs actors: threads and real time, a pool of threads, or a seeded scheduler with a virtual clock."""
