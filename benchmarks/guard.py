@@ -12,9 +12,9 @@ from typing import Any
 
 from benchmarks.table import Row
 from godkaiser.actors.devices.messages import DevicePresence, DeviceReport
+from godkaiser.actors.safety.messages import RequestCommand, StopAll
 from godkaiser.actors.safety.safety_actor import SafetyActor, SafetyRecord
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Command, Issuer, Verb
-from godkaiser.messages import RequestCommand, StopAll
 from godkaiser.mqtt.gate import CommandGate, Fate
 from godkaiser.mqtt.ports import StopPort
 from godkaiser.protocol import inbound

@@ -11,16 +11,14 @@ from contextlib import nullcontext
 import structlog
 
 from godkaiser import __version__, paths
+from godkaiser.actors.safety.messages import ActuatorView, PrepareShutdown
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.config.changes import Reloaded
 from godkaiser.config.settings import Config
 from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.entities import Issuer, OnShutdown
-from godkaiser.errors import (
-    GatewayError,
-    PassingCondition,
-    StartupFailed,
-)
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.process import PassingCondition, StartupFailed
 from godkaiser.host import logs
 from godkaiser.host.data_folder import open_data_folder
 from godkaiser.host.log_lines import LogLines
@@ -37,7 +35,6 @@ from godkaiser.http.services import Services
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.server import LiveServer
 from godkaiser.live.webhooks import audience
-from godkaiser.messages import ActuatorView, PrepareShutdown
 from godkaiser.mqtt.connection import Inbound
 from godkaiser.mqtt.ports import open_ports
 from godkaiser.storage.audit.trail import AuditEntry

@@ -31,6 +31,7 @@ from godkaiser.actors.registry.registrar import RegistrarActor
 from godkaiser.actors.rules.dose_keeper import DoseKeeperActor
 from godkaiser.actors.rules.rule import RULES_JOB, RuleActor
 from godkaiser.actors.safety.actuator import ActuatorActor
+from godkaiser.actors.safety.messages import StopAll
 from godkaiser.actors.safety.safety_actor import SafetyActor, SafetyRecord
 from godkaiser.actors.safety.stop_input_monitor import StopInputMonitor
 from godkaiser.actors.safety.stop_wire import StopTokens
@@ -62,7 +63,6 @@ from godkaiser.domain.safety.holds import Holds
 from godkaiser.domain.safety.stop_state import SafetyState
 from godkaiser.http.server import ApiServer
 from godkaiser.live.server import LiveServer
-from godkaiser.messages import StopAll
 from godkaiser.mqtt.account_files import BrokerFiles
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.mqtt.ports import Ports

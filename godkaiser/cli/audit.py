@@ -23,7 +23,7 @@ from godkaiser.cli.exits import (
     fail_with,
     settings_from,
 )
-from godkaiser.errors import GatewayError
+from godkaiser.errors.base import GatewayError
 from godkaiser.host.durable_file import sync_folder
 
 app = Console(no_args_is_help=True, help="Look after the audit trail.")

@@ -10,7 +10,7 @@ import typer
 
 from godkaiser.cli.command_line import Console, JsonOption, tell
 from godkaiser.cli.exits import EXIT_NOT_GOOD, fail_with, settings_from
-from godkaiser.errors import GatewayError
+from godkaiser.errors.base import GatewayError
 from godkaiser.host.data_folder import open_data_folder
 
 app = Console()

@@ -19,7 +19,8 @@ from godkaiser.cli.exits import (
 )
 from godkaiser.cli.gateway_link import ConfigOption, DataOption, HttpOption
 from godkaiser.cli.operator import at, link_to, of, show
-from godkaiser.errors import AccountFilesUnusable, GatewayError
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.link import AccountFilesUnusable
 from godkaiser.host.data_folder import make_data_folder
 
 app = Console(no_args_is_help=True, help="Accounts of devices with the broker.")

@@ -12,7 +12,9 @@ from godkaiser.cli.command_line import Console, JsonOption, tell
 from godkaiser.cli.exits import EXIT_UNREACHABLE, fail
 from godkaiser.cli.gateway_link import ConfigOption, DataOption, HttpOption, Link, Unanswered
 from godkaiser.cli.operator import link_to, point_of
-from godkaiser.errors import UnknownActuator, UnknownDevice, UnknownSensor
+from godkaiser.errors.devices import UnknownDevice
+from godkaiser.errors.safety import UnknownActuator
+from godkaiser.errors.sensors import UnknownSensor
 
 app = Console()
 configure = Console(no_args_is_help=True, help="Configure devices, sensors and actuators.")

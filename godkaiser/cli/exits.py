@@ -14,7 +14,9 @@ import typer
 
 from godkaiser.config.keys import first_line
 from godkaiser.config.settings import Config, ConfigError, load
-from godkaiser.errors import DatabaseUnavailable, GatewayError, PassingCondition
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.process import PassingCondition
+from godkaiser.errors.storage import DatabaseUnavailable
 
 EXIT_NOT_GOOD = 1
 """The command has worked, and its answer is no: a check that fails, a command that was not confirmed."""

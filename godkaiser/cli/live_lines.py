@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterator
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView
+from godkaiser.actors.safety.messages import ActuatorView, SafetyView
+from godkaiser.actors.storage.messages import RecorderView
 from godkaiser.domain.entities import Reading
-from godkaiser.messages import ActuatorView, DeviceView, RecorderView, SafetyView
 from godkaiser.supervision import ActorSystem, LifeEvent, Step
 
 SUMMARY_EVERY = 5

@@ -44,7 +44,8 @@ from godkaiser.demo.child_process import Signals
 from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.entities import Issuer
-from godkaiser.errors import GatewayError, ReloadRefused
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.process import ReloadRefused
 
 if TYPE_CHECKING:
     from godkaiser.gateway import Gateway

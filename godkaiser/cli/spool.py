@@ -14,7 +14,7 @@ import typer
 from godkaiser.cli.command_line import Console, JsonOption, echo_json, tell
 from godkaiser.cli.exits import EXIT_IO, fail, settings_from
 from godkaiser.config.settings import Config
-from godkaiser.errors import SpoolUnavailable
+from godkaiser.errors.storage import SpoolUnavailable
 from godkaiser.storage.spool import reader as spool_reader
 from godkaiser.storage.spool import records as spool_records
 from godkaiser.storage.spool.spool import Stream

@@ -40,7 +40,7 @@ from godkaiser.domain.safety.interlocks import Interlock, InterlockKind, problem
 from godkaiser.domain.safety.stop_inputs import StopInput
 from godkaiser.domain.safety.stop_state import GLOBAL, Scope, ScopeKind
 from godkaiser.domain.sensors.sensors import canonical_type
-from godkaiser.errors import GatewayError
+from godkaiser.errors.base import GatewayError
 
 FOLDER = "devices.d"
 

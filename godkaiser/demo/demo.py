@@ -23,7 +23,7 @@ from godkaiser.demo.child_process import ChildProcess
 from godkaiser.demo.embedded_broker import await_listening, check_free
 from godkaiser.domain.entities import ActuatorConfig, Approval, DeviceRecord, SensorConfig
 from godkaiser.domain.rules.rules import RuleDefinition
-from godkaiser.errors import StartupFailed
+from godkaiser.errors.process import StartupFailed
 from godkaiser.gateway import Gateway
 from godkaiser.http.access.tokens import check_password
 from godkaiser.simulator.greenhouse import device_id, equipment

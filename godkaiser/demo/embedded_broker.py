@@ -24,7 +24,7 @@ from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import OUTGOING, Session
 
-from godkaiser.errors import PassingCondition, StartupFailed
+from godkaiser.errors.process import PassingCondition, StartupFailed
 
 READY_TIMEOUT_S = 15.0
 POLL_S = 0.02

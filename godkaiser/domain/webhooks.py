@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 -- what each begins with
 SHORTEST_SECRET, LONGEST_SECRET = 24, 64

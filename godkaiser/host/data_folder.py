@@ -6,7 +6,7 @@ from pathlib import Path
 
 from godkaiser.config.mounts import FSTAB, missing_mount
 from godkaiser.config.settings import Config
-from godkaiser.errors import PassingCondition, startup_failure
+from godkaiser.errors.process import PassingCondition, startup_failure
 from godkaiser.host.durable_file import make_folder
 from godkaiser.host.single_instance import DataFolderLock
 from godkaiser.storage.engine.database import sqlite_path

@@ -9,9 +9,11 @@ from typing import Any
 
 import structlog
 
+from godkaiser.actors.devices.messages import DeviceView
 from godkaiser.actors.link.broker import CONNECTING, NEXT_ATTEMPT
+from godkaiser.actors.link.messages import LinkView
+from godkaiser.actors.safety.messages import SafetyView, StopView
 from godkaiser.domain.entities import Approval
-from godkaiser.messages import DeviceView, LinkView, SafetyView, StopView
 
 log = structlog.get_logger("godkaiser.operations")
 

@@ -10,6 +10,7 @@ import structlog
 
 from godkaiser import paths
 from godkaiser.actors.link.broker import UseAddress
+from godkaiser.actors.registry.messages import TakeDeclared
 from godkaiser.actors.safety.stop_wire import StopTokens
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.config.changes import (
@@ -25,9 +26,9 @@ from godkaiser.config.settings import Config, ConfigError
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.entities import Issuer
-from godkaiser.errors import GatewayOverloaded, ReloadRefused, StartupFailed, startup_failure
+from godkaiser.errors.base import GatewayOverloaded
+from godkaiser.errors.process import ReloadRefused, StartupFailed, startup_failure
 from godkaiser.host import logs
-from godkaiser.messages import TakeDeclared
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.storage.audit.trail import entry_by
 from godkaiser.supervision import ActorSystem, SupervisionError

@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from godkaiser.errors import PassingCondition, startup_failure
+from godkaiser.errors.process import PassingCondition, startup_failure
 from godkaiser.host.durable_file import inherit_owner
 
 

@@ -11,20 +11,21 @@ import falcon
 import structlog
 from prometheus_client import CollectorRegistry
 
-from godkaiser.errors import (
+from godkaiser.errors.access import (
     DebugIsOff,
     ForgedToken,
-    GatewayError,
-    GatewayStalled,
-    InternalError,
     InvalidApiKey,
-    MethodNotAllowed,
     NotAuthenticated,
+    UnknownSecret,
+)
+from godkaiser.errors.base import (
+    GatewayError,
+    InternalError,
     NotFound,
     TooManyRequests,
-    UnknownSecret,
     ValidationFailed,
 )
+from godkaiser.errors.requests import GatewayStalled, MethodNotAllowed
 from godkaiser.http.access.api_keys import PREFIX
 from godkaiser.http.access.gate import check
 from godkaiser.http.access.permissions import (

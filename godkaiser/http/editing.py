@@ -7,7 +7,8 @@ import re
 import falcon
 
 from godkaiser.domain.records.digests import ANY, is_seen
-from godkaiser.errors import ChangedMeanwhile, ValidationFailed, WeakETag
+from godkaiser.errors.base import ChangedMeanwhile, ValidationFailed
+from godkaiser.errors.requests import WeakETag
 
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\U0010ffff]*)"\s*')
 _NONE_OF_OURS = "-"

@@ -10,26 +10,27 @@ import falcon
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView
 from godkaiser.domain.addresses import unmapped
 from godkaiser.domain.entities import Issuer
-from godkaiser.errors import (
-    BodyTooLarge,
+from godkaiser.errors.access import InvalidToken
+from godkaiser.errors.base import (
     GatewayError,
     GatewayOverloaded,
-    InvalidGpio,
-    InvalidToken,
-    MalformedBody,
-    MethodNotAllowed,
-    OutcomeUnknown,
     ServiceUnavailable,
-    UnknownDevice,
-    UnsupportedMediaType,
     ValidationFailed,
 )
+from godkaiser.errors.devices import InvalidGpio, UnknownDevice
+from godkaiser.errors.requests import (
+    BodyTooLarge,
+    MalformedBody,
+    MethodNotAllowed,
+    UnsupportedMediaType,
+)
+from godkaiser.errors.safety import OutcomeUnknown
 from godkaiser.http.access.tokens import Identity
 from godkaiser.http.json_guard import check_json
 from godkaiser.http.problem import PROBLEM_JSON, problem
-from godkaiser.messages import DeviceView
 from godkaiser.protocol.text import fit_json
 from godkaiser.supervision import (
     ActorCrashed,

@@ -15,7 +15,7 @@ import msgspec
 
 from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.domain.webhooks import shown_url
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 from godkaiser.http.access.permissions import Role
 
 _MARK = "/hidden-"

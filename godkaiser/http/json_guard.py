@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 from godkaiser.protocol.text import UNFIT
 
 _MAYBE_UNSEEN = re.compile(

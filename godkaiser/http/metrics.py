@@ -14,19 +14,16 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView
+from godkaiser.actors.link.messages import LinkView
+from godkaiser.actors.rules.messages import RuleView
+from godkaiser.actors.safety.messages import ActuatorView, SafetyView
 from godkaiser.actors.services.notifier import NotifierView
 from godkaiser.actors.services.webhook import WebhookView
+from godkaiser.actors.storage.messages import RecorderView
 from godkaiser.domain.records.latency import Latencies, cumulative, merged
 from godkaiser.http.resources.storage import spool_view
 from godkaiser.http.services import Services
-from godkaiser.messages import (
-    ActuatorView,
-    DeviceView,
-    LinkView,
-    RecorderView,
-    RuleView,
-    SafetyView,
-)
 from godkaiser.supervision import ActorInfo
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -12,7 +12,7 @@ import msgspec
 
 from godkaiser.domain.devices.mocks import MockFaults
 from godkaiser.domain.rules.rules import RuleDefinition
-from godkaiser.errors import NotFound
+from godkaiser.errors.base import NotFound
 from godkaiser.http.access.permissions import API, PERMISSIONS, Role
 from godkaiser.http.examples import EXAMPLES
 from godkaiser.http.exchange import encode

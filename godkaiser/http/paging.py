@@ -10,7 +10,7 @@ from typing import Any
 import falcon
 import msgspec
 
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 from godkaiser.http.exchange import query_int, reply
 
 MOST = 1000

@@ -7,7 +7,7 @@ from typing import Any
 import falcon
 import msgspec
 
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 from godkaiser.http.json_guard import has_unseen
 
 

@@ -11,7 +11,7 @@ import falcon
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
-from godkaiser.errors import startup_failure
+from godkaiser.errors.process import startup_failure
 from godkaiser.http.access.trusted_proxy import behind
 from godkaiser.http.channels import BODY_BYTES, CONNECTIONS, HEADER_BYTES, Server
 

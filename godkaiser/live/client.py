@@ -9,7 +9,7 @@ import msgspec
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.protocol import State
 
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 from godkaiser.http.json_guard import check_json
 from godkaiser.live.happenings import Event
 from godkaiser.live.hub import LiveHub

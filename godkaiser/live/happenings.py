@@ -7,8 +7,11 @@ from typing import Any
 
 import msgspec
 
+from godkaiser.actors.devices.messages import DeviceView
+from godkaiser.actors.link.messages import LinkView
+from godkaiser.actors.rules.messages import RuleView
+from godkaiser.actors.safety.messages import ActuatorView, SafetyView
 from godkaiser.domain.entities import Reading
-from godkaiser.messages import ActuatorView, DeviceView, LinkView, RuleView, SafetyView
 from godkaiser.supervision import LifeEvent, Step
 
 TYPES = ("reading", "actuator", "device", "rule", "safety", "system")

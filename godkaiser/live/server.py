@@ -16,7 +16,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from godkaiser.domain.addresses import unmapped
-from godkaiser.errors import GatewayError, StartupFailed
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.process import StartupFailed
 from godkaiser.live.client import LiveClient
 from godkaiser.live.hub import LiveHub
 

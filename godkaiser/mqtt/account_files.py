@@ -13,7 +13,7 @@ from pathlib import Path
 
 from godkaiser.config.keys import STOP_ACCOUNT, first_line
 from godkaiser.domain.entities import BrokerAccount, DeviceRecord
-from godkaiser.errors import AccountFilesUnusable
+from godkaiser.errors.link import AccountFilesUnusable
 from godkaiser.host.durable_file import replace_file
 from godkaiser.mqtt import accounts as broker_accounts
 

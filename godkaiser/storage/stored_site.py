@@ -8,7 +8,8 @@ import msgspec
 
 from godkaiser.domain.entities import ActuatorConfig, DeviceRecord, SensorConfig
 from godkaiser.domain.rules.rules import RuleMemory
-from godkaiser.errors import DatabaseAway, DatabaseUnavailable
+from godkaiser.errors.process import DatabaseAway
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.repositories import registry, rules
 

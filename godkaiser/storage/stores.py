@@ -9,13 +9,8 @@ from contextlib import nullcontext
 from godkaiser.config.settings import Config
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.records.breaker import BreakerPolicy
-from godkaiser.errors import (
-    DatabaseAway,
-    DatabaseUnavailable,
-    SpoolUnavailable,
-    StartupFailed,
-    startup_failure,
-)
+from godkaiser.errors.process import DatabaseAway, StartupFailed, startup_failure
+from godkaiser.errors.storage import DatabaseUnavailable, SpoolUnavailable
 from godkaiser.storage.engine import migrations
 from godkaiser.storage.engine.breaker import DatabaseBreaker
 from godkaiser.storage.engine.database import Database, open_database, sqlite_path

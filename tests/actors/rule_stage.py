@@ -5,8 +5,16 @@ disk that can fail or hang, a journal and a notifier that only listen. On the si
 from __future__ import annotations
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView, ReadingAccepted
 from godkaiser.actors.rules.dose_keeper import DoseKeeperActor
 from godkaiser.actors.rules.rule import LookAgain, RuleActor
+from godkaiser.actors.safety.messages import (
+    ActuatorView,
+    CommandJudged,
+    CommandOutcome,
+    RequestCommand,
+    SafetyView,
+)
 from godkaiser.actors.storage.journal import RecordRule
 from godkaiser.domain.entities import (
     ActuatorConfig,
@@ -18,15 +26,6 @@ from godkaiser.domain.entities import (
     Verb,
 )
 from godkaiser.domain.rules.rules import ActuatorAction, RuleDefinition, SensorCondition
-from godkaiser.messages import (
-    ActuatorView,
-    CommandJudged,
-    CommandOutcome,
-    DeviceView,
-    ReadingAccepted,
-    RequestCommand,
-    SafetyView,
-)
 from godkaiser.supervision import Actor, ActorSystem, ChildSpec, SimulatedRuntime, supervisor
 
 KEY = SensorKey("ESP_A00001", 4, "ds18b20")

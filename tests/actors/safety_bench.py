@@ -10,6 +10,14 @@ from godkaiser import paths
 from godkaiser.actors.devices.messages import DevicePresence, DeviceReport
 from godkaiser.actors.link.broker import LinkUp
 from godkaiser.actors.safety.actuator import ActuatorActor
+from godkaiser.actors.safety.messages import (
+    ActuatorView,
+    ClearStop,
+    ExplainCommand,
+    RequestCommand,
+    SafetyView,
+    StopAll,
+)
 from godkaiser.actors.safety.safety_actor import SafetyActor, SafetyRecord
 from godkaiser.actors.safety.stop_input_monitor import StopInputMonitor
 from godkaiser.domain.entities import (
@@ -22,14 +30,6 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.safety.interlocks import Interlock, InterlockKind
 from godkaiser.domain.safety.stop_inputs import StopInput
-from godkaiser.messages import (
-    ActuatorView,
-    ClearStop,
-    ExplainCommand,
-    RequestCommand,
-    SafetyView,
-    StopAll,
-)
 from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.ports import Link, open_ports
 from godkaiser.protocol import inbound

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser.actors.storage.group_commit import GroupCommit
-from godkaiser.errors import ServiceUnavailable
+from godkaiser.errors.base import ServiceUnavailable
 
 
 class Context(SimpleNamespace):

@@ -8,7 +8,7 @@ from godkaiser.actors.storage.journal import CODEC, RecordAudit, RecordRule, wri
 from godkaiser.actors.storage.replay import StreamReplay
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.domain.rules.rules import RuleMemory
-from godkaiser.errors import DatabaseUnavailable, SpoolUnavailable
+from godkaiser.errors.storage import DatabaseUnavailable, SpoolUnavailable
 from godkaiser.storage.audit import trail as audit
 from godkaiser.storage.audit.chain import examine
 from godkaiser.storage.audit.trail import AuditEntry, AuditQuery

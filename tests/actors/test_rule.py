@@ -9,8 +9,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from godkaiser.actors.devices.messages import ReadingAccepted
 from godkaiser.actors.rules.requests import DURABLE_S
 from godkaiser.actors.rules.rule import EndRule, RuleActor
+from godkaiser.actors.safety.messages import StopAll
 from godkaiser.domain.entities import Quality, Reading, Verb
 from godkaiser.domain.rules.attempts import LONGEST_RETRY_S, VERDICT_S
 from godkaiser.domain.rules.rules import (
@@ -23,7 +25,6 @@ from godkaiser.domain.rules.rules import (
     StopAction,
 )
 from godkaiser.domain.rules.schema import RateCondition
-from godkaiser.messages import ReadingAccepted, StopAll
 from godkaiser.supervision import RestartChild
 from tests.actors.rule_stage import HOT, KEY, Stage, turn, when_hot
 

@@ -10,13 +10,14 @@ import pytest
 import structlog
 
 from godkaiser import paths
-from godkaiser.actors.devices.messages import InstallActuator, OfferOfflineRules
+from godkaiser.actors.devices.messages import InstallActuator, OfferOfflineRules, ReadingAccepted
 from godkaiser.actors.link.router import BroadcastSeen
+from godkaiser.actors.safety.messages import HoldActuator
 from godkaiser.domain.entities import ActuatorKey, Issuer, Quality, Reading, SensorKey, Verb
 from godkaiser.domain.safety.stop_inputs import StopInput
 from godkaiser.domain.safety.stop_state import GLOBAL
-from godkaiser.errors import ServiceUnavailable, StopInputPressed
-from godkaiser.messages import HoldActuator, ReadingAccepted
+from godkaiser.errors.base import ServiceUnavailable
+from godkaiser.errors.safety import StopInputPressed
 from godkaiser.mqtt.ports import NotAllowed
 from godkaiser.protocol import inbound
 from tests.actors.safety_bench import DEVICE, OPERATOR, OTHER, Bench, interlock, relay

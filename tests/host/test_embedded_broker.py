@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from godkaiser.demo.child_process import ChildProcess
 from godkaiser.demo.demo import Demo, DemoSettings
 from godkaiser.demo.embedded_broker import await_listening, check_free
-from godkaiser.errors import StartupFailed
+from godkaiser.errors.process import StartupFailed
 from tests.provision.servers import free_port
 
 HOST = "127.0.0.1"

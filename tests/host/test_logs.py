@@ -12,9 +12,9 @@ import sys
 
 import pytest
 
+from godkaiser.actors.safety.messages import StopAll
 from godkaiser.domain.entities import Issuer
 from godkaiser.host.logs import as_json, correlation_of
-from godkaiser.messages import StopAll
 
 PROGRAM = """
 import logging, threading, warnings, gc

@@ -16,7 +16,7 @@ from godkaiser.actors.devices.config_push import ConfigPush
 from godkaiser.domain.devices import devices, gpio
 from godkaiser.domain.devices.device_config import Wanted
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Approval, SensorConfig
-from godkaiser.errors import GatewayError
+from godkaiser.errors.base import GatewayError
 from godkaiser.protocol import budget, clock, codec, inbound, outbound, topics
 from godkaiser.protocol.errors import PayloadError
 from godkaiser.protocol.topics import Tail

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from godkaiser.actors.safety.messages import ClearStop
 from godkaiser.domain.entities import ActuatorKey
 from godkaiser.domain.rules.rules import ActuatorAction, RuleDefinition, SensorCondition
 from godkaiser.domain.safety.stop_inputs import StopInput
-from godkaiser.messages import ClearStop
 from godkaiser.protocol import topics
 from tests.safety.plant_laws import HEARD_S, MEND_S, Laws
 from tests.safety.world.plant_model import Plant, Sent

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
+from godkaiser.actors.safety.messages import ClearStop
 from godkaiser.domain.entities import SensorKey
 from godkaiser.domain.rules.rules import ActuatorAction, RuleDefinition
 from godkaiser.domain.safety.stop_inputs import StopInput
 from godkaiser.domain.safety.stop_state import GLOBAL
-from godkaiser.messages import ClearStop
 from tests.safety.sensor_laws import SensorLaws
 from tests.safety.test_plant_laws import A, Play, leaves
 from tests.safety.world.people import OPERATOR

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from godkaiser.errors import SealRefused
+from godkaiser.errors.storage import SealRefused
 from godkaiser.storage.audit import chain as audit_chain
 from godkaiser.storage.audit import export as audit_export
 from godkaiser.storage.audit import sealed_file

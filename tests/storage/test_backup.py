@@ -11,7 +11,7 @@ import pytest
 from godkaiser.domain.access import Account, Login
 from godkaiser.domain.entities import DeviceRecord, Quality, Reading, SensorKey
 from godkaiser.domain.rules.rules import RuleDefinition
-from godkaiser.errors import BackupRefused
+from godkaiser.errors.storage import BackupRefused
 from godkaiser.storage.audit import chain as audit_chain
 from godkaiser.storage.audit import trail as audit
 from godkaiser.storage.backup import backup

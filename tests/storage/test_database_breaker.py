@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from godkaiser.domain.records.breaker import BreakerPolicy
-from godkaiser.errors import DatabaseUnavailable
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.engine.breaker import DatabaseBreaker
 from godkaiser.storage.engine.database import open_database
 from tests.provision.servers import PostgreSQL

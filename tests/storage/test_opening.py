@@ -14,7 +14,8 @@ import pytest
 from godkaiser.config.settings import Config, DatabaseConfig, GatewayConfig
 from godkaiser.domain.declared import NOTHING
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.errors import DatabaseAway, DatabaseUnavailable, StartupFailed
+from godkaiser.errors.process import DatabaseAway, StartupFailed
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.audit.trail import AuditEntry, append_entries
 from godkaiser.storage.engine import engines, migrations
 from godkaiser.storage.engine.database import open_database

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.domain.records.retention import DAY_S, RetentionPolicy, after_batch, plan, summary
-from godkaiser.errors import DatabaseUnavailable
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.series.readings import ReadingWriter
 from godkaiser.storage.series.retention import Kind, count_before, delete_before
 

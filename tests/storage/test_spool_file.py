@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.errors import SpoolUnavailable
+from godkaiser.errors.storage import SpoolUnavailable
 from godkaiser.storage.spool import reader as spool_reader
 from godkaiser.storage.spool import segment_log
 from godkaiser.storage.spool.frames import (

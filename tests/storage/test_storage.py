@@ -28,7 +28,9 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.rules.rules import RuleDefinition, RuleMemory, Truth
 from godkaiser.domain.safety.actuator_memory import KeptActuator
-from godkaiser.errors import DatabaseUnavailable, LastAdministrator, StartupFailed
+from godkaiser.errors.access import LastAdministrator
+from godkaiser.errors.process import StartupFailed
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.engine import migrations
 from godkaiser.storage.engine.database import open_database
 from godkaiser.storage.repositories import accounts, history, registry, rules

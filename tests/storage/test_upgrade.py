@@ -14,7 +14,8 @@ from contextlib import contextmanager
 import pytest
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.errors import BackupRefused, PassingCondition
+from godkaiser.errors.process import PassingCondition
+from godkaiser.errors.storage import BackupRefused
 from godkaiser.host import service_manager
 from godkaiser.host.service_manager import ServiceManager
 from godkaiser.storage.backup import backup

@@ -20,7 +20,12 @@ from godkaiser.actors.devices.device_setup import DeviceSetup, PushConfig, PushP
 from godkaiser.actors.devices.messages import (
     DevicePresence,
     DeviceReport,
+    DeviceView,
+    MeasureNow,
+    SendSystemCommand,
     StandingDecided,
+    SubmitBatch,
+    SubmitReading,
     UpdateActuators,
     UpdateDevice,
     UpdateSensors,
@@ -28,6 +33,7 @@ from godkaiser.actors.devices.messages import (
 from godkaiser.actors.devices.reading_intake import ReadingIntake
 from godkaiser.actors.link.broker import LINK_GROUP, LinkDown, LinkUp
 from godkaiser.actors.link.router import DeviceMessage
+from godkaiser.actors.safety.messages import SwitchSafeMode
 from godkaiser.actors.services.timekeeper import Tick
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain import clock_belief
@@ -41,19 +47,8 @@ from godkaiser.domain.entities import (
     SensorConfig,
 )
 from godkaiser.domain.safety.standing_orders import NOTHING_STANDS
-from godkaiser.errors import (
-    DeviceNotApproved,
-    DeviceOffline,
-    GatewayError,
-)
-from godkaiser.messages import (
-    DeviceView,
-    MeasureNow,
-    SendSystemCommand,
-    SubmitBatch,
-    SubmitReading,
-    SwitchSafeMode,
-)
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.devices import DeviceNotApproved, DeviceOffline
 from godkaiser.mqtt.connection import Inbound, NotConnected
 from godkaiser.mqtt.ports import AckPort, DevicePort
 from godkaiser.protocol import clock, codec, inbound, outbound

@@ -13,10 +13,12 @@ from typing import Any
 
 import msgspec
 
+from godkaiser.actors.devices.messages import MeasureNow, SendSystemCommand
+from godkaiser.actors.safety.messages import CommandOutcome, SwitchSafeMode
 from godkaiser.domain.devices import system_commands
 from godkaiser.domain.entities import DeviceRecord, Issuer
-from godkaiser.errors import BrokerUnavailable, DeviceBusy, UnknownSubzone
-from godkaiser.messages import CommandOutcome, MeasureNow, SendSystemCommand, SwitchSafeMode
+from godkaiser.errors.devices import DeviceBusy, UnknownSubzone
+from godkaiser.errors.link import BrokerUnavailable
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.ports import DevicePort
 from godkaiser.protocol import outbound

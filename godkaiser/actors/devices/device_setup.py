@@ -12,9 +12,9 @@ from godkaiser import paths
 from godkaiser.actors.devices.config_push import ANSWER_TIMEOUT_S, ConfigPush
 from godkaiser.actors.devices.messages import EntriesForgotten, SubzoneForgotten
 from godkaiser.actors.devices.placement_push import PlacementPush
+from godkaiser.actors.message import Message
 from godkaiser.domain.devices.device_config import Wanted
 from godkaiser.domain.entities import DeviceRecord
-from godkaiser.messages import Message
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.ports import DevicePort
 from godkaiser.protocol import inbound

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from godkaiser.actors.message import Message
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
     DeviceRecord,
+    Issuer,
+    Reading,
     RemovedEntry,
     SensorConfig,
+    SensorKey,
 )
 from godkaiser.domain.safety.interlocks import Interlock
 from godkaiser.domain.safety.standing_orders import Standing
-from godkaiser.messages import Message
 
 
 class UpdateDevice(Message, frozen=True, kw_only=True):
@@ -121,3 +124,71 @@ class DevicePresence(Message, frozen=True, kw_only=True):
     online: bool
     rebooted: bool
     told_at: float
+
+
+class SubmitReading(Message, frozen=True, kw_only=True):
+    """A reading by REST: `raw` to be converted, or a final `value`. Reply: Reading, when stored.
+
+    Refusals: UnknownSensor, ValueOutOfRange, DeviceNotApproved.
+    """
+
+    key: SensorKey
+    raw: float | None
+    value: float | None
+    at: float | None
+    issuer: Issuer
+
+
+class SubmitBatch(Message, frozen=True, kw_only=True):
+    """Readings of one device by REST. Reply: for each in its order a GatewayError, or a future that has
+    the Reading once it is stored.
+    """
+
+    readings: tuple[SubmitReading, ...]
+
+
+class SendSystemCommand(Message, frozen=True, kw_only=True):
+    """Reply: the correlation id, when it is sent. With `outcome_to`, the answer is delivered there.
+
+    Refusals: DeviceOffline, DeviceNotApproved, DeviceBusy, BrokerUnavailable.
+    """
+
+    verb: str
+    parameters: dict[str, Any]
+    issuer: Issuer
+    outcome_to: Any = None
+
+
+class MeasureNow(Message, frozen=True, kw_only=True):
+    """Measure on demand. Reply and refusals: as of SendSystemCommand."""
+
+    gpio: int
+    issuer: Issuer
+    outcome_to: Any = None
+
+
+class DeviceView(Message, frozen=True, kw_only=True):
+    """Published by /control/devices/<id> as "view"; readings as the SensorKey each."""
+
+    record: DeviceRecord
+    online: bool = False
+    last_seen: float | None = None
+    uptime_s: int | None = None
+    heap_free: int | None = None
+    wifi_rssi: int | None = None
+    wifi_ip: str = ""
+    firmware_state: int | None = None
+    sensor_count: int | None = None
+    actuator_count: int | None = None
+    config_sync: str = "unknown"
+    config_error: str = ""
+    placement_sync: str = "unknown"
+    placement_error: str = ""
+    reported_zone: str | None = None
+    health: int = 0
+    health_reasons: tuple[str, ...] = ()
+    sensors: tuple[SensorConfig, ...] = ()
+
+
+class ReadingAccepted(Message, frozen=True, kw_only=True):
+    reading: Reading

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from godkaiser.actors.message import Message
 from godkaiser.domain.devices.mocks import MockFaults, MockRecord
-from godkaiser.messages import Message
 from godkaiser.mqtt.connection import BrokerAddress, tls_context
 from godkaiser.simulator.device import SimulatedDevice
 from godkaiser.simulator.driver import Driver

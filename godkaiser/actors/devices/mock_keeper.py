@@ -10,14 +10,16 @@ import structlog
 
 from godkaiser import paths
 from godkaiser.actors.devices.mock import ChangeMock, MockActor
+from godkaiser.actors.message import Message
 from godkaiser.actors.services.timekeeper import Tick
 from godkaiser.actors.storage.housekeeper import RunJob, RunView
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain.devices import mocks
 from godkaiser.domain.devices.mocks import DrivenValue, MockFaults, MockRecord
 from godkaiser.domain.entities import Issuer
-from godkaiser.errors import DatabaseUnavailable, GatewayError, UnknownMock
-from godkaiser.messages import Message
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.devices import UnknownMock
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.storage.audit.trail import entry_by
 from godkaiser.storage.engine.database import Database

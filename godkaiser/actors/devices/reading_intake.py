@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import pykka
 
+from godkaiser.actors.devices.messages import ReadingAccepted, SubmitReading
 from godkaiser.actors.link.router import DeviceMessage
 from godkaiser.actors.storage.recorder import StoreReading
 from godkaiser.domain.entities import (
@@ -24,8 +25,9 @@ from godkaiser.domain.entities import (
 from godkaiser.domain.records.reading_order import is_newer
 from godkaiser.domain.rules.rules import SensorRef, refs_of
 from godkaiser.domain.sensors import derived, sensors
-from godkaiser.errors import DeviceNotApproved, GatewayError, UnknownSensor, ValueOutOfRange
-from godkaiser.messages import ReadingAccepted, SubmitReading
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.devices import DeviceNotApproved
+from godkaiser.errors.sensors import UnknownSensor, ValueOutOfRange
 from godkaiser.mqtt.connection import Inbound
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.protocol import clock, inbound

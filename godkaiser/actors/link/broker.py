@@ -15,8 +15,9 @@ import paho.mqtt.client as mqtt
 import structlog
 
 from godkaiser import paths
+from godkaiser.actors.link.messages import LinkView
+from godkaiser.actors.message import Message
 from godkaiser.domain.link_rivalry import Rivalry
-from godkaiser.messages import LinkView, Message
 from godkaiser.mqtt.connection import BrokerAddress, Connection, Inbound, NotConnected, Will
 from godkaiser.mqtt.ports import Link, Ports
 from godkaiser.mqtt.session_mark import SessionMark

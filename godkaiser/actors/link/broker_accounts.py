@@ -8,15 +8,12 @@ import msgspec
 import structlog
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain.entities import Approval, BrokerAccount, Issuer
-from godkaiser.errors import (
-    AccountFilesUnusable,
-    DatabaseUnavailable,
-    UnknownBrokerAccount,
-    UnknownDevice,
-)
-from godkaiser.messages import Message
+from godkaiser.errors.devices import UnknownDevice
+from godkaiser.errors.link import AccountFilesUnusable, UnknownBrokerAccount
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.mqtt.account_files import BrokerFiles, new_hash, new_password
 from godkaiser.storage.audit.trail import entry_by
 from godkaiser.storage.engine.database import Database

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 
 from godkaiser import paths
-from godkaiser.messages import Message
+from godkaiser.actors.message import Message
 from godkaiser.mqtt.connection import Inbound
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.protocol.topics import BROADCAST_EMERGENCY, DeviceTopic, Tail, gateway_of, parse

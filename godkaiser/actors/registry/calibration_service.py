@@ -10,12 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from godkaiser.actors.registry.site_config import SiteBook
-from godkaiser.domain.entities import Calibration, CalibrationPoint, SensorConfig, SensorKey
-from godkaiser.domain.sensors import calibration
-from godkaiser.domain.sensors.sensors import convert
-from godkaiser.errors import InvalidTransition, UnknownCalibration
-from godkaiser.messages import (
+from godkaiser.actors.registry.messages import (
     AbortCalibration,
     AddCalibrationPoint,
     ApplyCalibration,
@@ -24,6 +19,12 @@ from godkaiser.messages import (
     StartCalibration,
     UndoCalibration,
 )
+from godkaiser.actors.registry.site_config import SiteBook
+from godkaiser.domain.entities import Calibration, CalibrationPoint, SensorConfig, SensorKey
+from godkaiser.domain.sensors import calibration
+from godkaiser.domain.sensors.sensors import convert
+from godkaiser.errors.base import InvalidTransition
+from godkaiser.errors.sensors import UnknownCalibration
 from godkaiser.storage.repositories import calibrations, registry
 from godkaiser.storage.repositories.calibrations import CalibrationSession
 

@@ -9,12 +9,12 @@ from godkaiser.actors.devices.messages import (
     UpdateDevice,
     UpdateSensors,
 )
+from godkaiser.actors.registry.messages import TakeDeclared
 from godkaiser.actors.registry.onboarding import Newcomers
 from godkaiser.actors.registry.point_service import PointDesk
 from godkaiser.actors.registry.rule_service import RuleDesk
 from godkaiser.actors.registry.site_config import SiteBook
 from godkaiser.domain.declared import Declared
-from godkaiser.messages import TakeDeclared
 from godkaiser.storage.repositories import declaration, registry
 
 

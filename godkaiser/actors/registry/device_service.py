@@ -6,13 +6,7 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.devices.messages import DeviceRemoved, UninstallActuator, UpdateDevice
-from godkaiser.actors.registry.onboarding import Newcomers
-from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteBook
-from godkaiser.domain.devices import devices, gpio, placement
-from godkaiser.domain.entities import DeviceRecord, Issuer, RemovedEntry
-from godkaiser.domain.records.digests import device_digest, is_seen
-from godkaiser.errors import ChangedMeanwhile, DuplicateDevice, UnknownSubzone
-from godkaiser.messages import (
+from godkaiser.actors.registry.messages import (
     ChangeDevice,
     DecideApproval,
     RegisterDevice,
@@ -20,6 +14,13 @@ from godkaiser.messages import (
     RemoveSubzone,
     SaveSubzone,
 )
+from godkaiser.actors.registry.onboarding import Newcomers
+from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteBook
+from godkaiser.domain.devices import devices, gpio, placement
+from godkaiser.domain.entities import DeviceRecord, Issuer, RemovedEntry
+from godkaiser.domain.records.digests import device_digest, is_seen
+from godkaiser.errors.base import ChangedMeanwhile
+from godkaiser.errors.devices import DuplicateDevice, UnknownSubzone
 from godkaiser.storage.repositories import registry
 from godkaiser.supervision import StopChild
 

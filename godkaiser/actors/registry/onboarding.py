@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView
 from godkaiser.actors.link.router import DeviceMessage, UnknownDeviceSeen
+from godkaiser.actors.message import Message
 from godkaiser.actors.registry.site_config import SiteBook
 from godkaiser.domain.devices import devices
 from godkaiser.domain.entities import Approval, DeviceRecord, Issuer
-from godkaiser.errors import DatabaseUnavailable, InvalidDeviceId
-from godkaiser.messages import DeviceView, Message
+from godkaiser.errors.devices import InvalidDeviceId
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.ports import AckPort, DevicePort
 from godkaiser.protocol import codec, outbound

@@ -12,19 +12,20 @@ from godkaiser.actors.devices.messages import (
     UpdateDevice,
     UpdateSensors,
 )
-from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteBook
-from godkaiser.domain.devices import gpio
-from godkaiser.domain.entities import ActuatorConfig, RemovedEntry, SensorConfig
-from godkaiser.domain.safety import interlocks
-from godkaiser.domain.sensors import sensors
-from godkaiser.errors import UnknownActuator, ValidationFailed
-from godkaiser.messages import (
+from godkaiser.actors.registry.messages import (
     ConfigureActuator,
     ConfigureSensor,
     RemoveActuator,
     RemoveSensor,
     SaveInterlocks,
 )
+from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteBook
+from godkaiser.domain.devices import gpio
+from godkaiser.domain.entities import ActuatorConfig, RemovedEntry, SensorConfig
+from godkaiser.domain.safety import interlocks
+from godkaiser.domain.sensors import sensors
+from godkaiser.errors.base import ValidationFailed
+from godkaiser.errors.safety import UnknownActuator
 from godkaiser.storage.repositories import registry
 
 

@@ -14,13 +14,7 @@ from godkaiser.actors.link.router import UnknownDeviceSeen
 from godkaiser.actors.registry.calibration_service import CalibrationDesk
 from godkaiser.actors.registry.declaration_service import DeclarationDesk
 from godkaiser.actors.registry.device_service import DeviceDesk
-from godkaiser.actors.registry.onboarding import Newcomers, SaveUnsaved, StartAppeared
-from godkaiser.actors.registry.point_service import PointDesk
-from godkaiser.actors.registry.rule_service import RuleDesk, RuleFactory
-from godkaiser.actors.registry.site_config import DeviceFactory, SiteBook
-from godkaiser.domain.declared import Declared
-from godkaiser.errors import DatabaseUnavailable, GatewayError
-from godkaiser.messages import (
+from godkaiser.actors.registry.messages import (
     AbortCalibration,
     AddCalibrationPoint,
     ApplyCalibration,
@@ -43,6 +37,13 @@ from godkaiser.messages import (
     TakeDeclared,
     UndoCalibration,
 )
+from godkaiser.actors.registry.onboarding import Newcomers, SaveUnsaved, StartAppeared
+from godkaiser.actors.registry.point_service import PointDesk
+from godkaiser.actors.registry.rule_service import RuleDesk, RuleFactory
+from godkaiser.actors.registry.site_config import DeviceFactory, SiteBook
+from godkaiser.domain.declared import Declared
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.mqtt.ports import AckPort, DevicePort
 from godkaiser.storage.engine.database import Database
 from godkaiser.supervision import Actor

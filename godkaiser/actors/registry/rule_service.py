@@ -9,13 +9,14 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.devices.messages import OfferOfflineRules
+from godkaiser.actors.registry.messages import CheckRule, DeleteRule, RuleSaved, SaveRule
 from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteBook
 from godkaiser.actors.rules.rule import EndRule
 from godkaiser.domain.rules import offline as offline_rules
 from godkaiser.domain.rules import rules
 from godkaiser.domain.rules.rules import Problem, RuleDefinition, RuleMemory
-from godkaiser.errors import DeclaredInFile, InvalidRule, UnknownRule
-from godkaiser.messages import CheckRule, DeleteRule, RuleSaved, SaveRule
+from godkaiser.errors.devices import DeclaredInFile
+from godkaiser.errors.rules import InvalidRule, UnknownRule
 from godkaiser.storage.repositories import rules as stored_rules
 from godkaiser.supervision import ActorStopped, AskTimeout, ChildSpec, RestartChild, StopChild
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from godkaiser import paths
 from godkaiser.actors.link.broker_accounts import SyncAccounts
+from godkaiser.actors.message import Message
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.devices.pins import pin_users
@@ -21,14 +22,9 @@ from godkaiser.domain.entities import (
 from godkaiser.domain.records.digests import digest_of, is_seen
 from godkaiser.domain.rules import rules
 from godkaiser.domain.rules.rules import RuleDefinition
-from godkaiser.errors import (
-    ChangedMeanwhile,
-    DeclaredInFile,
-    StillInUse,
-    UnknownDevice,
-    UnknownSensor,
-)
-from godkaiser.messages import Message
+from godkaiser.errors.base import ChangedMeanwhile
+from godkaiser.errors.devices import DeclaredInFile, StillInUse, UnknownDevice
+from godkaiser.errors.sensors import UnknownSensor
 from godkaiser.storage.audit.trail import entry_by
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.repositories import registry

@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
+from godkaiser.actors.message import Message
 from godkaiser.domain.rules.rules import RuleMemory
-from godkaiser.messages import Message
 from godkaiser.storage.files.rule_notes import Note
 from godkaiser.supervision import Actor
 

@@ -6,6 +6,7 @@ Used by a rule actor only.
 from __future__ import annotations
 
 from godkaiser import paths
+from godkaiser.actors.rules.messages import RuleView
 from godkaiser.actors.services.recipient import Notify
 from godkaiser.actors.storage.journal import RecordRule
 from godkaiser.domain.rules import rules
@@ -17,7 +18,6 @@ from godkaiser.domain.rules.rules import (
     RuleDefinition,
     RuleMemory,
 )
-from godkaiser.messages import RuleView
 from godkaiser.supervision import ActorContext
 
 

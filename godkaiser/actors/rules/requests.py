@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
+from godkaiser.actors.safety.messages import CommandOutcome, RequestCommand
 from godkaiser.domain.entities import Command, Issuer, Verb
 from godkaiser.domain.rules.rules import ActuatorAction, ActuatorRef
-from godkaiser.messages import CommandOutcome, Message, RequestCommand
 from godkaiser.supervision import ActorContext, Handle
 
 DURABLE_S = 5.0

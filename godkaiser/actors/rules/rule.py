@@ -15,10 +15,13 @@ import msgspec
 import structlog
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import ReadingAccepted
+from godkaiser.actors.message import Message
 from godkaiser.actors.rules.dose_keeper import KeepMemory, MemoryKept
 from godkaiser.actors.rules.report import RuleReport
 from godkaiser.actors.rules.requests import DURABLE_S, Asked, CommandEnded, RuleRequests
 from godkaiser.actors.rules.senses import RuleSenses
+from godkaiser.actors.safety.messages import CommandJudged, SafetyView, StopAll
 from godkaiser.actors.services.timekeeper import Tick
 from godkaiser.domain.entities import Issuer
 from godkaiser.domain.rules import attempts as rule_attempts
@@ -34,7 +37,6 @@ from godkaiser.domain.rules.rules import (
     StopAction,
 )
 from godkaiser.domain.safety.stop_state import Scope
-from godkaiser.messages import CommandJudged, Message, ReadingAccepted, SafetyView, StopAll
 from godkaiser.supervision import Actor, Handle
 
 RULES_JOB = "rules"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView
+from godkaiser.actors.safety.messages import ActuatorView
 from godkaiser.domain.entities import ActuatorKey, Reading
 from godkaiser.domain.records.reading_order import is_newer, measured_at
 from godkaiser.domain.rules import rules
 from godkaiser.domain.rules.rules import Fact, Facts, RuleDefinition, StopAction
 from godkaiser.domain.sensors import derived
 from godkaiser.domain.sensors.sensors import may_feed_rules
-from godkaiser.messages import ActuatorView, DeviceView
 from godkaiser.supervision import ActorContext
 
 

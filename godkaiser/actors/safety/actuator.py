@@ -10,11 +10,17 @@ from typing import Any
 
 import msgspec
 
-from godkaiser.actors.safety.messages import ActuatorDue, CommandFate, CommandNotSent, ShellStarted
+from godkaiser.actors.message import Message
+from godkaiser.actors.safety.messages import (
+    ActuatorDue,
+    ActuatorView,
+    CommandFate,
+    CommandNotSent,
+    ShellStarted,
+)
 from godkaiser.domain.entities import ActuatorConfig, Verb
 from godkaiser.domain.safety.actuator_events import Send
 from godkaiser.domain.safety.level import wire_verb
-from godkaiser.messages import ActuatorView, Message
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import ClearanceExpired, Fate, FateListener
 from godkaiser.mqtt.ports import CommandPort

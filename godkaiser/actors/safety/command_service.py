@@ -12,6 +12,7 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.devices.messages import InstallActuator
+from godkaiser.actors.safety.messages import CommandJudged, RequestCommand
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.actors.storage.journal import RecordVerdict
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Command, Issuer
@@ -22,8 +23,7 @@ from godkaiser.domain.safety.actuator_state import ActuatorState, is_energised
 from godkaiser.domain.safety.interlocks import Interlock
 from godkaiser.domain.safety.safety import Verdict, judge, most_age_s
 from godkaiser.domain.safety.stop_state import SafetyState
-from godkaiser.errors import CommandRefused
-from godkaiser.messages import CommandJudged, RequestCommand
+from godkaiser.errors.safety import CommandRefused
 from godkaiser.supervision import ActorContext, ChildSpec, Handle, StopChild
 
 REMOVED = Issuer("system", "removed")

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from godkaiser.actors.safety.latch_book import LatchBook
+from godkaiser.actors.safety.messages import SafetyView, StopView
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.actors.safety.stop_wire import StopWire
 from godkaiser.domain.entities import ActuatorKey, Issuer
@@ -25,8 +26,7 @@ from godkaiser.domain.safety.actuator_events import StopGiven, StopLifted, Switc
 from godkaiser.domain.safety.actuator_state import is_known_off
 from godkaiser.domain.safety.stop_confirmation import Confirmation, confirmation_of, may_be_cleared
 from godkaiser.domain.safety.stop_state import SafetyState, Scope, ScopeKind, StopRecord, StopState
-from godkaiser.errors import InvalidTransition
-from godkaiser.messages import SafetyView, StopView
+from godkaiser.errors.base import InvalidTransition
 from godkaiser.mqtt.gate import CommandGate
 from godkaiser.storage.files.record_file import RecordFile
 

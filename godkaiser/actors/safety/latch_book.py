@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from godkaiser.domain.safety.stop_state import SafetyState
-from godkaiser.errors import ServiceUnavailable
+from godkaiser.errors.base import ServiceUnavailable
 from godkaiser.storage.files.record_file import RecordFile
 
 log = structlog.get_logger("godkaiser.safety")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
+from godkaiser.actors.safety.messages import HoldActuator, HoldView
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.actors.storage.journal import RecordAudit, RecordHold
 from godkaiser.domain.entities import ActuatorKey
@@ -19,8 +20,8 @@ from godkaiser.domain.records.checked_record import RecordUnreadable
 from godkaiser.domain.safety.actuator_events import Held
 from godkaiser.domain.safety.holds import Holds, holds_of, record_of
 from godkaiser.domain.safety.safety import Hold
-from godkaiser.errors import ServiceUnavailable, UnknownActuator
-from godkaiser.messages import HoldActuator, HoldView
+from godkaiser.errors.base import ServiceUnavailable
+from godkaiser.errors.safety import UnknownActuator
 from godkaiser.storage.audit.trail import entry_by
 from godkaiser.storage.files.record_file import RecordFile
 from godkaiser.supervision import ActorContext, Handle

@@ -14,6 +14,7 @@ import msgspec
 
 from godkaiser.actors.devices.messages import DevicePresence
 from godkaiser.actors.safety.actuator import Order, Transmission
+from godkaiser.actors.safety.messages import ActuatorStateChanged, ActuatorView, CommandOutcome
 from godkaiser.actors.storage.journal import RecordActuator, RecordAudit, RecordOutcome
 from godkaiser.domain.entities import ActuatorKey, Approval, Command, Issuer
 from godkaiser.domain.records.latency import Latencies
@@ -47,7 +48,6 @@ from godkaiser.domain.safety.interlocks import (
 )
 from godkaiser.domain.safety.safety import CommandFacts, DeviceFacts, Hold
 from godkaiser.domain.safety.stop_state import SafetyState, Scope
-from godkaiser.messages import ActuatorStateChanged, ActuatorView, CommandOutcome
 from godkaiser.mqtt.gate import CommandGate
 from godkaiser.storage.audit.trail import AuditEntry
 from godkaiser.supervision import ActorContext, Handle

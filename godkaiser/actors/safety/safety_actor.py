@@ -19,6 +19,7 @@ from godkaiser.actors.devices.messages import (
     DevicePresence,
     DeviceRemoved,
     DeviceReport,
+    DeviceView,
     InstallActuator,
     InstallInterlocks,
     OfferOfflineRules,
@@ -26,11 +27,26 @@ from godkaiser.actors.devices.messages import (
 )
 from godkaiser.actors.link.broker import LINK_GROUP, LinkDown, LinkUp, is_up
 from godkaiser.actors.link.router import BroadcastSeen
+from godkaiser.actors.message import Message
 from godkaiser.actors.safety.command_service import ActuatorFactory, CommandDesk, Conditions
 from godkaiser.actors.safety.device_events import event_of
 from godkaiser.actors.safety.emergency_stops import HEARD, Stops, outline
 from godkaiser.actors.safety.manual_holds import HoldBook
-from godkaiser.actors.safety.messages import ActuatorDue, CommandFate, CommandNotSent, ShellStarted
+from godkaiser.actors.safety.messages import (
+    ActuatorDue,
+    ClearStop,
+    CommandFate,
+    CommandNotSent,
+    ExplainCommand,
+    HoldActuator,
+    PrepareShutdown,
+    RequestCommand,
+    ResumeAutomation,
+    SafetyView,
+    ShellStarted,
+    StopAll,
+    SwitchSafeMode,
+)
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.actors.safety.standing_orders import StandingOrders
 from godkaiser.actors.safety.stop_service import StopDesk
@@ -51,25 +67,9 @@ from godkaiser.domain.safety.interlocks import Interlock
 from godkaiser.domain.safety.safety import Hold
 from godkaiser.domain.safety.stop_confirmation import is_own_limit
 from godkaiser.domain.safety.stop_state import GLOBAL, SafetyState, Scope, StopState, scope_of
-from godkaiser.errors import (
-    EmergencyStopActive,
-    GatewayError,
-    ServiceUnavailable,
-    UnknownDevice,
-)
-from godkaiser.messages import (
-    ClearStop,
-    DeviceView,
-    ExplainCommand,
-    HoldActuator,
-    Message,
-    PrepareShutdown,
-    RequestCommand,
-    ResumeAutomation,
-    SafetyView,
-    StopAll,
-    SwitchSafeMode,
-)
+from godkaiser.errors.base import GatewayError, ServiceUnavailable
+from godkaiser.errors.devices import UnknownDevice
+from godkaiser.errors.safety import EmergencyStopActive
 from godkaiser.mqtt.gate import CommandGate, Fate
 from godkaiser.mqtt.ports import AckPort, StopPort
 from godkaiser.protocol import evidence, inbound

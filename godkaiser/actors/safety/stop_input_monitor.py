@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import ReadingAccepted
+from godkaiser.actors.message import Message
+from godkaiser.actors.safety.messages import StopAll, StopInputView
 from godkaiser.domain.entities import Issuer, Reading, SensorKey
 from godkaiser.domain.safety.stop_inputs import (
     Demand,
@@ -19,7 +22,6 @@ from godkaiser.domain.safety.stop_inputs import (
     heard,
 )
 from godkaiser.domain.safety.stop_state import Scope, ScopeKind
-from godkaiser.messages import Message, ReadingAccepted, StopAll, StopInputView
 from godkaiser.supervision import Actor, Handle
 
 TICK_S = 1.0

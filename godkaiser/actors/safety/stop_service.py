@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from godkaiser import paths
 from godkaiser.actors.safety.emergency_stops import Stops
+from godkaiser.actors.safety.messages import ClearStop, ResumeAutomation, SafetyView, StopAll
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.domain.safety import stop_state as safety_state
 from godkaiser.domain.safety.actuator_state import is_coming
@@ -17,8 +18,9 @@ from godkaiser.domain.safety.stop_state import (
     held_by_another,
     scope_of,
 )
-from godkaiser.errors import StopInputPressed, UnknownDevice, ValidationFailed
-from godkaiser.messages import ClearStop, ResumeAutomation, SafetyView, StopAll
+from godkaiser.errors.base import ValidationFailed
+from godkaiser.errors.devices import UnknownDevice
+from godkaiser.errors.safety import StopInputPressed
 from godkaiser.supervision import ActorContext
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from godkaiser.errors import ServiceUnavailable
-from godkaiser.messages import Message
+from godkaiser.actors.message import Message
+from godkaiser.errors.base import ServiceUnavailable
 from godkaiser.storage.engine.database import Database
 from godkaiser.supervision import Actor
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
 from godkaiser.actors.services.recipient import Attempted, Deliver, Notify, RecipientActor
-from godkaiser.messages import Message
 from godkaiser.supervision import (
     Actor,
     ChildSpec,

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from godkaiser.domain.addresses import Destinations
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 
 DELIVERY_S = 8.0
 """For one delivery as a whole: the name, the connection, TLS, the request and the answer."""

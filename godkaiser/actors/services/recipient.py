@@ -10,9 +10,9 @@ import random
 from collections.abc import Callable
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain.webhooks import shown_url
-from godkaiser.messages import Message
 from godkaiser.storage.audit.trail import AuditEntry
 from godkaiser.supervision import Actor
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView
 from godkaiser.actors.services.timekeeper import Tick
 from godkaiser.actors.storage.housekeeper import RunJob, RunView
 from godkaiser.domain.entities import Reading
 from godkaiser.domain.sensors import health as sensor_health
 from godkaiser.domain.sensors.health import Finding
-from godkaiser.messages import DeviceView
 from godkaiser.supervision import Actor
 
 SENSORS_JOB = "sensor_health"

@@ -18,7 +18,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEv
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from godkaiser.messages import Message
+from godkaiser.actors.message import Message
 from godkaiser.supervision import Actor
 
 WATCH_CLOCK_S = 5.0

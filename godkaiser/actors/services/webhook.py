@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain import webhooks
 from godkaiser.domain.webhooks import Delivery, WebhookRecord
-from godkaiser.messages import Message
 from godkaiser.storage.audit.trail import AuditEntry
 from godkaiser.supervision import Actor, Backoff
 from godkaiser.supervision.strategy import backoff_delay

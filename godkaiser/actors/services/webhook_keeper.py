@@ -9,13 +9,15 @@ from typing import Any, Protocol
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
 from godkaiser.actors.services.webhook import Deliver, UseRecord, WebhookActor
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain import webhooks
 from godkaiser.domain.entities import Issuer
 from godkaiser.domain.webhooks import Delivery, WebhookRecord
-from godkaiser.errors import DatabaseUnavailable, GatewayError, TooManyWebhooks, UnknownWebhook
-from godkaiser.messages import Message
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.services import TooManyWebhooks, UnknownWebhook
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.audit.trail import entry_by
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.repositories import webhooks as storage

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from godkaiser.errors import ServiceUnavailable
-from godkaiser.messages import Message
+from godkaiser.actors.message import Message
+from godkaiser.errors.base import ServiceUnavailable
 from godkaiser.storage.engine.database import REFUSED
 from godkaiser.supervision import ActorContext, Backoff
 from godkaiser.supervision.strategy import backoff_delay

@@ -14,13 +14,14 @@ import msgspec
 import structlog
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
 from godkaiser.actors.services.timekeeper import Tick
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain.records import retention
 from godkaiser.domain.records.retention import RetentionPolicy, RetentionRun
 from godkaiser.domain.records.retention_clock import believed, doubt
-from godkaiser.errors import DatabaseUnavailable, InvalidTransition
-from godkaiser.messages import Message
+from godkaiser.errors.base import InvalidTransition
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.audit.trail import AuditEntry
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.repositories import accounts

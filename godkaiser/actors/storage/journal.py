@@ -13,14 +13,15 @@ from typing import get_args
 
 import msgspec
 
+from godkaiser.actors.message import Message
+from godkaiser.actors.safety.messages import CommandOutcome
 from godkaiser.actors.storage.group_commit import Flush, GroupCommit
 from godkaiser.actors.storage.record_codec import RecordCodec
 from godkaiser.domain.entities import ActuatorKey, Command
 from godkaiser.domain.rules.rules import Decision, Finding, RuleMemory
 from godkaiser.domain.safety.actuator_memory import KeptActuator
 from godkaiser.domain.safety.safety import Hold, Verdict
-from godkaiser.errors import DatabaseUnavailable
-from godkaiser.messages import CommandOutcome, Message
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.storage.audit import trail as audit
 from godkaiser.storage.audit.trail import AuditEntry

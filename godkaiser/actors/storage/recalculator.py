@@ -9,18 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain.entities import Calibration, Issuer, SensorKey
 from godkaiser.domain.sensors import recalculation
 from godkaiser.domain.sensors.recalculation import Recalculation
-from godkaiser.errors import (
-    DatabaseUnavailable,
-    GatewayError,
-    InvalidTransition,
-    NoRecalculation,
-    UnknownSensor,
-)
-from godkaiser.messages import Message
+from godkaiser.errors.base import GatewayError, InvalidTransition
+from godkaiser.errors.sensors import NoRecalculation, UnknownSensor
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.audit.trail import AuditEntry
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.repositories import calibrations, recalculations, registry

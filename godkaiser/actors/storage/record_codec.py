@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from godkaiser.errors import SpoolUnavailable
+from godkaiser.errors.storage import SpoolUnavailable
 from godkaiser.storage.spool.records import OTHER_VERSION
 
 Kind = TypeVar("Kind")

@@ -15,13 +15,15 @@ import msgspec
 import structlog
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
 from godkaiser.actors.storage.group_commit import Flush, GroupCommit
+from godkaiser.actors.storage.messages import RecorderView
 from godkaiser.domain.entities import Reading
 from godkaiser.domain.records.arrivals import ArrivalWatch
 from godkaiser.domain.records.arrivals import observe as observe_arrivals
 from godkaiser.domain.records.broker_window import WindowWatch, observe
-from godkaiser.errors import DatabaseUnavailable, ServiceUnavailable
-from godkaiser.messages import Message, RecorderView
+from godkaiser.errors.base import ServiceUnavailable
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.mqtt.ports import AckPort
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.series.readings import ReadingWriter

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from godkaiser.domain.entities import Reading
-from godkaiser.errors import GatewayError, SpoolUnavailable
+from godkaiser.errors.base import GatewayError
+from godkaiser.errors.storage import SpoolUnavailable
 from godkaiser.storage.engine.database import REFUSED, Database
 from godkaiser.storage.spool.frames import Frame
 from godkaiser.storage.spool.position import keep_position, position

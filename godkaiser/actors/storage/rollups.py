@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import structlog
 
+from godkaiser.actors.message import Message
 from godkaiser.actors.services.timekeeper import Tick
-from godkaiser.errors import DatabaseUnavailable
-from godkaiser.messages import Message
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.series import rollups
 from godkaiser.supervision import Actor

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from godkaiser import paths
+from godkaiser.actors.message import Message
 from godkaiser.actors.storage.journal import (
     CODEC,
     Record,
@@ -25,12 +26,12 @@ from godkaiser.actors.storage.journal import (
     without_stored,
     write_records,
 )
+from godkaiser.actors.storage.messages import SpoolView
 from godkaiser.actors.storage.recorder import SLOW_COMMIT_S, DatabaseBack, Diverted
 from godkaiser.actors.storage.replay import StreamReplay
 from godkaiser.domain.entities import Reading
 from godkaiser.domain.records.spool_policy import alarm_level
-from godkaiser.errors import DatabaseUnavailable, SpoolUnavailable
-from godkaiser.messages import Message, SpoolView
+from godkaiser.errors.storage import DatabaseUnavailable, SpoolUnavailable
 from godkaiser.storage.audit.trail import AuditEntry
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.series.readings import ReadingWriter

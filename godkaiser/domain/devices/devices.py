@@ -7,7 +7,8 @@ import re
 import msgspec
 
 from godkaiser.domain.entities import Approval
-from godkaiser.errors import InvalidDeviceId, InvalidTransition, InvalidZone
+from godkaiser.errors.base import InvalidTransition
+from godkaiser.errors.devices import InvalidDeviceId, InvalidZone
 
 _DEVICE_ID = re.compile(r"(ESP_[A-F0-9]{6,8}|MOCK_[A-Z0-9]{1,26})\Z")
 _ZONE_ID = re.compile(r"[a-z0-9_-]{1,32}\Z")

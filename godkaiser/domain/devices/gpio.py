@@ -8,7 +8,8 @@ import msgspec
 
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, SensorConfig
 from godkaiser.domain.sensors.sensors import Bus, bus_of
-from godkaiser.errors import GpioConflict, InvalidGpio, ValidationFailed
+from godkaiser.errors.base import ValidationFailed
+from godkaiser.errors.devices import GpioConflict, InvalidGpio
 
 MAX_GPIO = 39
 NO_AUX = 255

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from godkaiser.errors import DuplicateMock, InvalidMockId, TooManyMocks
+from godkaiser.errors.devices import DuplicateMock, InvalidMockId, TooManyMocks
 
 MOST_MOCKS = 100
 PREFIX = "MOCK_"

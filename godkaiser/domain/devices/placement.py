@@ -6,7 +6,7 @@ import re
 
 from godkaiser.domain.devices import gpio
 from godkaiser.domain.entities import DeviceRecord, Subzone
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 
 MOST_SUBZONES = 8
 MOST_PINS = 20

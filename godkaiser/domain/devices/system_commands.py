@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 TOKEN_KINDS = ("esp", "broadcast")

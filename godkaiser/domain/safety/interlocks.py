@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from godkaiser.domain.entities import ActuatorConfig, ActuatorKey
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 
 
 class InterlockKind(StrEnum):

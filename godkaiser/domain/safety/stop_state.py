@@ -12,7 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
-from godkaiser.errors import ClearLockedOut, InvalidTransition, NoEmergencyStop
+from godkaiser.errors.base import InvalidTransition
+from godkaiser.errors.safety import ClearLockedOut, NoEmergencyStop
 
 CLEAR_LOCKOUT_S = 5.0
 """Devices refuse a clear in the first seconds after a stop (contract, 11.5)."""

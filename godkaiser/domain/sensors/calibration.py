@@ -23,7 +23,7 @@ from godkaiser.domain.sensors.sensors import (
     ec_at_25,
     volts,
 )
-from godkaiser.errors import ImplausibleCalibration
+from godkaiser.errors.sensors import ImplausibleCalibration
 
 LEAST_APART = 20.0
 """Raw values that are closer say more about the noise than about the sensor."""

@@ -8,7 +8,7 @@ import secrets
 import msgspec
 
 from godkaiser.domain.access import StoredKey
-from godkaiser.errors import InvalidApiKey, UnknownApiKey, UnknownSecret
+from godkaiser.errors.access import InvalidApiKey, UnknownApiKey, UnknownSecret
 from godkaiser.http.access.permissions import ROLES, Role
 from godkaiser.storage.repositories.access_book import AccessBook
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import falcon
 
 from godkaiser.domain.addresses import unmapped
-from godkaiser.errors import SetupNeedsToken
+from godkaiser.errors.access import SetupNeedsToken
 from godkaiser.http.access.trusted_proxy import PROXIED
 
 _BY_PROXIES = re.compile(

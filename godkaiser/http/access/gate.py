@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from godkaiser.errors import ForgedToken, OutOfArea, PermissionDenied, UnknownSecret
+from godkaiser.errors.access import ForgedToken, OutOfArea, PermissionDenied, UnknownSecret
 from godkaiser.http.access.lockout import Lockout
 from godkaiser.http.access.permissions import EVENTS, FOR_PEOPLE, PERMISSIONS
 from godkaiser.http.access.tokens import Identity, TokenService

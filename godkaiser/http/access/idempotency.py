@@ -16,15 +16,10 @@ from pathlib import Path
 import falcon
 import msgspec
 
-from godkaiser.errors import (
-    DatabaseInDoubt,
-    GatewayError,
-    KeyInDoubt,
-    KeyInUse,
-    KeyReused,
-    OutcomeUnknown,
-    ValidationFailed,
-)
+from godkaiser.errors.base import GatewayError, ValidationFailed
+from godkaiser.errors.requests import KeyInDoubt, KeyInUse, KeyReused
+from godkaiser.errors.safety import OutcomeUnknown
+from godkaiser.errors.storage import DatabaseInDoubt
 from godkaiser.http.exchange import identity_of
 from godkaiser.storage.files.notes_file import NotesFile
 

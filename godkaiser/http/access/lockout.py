@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 
 import msgspec
 
-from godkaiser.errors import TooManyRequests
+from godkaiser.errors.base import TooManyRequests
 
 FIRST_WAIT_S = 1.0
 REMEMBERED = 10_000

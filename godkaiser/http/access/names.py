@@ -13,7 +13,8 @@ from functools import lru_cache
 from confusable_homoglyphs import confusables
 from precis_i18n import get_profile
 
-from godkaiser.errors import ValidationFailed, WeakPassword
+from godkaiser.errors.access import WeakPassword
+from godkaiser.errors.base import ValidationFailed
 
 LONGEST_NAME = 64
 _NAME = get_profile("UsernameCaseMapped")

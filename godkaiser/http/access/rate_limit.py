@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from godkaiser.errors import TooManyRequests
+from godkaiser.errors.base import TooManyRequests
 
 BURST_S = 2.0
 """So many seconds' worth may come at once."""

@@ -19,16 +19,15 @@ import jwt
 import msgspec
 
 from godkaiser.domain.access import Account, Login
-from godkaiser.errors import (
+from godkaiser.errors.access import (
     ForgedToken,
     InvalidCredentials,
     InvalidToken,
     NameLooksAlike,
-    ServiceUnavailable,
     UserExists,
-    ValidationFailed,
     WeakPassword,
 )
+from godkaiser.errors.base import ServiceUnavailable, ValidationFailed
 from godkaiser.host.boot_clock import boot_id, boot_time
 from godkaiser.http.access.api_keys import PREFIX, KeyRing
 from godkaiser.http.access.first_setup import FirstSetup

@@ -9,7 +9,18 @@ import falcon
 import msgspec
 import pykka
 
-from godkaiser import errors, paths
+from godkaiser import paths
+from godkaiser.actors.registry.messages import ConfigureActuator, RemoveActuator, SaveInterlocks
+from godkaiser.actors.safety.messages import (
+    ActuatorView,
+    ClearStop,
+    ExplainCommand,
+    HoldActuator,
+    RequestCommand,
+    ResumeAutomation,
+    SafetyView,
+    StopAll,
+)
 from godkaiser.domain.entities import (
     USUAL_MAX_RUNTIME_S,
     ActuatorConfig,
@@ -22,15 +33,20 @@ from godkaiser.domain.entities import (
 from godkaiser.domain.records.digests import digest_of
 from godkaiser.domain.safety.interlocks import Interlock
 from godkaiser.domain.safety.safety import Verdict
-from godkaiser.errors import (
+from godkaiser.errors.base import GatewayError, ValidationFailed
+from godkaiser.errors.devices import DeviceNotApproved, DeviceOffline, GpioConflict
+from godkaiser.errors.link import BrokerUnavailable
+from godkaiser.errors.requests import GatewayStalled
+from godkaiser.errors.safety import (
+    AutomationHeld,
+    CommandRefused,
     CommandTooOld,
-    GatewayError,
-    GatewayStalled,
+    EmergencyStopActive,
     UnknownActuator,
     UnknownActuatorType,
     UnknownVerb,
-    ValidationFailed,
 )
+from godkaiser.errors.sensors import ValueOutOfRange
 from godkaiser.host.boot_clock import boot_time
 from godkaiser.http.editing import refuse_unseen, seen_by
 from godkaiser.http.exchange import (
@@ -50,19 +66,6 @@ from godkaiser.http.exchange import (
 from godkaiser.http.paging import cursor_of, encode_cursor, reply_page
 from godkaiser.http.services import Services
 from godkaiser.http.stalls import STALL_S, accepted_at, lay_in_a_stall
-from godkaiser.messages import (
-    ActuatorView,
-    ClearStop,
-    ConfigureActuator,
-    ExplainCommand,
-    HoldActuator,
-    RemoveActuator,
-    RequestCommand,
-    ResumeAutomation,
-    SafetyView,
-    SaveInterlocks,
-    StopAll,
-)
 from godkaiser.storage.repositories import history
 
 Text = Annotated[str, msgspec.Meta(max_length=100)]
@@ -139,11 +142,22 @@ class ResumeBody(RequestBody, frozen=True, kw_only=True):
     zone_id: str | None = None
 
 
-_ERRORS_BY_CODE: dict[str, type[GatewayError]] = {
+REFUSALS: dict[str, type[GatewayError]] = {
     kind.code: kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, GatewayError)
+    for kind in (
+        AutomationHeld,
+        BrokerUnavailable,
+        CommandRefused,
+        DeviceNotApproved,
+        DeviceOffline,
+        EmergencyStopActive,
+        GpioConflict,
+        UnknownActuator,
+        UnknownVerb,
+        ValueOutOfRange,
+    )
 }
+"""By the code of a verdict: the error that stands for it."""
 
 
 def check_scope(esp_id: str | None, zone_id: str | None) -> None:
@@ -426,7 +440,7 @@ def _note_command(req: falcon.Request, command: Command) -> None:
 
 def _refusal(verdict: Verdict, command: Command) -> GatewayError:
     """The error that stands for the first check that failed, with the whole verdict in it."""
-    kind = _ERRORS_BY_CODE.get(verdict.code, errors.CommandRefused)
+    kind = REFUSALS.get(verdict.code, CommandRefused)
     return kind(
         f"{verdict.message}.",
         correlation_id=command.correlation_id,

@@ -7,7 +7,7 @@ from typing import Annotated
 import falcon
 import msgspec
 
-from godkaiser.errors import InvalidCredentials, SetupClosed, SetupNeedsToken
+from godkaiser.errors.access import InvalidCredentials, SetupClosed, SetupNeedsToken
 from godkaiser.http.exchange import (
     RequestBody,
     address_of,

@@ -10,7 +10,8 @@ import msgspec
 import pykka
 
 from godkaiser import paths
-from godkaiser.errors import GatewayError, GatewayOverloaded
+from godkaiser.actors.devices.messages import SubmitBatch, SubmitReading
+from godkaiser.errors.base import GatewayError, GatewayOverloaded
 from godkaiser.http.exchange import (
     ASK_TIMEOUT_S,
     RequestBody,
@@ -22,7 +23,6 @@ from godkaiser.http.exchange import (
 )
 from godkaiser.http.resources.devices import ReadingBody, submission
 from godkaiser.http.services import Services
-from godkaiser.messages import SubmitBatch, SubmitReading
 
 MOST = 1000
 

@@ -9,7 +9,7 @@ import msgspec
 
 from godkaiser import paths
 from godkaiser.actors.link.broker_accounts import AccountsView, DropAccount, MakeAccount
-from godkaiser.errors import NoBrokerAccounts
+from godkaiser.errors.link import NoBrokerAccounts
 from godkaiser.http.exchange import ask, issuer_of, reply
 from godkaiser.http.services import Services
 

@@ -8,12 +8,20 @@ import falcon
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.registry.messages import (
+    AbortCalibration,
+    AddCalibrationPoint,
+    ApplyCalibration,
+    ListCalibrations,
+    StartCalibration,
+    UndoCalibration,
+)
 from godkaiser.actors.storage.recalculator import CancelRecalculation, Recalculate
 from godkaiser.domain.entities import Reading, SensorConfig, SensorKey
 from godkaiser.domain.sensors.calibration import METHODS
 from godkaiser.domain.sensors.recalculation import Recalculation
-from godkaiser.errors import (
-    InvalidTimeRange,
+from godkaiser.errors.requests import InvalidTimeRange
+from godkaiser.errors.sensors import (
     NoFreshReading,
     NoRecalculation,
     UnknownCalibration,
@@ -30,14 +38,6 @@ from godkaiser.http.exchange import (
 )
 from godkaiser.http.resources.devices import series_key
 from godkaiser.http.services import Services
-from godkaiser.messages import (
-    AbortCalibration,
-    AddCalibrationPoint,
-    ApplyCalibration,
-    ListCalibrations,
-    StartCalibration,
-    UndoCalibration,
-)
 
 FRESH_S = 120.0
 MOST_DIGITS = 15

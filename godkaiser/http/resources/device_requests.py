@@ -10,8 +10,11 @@ import pykka
 
 from godkaiser import paths
 from godkaiser.actors.devices.device_requests import Request
+from godkaiser.actors.devices.messages import MeasureNow, SendSystemCommand
 from godkaiser.domain.devices import system_commands
-from godkaiser.errors import NotConfirmed, NotFound, PermissionDenied
+from godkaiser.errors.access import PermissionDenied
+from godkaiser.errors.base import NotFound
+from godkaiser.errors.requests import NotConfirmed
 from godkaiser.http.access.permissions import Role
 from godkaiser.http.exchange import (
     RequestBody,
@@ -26,7 +29,6 @@ from godkaiser.http.exchange import (
     reply,
 )
 from godkaiser.http.services import Services
-from godkaiser.messages import MeasureNow, SendSystemCommand
 
 MAX_WAIT_S = 10.0
 

@@ -9,6 +9,15 @@ import falcon
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView, SubmitReading
+from godkaiser.actors.registry.messages import (
+    ChangeDevice,
+    ConfigureSensor,
+    DecideApproval,
+    RegisterDevice,
+    RemoveDevice,
+    RemoveSensor,
+)
 from godkaiser.domain.devices.devices import validate_device_id
 from godkaiser.domain.entities import (
     Calibration,
@@ -20,7 +29,9 @@ from godkaiser.domain.entities import (
 )
 from godkaiser.domain.records.digests import device_digest, digest_of
 from godkaiser.domain.sensors.sensors import Bus, bus_of, canonical_type
-from godkaiser.errors import InvalidTimeRange, UnknownSensor, ValidationFailed
+from godkaiser.errors.base import ValidationFailed
+from godkaiser.errors.requests import InvalidTimeRange
+from godkaiser.errors.sensors import UnknownSensor
 from godkaiser.http.editing import refuse_unseen, seen_by
 from godkaiser.http.exchange import (
     RequestBody,
@@ -35,16 +46,6 @@ from godkaiser.http.exchange import (
 )
 from godkaiser.http.paging import cursor_of, encode_cursor, reply_page
 from godkaiser.http.services import Services
-from godkaiser.messages import (
-    ChangeDevice,
-    ConfigureSensor,
-    DecideApproval,
-    DeviceView,
-    RegisterDevice,
-    RemoveDevice,
-    RemoveSensor,
-    SubmitReading,
-)
 from godkaiser.storage.series.readings import ReadingQuery, readings_page
 
 Text = Annotated[str, msgspec.Meta(max_length=100)]

@@ -11,7 +11,8 @@ from godkaiser.actors.devices.mock_keeper import ORPHANS_JOB
 from godkaiser.actors.services.sensor_watch import SENSORS_JOB
 from godkaiser.actors.services.timekeeper import JobView
 from godkaiser.actors.storage.housekeeper import PURGE_JOB, RETENTION_JOB, RunJob, RunView
-from godkaiser.errors import InvalidTransition, UnknownJob
+from godkaiser.errors.base import InvalidTransition
+from godkaiser.errors.services import UnknownJob
 from godkaiser.http.exchange import RequestBody, ask, issuer_of, query_float, read_body, reply
 from godkaiser.http.services import Services
 from godkaiser.storage.audit import trail as audit

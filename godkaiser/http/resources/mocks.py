@@ -10,22 +10,23 @@ import falcon
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView
 from godkaiser.actors.devices.mock import MockView
 from godkaiser.actors.devices.mock_keeper import CreateMock, DeleteMock, DriveMock, FailMock
-from godkaiser.domain.devices.mocks import DrivenValue, MockFaults, MockRecord
-from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Approval, SensorConfig
-from godkaiser.domain.sensors.sensors import canonical_type
-from godkaiser.errors import GatewayError, UnknownMock, ValidationFailed
-from godkaiser.http.exchange import RequestBody, ask, check_gpio, issuer_of, read_body, reply
-from godkaiser.http.services import Services
-from godkaiser.messages import (
+from godkaiser.actors.registry.messages import (
     ConfigureActuator,
     ConfigureSensor,
     DecideApproval,
-    DeviceView,
     RegisterDevice,
     RemoveDevice,
 )
+from godkaiser.domain.devices.mocks import DrivenValue, MockFaults, MockRecord
+from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Approval, SensorConfig
+from godkaiser.domain.sensors.sensors import canonical_type
+from godkaiser.errors.base import GatewayError, ValidationFailed
+from godkaiser.errors.devices import UnknownMock
+from godkaiser.http.exchange import RequestBody, ask, check_gpio, issuer_of, read_body, reply
+from godkaiser.http.services import Services
 
 Name = Annotated[str, msgspec.Meta(max_length=100)]
 Type = Annotated[str, msgspec.Meta(min_length=1, max_length=23)]

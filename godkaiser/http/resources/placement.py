@@ -8,16 +8,12 @@ import falcon
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView
+from godkaiser.actors.registry.messages import ChangeDevice, RemoveSubzone, SaveSubzone
+from godkaiser.actors.safety.messages import SwitchSafeMode
 from godkaiser.domain.entities import DeviceRecord, Subzone
 from godkaiser.http.exchange import RequestBody, ask, device_view, issuer_of, read_body, reply
 from godkaiser.http.services import Services
-from godkaiser.messages import (
-    ChangeDevice,
-    DeviceView,
-    RemoveSubzone,
-    SaveSubzone,
-    SwitchSafeMode,
-)
 
 Text = Annotated[str, msgspec.Meta(max_length=64)]
 Pin = Annotated[int, msgspec.Meta(ge=0, le=39)]

@@ -11,6 +11,9 @@ import falcon
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.devices.messages import DeviceView
+from godkaiser.actors.registry.messages import CheckRule
+from godkaiser.actors.safety.messages import ActuatorView, ExplainCommand
 from godkaiser.domain.entities import ActuatorKey, Command, Quality, Reading
 from godkaiser.domain.records.reading_order import measured_at
 from godkaiser.domain.rules import rules
@@ -18,7 +21,7 @@ from godkaiser.domain.rules.replay import PastReading, replay
 from godkaiser.domain.rules.rules import Fact, Facts, RuleDefinition, RuleMemory
 from godkaiser.domain.rules.schema import every_command, every_condition
 from godkaiser.domain.sensors.sensors import may_feed_rules
-from godkaiser.errors import GatewayError, ServiceUnavailable, ValidationFailed
+from godkaiser.errors.base import GatewayError, ServiceUnavailable, ValidationFailed
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -29,7 +32,6 @@ from godkaiser.http.exchange import (
     reply,
 )
 from godkaiser.http.services import Services
-from godkaiser.messages import ActuatorView, CheckRule, DeviceView, ExplainCommand
 from godkaiser.storage.repositories import explanations
 from godkaiser.storage.series.readings import past_values
 

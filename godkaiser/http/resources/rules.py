@@ -8,9 +8,11 @@ import falcon
 import msgspec
 
 from godkaiser import paths
+from godkaiser.actors.registry.messages import DeleteRule, SaveRule
+from godkaiser.actors.rules.messages import RuleView
 from godkaiser.domain.records.digests import digest_of
 from godkaiser.domain.rules.rules import RuleDefinition
-from godkaiser.errors import UnknownRule
+from godkaiser.errors.rules import UnknownRule
 from godkaiser.http.editing import refuse_unseen, seen_by
 from godkaiser.http.exchange import (
     ask,
@@ -24,7 +26,6 @@ from godkaiser.http.exchange import (
 from godkaiser.http.hidden_targets import restored, shown_to
 from godkaiser.http.paging import reply_page
 from godkaiser.http.services import Services
-from godkaiser.messages import DeleteRule, RuleView, SaveRule
 from godkaiser.storage.repositories import explanations, rules
 from godkaiser.supervision import ActorSystem
 

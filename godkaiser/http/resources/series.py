@@ -19,12 +19,9 @@ from godkaiser.domain.records.rollups import (
     floor_to,
 )
 from godkaiser.domain.sensors.sensors import canonical_type
-from godkaiser.errors import (
-    InvalidTimeRange,
-    ServiceUnavailable,
-    UnknownSensor,
-    ValidationFailed,
-)
+from godkaiser.errors.base import ServiceUnavailable, ValidationFailed
+from godkaiser.errors.requests import InvalidTimeRange
+from godkaiser.errors.sensors import UnknownSensor
 from godkaiser.http.exchange import query_float, query_int, reply
 from godkaiser.http.resources.devices import series_key
 from godkaiser.http.services import Services

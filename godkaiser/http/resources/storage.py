@@ -7,10 +7,10 @@ from typing import Any
 import falcon
 
 from godkaiser import paths
+from godkaiser.actors.storage.messages import RecorderView, SpoolView
 from godkaiser.actors.storage.rollups import RollerView
 from godkaiser.http.exchange import reply
 from godkaiser.http.services import Services
-from godkaiser.messages import RecorderView, SpoolView
 
 ALARMING = 80
 """Percent of the spool from which the gateway calls itself degraded."""

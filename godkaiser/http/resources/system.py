@@ -8,7 +8,12 @@ import falcon
 import msgspec
 
 from godkaiser import paths
-from godkaiser.errors import CommandRefused, UnknownActor, UnknownDeadLetter
+from godkaiser.actors.devices.messages import DeviceView
+from godkaiser.actors.link.messages import LinkView
+from godkaiser.actors.safety.messages import SafetyView
+from godkaiser.actors.storage.messages import RecorderView
+from godkaiser.errors.safety import CommandRefused
+from godkaiser.errors.services import UnknownActor, UnknownDeadLetter
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -22,7 +27,6 @@ from godkaiser.http.exchange import (
 from godkaiser.http.paging import cursor_of, encode_cursor
 from godkaiser.http.resources.storage import ALARMING, storage_health
 from godkaiser.http.services import Services
-from godkaiser.messages import DeviceView, LinkView, RecorderView, SafetyView
 from godkaiser.storage.audit import trail as audit
 from godkaiser.supervision import ResendRefused, RestartChild, UnknownPath
 

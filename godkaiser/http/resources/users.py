@@ -9,13 +9,8 @@ import msgspec
 
 from godkaiser.domain.access import Account, StoredKey
 from godkaiser.domain.records.digests import digest_of
-from godkaiser.errors import (
-    InvalidCredentials,
-    ServiceUnavailable,
-    UnknownApiKey,
-    UnknownUser,
-    ValidationFailed,
-)
+from godkaiser.errors.access import InvalidCredentials, UnknownApiKey, UnknownUser
+from godkaiser.errors.base import ServiceUnavailable, ValidationFailed
 from godkaiser.http.access.permissions import AREAS, ROLES
 from godkaiser.http.access.signing_keys import FOR_EVER, SigningKey
 from godkaiser.http.access.tokens import REFRESH_S

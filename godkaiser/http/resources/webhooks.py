@@ -12,7 +12,8 @@ from godkaiser.actors.services.webhook import WebhookView
 from godkaiser.actors.services.webhook_keeper import DeleteWebhook, SaveWebhook, TryWebhook
 from godkaiser.domain.records.digests import digest_of
 from godkaiser.domain.webhooks import WebhookRecord
-from godkaiser.errors import LiveIsOff, UnknownWebhook, ValidationFailed
+from godkaiser.errors.base import ValidationFailed
+from godkaiser.errors.services import LiveIsOff, UnknownWebhook
 from godkaiser.http.editing import refuse_unseen, seen_by
 from godkaiser.http.exchange import RequestBody, ask, issuer_of, read_body, reply
 from godkaiser.http.paging import reply_page

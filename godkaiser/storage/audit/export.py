@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from godkaiser.errors import SealRefused
+from godkaiser.errors.storage import SealRefused
 from godkaiser.storage.audit.chain import BATCH
 from godkaiser.storage.audit.trail import AuditEntry, chain_hash
 from godkaiser.storage.engine.database import Database

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from godkaiser.errors import SealRefused
+from godkaiser.errors.storage import SealRefused
 
 MAGIC = b"GKSEALED1\n"
 CHUNK = 65_536

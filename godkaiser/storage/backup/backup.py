@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 import psycopg2
 
 from godkaiser import __version__
-from godkaiser.errors import BackupRefused
+from godkaiser.errors.storage import BackupRefused
 from godkaiser.host.durable_file import put_in_place
 from godkaiser.storage.backup import folder as backup_folder
 from godkaiser.storage.backup.folder import FORMAT, Manifest

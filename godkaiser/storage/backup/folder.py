@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from godkaiser.errors import BackupRefused
+from godkaiser.errors.storage import BackupRefused
 from godkaiser.host.durable_file import replace_file
 
 MANIFEST = "manifest.json"

@@ -16,7 +16,7 @@ from godkaiser.domain.records.breaker import (
     retry_after_s,
     succeeded,
 )
-from godkaiser.errors import DatabaseUnavailable
+from godkaiser.errors.storage import DatabaseUnavailable
 
 
 class BreakerView(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,13 +19,8 @@ import psycopg2
 
 from godkaiser.config import database_url
 from godkaiser.config.database_url import DatabaseUrl
-from godkaiser.errors import (
-    DatabaseAway,
-    DatabaseInDoubt,
-    DatabaseUnavailable,
-    StartupFailed,
-    startup_failure,
-)
+from godkaiser.errors.process import DatabaseAway, StartupFailed, startup_failure
+from godkaiser.errors.storage import DatabaseInDoubt, DatabaseUnavailable
 from godkaiser.storage.engine import engines
 from godkaiser.storage.engine.breaker import DatabaseBreaker
 from godkaiser.storage.engine.engines import Engines, Pool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from godkaiser.errors import StartupFailed
+from godkaiser.errors.process import StartupFailed
 from godkaiser.storage.engine.database import Database
 
 _SQLITE_WORDS: Mapping[str, str] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from godkaiser.errors import BackupRefused
+from godkaiser.errors.storage import BackupRefused
 from godkaiser.storage.audit import chain as audit_chain
 from godkaiser.storage.backup.backup import Progress
 from godkaiser.storage.engine import migrations, tables

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import structlog
 
-from godkaiser.errors import BackupRefused, PassingCondition
+from godkaiser.errors.process import PassingCondition
+from godkaiser.errors.storage import BackupRefused
 from godkaiser.host.durable_file import make_folder
 from godkaiser.storage.backup import backup
 from godkaiser.storage.engine import migrations

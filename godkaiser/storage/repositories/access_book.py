@@ -14,7 +14,8 @@ from contextlib import contextmanager
 import msgspec
 
 from godkaiser.domain.access import Access, Account, Login, StoredKey
-from godkaiser.errors import LastAdministrator, ServiceUnavailable, UnknownApiKey, UnknownUser
+from godkaiser.errors.access import LastAdministrator, UnknownApiKey, UnknownUser
+from godkaiser.errors.base import ServiceUnavailable
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.repositories import accounts
 

@@ -7,7 +7,7 @@ import msgspec
 from godkaiser.domain.declared import Declared, DeclaredDevice
 from godkaiser.domain.entities import Approval, DeviceRecord
 from godkaiser.domain.safety.interlocks import problems_of
-from godkaiser.errors import StartupFailed
+from godkaiser.errors.process import StartupFailed
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.repositories import registry, rules
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.errors import SpoolUnavailable
+from godkaiser.errors.storage import SpoolUnavailable
 
 OTHER_VERSION = (
     "it holds records of another version of God-Kaiser ({error}). Run that version until the spool is"

@@ -17,7 +17,7 @@ import msgspec
 
 from godkaiser.domain.entities import Reading, SensorKey
 from godkaiser.domain.records.spool_policy import choose_victims
-from godkaiser.errors import SpoolUnavailable
+from godkaiser.errors.storage import SpoolUnavailable
 from godkaiser.host.durable_file import make_folder
 from godkaiser.storage.spool import frames as spool_frames
 from godkaiser.storage.spool import records as spool_records

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from godkaiser.domain.devices import error_codes, system_commands
 from godkaiser.domain.devices.devices import Vitals, health_reasons, health_score
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 
 
 @given(st.integers(-(2**31), 2**31))

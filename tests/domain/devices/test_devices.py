@@ -17,7 +17,8 @@ from godkaiser.domain.devices.devices import (
     validate_zone_id,
 )
 from godkaiser.domain.entities import Approval
-from godkaiser.errors import InvalidDeviceId, InvalidTransition, InvalidZone
+from godkaiser.errors.base import InvalidTransition
+from godkaiser.errors.devices import InvalidDeviceId, InvalidZone
 from tests.domain.safety.safety_builders import NOW
 
 OFFLINE_AFTER_S = 180.0

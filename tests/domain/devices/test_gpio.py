@@ -17,7 +17,7 @@ from godkaiser.domain.devices.gpio import (
     check_sensor,
 )
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, SensorConfig
-from godkaiser.errors import GpioConflict, InvalidGpio
+from godkaiser.errors.devices import GpioConflict, InvalidGpio
 
 WROOM = "esp32_wroom"
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from godkaiser.domain.devices import mocks
 from godkaiser.domain.devices.mocks import DrivenValue, MockRecord
 from godkaiser.domain.sensors import sensors
-from godkaiser.errors import DuplicateMock, InvalidMockId, TooManyMocks
+from godkaiser.errors.devices import DuplicateMock, InvalidMockId, TooManyMocks
 from godkaiser.simulator.raw_values import raw_of
 
 RECORD = MockRecord(mock_id="MOCK_A", created_by="user:admin", created_at=1.0)

@@ -18,7 +18,7 @@ from godkaiser.domain.safety.interlocks import (
     to_release,
     validate,
 )
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 from tests.domain.safety.safety_builders import NOW
 
 PUMP, VALVE, HEATER, FAN = (ActuatorKey("ESP_4F3A9C", gpio) for gpio in (25, 26, 27, 32))

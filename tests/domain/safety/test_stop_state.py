@@ -19,7 +19,8 @@ from godkaiser.domain.safety.stop_state import (
     StopRecord,
     StopState,
 )
-from godkaiser.errors import ClearLockedOut, InvalidTransition, NoEmergencyStop
+from godkaiser.errors.base import InvalidTransition
+from godkaiser.errors.safety import ClearLockedOut, NoEmergencyStop
 from tests.domain.safety.safety_builders import NOW, PUMP, a_command, facts
 
 ZONES = {"ESP_4F3A9C": "tent", "ESP_4F3A9D": "tent", "ESP_4F3A9E": ""}

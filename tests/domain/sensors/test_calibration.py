@@ -16,7 +16,7 @@ from godkaiser.domain.sensors.recalculation import (
     recalculated,
 )
 from godkaiser.domain.sensors.sensors import SENSOR_TYPES, convert, ec_at_25, ph_at_25
-from godkaiser.errors import ImplausibleCalibration
+from godkaiser.errors.sensors import ImplausibleCalibration
 
 temperatures = st.floats(0, 60)
 

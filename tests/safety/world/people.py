@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from godkaiser import paths
-from godkaiser.domain.entities import ActuatorKey, Command, Issuer, Verb
-from godkaiser.domain.safety.stop_state import Scope, ScopeKind
-from godkaiser.errors import GatewayError
-from godkaiser.messages import (
+from godkaiser.actors.safety.messages import (
     ClearStop,
     HoldActuator,
     RequestCommand,
     ResumeAutomation,
     StopAll,
 )
+from godkaiser.domain.entities import ActuatorKey, Command, Issuer, Verb
+from godkaiser.domain.safety.stop_state import Scope, ScopeKind
+from godkaiser.errors.base import GatewayError
 from godkaiser.supervision import MailboxFull, SupervisionError
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from unittest import mock
 
 from godkaiser import paths
+from godkaiser.actors.safety.messages import RequestCommand
 from godkaiser.domain.entities import ActuatorKey, Verb
 from godkaiser.domain.safety.interlocks import InterlockKind
 from godkaiser.domain.safety.stop_state import GLOBAL, Scope
-from godkaiser.messages import RequestCommand
 from godkaiser.simulator.raw_values import raw_of
 from godkaiser.supervision import ResendRefused, mailbox
 from tests.safety.peace import peace

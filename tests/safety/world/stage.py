@@ -11,14 +11,9 @@ from collections import Counter
 from typing import Any
 
 from godkaiser import paths
+from godkaiser.actors.safety.messages import ClearStop, RequestCommand, SafetyView, StopAll
 from godkaiser.domain.entities import ActuatorKey
 from godkaiser.domain.safety.stop_state import StopState
-from godkaiser.messages import (
-    ClearStop,
-    RequestCommand,
-    SafetyView,
-    StopAll,
-)
 from godkaiser.simulator.firmware.firmware import Memory
 from godkaiser.simulator.raw_values import raw_of
 from godkaiser.supervision import ActorSystem, Chances

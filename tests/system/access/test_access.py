@@ -9,7 +9,8 @@ import time
 import jwt
 import pytest
 
-from godkaiser.errors import SigningKeyGiven, StartupFailed
+from godkaiser.errors.access import SigningKeyGiven
+from godkaiser.errors.process import StartupFailed
 from godkaiser.http.access.permissions import FOR_PEOPLE, PERMISSIONS, Role
 from godkaiser.http.access.signing_keys import open_signing_keys
 from tests.system.site import PASSWORD

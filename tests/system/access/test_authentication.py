@@ -16,7 +16,7 @@ import jwt
 import pytest
 
 from godkaiser.domain.access import Access
-from godkaiser.errors import DatabaseUnavailable
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.http.access import tokens
 from godkaiser.storage.repositories import accounts
 from godkaiser.supervision import ThreadedRuntime

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.errors import TooManyRequests
+from godkaiser.errors.base import TooManyRequests
 from godkaiser.http.access.lockout import REMEMBERED, Lockout
 from tests.system.site import PASSWORD, Client
 from tests.waiting import eventually

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser.domain.access import Account
-from godkaiser.errors import ValidationFailed, WeakPassword
+from godkaiser.errors.access import WeakPassword
+from godkaiser.errors.base import ValidationFailed
 from godkaiser.http.access.names import prepared_name, prepared_password, skeleton
 from godkaiser.http.access.tokens import hash_password
 from tests.system.access.test_access import code_of

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser import paths
+from godkaiser.actors.registry.messages import SaveRule
 from godkaiser.actors.services import notification_channels as notifications
 from godkaiser.actors.services import outbound
 from godkaiser.actors.services.outbound import Deadline, NotAcceptedError, Outbound
@@ -24,8 +25,7 @@ from godkaiser.domain.email_addresses import is_email_address
 from godkaiser.domain.entities import Issuer
 from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.domain.rules.schema import NotificationAction
-from godkaiser.errors import ValidationFailed
-from godkaiser.messages import SaveRule
+from godkaiser.errors.base import ValidationFailed
 from tests.system.site import PASSWORD
 from tests.waiting import eventually
 

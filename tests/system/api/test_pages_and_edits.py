@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from godkaiser.errors import ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 from godkaiser.http.paging import encode_cursor, reply_page
 from tests.system.site import Client
 from tests.waiting import eventually

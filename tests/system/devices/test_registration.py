@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from godkaiser import paths
-from godkaiser.errors import DatabaseUnavailable
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.repositories import registry
 from tests.waiting import eventually
 

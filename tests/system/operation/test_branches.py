@@ -10,7 +10,7 @@ import pytest
 
 from godkaiser import paths
 from godkaiser.config.settings import Config, GatewayConfig, HttpConfig, MqttConfig
-from godkaiser.errors import DatabaseUnavailable
+from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.gateway import Gateway
 from godkaiser.storage.engine.database import Database
 from tests.system.site import Client

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from godkaiser.cli.main import app
 from godkaiser.config import mounts
-from godkaiser.errors import PassingCondition, StartupFailed, startup_failure
+from godkaiser.errors.process import PassingCondition, StartupFailed, startup_failure
 from godkaiser.host.single_instance import DataFolderLock
 from godkaiser.storage.engine.database import open_database
 from godkaiser.storage.engine.migrations import migrate

@@ -22,11 +22,11 @@ from godkaiser import paths
 from godkaiser.config.settings import BrokerAccountsConfig, MqttConfig, SafetyConfig
 from godkaiser.domain.declared import NOTHING
 from godkaiser.domain.entities import Issuer
-from godkaiser.errors import ReloadRefused
+from godkaiser.errors.process import ReloadRefused
 from godkaiser.simulator.fleet import Fleet
 from tests.provision.servers import free_port
-from tests.system.process import GatewayProcess
 from tests.system.operation.test_estop import STOP, Listener
+from tests.system.process import GatewayProcess
 from tests.system.site import Client
 from tests.waiting import eventually
 

@@ -10,8 +10,8 @@ import pytest
 
 from godkaiser import paths
 from godkaiser.actors.devices.messages import InstallActuator
+from godkaiser.actors.safety.messages import RequestCommand
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Command, Issuer, Verb
-from godkaiser.messages import RequestCommand
 from godkaiser.supervision import Reason
 from tests.waiting import eventually
 
