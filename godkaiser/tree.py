@@ -218,7 +218,7 @@ def _control(parts: Parts) -> list[ChildSpec]:
 
 
 def _services(parts: Parts) -> list[ChildSpec]:
-    config, database, ports = parts.config, parts.database, parts.ports
+    config, database = parts.config, parts.database
     kaiser_id = config.gateway.kaiser_id
     retention = RetentionPolicy(**msgspec.structs.asdict(config.retention))
     outbound = Outbound(Destinations(config.outbound.allow))
@@ -239,7 +239,9 @@ def _services(parts: Parts) -> list[ChildSpec]:
         _fleet("recipients"),
         ChildSpec(
             name="notifier",
-            factory=lambda: NotifierActor(channels(config.notify, ports.notifications, outbound)),
+            factory=lambda: NotifierActor(
+                channels(config.notify, parts.current_address, kaiser_id, outbound)
+            ),
             mailbox=MailboxSpec(capacity=500, overflow=Overflow.KEEP_NEWEST),
         ),
         *_broker_accounts(parts),

@@ -1,4 +1,4 @@
-"""One message to the broker from a command, by a connection of its own, and the broker's word on it.
+"""One message to the broker by a connection of its own, and the broker's word on it.
 
 MQTT 5 where the broker speaks it: there it says that an account may not publish, which an acknowledgement
 of MQTT 3.1.1 hides.

@@ -298,19 +298,6 @@ class DevicePort:
         self.__control.require().devices.publish(topic, payload, qos=qos, retain=retain)
 
 
-class NotificationPort:
-    """Publishes for people and programs, below a prefix that no device listens to."""
-
-    PREFIX = "godkaiser/notify/"
-
-    def __init__(self, control: LinkControl) -> None:
-        self.__control = control
-
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Raises NotConnected."""
-        self.__control.require().devices.publish(self.PREFIX + topic, payload, qos=1)
-
-
 class _Lane:
     """What one receiving connection has under way. Its network thread waits beyond the bound."""
 
@@ -416,7 +403,6 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     commands: CommandPort
     stops: StopPort
     devices: DevicePort
-    notifications: NotificationPort
     acks: AckPort
 
 
@@ -430,6 +416,5 @@ def open_ports(kaiser_id: str, monotonic: Callable[[], float] = boot_time) -> Po
         commands=CommandPort(control, gate, kaiser_id),
         stops=StopPort(control, kaiser_id, monotonic),
         devices=DevicePort(control, gate, kaiser_id),
-        notifications=NotificationPort(control),
         acks=AckPort(monotonic),
     )

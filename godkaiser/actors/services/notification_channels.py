@@ -6,7 +6,8 @@ import json
 import smtplib
 import socket
 import ssl
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,33 @@ from godkaiser.actors.services.recipient import Deliver, Notify, UndeliverableEr
 from godkaiser.config.keys import first_line
 from godkaiser.config.settings import NotifyConfig
 from godkaiser.domain.email_addresses import is_email_address
-from godkaiser.mqtt.connection import NotConnected
-from godkaiser.mqtt.ports import NotificationPort
+from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.mqtt.one_shot import NotTaken, publish_once
+
+NOTIFY_PREFIX = "godkaiser/notify/"
+"""No device listens below it."""
 
 
 def channels(
-    config: NotifyConfig, port: NotificationPort, outbound: Outbound
+    config: NotifyConfig,
+    broker: Callable[[], BrokerAddress],
+    kaiser_id: str,
+    outbound: Outbound,
 ) -> Mapping[str, Deliver]:
+    """By channel. `broker` is asked for each message: its password may have been replaced meanwhile."""
+
     def email(notification: Notify) -> None:
         _send_email(config, notification)
 
     def mqtt(notification: Notify) -> None:
+        # By a connection of its own: only MQTT 5 tells that the broker refuses the topic, and the
+        # connections of control speak MQTT 3.1.1.
+        client_id = f"godkaiser-{kaiser_id}-notify-{uuid.uuid4().hex[:8]}"
+        topic = NOTIFY_PREFIX + notification.target
         try:
-            port.publish(notification.target, _body(notification))
-        except NotConnected as error:
-            reason = "the broker is away"
-            raise OSError(reason) from error
+            publish_once(broker(), client_id, topic, _body(notification), DELIVERY_S)
+        except NotTaken as error:
+            raise OSError(str(error)) from error
 
     def webhook(notification: Notify) -> None:
         outbound.post(notification.target, _body(notification), {})

@@ -26,6 +26,7 @@ from godkaiser.domain.entities import Issuer
 from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.domain.rules.schema import NotificationAction
 from godkaiser.errors.base import ValidationFailed
+from godkaiser.mqtt.connection import BrokerAddress
 from tests.system.site import PASSWORD
 from tests.waiting import eventually
 
@@ -287,6 +288,25 @@ def test_a_slow_receiver_delays_no_other_and_a_bad_address_is_set_aside(make_sit
     assert not [path for path in crashed if "notifier" in path or "recipient" in path]
     tree = str(site.client.get("/system/tree"))
     assert "secret-" not in tree
+
+
+def test_a_topic_that_the_broker_refuses_is_no_delivery(mosquitto_factory, tmp_path):
+    """The kind: a publication that the broker's rights forbid, which MQTT 3.1.1 acknowledges all the same."""
+    (tmp_path / "acl").write_text("topic readwrite godkaiser/notify/open\n")
+    broker = mosquitto_factory(accounts=(f"acl_file {tmp_path / 'acl'}", "allow_anonymous true"))
+    address = BrokerAddress(host="127.0.0.1", port=broker.port)
+    outside = Outbound(Destinations())
+    deliver = notifications.channels(NotifyConfig(), lambda: address, "god", outside)["mqtt"]
+
+    def told(target):
+        return Notify(at=0.0, channel="mqtt", target=target, subject="s", text="t", source="rule:1")
+
+    deliver(told("open"))
+    with pytest.raises(OSError, match="the broker refuses: Not authorized"):
+        deliver(told("closed"))
+    broker.stop()
+    with pytest.raises(OSError, match="refused"):
+        deliver(told("open"))
 
 
 def test_an_address_that_is_none_is_undeliverable():
