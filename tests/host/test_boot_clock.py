@@ -8,7 +8,7 @@ import pytest
 
 from godkaiser.host import boot_clock
 
-ASK = "from godkaiser import boot_clock; print(boot_clock.boot_id(), boot_clock.boot_time())"
+ASK = "from godkaiser.host import boot_clock; print(boot_clock.boot_id(), boot_clock.boot_time())"
 
 
 def test_another_process_goes_on_with_the_same_clock() -> None:

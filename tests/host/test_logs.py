@@ -19,7 +19,7 @@ from godkaiser.host.logs import as_json, correlation_of
 PROGRAM = """
 import logging, threading, warnings, gc
 import structlog
-from godkaiser import logs
+from godkaiser.host import logs
 from godkaiser.config.settings import LogConfig
 logs.set_up(LogConfig(level="debug", format="json"))
 class Bad:

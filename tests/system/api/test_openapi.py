@@ -53,9 +53,9 @@ def test_it_is_the_types_that_are_read(site, monkeypatch):
         read[req.method, req.uri_template.removeprefix(API)] = kind
         raise Enough
 
-    for module in pkgutil.iter_modules(godkaiser.http.__path__):
-        found = importlib.import_module(f"godkaiser.http.{module.name}")
-        if hasattr(found, "read_body") and module.name != "exchange":
+    for module in pkgutil.walk_packages(godkaiser.http.__path__, "godkaiser.http."):
+        found = importlib.import_module(module.name)
+        if hasattr(found, "read_body") and module.name != "godkaiser.http.exchange":
             monkeypatch.setattr(found, "read_body", note)
     for method, path in PERMISSIONS:
         if method in {"POST", "PUT", "PATCH"} and path != "/auth/logout":
