@@ -39,7 +39,7 @@ def _chunk(work: tuple[Callable[[int], Outcome], int]) -> tuple[int, dict[int, l
     """Steps taken, and what went wrong by seed."""
     one, first = work
     logging.disable(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1))
     steps = 0
     wrong = {}
     for seed in range(first, first + CHUNK):
