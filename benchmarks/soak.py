@@ -39,7 +39,10 @@ def _chunk(work: tuple[Callable[[int], Outcome], int]) -> tuple[int, dict[int, l
     """Steps taken, and what went wrong by seed."""
     one, first = work
     logging.disable(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
     steps = 0
     wrong = {}
     for seed in range(first, first + CHUNK):
