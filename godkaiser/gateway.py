@@ -46,8 +46,8 @@ from godkaiser.supervision import (
     ActorSystem,
     DeadLetter,
     LifeEvent,
+    LifeStep,
     Reason,
-    Step,
     SupervisionError,
     ThreadedRuntime,
 )
@@ -58,7 +58,7 @@ SERVICES_GRACE_S = 10.0
 """How long a start waits for the services; without them control runs all the same."""
 
 log = structlog.get_logger("godkaiser.gateway")
-NOTEWORTHY = frozenset({Step.CRASHED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
+NOTEWORTHY = frozenset({LifeStep.CRASHED, LifeStep.GAVE_UP, LifeStep.STUCK, LifeStep.STALLED})
 
 
 class Gateway:

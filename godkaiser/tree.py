@@ -47,7 +47,7 @@ from godkaiser.actors.storage.housekeeper import PURGE_JOB, RETENTION_JOB, House
 from godkaiser.actors.storage.journal import JournalActor
 from godkaiser.actors.storage.recalculator import RecalculatorActor
 from godkaiser.actors.storage.recorder import RecorderActor
-from godkaiser.actors.storage.rollups import ROLLUPS_JOB, RollerActor
+from godkaiser.actors.storage.rollups import ROLLUPS_JOB, RollupsActor
 from godkaiser.actors.storage.spool import SpoolActor
 from godkaiser.config.settings import Config
 from godkaiser.domain.addresses import Destinations
@@ -231,7 +231,7 @@ def _services(parts: Parts) -> list[ChildSpec]:
                 database, parts.address, kaiser_id, config.data_dir / "mocks"
             ),
         ),
-        ChildSpec(name="roller", factory=lambda: RollerActor(database.paced(PATIENT))),
+        ChildSpec(name="rollups", factory=lambda: RollupsActor(database.paced(PATIENT))),
         ChildSpec(name="sensor_watch", factory=SensorWatchActor, pooled=True),
         ChildSpec(
             name="housekeeper", factory=lambda: HousekeeperActor(database.paced(PATIENT), retention)

@@ -10,10 +10,12 @@ from godkaiser.actors.devices.messages import DeviceView
 from godkaiser.actors.safety.messages import ActuatorView, SafetyView
 from godkaiser.actors.storage.messages import RecorderView
 from godkaiser.domain.entities import Reading
-from godkaiser.supervision import ActorSystem, LifeEvent, Step
+from godkaiser.supervision import ActorSystem, LifeEvent, LifeStep
 
 SUMMARY_EVERY = 5
-LOUD_STEPS = frozenset({Step.CRASHED, Step.RESTARTED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
+LOUD_STEPS = frozenset(
+    {LifeStep.CRASHED, LifeStep.RESTARTED, LifeStep.GAVE_UP, LifeStep.STUCK, LifeStep.STALLED}
+)
 
 
 class LiveLines:

@@ -25,7 +25,7 @@ def warnings_of(declared: Declared) -> Iterator[tuple[str, str]]:
     for number, rule in enumerate(declared.rules, start=1):
         for problem in (
             *rules.problems_of(rule.definition, site),
-            *rules.quarrels_of(number, rule.definition, numbered),
+            *rules.conflicts_of(number, rule.definition, numbered),
         ):
             # What is missing here may have been made by REST, so none of it is an error.
             yield rule.where, f"{rule.definition.name}: {problem.path}: {problem.message}"

@@ -39,7 +39,7 @@ from godkaiser.http.audit_trail import AuditMiddleware
 from godkaiser.http.channels import SECURITY_HEADERS
 from godkaiser.http.compression import CompressionMiddleware
 from godkaiser.http.exchange import address_of, reply_error, request_id_of
-from godkaiser.http.json_guard import has_unseen
+from godkaiser.http.json_guard import has_invisible
 from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
 from godkaiser.http.openapi import OpenApiResources
 from godkaiser.http.queries import check_query
@@ -137,7 +137,7 @@ class AccessMiddleware:
             return
         if (req.method, template) not in PERMISSIONS:
             raise _not_allowed(req, template)
-        if any(has_unseen(str(value)) for value in params.values()):
+        if any(has_invisible(str(value)) for value in params.values()):
             raise NotFound(path=ascii(req.path[:200])[1:-1])
         now = self._services.monotonic()
         if PERMISSIONS[req.method, template] is None:

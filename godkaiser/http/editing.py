@@ -37,7 +37,7 @@ def seen_by(req: falcon.Request) -> str:
     return ",".join(kept) or _NONE_OF_OURS
 
 
-def refuse_unseen(seen: str, present: str, what: str) -> None:
+def refuse_changed(seen: str, present: str, what: str) -> None:
     """Raises ChangedMeanwhile."""
     if not is_seen(seen, present):
         raise ChangedMeanwhile(what=what)

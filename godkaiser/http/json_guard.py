@@ -9,7 +9,7 @@ from typing import Any
 from godkaiser.errors.base import ValidationFailed
 from godkaiser.protocol.text import UNFIT
 
-_MAYBE_UNSEEN = re.compile(
+_MAYBE_INVISIBLE = re.compile(
     rb"\\u00[0189]|\\u007f|\\[bf]|\x7f|\xc2[\x80-\x9f]|\\u20[26]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]",
     re.IGNORECASE,
 )
@@ -20,7 +20,7 @@ class _TwiceError(Exception):
     pass
 
 
-def has_unseen(text: str) -> bool:
+def has_invisible(text: str) -> bool:
     return UNFIT.search(text) is not None
 
 
@@ -28,7 +28,7 @@ def check_json(data: bytes) -> None:
     """What is no JSON at all is left to who decodes it.
 
     Raises:
-        ValidationFailed: a name twice in one object, or an unseen character in a text.
+        ValidationFailed: a name twice in one object, or an invisible character in a text.
     """
     try:
         document = json.loads(data, object_pairs_hook=_each_once)
@@ -37,7 +37,7 @@ def check_json(data: bytes) -> None:
         raise ValidationFailed(reason=reason) from error
     except (ValueError, RecursionError):
         return
-    if _MAYBE_UNSEEN.search(data):
+    if _MAYBE_INVISIBLE.search(data):
         _check_texts(document)
 
 

@@ -8,7 +8,7 @@ import falcon
 import msgspec
 
 from godkaiser.errors.base import ValidationFailed
-from godkaiser.http.json_guard import has_unseen
+from godkaiser.http.json_guard import has_invisible
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -133,7 +133,7 @@ def check_query(req: falcon.Request, template: str) -> None:
     known = [parameter.name for parameter in QUERIES.get((req.method, template), ())]
     unknown = [name for name in req.params if name not in known]
     for name, value in req.params.items():
-        if any(map(has_unseen, value if isinstance(value, list) else [value])):
+        if any(map(has_invisible, value if isinstance(value, list) else [value])):
             reason = f"Query parameter {name[:40]!a} holds a control character; take it out."
             raise ValidationFailed(reason=reason)
     if unknown:

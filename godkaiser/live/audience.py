@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from godkaiser.live.happenings import Happening
+from godkaiser.live.events import Event
 from godkaiser.live.subscription import Subscription
 
 Client = TypeVar("Client")
@@ -38,9 +38,9 @@ class Audience(Generic[Client]):
         """Whether anything of this device may be wanted; quickly."""
         return bool(self._broad) or device in self._of_device
 
-    def of(self, happening: Happening) -> Iterator[Client]:
-        for subscription in (*self._broad, *self._of_device.get(happening.esp_id or "", ())):
-            if subscription.wants(happening):
+    def of(self, event: Event) -> Iterator[Client]:
+        for subscription in (*self._broad, *self._of_device.get(event.esp_id or "", ())):
+            if subscription.wants(event):
                 yield from self._members[subscription]
 
     def _places(self, subscription: Subscription) -> list[set[Subscription]]:

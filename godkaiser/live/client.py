@@ -11,7 +11,7 @@ from websockets.protocol import State
 
 from godkaiser.errors.base import ValidationFailed
 from godkaiser.http.json_guard import check_json
-from godkaiser.live.happenings import Event
+from godkaiser.live.events import NumberedEvent
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.outbox import Outbox
 from godkaiser.live.subscription import Filter, Filters, Subscription, problem_of
@@ -23,7 +23,7 @@ TOO_SLOW = 4008
 RETRY_S = 0.1
 
 
-class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ClientRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client may say, once it is known: any part of it.
 
     `resume` is the id of the last event that it had; with `snapshot` it wants the newest values.
@@ -49,21 +49,21 @@ class LiveClient:
         self._flush: asyncio.TimerHandle | None = None
         self._stuck_since: float | None = None
 
-    def wish(self, text: str | bytes) -> str:
+    def request(self, text: str | bytes) -> str:
         """Do what it asks for; the answer to it.
 
         A mistake changes nothing: it is told, and what was subscribed before goes on.
         """
         try:
             check_json(text.encode() if isinstance(text, str) else text)
-            wish = msgspec.json.decode(text, type=Wish)
+            request = msgspec.json.decode(text, type=ClientRequest)
         except ValidationFailed as error:
             return _said({"type": "error", "message": error.message})
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _said({"type": "error", "message": str(error)[:300]})
-        if wish.filter is not None and wish.filters is not None:
+        if request.filter is not None and request.filters is not None:
             return _said({"type": "error", "message": "give filter or filters, not both"})
-        filters = (wish.filter,) if wish.filter is not None else wish.filters
+        filters = (request.filter,) if request.filter is not None else request.filters
         if filters is not None:
             wanted = Subscription(filters)
             problem = problem_of(wanted) or self._refusal_of(wanted)
@@ -74,18 +74,18 @@ class LiveClient:
             self._subscribe(Subscription().within(self._may_hear))
         assert self._subscription is not None
         answer = {"type": "subscribed", "newest": self._hub.memory.newest_id, "missed": ""}
-        if wish.resume is not None or wish.snapshot:
+        if request.resume is not None or request.snapshot:
             self._hub.remember_unheard()
-        if wish.resume is not None:
-            resumed = self._hub.memory.since(wish.resume, self._subscription)
+        if request.resume is not None:
+            resumed = self._hub.memory.since(request.resume, self._subscription)
             answer["missed"] = resumed.problem
             self._hear_again(resumed.events)
-        if wish.snapshot:
+        if request.snapshot:
             self._hear_again(self._hub.memory.values(self._subscription))
         return _said(answer)
 
-    def hear(self, event: Event) -> None:
-        if not self._outbox.offer(event):
+    def hear(self, numbered: NumberedEvent) -> None:
+        if not self._outbox.offer(numbered):
             self._cut("so many events wait that not all can be told: come back with resume")
         elif self._flush is None:
             now = self._loop.time()
@@ -110,9 +110,9 @@ class LiveClient:
         self._subscription = wanted
         self._hub.audience.add(wanted, self)
 
-    def _hear_again(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self.hear(event)
+    def _hear_again(self, events: Iterable[NumberedEvent]) -> None:
+        for numbered in events:
+            self.hear(numbered)
 
     def _send(self) -> None:
         self._flush = None
@@ -128,7 +128,7 @@ class LiveClient:
             return
         self._stuck_since = None
         events, coalesced = self._outbox.take(now)
-        told = b",".join(event.text for event in events)
+        told = b",".join(numbered.text for numbered in events)
         # One message for all that waits. `broadcast` writes without waiting for the client.
         text = b'{"type":"events","coalesced":%d,"events":[%b]}' % (coalesced, told)
         broadcast((self._connection,), text.decode())

@@ -12,7 +12,7 @@ import msgspec
 
 from godkaiser.domain.entities import Reading, SensorKey
 from godkaiser.live.audience import Audience
-from godkaiser.live.happenings import Event, Happening, happening_of, happening_of_life, is_told
+from godkaiser.live.events import Event, NumberedEvent, event_of, event_of_life, is_told
 from godkaiser.live.memory import Memory
 from godkaiser.live.subscription import Subscription
 from godkaiser.supervision import LifeEvent
@@ -26,7 +26,7 @@ Published = tuple[str, Hashable, object]
 
 
 class Listener(Protocol):
-    def hear(self, event: Event) -> None: ...
+    def hear(self, numbered: NumberedEvent) -> None: ...
 
 
 _Listeners = tuple[tuple[Subscription, Listener], ...]
@@ -78,9 +78,9 @@ class LiveHub:
         """Before somebody is told what there was: the newest values that nobody has heard."""
         unheard, self._unheard = self._unheard, {}
         for reading in tuple(unheard.values()):
-            happening = happening_of(reading, None, self._clock())
-            assert happening is not None
-            self.memory.add(happening)
+            event = event_of(reading, None, self._clock())
+            assert event is not None
+            self.memory.add(event)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._attaching:
@@ -156,15 +156,15 @@ class LiveHub:
         for _ in range(min(AT_ONCE, len(self._waiting))):
             what = self._waiting.popleft()
             self._handled += 1
-            happening = self._happening(what)
-            if happening is not None:
-                self._tell(happening)
+            event = self._event(what)
+            if event is not None:
+                self._tell(event)
         if self._waiting:
             self._wake()
 
-    def _happening(self, what: Published | LifeEvent) -> Happening | None:
+    def _event(self, what: Published | LifeEvent) -> Event | None:
         if isinstance(what, LifeEvent):
-            return happening_of_life(what)
+            return event_of_life(what)
         path, key, value = what
         before = None
         if isinstance(value, Reading):
@@ -175,10 +175,10 @@ class LiveHub:
         if key == "view":
             before = self._before.get(path)
             self._before[path] = value
-        return happening_of(value, before, self._clock())
+        return event_of(value, before, self._clock())
 
-    def _tell(self, happening: Happening) -> None:
-        event = self.memory.add(happening)
+    def _tell(self, event: Event) -> None:
+        numbered = self.memory.add(event)
         self._told += 1
-        for client in tuple(self.audience.of(happening)):
-            client.hear(event)
+        for client in tuple(self.audience.of(event)):
+            client.hear(numbered)

@@ -6,7 +6,7 @@ from collections import deque
 
 import msgspec
 
-from godkaiser.live.happenings import Event, Happening
+from godkaiser.live.events import Event, NumberedEvent
 from godkaiser.live.subscription import Subscription
 
 MOST_EVENTS = 10_000
@@ -16,7 +16,7 @@ MOST_TOPICS = 100_000
 class Resumed(msgspec.Struct, frozen=True):
     """`problem` says why not everything can be told again; then there are no events."""
 
-    events: tuple[Event, ...]
+    events: tuple[NumberedEvent, ...]
     problem: str = ""
 
 
@@ -29,30 +29,30 @@ class Memory:
     def __init__(self, epoch: str) -> None:
         self._epoch = epoch
         self._number = 0
-        self._kept: deque[Event] = deque(maxlen=MOST_EVENTS)
-        self._values: dict[str, Event] = {}
+        self._kept: deque[NumberedEvent] = deque(maxlen=MOST_EVENTS)
+        self._values: dict[str, NumberedEvent] = {}
         self._forgotten = 0
 
     @property
     def newest_id(self) -> str:
         return f"{self._epoch}-{self._number}"
 
-    def add(self, happening: Happening) -> Event:
+    def add(self, event: Event) -> NumberedEvent:
         self._number += 1
-        head = {"id": self.newest_id, "type": happening.type, "topic": happening.topic}
-        about = {"at": happening.at, "esp_id": happening.esp_id, "data": happening.data}
+        head = {"id": self.newest_id, "type": event.type, "topic": event.topic}
+        about = {"at": event.at, "esp_id": event.esp_id, "data": event.data}
         text = msgspec.json.encode({**head, **about})
-        event = Event(number=self._number, happening=happening, text=text)
-        if event.is_value:
-            self._values.pop(happening.topic, None)
-            self._values[happening.topic] = event
+        numbered = NumberedEvent(number=self._number, event=event, text=text)
+        if numbered.is_value:
+            self._values.pop(event.topic, None)
+            self._values[event.topic] = numbered
             if len(self._values) > MOST_TOPICS:
                 del self._values[next(iter(self._values))]
         else:
             if len(self._kept) == MOST_EVENTS:
                 self._forgotten = self._kept[0].number
-            self._kept.append(event)
-        return event
+            self._kept.append(numbered)
+        return numbered
 
     def since(self, event_id: str, subscription: Subscription) -> Resumed:
         """What a client has missed after this event: every event, and the newest value of each topic."""
@@ -65,12 +65,12 @@ class Memory:
         if number < self._forgotten:
             return Resumed((), f"more than {MOST_EVENTS} events have come since that one")
         missed = (
-            event
-            for event in (*self._kept, *self._values.values())
-            if event.number > number and subscription.wants(event.happening)
+            numbered
+            for numbered in (*self._kept, *self._values.values())
+            if numbered.number > number and subscription.wants(numbered.event)
         )
-        return Resumed(tuple(sorted(missed, key=lambda event: event.number)))
+        return Resumed(tuple(sorted(missed, key=lambda numbered: numbered.number)))
 
-    def values(self, subscription: Subscription) -> tuple[Event, ...]:
+    def values(self, subscription: Subscription) -> tuple[NumberedEvent, ...]:
         """The newest of each topic, as a client that has just come wants them."""
-        return tuple(e for e in self._values.values() if subscription.wants(e.happening))
+        return tuple(e for e in self._values.values() if subscription.wants(e.event))

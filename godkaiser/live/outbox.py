@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from godkaiser.live.happenings import Event
+from godkaiser.live.events import NumberedEvent
 
 MESSAGES_A_SECOND = 10
 MOST_KEPT = 2000
@@ -17,20 +17,20 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._kept: list[Event] = []
-        self._values: dict[str, Event] = {}
+        self._kept: list[NumberedEvent] = []
+        self._values: dict[str, NumberedEvent] = {}
         self._not_before = 0.0
         self.coalesced = 0
 
-    def offer(self, event: Event) -> bool:
+    def offer(self, numbered: NumberedEvent) -> bool:
         """False: the client is too far behind, and cannot be told everything any more."""
-        if not event.is_value:
-            self._kept.append(event)
+        if not numbered.is_value:
+            self._kept.append(numbered)
             return len(self._kept) <= MOST_KEPT
-        topic = event.happening.topic
+        topic = numbered.event.topic
         # At the end again: a topic that changes all the time must not keep the others waiting.
         self.coalesced += self._values.pop(topic, None) is not None
-        self._values[topic] = event
+        self._values[topic] = numbered
         if len(self._values) > MOST_VALUES:
             del self._values[next(iter(self._values))]
             self.coalesced += 1
@@ -44,12 +44,12 @@ class Outbox:
         # A clock that jumped back must not silence it.
         return min(max(now, self._not_before), now + 1.0 / MESSAGES_A_SECOND)
 
-    def take(self, now: float) -> tuple[list[Event], int]:
+    def take(self, now: float) -> tuple[list[NumberedEvent], int]:
         """The next message: events in their order, and how many values were coalesced before it."""
         kept, self._kept = self._kept[:BATCH], self._kept[BATCH:]
         values = list(self._values.values())[: BATCH - len(kept)]
-        for event in values:
-            del self._values[event.happening.topic]
+        for numbered in values:
+            del self._values[numbered.event.topic]
         coalesced, self.coalesced = self.coalesced, 0
         self._not_before = now + 1.0 / MESSAGES_A_SECOND
-        return sorted((*kept, *values), key=lambda event: event.number), coalesced
+        return sorted((*kept, *values), key=lambda numbered: numbered.number), coalesced

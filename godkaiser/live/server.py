@@ -180,7 +180,7 @@ class LiveServer:
                 await connection.close(BUSY, f"at most {WISHES_A_SECOND:g} messages a second")
                 return
             allowance -= 1.0
-            await connection.send(client.wish(text))
+            await connection.send(client.request(text))
 
     def _still_hears(
         self, connection: ServerConnection, token: str, may_hear: frozenset[str]

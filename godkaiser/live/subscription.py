@@ -1,4 +1,4 @@
-"""Which happenings a client wants: pure."""
+"""Which events a client wants: pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from godkaiser.live.happenings import TYPES, Happening
+from godkaiser.live.events import TYPES, Event
 
 MOST_FILTERS = 20
 MOST_NAMES = 500
@@ -16,7 +16,7 @@ Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Each part that is given must fit; what a happening has not does not fit.
+    """Each part that is given must fit; what an event has not does not fit.
 
     `topicPattern` as in MQTT: `+` is one level, `#` at the end the rest.
     """
@@ -26,12 +26,12 @@ class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sensor_types: Names | None = None
     topic_pattern: Pattern | None = msgspec.field(default=None, name="topicPattern")
 
-    def lets_through(self, happening: Happening) -> bool:
+    def lets_through(self, event: Event) -> bool:
         return (
-            (self.types is None or happening.type in self.types)
-            and (self.esp_ids is None or happening.esp_id in self.esp_ids)
-            and (self.sensor_types is None or happening.sensor_type in self.sensor_types)
-            and (self.topic_pattern is None or fits(self.topic_pattern, happening.topic))
+            (self.types is None or event.type in self.types)
+            and (self.esp_ids is None or event.esp_id in self.esp_ids)
+            and (self.sensor_types is None or event.sensor_type in self.sensor_types)
+            and (self.topic_pattern is None or fits(self.topic_pattern, event.topic))
         )
 
 
@@ -43,8 +43,8 @@ class Subscription(msgspec.Struct, frozen=True):
 
     filters: tuple[Filter, ...] = (Filter(),)
 
-    def wants(self, happening: Happening) -> bool:
-        return any(one.lets_through(happening) for one in self.filters)
+    def wants(self, event: Event) -> bool:
+        return any(one.lets_through(event) for one in self.filters)
 
     def within(self, types: frozenset[str]) -> Subscription:
         """The part of it that is about these types."""

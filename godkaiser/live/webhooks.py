@@ -8,7 +8,7 @@ import msgspec
 
 from godkaiser.actors.services.webhook import Deliver
 from godkaiser.domain.webhooks import Delivery
-from godkaiser.live.happenings import Event
+from godkaiser.live.events import NumberedEvent
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.subscription import Filters, Subscription
 from godkaiser.supervision import Handle
@@ -18,8 +18,8 @@ class WebhookListener:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
 
-    def hear(self, event: Event) -> None:
-        self._handle.offer(Deliver(delivery=Delivery(event.text, event.is_value)))
+    def hear(self, numbered: NumberedEvent) -> None:
+        self._handle.offer(Deliver(delivery=Delivery(numbered.text, numbered.is_value)))
 
 
 def audience(hub: LiveHub) -> Callable[[Mapping[int, tuple[str, Handle]]], None]:

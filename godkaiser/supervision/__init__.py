@@ -23,7 +23,7 @@ from godkaiser.supervision.errors import (
     UnknownPath,
     Waiting,
 )
-from godkaiser.supervision.events import EventLog, LifeEvent, Step
+from godkaiser.supervision.events import EventLog, LifeEvent, LifeStep
 from godkaiser.supervision.handle import Handle
 from godkaiser.supervision.reply import Reply
 from godkaiser.supervision.runtimes.runtime import Runtime, ThreadedRuntime
@@ -65,6 +65,7 @@ __all__ = [
     "InjectedCrash",
     "Intensity",
     "LifeEvent",
+    "LifeStep",
     "MailboxFull",
     "MailboxSpec",
     "Overflow",
@@ -78,7 +79,6 @@ __all__ = [
     "SimulatedCrash",
     "SimulatedRuntime",
     "StartChild",
-    "Step",
     "StopChild",
     "Strategy",
     "SupervisionError",

@@ -11,7 +11,7 @@ from godkaiser.supervision.errors import ProxyRefused
 from godkaiser.supervision.reply import Reply
 
 if TYPE_CHECKING:
-    from godkaiser.supervision.cell import Cell
+    from godkaiser.supervision.cell import ActorCell
     from godkaiser.supervision.handle import Handle
     from godkaiser.supervision.incarnation import Incarnation
     from godkaiser.supervision.runtimes.timers import Timer
@@ -22,7 +22,7 @@ class _PykkaInbox:
     """The door through which Pykka's own `ActorRef` reaches the mailbox that outlives the actor."""
 
     def __init__(self) -> None:
-        self.cell: Cell | None = None
+        self.cell: ActorCell | None = None
 
     def put(self, item: Any) -> None:
         if isinstance(

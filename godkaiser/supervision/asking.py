@@ -11,7 +11,7 @@ from godkaiser.supervision.errors import ActorWaiting, AskCycle, AskInDoubt, Ask
 from godkaiser.supervision.reply import Reply
 
 if TYPE_CHECKING:
-    from godkaiser.supervision.cell import Cell
+    from godkaiser.supervision.cell import ActorCell
 
 
 FINISH_S = 15.0
@@ -26,11 +26,11 @@ class Asking:
         self._lock = threading.Lock()
         self._waits_for: dict[str, str] = {}
 
-    def enter(self, cell: Cell | None) -> None:
+    def enter(self, cell: ActorCell | None) -> None:
         self._local.cell = cell
 
-    def current(self) -> Cell | None:
-        cell: Cell | None = getattr(self._local, "cell", None)
+    def current(self) -> ActorCell | None:
+        cell: ActorCell | None = getattr(self._local, "cell", None)
         return cell
 
     def begin(self, asker: str, asked: str) -> None:
@@ -58,7 +58,7 @@ class Asking:
 
 
 def ask_cell(
-    cell: Cell, message: Any, *, timeout_s: float, urgent: bool, or_not_at_all: bool = False
+    cell: ActorCell, message: Any, *, timeout_s: float, urgent: bool, or_not_at_all: bool = False
 ) -> Any:
     """Deliver, wait, and translate Pykka's time-out into one that names the actor."""
     runtime = cell.system.runtime

@@ -21,7 +21,7 @@ from godkaiser.supervision.errors import (
     MailboxFull,
     SupervisionError,
 )
-from godkaiser.supervision.events import LifeEvent, Step
+from godkaiser.supervision.events import LifeEvent, LifeStep
 from godkaiser.supervision.handle import Handle
 from godkaiser.supervision.incarnation import Incarnation
 from godkaiser.supervision.mailbox import Envelope
@@ -50,7 +50,7 @@ class ActorState(StrEnum):
     STOPPED = "stopped"
 
 
-class Cell:
+class ActorCell:
     """`completed`: the last incarnation ended normally, unasked. `wanted`: its supervisor has not
     been told to stop it for good (this outlives the supervisor's own crash). `adoptions`: how many
     `AdoptChild` are on their way to its supervisor; until they are there, it is not forgotten. `stuck`:
@@ -89,14 +89,14 @@ class Cell:
     )
 
     def __init__(
-        self, system: ActorSystem, path: str, spec: ChildSpec, parent: Cell | None
+        self, system: ActorSystem, path: str, spec: ChildSpec, parent: ActorCell | None
     ) -> None:
         self.system = system
         self.path = path
         self.name = spec.name
         self.spec = spec
         self.parent = parent
-        self.private_root: Cell | None = None
+        self.private_root: ActorCell | None = None
         if spec.private:
             self.private_root = self
         elif parent is not None:
@@ -118,7 +118,7 @@ class Cell:
         self.last_error = ""
         self.last_error_at: float | None = None
         self.published: dict[Hashable, Any] = {}
-        self.watchers: tuple[Cell, ...] = ()
+        self.watchers: tuple[ActorCell, ...] = ()
         self._monotonic = system.runtime.monotonic
         self._gate = threading.Lock()
         self._orphaned = False
@@ -231,7 +231,7 @@ class Cell:
             return life
         if self.incarnation > 1:
             self.restarts += 1
-        self.emit(Step.STARTED if self.incarnation == 1 else Step.RESTARTED)
+        self.emit(LifeStep.STARTED if self.incarnation == 1 else LifeStep.RESTARTED)
         return life
 
     def abandon(self, incarnation: int, why: str) -> bool:
@@ -251,7 +251,7 @@ class Cell:
                 life.given_up = True
                 self.stuck += 1
         self.state = ActorState.DOWN
-        self.emit(Step.STUCK, detail=why, trace=stack, incarnation=incarnation)
+        self.emit(LifeStep.STUCK, detail=why, trace=stack, incarnation=incarnation)
         error = ActorCrashed(f"{self.path} is stuck and was given up: {why}")
         self.note_error(error)
         self._ails()
@@ -319,7 +319,7 @@ class Cell:
         self.state = ActorState.RUNNING
         self.waiting_for = ""
         self.system.ailing.pop(self.path, None)
-        self.emit(Step.READY, incarnation=life.number)
+        self.emit(LifeStep.READY, incarnation=life.number)
         self._tell_parent(ChildReady(self.name, life.number))
 
     def now_stopping(self, life: Incarnation) -> None:
@@ -375,14 +375,14 @@ class Cell:
         self.state = ActorState.WAITING if waiting else ActorState.DOWN
         self.completed = error is None and not life.stop_asked
         if error is None:
-            self.emit(Step.STOPPED, incarnation=life.number)
+            self.emit(LifeStep.STOPPED, incarnation=life.number)
         elif waiting:
             self._waits(life, str(error) or repr(error))
         else:
             self.waiting_for = ""
             self.note_error(error)
             self._ails()
-            self.emit(Step.CRASHED, detail=repr(error), trace=trace, incarnation=life.number)
+            self.emit(LifeStep.CRASHED, detail=repr(error), trace=trace, incarnation=life.number)
         self._tell_watchers(life.number, error)
         self.system.incarnation_ended(self, error)
         self._tell_parent(ChildExited(self.name, life.number, error, waiting))
@@ -393,7 +393,7 @@ class Cell:
         changed, self.waiting_for = reason != self.waiting_for, reason
         self._ails()
         if changed:
-            self.emit(Step.WAITING, detail=reason, incarnation=life.number)
+            self.emit(LifeStep.WAITING, detail=reason, incarnation=life.number)
 
     def _ails(self) -> None:
         """It is not up, and is to be: shown until it is ready, or is not wanted any more."""
@@ -417,7 +417,7 @@ class Cell:
 
     def emit(
         self,
-        step: Step,
+        step: LifeStep,
         *,
         detail: str = "",
         trace: str = "",

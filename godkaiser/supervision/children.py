@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from godkaiser.supervision.cell import Cell
+from godkaiser.supervision.cell import ActorCell
 from godkaiser.supervision.spec import ChildSpec
 
 
@@ -37,7 +37,7 @@ class Child:
     )
 
     def __init__(
-        self, spec: ChildSpec, cell: Cell, *, static: bool, escalates: bool = True
+        self, spec: ChildSpec, cell: ActorCell, *, static: bool, escalates: bool = True
     ) -> None:
         self.awaited = escalates and spec.escalates
         self.spec = spec

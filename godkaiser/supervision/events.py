@@ -13,7 +13,7 @@ import msgspec
 logger = logging.getLogger("godkaiser.supervision")
 
 
-class Step(StrEnum):
+class LifeStep(StrEnum):
     STARTED = "started"
     READY = "ready"
     WAITING = "waiting"
@@ -28,14 +28,14 @@ class Step(StrEnum):
 
 
 _LEVEL = {
-    Step.WAITING: logging.WARNING,
-    Step.CRASHED: logging.ERROR,
-    Step.GAVE_UP: logging.CRITICAL,
-    Step.STUCK: logging.ERROR,
-    Step.STALLED: logging.WARNING,
-    Step.RESTARTING: logging.WARNING,
+    LifeStep.WAITING: logging.WARNING,
+    LifeStep.CRASHED: logging.ERROR,
+    LifeStep.GAVE_UP: logging.CRITICAL,
+    LifeStep.STUCK: logging.ERROR,
+    LifeStep.STALLED: logging.WARNING,
+    LifeStep.RESTARTING: logging.WARNING,
     # Good news, and what an ordered restart ends with.
-    Step.RESTARTED: logging.INFO,
+    LifeStep.RESTARTED: logging.INFO,
 }
 
 
@@ -44,7 +44,7 @@ class LifeEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     at: float
     path: str
-    step: Step
+    step: LifeStep
     incarnation: int
     detail: str = ""
     traceback: str = ""

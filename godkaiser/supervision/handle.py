@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from godkaiser.supervision.cell import Cell
+    from godkaiser.supervision.cell import ActorCell
 
 
 class Handle:
@@ -13,7 +13,7 @@ class Handle:
 
     __slots__ = ("_cell", "tell")
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: ActorCell) -> None:
         self._cell = cell
         self.tell = cell.tell
         """tell(message): put it into the mailbox.

@@ -20,14 +20,14 @@ from godkaiser.supervision.errors import (
     TooManyTimers,
     Waiting,
 )
-from godkaiser.supervision.events import Step
+from godkaiser.supervision.events import LifeStep
 from godkaiser.supervision.mailbox import Envelope
 from godkaiser.supervision.reply import Reply, fail_reply
 from godkaiser.supervision.runtimes.timers import Timer
 from godkaiser.supervision.system_messages import Crash, Stop
 
 if TYPE_CHECKING:
-    from godkaiser.supervision.cell import Cell
+    from godkaiser.supervision.cell import ActorCell
 
 TIMERS_PER_ACTOR = 10_000
 REPLIES_BEFORE_PRUNING = 64
@@ -58,7 +58,7 @@ class Incarnation:
         "thread_id",
     )
 
-    def __init__(self, cell: Cell, number: int) -> None:
+    def __init__(self, cell: ActorCell, number: int) -> None:
         self.cell = cell
         self.number = number
         self.begun_at: float | None = None
@@ -163,7 +163,7 @@ class Incarnation:
             except BaseException as second:
                 self.cell.note_error(second)
                 self.cell.emit(
-                    Step.CRASHED,
+                    LifeStep.CRASHED,
                     detail=f"in on_failure: {second!r}",
                     trace=traceback.format_exc(),
                     incarnation=self.number,
@@ -193,7 +193,7 @@ class Incarnation:
             trace = traceback.format_exc()
             self.cell.note_error(stop_error)
             self.cell.emit(
-                Step.CRASHED,
+                LifeStep.CRASHED,
                 detail=f"in on_stop: {stop_error!r}",
                 trace=trace,
                 incarnation=self.number,

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from godkaiser.supervision.actor import Actor
-from godkaiser.supervision.cell import Cell
+from godkaiser.supervision.cell import ActorCell
 from godkaiser.supervision.children import Child, Children
 from godkaiser.supervision.errors import (
     ActorStopped,
@@ -20,7 +20,7 @@ from godkaiser.supervision.errors import (
     StartTimeout,
     SupervisionError,
 )
-from godkaiser.supervision.events import Step
+from godkaiser.supervision.events import LifeStep
 from godkaiser.supervision.spec import Backoff, ChildSpec, Intensity, Restart, Strategy
 from godkaiser.supervision.strategy import (
     Escalate,
@@ -207,7 +207,7 @@ class Supervisor(Actor):
                 return
             self._restarts = admitted
         delay_s = self._restart_later(child, was_ready=was_ready, at_once=True)
-        child.cell.emit(Step.RESTARTING, delay_s=delay_s, detail=f"in {delay_s:.3f} s")
+        child.cell.emit(LifeStep.RESTARTING, delay_s=delay_s, detail=f"in {delay_s:.3f} s")
         self._take_siblings_down(child)
 
     def _restart_later(self, child: Child, *, was_ready: bool, at_once: bool) -> float:
@@ -229,7 +229,7 @@ class Supervisor(Actor):
             f"{admitted.restarts} failures within {admitted.within_s} s; the last was of"
             f" {child.cell.path}: {error!r}"
         )
-        self._own_cell().emit(Step.GAVE_UP, detail=detail)
+        self._own_cell().emit(LifeStep.GAVE_UP, detail=detail)
         failure = RestartIntensityExceeded(detail)
         failure.__cause__ = error
         self._terminate(failure)
@@ -353,7 +353,7 @@ class Supervisor(Actor):
         self._children.mark_start(child)
         return child
 
-    def _inherit(self, cell: Cell) -> None:
+    def _inherit(self, cell: ActorCell) -> None:
         """A dynamic child that it starts with, or of the supervisor that crashed before this one."""
         has_lived = cell.incarnation > 0
         needless = (has_lived and cell.spec.restart is Restart.TEMPORARY) or (
@@ -400,7 +400,7 @@ class Supervisor(Actor):
 
     def _send_stop(self, child: Child) -> None:
         child.stop_sent = True
-        child.cell.emit(Step.STOPPING)
+        child.cell.emit(LifeStep.STOPPING)
         self.context.cancel(("start", child.name))
         overdue = StopOverdue(child.name, child.incarnation)
         self._later(child.spec.shutdown_timeout_s, overdue, ("stop", child.name))
@@ -435,7 +435,7 @@ class Supervisor(Actor):
     def _system(self) -> ActorSystem:
         return self._own_cell().system
 
-    def _own_cell(self) -> Cell:
+    def _own_cell(self) -> ActorCell:
         cell = self.actor_inbox.cell
         assert cell is not None
         return cell

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from godkaiser.supervision.asking import Asking
-from godkaiser.supervision.cell import ActorState, Cell
+from godkaiser.supervision.cell import ActorCell, ActorState
 from godkaiser.supervision.dead_letters import DeadLetters
 from godkaiser.supervision.errors import ActorStopped, ResendRefused, UnknownPath
-from godkaiser.supervision.events import EventLog, Step
+from godkaiser.supervision.events import EventLog, LifeStep
 from godkaiser.supervision.groups import Groups
 from godkaiser.supervision.system_messages import AdoptChild
 
@@ -55,13 +55,13 @@ class ActorSystem:
         self.ready = threading.Event()
         self.terminated = threading.Event()
         self.failure: BaseException | None = None
-        self.ailing: dict[str, Cell] = {}
-        self._cells: dict[str, Cell] = {}
-        self._children: dict[str, dict[str, Cell]] = {}
+        self.ailing: dict[str, ActorCell] = {}
+        self._cells: dict[str, ActorCell] = {}
+        self._children: dict[str, dict[str, ActorCell]] = {}
         self._registry = threading.Lock()
         self.publication_listeners: tuple[Callable[[str, Hashable, Any], None], ...] = ()
         runtime.bind(self)
-        self._root = Cell(self, "/", root, None)
+        self._root = ActorCell(self, "/", root, None)
         self._cells["/"] = self._root
         self._plan(self._root)
 
@@ -119,7 +119,7 @@ class ActorSystem:
         return 0 if self.failure is None else 70
 
     def _watch_root(self, event: Any) -> None:
-        if event.path == "/" and event.step is Step.READY:
+        if event.path == "/" and event.step is LifeStep.READY:
             self.ready.set()
 
     # ---- addressing
@@ -147,7 +147,7 @@ class ActorSystem:
         cell = self._cells.get(path)
         return None if cell is None or cell.private_root is not None else cell.handle
 
-    def handle_for(self, asker: Cell, path: str) -> Handle:
+    def handle_for(self, asker: ActorCell, path: str) -> Handle:
         """Like `handle`; a private subtree is open to the siblings of its root."""
         cell = self._cells.get(path)
         if cell is None:
@@ -177,7 +177,7 @@ class ActorSystem:
         """The paths of the children of `path`, in the order of their first start."""
         return [cell.path for cell in self._children.get(path, {}).copy().values()]
 
-    def watch(self, path: str, watcher: Cell) -> None:
+    def watch(self, path: str, watcher: ActorCell) -> None:
         cell = self._cells.get(path)
         if cell is None:
             raise UnknownPath(path)
@@ -206,7 +206,7 @@ class ActorSystem:
         """The actors that crashed or wait for something and have not become ready since."""
         return [self._info(cell) for cell in self.ailing.copy().values() if cell.wanted]
 
-    def _info(self, cell: Cell) -> ActorInfo:
+    def _info(self, cell: ActorCell) -> ActorInfo:
         now = self.runtime.monotonic()
         waiting_since = cell.mailbox.waiting_since()
         life = cell.life
@@ -261,15 +261,15 @@ class ActorSystem:
         # Another resend may have taken it meanwhile.
         cell.tell(self.dead_letters.take(letter_id).message)
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[ActorCell]:
         return list(self._cells.copy().values())
 
     # ---- for supervisors and cells
 
-    def children_of(self, cell: Cell) -> list[Cell]:
+    def children_of(self, cell: ActorCell) -> list[ActorCell]:
         return list(self._children.get(cell.path, {}).copy().values())
 
-    def cell_for(self, parent: Cell, spec: ChildSpec) -> Cell:
+    def cell_for(self, parent: ActorCell, spec: ChildSpec) -> ActorCell:
         """The child's cell: the one that is there (its mailbox waits), or a new one."""
         path = _path_below(parent, spec.name)
         with self._registry:
@@ -279,7 +279,7 @@ class ActorSystem:
                 return cell
             return self._new_cell(path, spec, parent)
 
-    def adopt(self, asker: Cell, supervisor: str, spec: ChildSpec) -> Handle:
+    def adopt(self, asker: ActorCell, supervisor: str, spec: ChildSpec) -> Handle:
         """See `ActorContext.adopt`."""
         boss = self.handle_for(asker, supervisor)._cell
         with self._registry:
@@ -298,19 +298,19 @@ class ActorSystem:
             raise
         return cell.handle
 
-    def adopted(self, boss: Cell, name: str) -> None:
+    def adopted(self, boss: ActorCell, name: str) -> None:
         """The supervisor has seen one `AdoptChild`."""
         with self._registry:
             cell = self._cells.get(_path_below(boss, name))
             if cell is not None and cell.parent is boss and cell.adoptions:
                 cell.adoptions -= 1
 
-    def close(self, cell: Cell) -> None:
+    def close(self, cell: ActorCell) -> None:
         """Nobody lives in it from now on, and nothing is adopted below it."""
         with self._registry:
             cell.state = ActorState.STOPPED
 
-    def release(self, cell: Cell) -> bool:
+    def release(self, cell: ActorCell) -> bool:
         """End a cell that its supervisor drops, unless it has been adopted anew meanwhile."""
         with self._registry:
             adopted = cell.adoptions > 0
@@ -320,19 +320,19 @@ class ActorSystem:
             self.groups.leave_all(cell.handle)
         return not adopted
 
-    def _new_cell(self, path: str, spec: ChildSpec, parent: Cell) -> Cell:
-        cell = Cell(self, path, spec, parent)
+    def _new_cell(self, path: str, spec: ChildSpec, parent: ActorCell) -> ActorCell:
+        cell = ActorCell(self, path, spec, parent)
         self._cells[path] = cell
         self._children.setdefault(parent.path, {})[spec.name] = cell
         self._plan(cell)
         return cell
 
-    def _plan(self, cell: Cell) -> None:
+    def _plan(self, cell: ActorCell) -> None:
         """Make the paths of all children that its spec names, before any of them starts."""
         for spec in (*cell.spec.children, *cell.spec.dynamic):
             self._new_cell(_path_below(cell, spec.name), spec, cell)
 
-    def forget(self, cell: Cell) -> None:
+    def forget(self, cell: ActorCell) -> None:
         self.groups.leave_all(cell.handle)
         with self._registry:
             if self.ailing.get(cell.path) is cell:
@@ -346,7 +346,7 @@ class ActorSystem:
         if nobody_left:
             self.terminated.set()
 
-    def incarnation_ended(self, cell: Cell, error: BaseException | None) -> None:
+    def incarnation_ended(self, cell: ActorCell, error: BaseException | None) -> None:
         """Called once for each end of an incarnation, in its thread."""
         if cell is self._root:
             self.failure = error
@@ -357,5 +357,5 @@ class ActorSystem:
                 child.send_stop()
 
 
-def _path_below(parent: Cell, name: str) -> str:
+def _path_below(parent: ActorCell, name: str) -> str:
     return f"{'' if parent.path == '/' else parent.path}/{name}"

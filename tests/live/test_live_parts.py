@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.live.audience import Audience
-from godkaiser.live.client import Wish
-from godkaiser.live.happenings import TYPES, Happening
+from godkaiser.live.client import ClientRequest
+from godkaiser.live.events import TYPES, Event
 from godkaiser.live.memory import MOST_EVENTS, Memory
 from godkaiser.live.outbox import BATCH, MESSAGES_A_SECOND, MOST_KEPT, Outbox
 from godkaiser.live.server import Introduction
@@ -24,17 +24,17 @@ levels = st.lists(st.sampled_from(["a", "b", "", "é"]), min_size=1, max_size=4)
 
 
 def reading(device, kind="ds18b20", at=1.0):
-    return Happening(
+    return Event(
         type="reading", topic=f"sensor/{device}/4/{kind}", at=at, data={"value": at},
         esp_id=device, sensor_type=kind,
     )  # fmt: skip
 
 
 def alarm(number=0):
-    return Happening(type="safety", topic="safety", at=float(number), data={"n": number})
+    return Event(type="safety", topic="safety", at=float(number), data={"n": number})
 
 
-happenings = st.one_of(
+events = st.one_of(
     st.builds(reading, st.sampled_from(DEVICES), st.sampled_from(["ds18b20", "ph"])),
     st.builds(alarm, st.integers(0, 5)),
 )
@@ -61,7 +61,7 @@ def test_a_pattern_fits_as_its_regular_expression_does(topic, pattern, rest):
     assert fits(text, "/".join(topic)) == bool(re.fullmatch(wanted, "/".join(topic)))
 
 
-def test_what_a_happening_has_not_does_not_fit():
+def test_what_an_event_has_not_does_not_fit():
     assert Filter(esp_ids=frozenset(["ESP_A"])).lets_through(reading("ESP_A"))
     assert not Filter(esp_ids=frozenset(["ESP_A"])).lets_through(alarm())
     both = Subscription((Filter(esp_ids=frozenset(["ESP_A"])), Filter(types=frozenset(["safety"]))))
@@ -83,10 +83,8 @@ def test_a_mistake_in_a_filter_is_told(text, words):
     assert problem_of(wanted).startswith("filters[1].")
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 5), subscriptions, st.booleans()), max_size=25), happenings
-)
-def test_an_audience_finds_exactly_those_who_want_it(steps, happening):
+@given(st.lists(st.tuples(st.integers(0, 5), subscriptions, st.booleans()), max_size=25), events)
+def test_an_audience_finds_exactly_those_who_want_it(steps, event):
     """Against asking each; and nothing is left of those who went."""
     audience: Audience[int] = Audience()
     present: dict[int, Subscription] = {}
@@ -96,8 +94,8 @@ def test_an_audience_finds_exactly_those_who_want_it(steps, happening):
         if comes:
             audience.add(subscription, client)
             present[client] = subscription
-    heard = list(audience.of(happening))
-    assert sorted(heard) == sorted(c for c, s in present.items() if s.wants(happening))
+    heard = list(audience.of(event))
+    assert sorted(heard) == sorted(c for c, s in present.items() if s.wants(event))
     for client, subscription in present.items():
         audience.remove(subscription, client)
     assert not audience._members and not audience._broad and not audience._of_device
@@ -107,15 +105,15 @@ def test_an_audience_finds_exactly_those_who_want_it(steps, happening):
 
 
 @settings(max_examples=200)
-@given(st.lists(st.tuples(happenings, st.floats(0.0, 0.3)), max_size=120))
+@given(st.lists(st.tuples(events, st.floats(0.0, 0.3)), max_size=120))
 def test_alarms_all_in_order_values_the_newest_and_ten_messages_a_second(steps):
     memory, outbox, now = Memory("e"), Outbox(), 100.0
     sent, times, offered, coalesced = [], [], [], 0
-    for happening, pause in steps:
+    for event, pause in steps:
         now += pause
-        event = memory.add(happening)
-        offered.append(event)
-        assert outbox.offer(event)
+        numbered = memory.add(event)
+        offered.append(numbered)
+        assert outbox.offer(numbered)
         if outbox.due_at(now) <= now:
             events, lost = outbox.take(now)
             sent, coalesced = [*sent, *events], coalesced + lost
@@ -128,10 +126,10 @@ def test_alarms_all_in_order_values_the_newest_and_ten_messages_a_second(steps):
     assert [e for e in sent if not e.is_value] == [e for e in offered if not e.is_value]
     values = [e for e in sent if e.is_value]
     assert len(values) + coalesced == sum(e.is_value for e in offered)
-    for topic in {e.happening.topic for e in offered if e.is_value}:
-        numbers = [e.number for e in values if e.happening.topic == topic]
+    for topic in {e.event.topic for e in offered if e.is_value}:
+        numbers = [e.number for e in values if e.event.topic == topic]
         assert numbers == sorted(numbers)
-        assert numbers[-1] == max(e.number for e in offered if e.happening.topic == topic)
+        assert numbers[-1] == max(e.number for e in offered if e.event.topic == topic)
     for number, at in enumerate(times[MESSAGES_A_SECOND:]):
         assert at - times[number] >= 1.0 - 1e-6
 
@@ -152,23 +150,23 @@ def test_a_busy_topic_keeps_no_other_waiting():
     outbox.offer(memory.add(reading("ESP_last")))
     first, _ = outbox.take(1.0)
     second, _ = outbox.take(2.0)
-    assert {e.happening.esp_id for e in second} == {"ESP_last"}
+    assert {e.event.esp_id for e in second} == {"ESP_last"}
     assert len(first) == BATCH
 
 
 # ---- coming back
 
 
-@given(st.lists(happenings, max_size=60), st.integers(0, 60), subscriptions)
+@given(st.lists(events, max_size=60), st.integers(0, 60), subscriptions)
 def test_who_comes_back_misses_nothing(told, at, subscription):
     memory = Memory("e")
-    events = [memory.add(happening) for happening in told]
+    events = [memory.add(event) for event in told]
     at = min(at, len(events))
     resumed = memory.since(f"e-{at}", subscription)
     assert resumed.problem == ""
-    missed = [e for e in events[at:] if subscription.wants(e.happening)]
-    newest = {e.happening.topic: e for e in missed if e.is_value}
-    expected = [e for e in missed if not e.is_value or newest[e.happening.topic] is e]
+    missed = [e for e in events[at:] if subscription.wants(e.event)]
+    newest = {e.event.topic: e for e in missed if e.is_value}
+    expected = [e for e in missed if not e.is_value or newest[e.event.topic] is e]
     assert list(resumed.events) == expected
 
 
@@ -210,8 +208,8 @@ def test_every_example_of_the_page_is_understood():
             assert set(json.loads(made.text)) == set(example["events"][0])
             assert json.loads(made.text)["id"] == example["events"][0]["id"]
         else:
-            wish = msgspec.convert(example, Wish)
-            filters = wish.filters or (wish.filter,)
+            request = msgspec.convert(example, ClientRequest)
+            filters = request.filters or (request.filter,)
             assert problem_of(Subscription(tuple(filters))) == ""
 
 

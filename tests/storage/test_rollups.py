@@ -169,7 +169,7 @@ def test_a_crash_in_the_midst_leaves_the_mark_and_the_next_run_mends_it(database
 
 
 def test_who_writes_while_it_is_rolled_loses_nothing(database):
-    """Writers and two rollers at once: what a roller has not seen keeps its mark."""
+    """Writers and two makers of rollups at once: what one has not seen keeps its mark."""
     wrong = []
     done = threading.Event()
 
@@ -195,15 +195,15 @@ def test_who_writes_while_it_is_rolled_loses_nothing(database):
         finally:
             database.close_thread()
 
-    rollers = [threading.Thread(target=roll) for _ in range(2)]
+    makers = [threading.Thread(target=roll) for _ in range(2)]
     writers = [threading.Thread(target=write, args=(who,)) for who in range(3)]
-    for thread in (*rollers, *writers):
+    for thread in (*makers, *writers):
         thread.start()
     for thread in writers:
         thread.join(60)
     done.set()
-    for roller in rollers:
-        roller.join(60)
+    for maker in makers:
+        maker.join(60)
     assert not wrong
     roll_everything(database)
     for who in range(3):

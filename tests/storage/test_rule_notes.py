@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from godkaiser.domain.rules.rules import RuleMemory, Truth
 from godkaiser.storage.files import notes_file
 from godkaiser.storage.files.notes_file import NotesFile
-from godkaiser.storage.files.rule_notes import Note, RuleNotes
+from godkaiser.storage.files.rule_notes import RuleNote, RuleNotes
 from tests.host.disk_faults import FaultyDisk
 
 
@@ -165,7 +165,7 @@ def test_what_was_kept_survives_a_power_cut_and_a_note_alone_need_not(tmp_path, 
     notes = notes_in(tmp_path / "notes")
     for changes in range(1, 6):
         notes.note(1, memory(changes))
-        notes.keep([Note(1, memory(changes)), Note(2, memory(changes + 1))])
+        notes.keep([RuleNote(1, memory(changes)), RuleNote(2, memory(changes + 1))])
         notes.note(3, memory(changes))
     disk.cut()
     again = notes_in(tmp_path / "notes")
@@ -177,12 +177,12 @@ def test_a_flush_that_fails_is_told_and_the_next_one_writes_everything_again(tmp
     """After a failed flush the kernel may have dropped the pages, and a later one says nothing of it."""
     disk = Disk(monkeypatch, tmp_path)
     notes = notes_in(tmp_path / "notes")
-    notes.keep([Note(1, memory(1))])
+    notes.keep([RuleNote(1, memory(1))])
     disk.fails = True
     with pytest.raises(OSError, match="Input/output"):
-        notes.keep([Note(1, memory(2))])
+        notes.keep([RuleNote(1, memory(2))])
     disk.fails = False
-    notes.keep([Note(2, memory(7))])
+    notes.keep([RuleNote(2, memory(7))])
     disk.cut()
     again = notes_in(tmp_path / "notes")
     assert again.newer(1, None) == memory(2)
@@ -191,10 +191,10 @@ def test_a_flush_that_fails_is_told_and_the_next_one_writes_everything_again(tmp
 
 def test_the_newer_of_both_files_counts(tmp_path):
     notes = notes_in(tmp_path / "notes")
-    notes.keep([Note(1, memory(2))])
+    notes.keep([RuleNote(1, memory(2))])
     notes.note(1, memory(3))
     assert notes_in(tmp_path / "notes").newer(1, memory(1)) == memory(3)
-    notes.keep([Note(1, memory(4))])
+    notes.keep([RuleNote(1, memory(4))])
     assert notes_in(tmp_path / "notes").newer(1, None) == memory(4)
 
 

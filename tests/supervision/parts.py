@@ -13,9 +13,9 @@ from godkaiser.supervision import (
     Chances,
     ChildSpec,
     LifeEvent,
+    LifeStep,
     Runtime,
     SimulatedRuntime,
-    Step,
     ThreadedRuntime,
     supervisor,
 )
@@ -83,10 +83,10 @@ class Steps:
             self.events.append(event)
             self._changed.notify_all()
 
-    def of(self, path: str) -> list[Step]:
+    def of(self, path: str) -> list[LifeStep]:
         return [event.step for event in self.events if event.path == path]
 
-    def await_(self, path: str, step: Step, times: int = 1) -> LifeEvent:
+    def await_(self, path: str, step: LifeStep, times: int = 1) -> LifeEvent:
         def found() -> list[LifeEvent]:
             return [e for e in self.events if e.path == path and e.step is step]
 

@@ -24,13 +24,13 @@ from godkaiser.supervision import (
     Chances,
     ChildSpec,
     Intensity,
+    LifeStep,
     MailboxSpec,
     Overflow,
     Restart,
     RestartChild,
     SimulatedRuntime,
     StartChild,
-    Step,
     Strategy,
     supervisor,
 )
@@ -252,11 +252,11 @@ class Storm:
         wrong = []
         alive: dict[str, int] = {}
         for event in self.system.events.recent():
-            if event.step in {Step.STARTED, Step.RESTARTED}:
+            if event.step in {LifeStep.STARTED, LifeStep.RESTARTED}:
                 if event.path in alive:
                     wrong.append(f"{event.path} was started while it lived")
                 alive[event.path] = event.incarnation
-            elif event.step in {Step.CRASHED, Step.STOPPED, Step.STUCK}:
+            elif event.step in {LifeStep.CRASHED, LifeStep.STOPPED, LifeStep.STUCK}:
                 if event.detail.startswith(("in on_stop", "in on_failure")):
                     continue
                 alive.pop(event.path, None)

@@ -16,10 +16,10 @@ from godkaiser.supervision import (
     ActorWaiting,
     Backoff,
     Intensity,
+    LifeStep,
     MailboxSpec,
     SimulatedRuntime,
     StartChild,
-    Step,
     StopChild,
     Strategy,
     ThreadedRuntime,
@@ -242,7 +242,7 @@ def test_waiting_is_shown_with_its_reason_and_counts_for_nothing():
     assert outside.tries > 10
     assert not system.terminated.is_set()
     assert len(system.dead_letters.list()) == 0
-    assert [e.detail for e in steps.events if e.step is Step.WAITING] == [info.waiting_for]
+    assert [e.detail for e in steps.events if e.step is LifeStep.WAITING] == [info.waiting_for]
     with pytest.raises(ActorWaiting, match="does not answer"):
         system.handle("/a").ask("now?", timeout_s=5.0)
     system.handle("/a").tell("later")

@@ -15,11 +15,11 @@ from godkaiser.supervision import (
     ChildSpec,
     Down,
     Intensity,
+    LifeStep,
     MailboxSpec,
     Overflow,
     Reason,
     StartChild,
-    Step,
     StopChild,
     UnknownPath,
     supervisor,
@@ -133,14 +133,14 @@ def test_the_steps_of_a_life_are_told_in_order():
     system.stop()
     events = [e for e in system.events.recent() if e.path == "/a"]
     assert [(e.step, e.incarnation) for e in events] == [
-        (Step.STARTED, 1),
-        (Step.READY, 1),
-        (Step.CRASHED, 1),
-        (Step.RESTARTING, 1),
-        (Step.RESTARTED, 2),
-        (Step.READY, 2),
-        (Step.STOPPING, 2),
-        (Step.STOPPED, 2),
+        (LifeStep.STARTED, 1),
+        (LifeStep.READY, 1),
+        (LifeStep.CRASHED, 1),
+        (LifeStep.RESTARTING, 1),
+        (LifeStep.RESTARTED, 2),
+        (LifeStep.READY, 2),
+        (LifeStep.STOPPING, 2),
+        (LifeStep.STOPPED, 2),
     ]
     assert "why" in events[2].detail and "Poison" in events[2].traceback
 

@@ -9,12 +9,12 @@ from godkaiser.supervision import (
     Backoff,
     ChildExists,
     Intensity,
+    LifeStep,
     MailboxSpec,
     Restart,
     RestartChild,
     RestartIntensityExceeded,
     StartChild,
-    Step,
     StopChild,
     Strategy,
     UnknownPath,
@@ -123,7 +123,7 @@ def test_too_many_restarts_escalate_to_the_next_supervisor_and_then_to_the_exit_
     assert system.terminated.is_set()
     assert isinstance(system.failure, RestartIntensityExceeded)
     assert system.exit_code == 70
-    gave_up = [e.path for e in system.events.recent() if e.step is Step.GAVE_UP]
+    gave_up = [e.path for e in system.events.recent() if e.step is LifeStep.GAVE_UP]
     assert gave_up == ["/inner", "/inner", "/"]
 
 
@@ -144,7 +144,7 @@ def test_backoff_grows_and_resets_after_a_healthy_time():
     runtime.run_for(200.0)
     system.handle("/a").tell(Poison())
     runtime.run_for(20.0)
-    delays = [e.delay_s for e in system.events.recent() if e.step is Step.RESTARTING]
+    delays = [e.delay_s for e in system.events.recent() if e.step is LifeStep.RESTARTING]
     assert delays == [0.0, 1.0, 2.0, 4.0, 0.0]
 
 
@@ -241,7 +241,9 @@ def test_ten_children_that_never_stop_do_not_hold_the_others_up():
     began = runtime.now()
     system.request_stop()
     assert runtime.run_until(system.terminated.is_set, 60.0)
-    (ended,) = (e.at for e in system.events.recent() if e.path == "/" and e.step is Step.STOPPED)
+    (ended,) = (
+        e.at for e in system.events.recent() if e.path == "/" and e.step is LifeStep.STOPPED
+    )
     assert ended - began < 5.0
-    stuck = [e for e in system.events.recent() if e.step is Step.STUCK]
+    stuck = [e for e in system.events.recent() if e.step is LifeStep.STUCK]
     assert {e.path for e in stuck} == {f"/inner/stuck{n}" for n in range(10)}

@@ -19,9 +19,9 @@ from godkaiser.supervision import (
     Backoff,
     ChildSpec,
     Intensity,
+    LifeStep,
     Reason,
     StartChild,
-    Step,
     StopChild,
 )
 from godkaiser.supervision.errors import ProxyRefused
@@ -79,8 +79,8 @@ def test_a_start_that_raises_is_seen_and_tried_again(where):
     spec = child("a", failing_times(3, where, Poison("not yet")))
     with threaded(lenient(spec)) as system:
         assert system.handle("/a").ask("hello", timeout_s=PATIENCE_S) == "hello"
-        assert system.steps.of("/a").count(Step.CRASHED) == 3
-        crashed = system.steps.await_("/a", Step.CRASHED)
+        assert system.steps.of("/a").count(LifeStep.CRASHED) == 3
+        crashed = system.steps.await_("/a", LifeStep.CRASHED)
         assert "not yet" in crashed.detail and "Traceback" in crashed.traceback
 
 
@@ -92,7 +92,7 @@ def test_a_constructor_that_forgets_super_is_told_by_name():
     kinds = iter([Forgetful, Diary])
     spec = child("a", lambda: next(kinds)())
     with threaded(lenient(spec)) as system:
-        detail = system.steps.await_("/a", Step.CRASHED).detail
+        detail = system.steps.await_("/a", LifeStep.CRASHED).detail
         assert "Forgetful.__init__ did not call super().__init__()" in detail
 
 
@@ -120,7 +120,7 @@ def test_an_asked_message_that_raises_crashes_the_actor_and_tells_the_asker_at_o
         with pytest.raises(ActorCrashed) as caught:
             system.handle("/a").ask(Poison("bad"), timeout_s=PATIENCE_S)
         assert isinstance(caught.value.__cause__, Poison)
-        system.steps.await_("/a", Step.READY, times=2)
+        system.steps.await_("/a", LifeStep.READY, times=2)
         (letter,) = system.dead_letters.list()
         assert letter.reason is Reason.CRASHED and "Traceback" in letter.traceback
 
@@ -140,7 +140,7 @@ def test_a_base_exception_is_a_crash_like_any_other(error):
     """In Pykka it ends all actors of the process."""
     with threaded(lenient(diary("a"), diary("bystander"))) as system:
         system.handle("/a").tell(error)
-        system.steps.await_("/a", Step.READY, times=2)
+        system.steps.await_("/a", LifeStep.READY, times=2)
         assert system.handle("/a").ask("again", timeout_s=PATIENCE_S) == "again"
         assert system.info("/bystander").incarnation == 1
 
@@ -198,7 +198,7 @@ def test_an_actor_that_never_answers_a_stop_is_given_up_with_its_stack():
         handle.tell(sit_in_the_way)
         eventually(lambda: system.info("/a").busy_s > 0)
         boss.ask(StopChild("a"), timeout_s=PATIENCE_S)
-        stuck = system.steps.await_("/a", Step.STUCK)
+        stuck = system.steps.await_("/a", LifeStep.STUCK)
         assert "did not stop within 0.05 s" in stuck.detail
         assert "sit_in_the_way" in stuck.traceback
         eventually(lambda: system.find("/a") is None)
@@ -216,7 +216,7 @@ def test_a_stuck_actor_does_not_keep_the_system_from_ending():
         system.handle("/a").tell(lambda _: release.wait(60.0))
         eventually(lambda: system.info("/a").busy_s > 0)
         assert system.stop(PATIENCE_S)
-        assert system.steps.of("/b")[-1] is Step.STOPPED
+        assert system.steps.of("/b")[-1] is LifeStep.STOPPED
     release.set()
 
 
@@ -232,7 +232,7 @@ def test_a_start_that_never_returns_is_given_up_and_tried_again():
 
     spec = child("a", Hangs, start_timeout_s=0.05)
     with threaded(lenient(spec)) as system:
-        assert "was not ready" in system.steps.await_("/a", Step.STUCK).detail
+        assert "was not ready" in system.steps.await_("/a", LifeStep.STUCK).detail
         assert system.handle("/a").ask("hello", timeout_s=PATIENCE_S) == "hello"
         release.set()
         assert system.info("/a").incarnation == 2
@@ -245,8 +245,8 @@ def test_a_crash_in_on_stop_is_seen_and_the_stop_goes_on():
 
     with threaded(lenient(diary("first"), child("a", Bad))) as system:
         assert system.stop(PATIENCE_S)
-        assert "in on_stop" in system.steps.await_("/a", Step.CRASHED).detail
-        assert system.steps.of("/first")[-1] is Step.STOPPED
+        assert "in on_stop" in system.steps.await_("/a", LifeStep.CRASHED).detail
+        assert system.steps.of("/first")[-1] is LifeStep.STOPPED
         assert system.exit_code == 0
 
 
@@ -257,8 +257,8 @@ def test_a_crash_in_on_failure_does_not_hide_the_first_one():
 
     with threaded(lenient(child("a", Worse))) as system:
         system.handle("/a").tell(Poison("first"))
-        system.steps.await_("/a", Step.READY, times=2)
-        details = [e.detail for e in system.steps.events if e.step is Step.CRASHED]
+        system.steps.await_("/a", LifeStep.READY, times=2)
+        details = [e.detail for e in system.steps.events if e.step is LifeStep.CRASHED]
         assert any("on top of it" in d for d in details) and any("first" in d for d in details)
 
 
@@ -268,7 +268,7 @@ def test_a_supervisor_that_crashes_itself_is_restarted_with_its_children():
     with threaded(lenient(spec)) as system:
         handle = system.handle("/inner/a")
         system.crash("/inner")
-        system.steps.await_("/inner", Step.READY, times=2)
+        system.steps.await_("/inner", LifeStep.READY, times=2)
         assert handle.ask("hello", timeout_s=PATIENCE_S) == "hello"
         assert system.info("/inner/a").incarnation == 2
 
@@ -304,8 +304,8 @@ def test_the_stall_detector_shows_the_stack_once_for_each_message():
 
     with threaded(lenient(diary("a", stall_after_s=0.03))) as system:
         system.handle("/a").tell(slow_query)
-        stalled = system.steps.await_("/a", Step.STALLED)
+        stalled = system.steps.await_("/a", LifeStep.STALLED)
         assert "slow_query" in stalled.traceback and "has held function" in stalled.detail
         release.set()
         system.handle("/a").ask("goes on", timeout_s=PATIENCE_S)
-        assert system.steps.of("/a").count(Step.STALLED) == 1
+        assert system.steps.of("/a").count(LifeStep.STALLED) == 1

@@ -39,7 +39,7 @@ from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain import clock_belief
 from godkaiser.domain.devices import devices
 from godkaiser.domain.devices.device_config import Wanted
-from godkaiser.domain.devices.twin_boards import Board, TwinBoards
+from godkaiser.domain.devices.twin_boards import SenderBoard, TwinBoards
 from godkaiser.domain.entities import (
     ActuatorConfig,
     Approval,
@@ -290,7 +290,7 @@ class DeviceActor(Actor):
 
     def _is_of_two_boards(self, beat: inbound.Heartbeat, now: float) -> bool:
         was_found = self._twins.pair(now) is not None
-        board = Board(beat.wifi_ip, beat.boot_sequence_id, beat.uptime)
+        board = SenderBoard(beat.wifi_ip, beat.boot_sequence_id, beat.uptime)
         self._twins = self._twins.heard(board, now)
         pair = self._twins.pair(now)
         if pair is not None and not was_found:

@@ -32,7 +32,7 @@ MEASURE = "measure "
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """`what` is the verb, or `measure <gpio>`; `state` open, succeeded, failed or timed_out."""
+    """`what` is the command, or `measure <gpio>`; `state` open, succeeded, failed or timed_out."""
 
     correlation_id: str
     what: str
@@ -56,8 +56,10 @@ class DeviceRequests:
 
     def ask_system(self, message: SendSystemCommand, device: DeviceRecord) -> str:
         """Send a system command; its correlation id. Raises DeviceBusy, BrokerUnavailable."""
-        request = self._request(message.verb, message.issuer)
-        payload = outbound.system_command(message.verb, message.parameters, request.correlation_id)
+        request = self._request(message.command, message.issuer)
+        payload = outbound.system_command(
+            message.command, message.parameters, request.correlation_id
+        )
         self._begin(
             request,
             message.outcome_to,
@@ -91,10 +93,10 @@ class DeviceRequests:
         self._answered(response.request_id, success=response.success, answer=answer, now=now)
 
     def replied(self, fields: dict[str, Any], now: float) -> None:
-        """The device has replied to a system command; the reply names at most its verb."""
-        verb = system_commands.verb_of_reply(fields)
+        """The device has replied to a system command; the reply names at most its command."""
+        command = system_commands.command_of_reply(fields)
         for request in tuple(self._kept.values()):
-            if request.what == verb and request.state == "open":
+            if request.what == command and request.state == "open":
                 self._answered(
                     request.correlation_id,
                     success=system_commands.succeeded(fields),
@@ -115,7 +117,7 @@ class DeviceRequests:
         opened = [r for r in self._kept.values() if r.state == "open"]
         if len(opened) >= MOST_OPEN:
             raise DeviceBusy(reason=f"{len(opened)} requests wait for its answer already")
-        # Replies to system commands name the verb and nothing else (contract, 15.2).
+        # Replies to system commands name the command and nothing else (contract, 15.2).
         if any(r.what == request.what and not r.what.startswith(MEASURE) for r in opened):
             raise DeviceBusy(reason=f"a '{request.what}' waits for its answer already")
         _publish_or_refuse(publish)

@@ -153,7 +153,7 @@ class SendSystemCommand(Message, frozen=True, kw_only=True):
     Refusals: DeviceOffline, DeviceNotApproved, DeviceBusy, BrokerUnavailable.
     """
 
-    verb: str
+    command: str
     parameters: dict[str, Any]
     issuer: Issuer
     outcome_to: Any = None

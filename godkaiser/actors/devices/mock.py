@@ -40,7 +40,7 @@ class LineEnded(Message, frozen=True, kw_only=True):
     reason: str
 
 
-class Look(Message, frozen=True, kw_only=True):
+class ShowMock(Message, frozen=True, kw_only=True):
     """To oneself: see how the device is."""
 
 
@@ -102,7 +102,7 @@ class MockActor(Actor):
         self._thread = threading.Thread(target=drive, name=self._record.mock_id, daemon=True)
         self._thread.start()
         self._show(MockView(mock_id=self._record.mock_id))
-        self.context.schedule(SHOW_EVERY_S, Look(), key="look")
+        self.context.schedule(SHOW_EVERY_S, ShowMock(), key="look")
 
     def on_receive(self, message: object) -> Any:
         match message:
@@ -112,9 +112,9 @@ class MockActor(Actor):
                 now = self.context.now()
                 if self._driver is not None:
                     self._driver.request(lambda: self._apply(now))
-            case Look():
+            case ShowMock():
                 self._look()
-                self.context.schedule(SHOW_EVERY_S, Look(), key="look")
+                self.context.schedule(SHOW_EVERY_S, ShowMock(), key="look")
             case MockView():
                 self._show(message)
             case LineEnded(reason=reason):

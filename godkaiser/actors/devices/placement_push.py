@@ -23,7 +23,7 @@ ALREADY_GONE = "SUBZONE_NOT_FOUND"
 LANE_BUSY = "CONFIG_LANE_BUSY"
 
 
-class Step(msgspec.Struct, frozen=True):
+class PlacementStep(msgspec.Struct, frozen=True):
     """`zone` assigns the zone of the record, the others a subzone or the end of one."""
 
     kind: str
@@ -40,7 +40,7 @@ class PlacementPush:
         self.error = ""
         self._record: DeviceRecord | None = None
         self._safe_mode = False
-        self._steps: list[Step] = []
+        self._steps: list[PlacementStep] = []
         self._correlation_id = ""
         self._attempt = 0
 
@@ -77,7 +77,7 @@ class PlacementPush:
         self._publish(self._record, self._steps[0])
         return ANSWER_TIMEOUT_S
 
-    def _publish(self, record: DeviceRecord, step: Step) -> None:
+    def _publish(self, record: DeviceRecord, step: PlacementStep) -> None:
         device_id = record.device_id
         if step.subzone is not None:
             payload = outbound.subzone_assign(
@@ -97,7 +97,7 @@ class PlacementPush:
             payload = outbound.subzone_remove(step.name, self._correlation_id)
             self._port.subzone_remove(device_id, payload)
 
-    def answered(self, ack: PlacementAck) -> tuple[Step | None, float]:
+    def answered(self, ack: PlacementAck) -> tuple[PlacementStep | None, float]:
         """Take an answer in: the step that is done, if any, and after how many seconds to go on."""
         # Old firmware sends no id; one step is under way at a time (contract, 14.2).
         if not self._steps or ack.correlation_id not in {"", self._correlation_id}:
@@ -125,12 +125,12 @@ class PlacementPush:
         self.error = reason
 
 
-def steps_of(record: DeviceRecord, reported_zone: str | None) -> list[Step]:
+def steps_of(record: DeviceRecord, reported_zone: str | None) -> list[PlacementStep]:
     """What has to be told to a device, in its order: the zone first, subzones live in it."""
     steps = []
     if record.zone_set_by and reported_zone is not None and reported_zone != record.zone_id:
-        steps.append(Step("zone", name=record.zone_id))
-    steps += [Step("remove", name=name) for name in record.removed_subzones]
+        steps.append(PlacementStep("zone", name=record.zone_id))
+    steps += [PlacementStep("remove", name=name) for name in record.removed_subzones]
     if record.zone_id:
-        steps += [Step("subzone", zone, zone.subzone_id) for zone in record.subzones]
+        steps += [PlacementStep("subzone", zone, zone.subzone_id) for zone in record.subzones]
     return steps

@@ -19,7 +19,7 @@ from godkaiser.actors.registry.messages import (
     StartCalibration,
     UndoCalibration,
 )
-from godkaiser.actors.registry.site_config import SiteBook
+from godkaiser.actors.registry.site_config import SiteConfig
 from godkaiser.domain.entities import Calibration, CalibrationPoint, SensorConfig, SensorKey
 from godkaiser.domain.sensors import calibration
 from godkaiser.domain.sensors.sensors import convert
@@ -34,16 +34,16 @@ MOST_POINTS = 3
 Keep = Callable[[SensorConfig], None]
 
 
-class CalibrationDesk:
-    def __init__(self, book: SiteBook, keep: Keep) -> None:
+class CalibrationService:
+    def __init__(self, site: SiteConfig, keep: Keep) -> None:
         """`keep` takes a saved configuration over and tells its device."""
-        self._book = book
-        self._database = book.database
+        self._site = site
+        self._database = site.database
         self._keep = keep
 
     def start(self, message: StartCalibration, now: float) -> CalibrationSession:
         """Raises UnknownSensor, ImplausibleCalibration, InvalidTransition: one is open already."""
-        key = self._book.sensor(message.key).key
+        key = self._site.sensor(message.key).key
         calibration.method_for(message.method, key.sensor_type)
         for session in calibrations.sessions_of(self._database, key):
             if session.state == "open":
@@ -83,7 +83,7 @@ class CalibrationDesk:
     def apply(self, message: ApplyCalibration, now: float) -> CalibrationPreview:
         """Raises UnknownCalibration, InvalidTransition, ImplausibleCalibration, UnknownSensor."""
         session = self._open(message.session_id, message.key)
-        config = self._book.sensor(session.key)
+        config = self._site.sensor(session.key)
         method = calibration.method_for(session.method, session.key.sensor_type)
         found = msgspec.structs.replace(
             calibration.calibrate(method, session.key.sensor_type, session.points),
@@ -108,7 +108,7 @@ class CalibrationDesk:
             calibrations.save_session(self._database, ended)
             registry.save_sensor(self._database, calibrated)
         self._keep(calibrated)
-        self._book.audit(message.issuer, f"calibrated {_named(config)}", _text(found))
+        self._site.audit(message.issuer, f"calibrated {_named(config)}", _text(found))
         return preview
 
     def abort(self, message: AbortCalibration, now: float) -> CalibrationSession:
@@ -122,7 +122,7 @@ class CalibrationDesk:
 
     def undo(self, message: UndoCalibration, now: float) -> CalibrationSession:
         """The newest applied session is undone. Raises UnknownSensor, InvalidTransition."""
-        config = self._book.sensor(message.key)
+        config = self._site.sensor(message.key)
         for session in calibrations.sessions_of(self._database, config.key):
             if session.state == "applied":
                 undone = msgspec.structs.replace(
@@ -134,18 +134,18 @@ class CalibrationDesk:
                     registry.save_sensor(self._database, restored)
                 self._keep(restored)
                 what = f"undid calibration {session.session_id} of {_named(config)}"
-                self._book.audit(message.issuer, what)
+                self._site.audit(message.issuer, what)
                 return undone
         reason = f"No calibration of {config.sensor_type} on GPIO {config.gpio} is left to undo."
         raise InvalidTransition(reason=reason)
 
     def sessions(self, message: ListCalibrations) -> list[CalibrationSession]:
         """Raises UnknownSensor."""
-        return calibrations.sessions_of(self._database, self._book.sensor(message.key).key)
+        return calibrations.sessions_of(self._database, self._site.sensor(message.key).key)
 
     def _open(self, session_id: int, key: SensorKey) -> CalibrationSession:
         session = calibrations.find_session(self._database, session_id)
-        if session is None or session.key != self._book.sensor(key).key:
+        if session is None or session.key != self._site.sensor(key).key:
             raise UnknownCalibration(session_id=session_id)
         if session.state != "open":
             reason = f"Session {session_id} is {session.state} already. Start another one."

@@ -10,20 +10,20 @@ from godkaiser.actors.devices.messages import (
     UpdateSensors,
 )
 from godkaiser.actors.registry.messages import TakeDeclared
-from godkaiser.actors.registry.onboarding import Newcomers
-from godkaiser.actors.registry.point_service import PointDesk
-from godkaiser.actors.registry.rule_service import RuleDesk
-from godkaiser.actors.registry.site_config import SiteBook
+from godkaiser.actors.registry.onboarding import Onboarding
+from godkaiser.actors.registry.point_service import PointService
+from godkaiser.actors.registry.rule_service import RuleService
+from godkaiser.actors.registry.site_config import SiteConfig
 from godkaiser.domain.declared import Declared
 from godkaiser.storage.repositories import declaration, registry
 
 
-class DeclarationDesk:
+class DeclarationService:
     def __init__(
-        self, book: SiteBook, newcomers: Newcomers, points: PointDesk, rules: RuleDesk
+        self, site: SiteConfig, onboarding: Onboarding, points: PointService, rules: RuleService
     ) -> None:
-        self._book = book
-        self._newcomers = newcomers
+        self._site = site
+        self._onboarding = onboarding
         self._points = points
         self._rules = rules
 
@@ -35,13 +35,13 @@ class DeclarationDesk:
             DatabaseUnavailable: nothing has changed.
         """
         declared: Declared = message.declared
-        book, before = self._book, self._book.declared
-        # The records of the book are newer than those of the database until then.
-        self._newcomers.save_unsaved()
-        declaration.store(book.database, declared, now)
-        book.declared = declared
+        site, before = self._site, self._site.declared
+        # The records of the site are newer than those of the database until then.
+        self._onboarding.save_unsaved()
+        declaration.store(site.database, declared, now)
+        site.declared = declared
         # The successor of a registrar that crashes goes by these files, too.
-        book.context.publish("declared", declared)
+        site.context.publish("declared", declared)
         changes = [
             *self._devices(),
             *self._sensors(),
@@ -53,59 +53,59 @@ class DeclarationDesk:
             ),
         ]
         if declared.interlocks != before.interlocks:
-            both = (*declared.interlocks, *registry.load_interlocks(book.database))
-            book.safety.tell(InstallInterlocks(interlocks=both))
+            both = (*declared.interlocks, *registry.load_interlocks(site.database))
+            site.safety.tell(InstallInterlocks(interlocks=both))
             changes.append(f"{len(declared.interlocks)} interlocks")
         self._points.tell_pin_conflicts()
-        book.tell_of_devices()
-        book.audit(message.issuer, "took devices.d and rules.d", "; ".join(changes)[:500])
+        site.tell_of_devices()
+        site.audit(message.issuer, "took devices.d and rules.d", "; ".join(changes)[:500])
         return changes
 
     def _devices(self) -> list[str]:
-        book = self._book
+        site = self._site
         changes = []
-        names = {device.device_id for device in book.declared.devices}
-        for record in registry.load_devices(book.database):
+        names = {device.device_id for device in site.declared.devices}
+        for record in registry.load_devices(site.database):
             if record.device_id not in names:
                 continue
-            known = book.devices.get(record.device_id)
+            known = site.devices.get(record.device_id)
             if record == known:
                 continue
-            book.devices[record.device_id] = record
+            site.devices[record.device_id] = record
             if known is None:
-                book.start_device(record)
+                site.start_device(record)
             else:
-                book.tell_device(record.device_id, UpdateDevice(record=record))
+                site.tell_device(record.device_id, UpdateDevice(record=record))
             changes.append(f"device {record.device_id} {'added' if known is None else 'changed'}")
         return changes
 
     def _sensors(self) -> list[str]:
-        book = self._book
+        site = self._site
         changes: list[str] = []
         touched = set()
-        for sensor in registry.load_sensors(book.database):
-            mine = book.sensors.setdefault(sensor.esp_id, {})
+        for sensor in registry.load_sensors(site.database):
+            mine = site.sensors.setdefault(sensor.esp_id, {})
             if mine.get(sensor.key) != sensor:
                 mine[sensor.key] = sensor
                 touched.add(sensor.esp_id)
                 changes.append(f"sensor {sensor.esp_id}/{sensor.gpio} {sensor.sensor_type}")
         for device_id in touched:
-            book.tell_device(device_id, UpdateSensors(sensors=book.sensors_of(device_id)))
+            site.tell_device(device_id, UpdateSensors(sensors=site.sensors_of(device_id)))
         return changes
 
     def _actuators(self) -> list[str]:
-        book = self._book
+        site = self._site
         changes: list[str] = []
         touched = set()
-        for actuator in registry.load_actuators(book.database):
-            mine = book.actuators.setdefault(actuator.esp_id, {})
+        for actuator in registry.load_actuators(site.database):
+            mine = site.actuators.setdefault(actuator.esp_id, {})
             if mine.get(actuator.gpio) != actuator:
                 mine[actuator.gpio] = actuator
                 touched.add(actuator.esp_id)
-                book.safety.tell(InstallActuator(config=actuator))
+                site.safety.tell(InstallActuator(config=actuator))
                 changes.append(f"actuator {actuator.esp_id}/{actuator.gpio}")
         for device_id in touched:
-            book.tell_device(device_id, UpdateActuators(actuators=book.actuators_of(device_id)))
+            site.tell_device(device_id, UpdateActuators(actuators=site.actuators_of(device_id)))
         return changes
 
 

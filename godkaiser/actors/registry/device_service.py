@@ -14,8 +14,8 @@ from godkaiser.actors.registry.messages import (
     RemoveSubzone,
     SaveSubzone,
 )
-from godkaiser.actors.registry.onboarding import Newcomers
-from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteBook
+from godkaiser.actors.registry.onboarding import Onboarding
+from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteConfig
 from godkaiser.domain.devices import devices, gpio, placement
 from godkaiser.domain.entities import DeviceRecord, Issuer, RemovedEntry
 from godkaiser.domain.records.digests import device_digest, is_seen
@@ -25,16 +25,16 @@ from godkaiser.storage.repositories import registry
 from godkaiser.supervision import StopChild
 
 
-class DeviceDesk:
-    def __init__(self, book: SiteBook, newcomers: Newcomers) -> None:
-        self._book = book
-        self._newcomers = newcomers
+class DeviceService:
+    def __init__(self, site: SiteConfig, onboarding: Onboarding) -> None:
+        self._site = site
+        self._onboarding = onboarding
 
     def register(self, message: RegisterDevice) -> DeviceRecord:
         devices.validate_device_id(message.device_id)
         devices.validate_zone_id(message.zone_id)
         gpio.board(message.board)
-        if message.device_id in self._book.devices:
+        if message.device_id in self._site.devices:
             raise DuplicateDevice(device_id=message.device_id)
         record = DeviceRecord(
             device_id=message.device_id,
@@ -43,36 +43,36 @@ class DeviceDesk:
             zone_id=message.zone_id,
             zone_set_by=str(message.issuer) if message.zone_id else "",
             registered_by=str(message.issuer),
-            registered_at=self._book.context.now(),
+            registered_at=self._site.context.now(),
         )
-        registry.save_device(self._book.database, record)
-        self._book.devices[record.device_id] = record
-        self._book.start_device(record)
-        self._book.tell_of_devices()
-        self._book.audit(message.issuer, f"registered {record.device_id}")
+        registry.save_device(self._site.database, record)
+        self._site.devices[record.device_id] = record
+        self._site.start_device(record)
+        self._site.tell_of_devices()
+        self._site.audit(message.issuer, f"registered {record.device_id}")
         return record
 
     def decide(self, message: DecideApproval) -> DeviceRecord:
-        record = self._book.known(message.device_id)
-        self._book.refuse_declared(message.device_id, message.device_id)
+        record = self._site.known(message.device_id)
+        self._site.refuse_declared(message.device_id, message.device_id)
         approval = devices.decide_approval(record.approval, approved=message.approved)
         record = msgspec.structs.replace(
             record,
             approval=approval,
             decided_by=str(message.issuer),
-            decided_at=self._book.context.now(),
+            decided_at=self._site.context.now(),
             reason=message.reason,
         )
-        registry.save_device(self._book.database, record)
-        self._book.devices[record.device_id] = record
-        self._book.tell_device(record.device_id, UpdateDevice(record=record))
-        self._book.tell_of_devices()
-        self._book.audit(message.issuer, f"{approval.value} {record.device_id}", message.reason)
+        registry.save_device(self._site.database, record)
+        self._site.devices[record.device_id] = record
+        self._site.tell_device(record.device_id, UpdateDevice(record=record))
+        self._site.tell_of_devices()
+        self._site.audit(message.issuer, f"{approval.value} {record.device_id}", message.reason)
         return record
 
     def change_device(self, message: ChangeDevice) -> DeviceRecord:
-        record = self._book.known(message.device_id)
-        self._book.refuse_declared(message.device_id, message.device_id)
+        record = self._site.known(message.device_id)
+        self._site.refuse_declared(message.device_id, message.device_id)
         if not is_seen(message.seen, device_digest(record)):
             raise ChangedMeanwhile(what=record.device_id)
         if message.zone_id is not None:
@@ -95,15 +95,15 @@ class DeviceDesk:
     def _check_board(self, record: DeviceRecord, board: str) -> None:
         """Raises InvalidGpio, GpioConflict: what is configured does not fit on that board."""
         gpio.board(board)
-        for sensor in self._book.sensors.get(record.device_id, {}).values():
-            users = self._book.pin_users(record.device_id, without=sensor.key)
+        for sensor in self._site.sensors.get(record.device_id, {}).values():
+            users = self._site.pin_users(record.device_id, without=sensor.key)
             gpio.check_sensor(board, sensor, users)
-        for actuator in self._book.actuators.get(record.device_id, {}).values():
-            users = self._book.pin_users(record.device_id, without=actuator.key)
+        for actuator in self._site.actuators.get(record.device_id, {}).values():
+            users = self._site.pin_users(record.device_id, without=actuator.key)
             gpio.check_actuator(board, actuator, users)
 
     def save_subzone(self, message: SaveSubzone) -> DeviceRecord:
-        record = self._book.known(message.device_id)
+        record = self._site.known(message.device_id)
         placement.check_subzone(record, message.subzone)
         others = tuple(s for s in record.subzones if s.subzone_id != message.subzone.subzone_id)
         record = msgspec.structs.replace(
@@ -117,7 +117,7 @@ class DeviceDesk:
         return self._keep_record(record, message.issuer, what)
 
     def remove_subzone(self, message: RemoveSubzone) -> DeviceRecord:
-        record = self._book.known(message.device_id)
+        record = self._site.known(message.device_id)
         left = tuple(s for s in record.subzones if s.subzone_id != message.subzone_id)
         if len(left) == len(record.subzones):
             raise UnknownSubzone(device_id=record.device_id, subzone_id=message.subzone_id[:40])
@@ -129,17 +129,17 @@ class DeviceDesk:
         return self._keep_record(record, message.issuer, f"removed subzone {message.subzone_id} of")
 
     def _keep_record(self, record: DeviceRecord, issuer: Issuer, what: str) -> DeviceRecord:
-        registry.save_device(self._book.database, record)
-        self._book.devices[record.device_id] = record
-        self._book.tell_device(record.device_id, UpdateDevice(record=record))
-        self._book.audit(issuer, f"{what} {record.device_id}")
+        registry.save_device(self._site.database, record)
+        self._site.devices[record.device_id] = record
+        self._site.tell_device(record.device_id, UpdateDevice(record=record))
+        self._site.audit(issuer, f"{what} {record.device_id}")
         return record
 
     def forgotten(
         self, device_id: str, *, subzone_id: str = "", entries: tuple[RemovedEntry, ...] = ()
     ) -> None:
         """The device has confirmed that something is gone: it need not be told again."""
-        record = self._book.devices.get(device_id)
+        record = self._site.devices.get(device_id)
         if record is None:
             return
         left = msgspec.structs.replace(
@@ -148,28 +148,28 @@ class DeviceDesk:
             removed_subzones=tuple(n for n in record.removed_subzones if n != subzone_id),
         )
         if left != record:
-            self._book.devices[device_id] = left
-            self._newcomers.save_soon(device_id)
-            self._book.tell_device(device_id, UpdateDevice(record=left))
+            self._site.devices[device_id] = left
+            self._onboarding.save_soon(device_id)
+            self._site.tell_device(device_id, UpdateDevice(record=left))
 
     def remove_device(self, message: RemoveDevice) -> None:
         device_id = message.device_id
-        self._book.known(device_id)
-        self._book.refuse_declared(device_id, device_id)
-        for key in self._book.sensors.get(device_id, {}):
-            self._book.refuse_used((key.esp_id, key.gpio, key.sensor_type), f"sensor {key.gpio}")
-        for actuator in self._book.actuators.get(device_id, {}).values():
-            self._book.refuse_used(
+        self._site.known(device_id)
+        self._site.refuse_declared(device_id, device_id)
+        for key in self._site.sensors.get(device_id, {}):
+            self._site.refuse_used((key.esp_id, key.gpio, key.sensor_type), f"sensor {key.gpio}")
+        for actuator in self._site.actuators.get(device_id, {}).values():
+            self._site.refuse_used(
                 (device_id, actuator.gpio), f"actuator {device_id}/{actuator.gpio}"
             )
-        for actuator in self._book.actuators.get(device_id, {}).values():
-            self._book.safety.ask(UninstallActuator(key=actuator.key), timeout_s=ASK_TIMEOUT_S)
-        registry.delete_device(self._book.database, device_id)
-        self._book.devices.pop(device_id, None)
-        self._newcomers.forget(device_id)
-        self._book.sensors.pop(device_id, None)
-        self._book.actuators.pop(device_id, None)
-        self._book.context.handle(paths.DEVICES).ask(StopChild(device_id), timeout_s=ASK_TIMEOUT_S)
-        self._book.safety.tell(DeviceRemoved(device_id=device_id))
-        self._book.tell_of_devices()
-        self._book.audit(message.issuer, f"removed {device_id}")
+        for actuator in self._site.actuators.get(device_id, {}).values():
+            self._site.safety.ask(UninstallActuator(key=actuator.key), timeout_s=ASK_TIMEOUT_S)
+        registry.delete_device(self._site.database, device_id)
+        self._site.devices.pop(device_id, None)
+        self._onboarding.forget(device_id)
+        self._site.sensors.pop(device_id, None)
+        self._site.actuators.pop(device_id, None)
+        self._site.context.handle(paths.DEVICES).ask(StopChild(device_id), timeout_s=ASK_TIMEOUT_S)
+        self._site.safety.tell(DeviceRemoved(device_id=device_id))
+        self._site.tell_of_devices()
+        self._site.audit(message.issuer, f"removed {device_id}")

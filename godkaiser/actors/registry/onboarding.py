@@ -8,7 +8,7 @@ from godkaiser import paths
 from godkaiser.actors.devices.messages import DeviceView
 from godkaiser.actors.link.router import DeviceMessage, UnknownDeviceSeen
 from godkaiser.actors.message import Message
-from godkaiser.actors.registry.site_config import SiteBook
+from godkaiser.actors.registry.site_config import SiteConfig
 from godkaiser.domain.devices import devices
 from godkaiser.domain.entities import Approval, DeviceRecord, Issuer
 from godkaiser.errors.devices import InvalidDeviceId
@@ -36,11 +36,11 @@ class StartAppeared(Message, frozen=True, kw_only=True):
     """To /services/registrar, by itself: devices that were answered get their actors."""
 
 
-class Newcomers:
+class Onboarding:
     def __init__(
-        self, book: SiteBook, port: DevicePort, acks: AckPort, *, approve_unknown: bool
+        self, site: SiteConfig, port: DevicePort, acks: AckPort, *, approve_unknown: bool
     ) -> None:
-        self._book = book
+        self._site = site
         self._port = port
         self._acks = acks
         self._approve_unknown = approve_unknown
@@ -49,14 +49,14 @@ class Newcomers:
 
     def first_heartbeat(self, message: UnknownDeviceSeen) -> None:
         device_id = message.device_id
-        if device_id not in self._book.devices:
+        if device_id not in self._site.devices:
             try:
                 devices.validate_device_id(device_id)
                 beat = codec.decode(message.first.topic, message.first.inbound.payload)
             except (InvalidDeviceId, PayloadError) as error:
                 # Only a heartbeat that can be read makes a device.
                 kind = error.reason if isinstance(error, PayloadError) else error.code
-                self._book.context.reject(
+                self._site.context.reject(
                     message, f"no registration of {device_id}: {error}", kind=kind
                 )
                 received = message.first.inbound
@@ -68,11 +68,11 @@ class Newcomers:
                     f"no registration of {device_id}: {MOST_UNDECIDED} devices wait for a decision"
                     f" already, or there are {MOST_DEVICES}. Reject or remove some."
                 )
-                self._book.context.reject(message, detail, kind="TOO_MANY_DEVICES")
+                self._site.context.reject(message, detail, kind="TOO_MANY_DEVICES")
                 received = message.first.inbound
                 self._acks.acknowledge([(received.session, received.mid)])
                 return
-            now = self._book.context.now()
+            now = self._site.context.now()
             record = DeviceRecord(
                 device_id=device_id,
                 approval=Approval.APPROVED if approved else Approval.PENDING,
@@ -83,18 +83,18 @@ class Newcomers:
                 decided_by="system:auto_approve" if approved else "",
                 decided_at=now if approved else 0.0,
             )
-            self._book.devices[device_id] = record
+            self._site.devices[device_id] = record
             # The device is answered before the database or a supervisor is asked, and so are those
             # that wait behind it: a thousand that boot together must not believe that the gateway
             # is dead.
             answered = self._answer(record, beat)
             self._appeared.append(msgspec.structs.replace(message.first, answered=answered))
             if len(self._appeared) == 1:
-                self._book.context.own.tell(StartAppeared())
+                self._site.context.own.tell(StartAppeared())
             self.save_soon(device_id)
-            self._book.audit(Issuer("device", device_id), f"registered {device_id} by heartbeat")
+            self._site.audit(Issuer("device", device_id), f"registered {device_id} by heartbeat")
             return
-        handle = self._book.context.find(paths.device(device_id))
+        handle = self._site.context.find(paths.device(device_id))
         received = message.first.inbound
         if handle is not None:
             handle.tell(message.first)
@@ -104,7 +104,7 @@ class Newcomers:
 
     def _is_crowded(self, *, approved: bool) -> bool:
         """Who invents devices may not fill the gateway with them."""
-        known = self._book.devices
+        known = self._site.devices
         if len(known) < MOST_UNDECIDED:
             return False
         undecided = sum(record.approval is Approval.PENDING for record in known.values())
@@ -113,7 +113,7 @@ class Newcomers:
     def _answer(self, record: DeviceRecord, beat: object) -> bool:
         epoch = devices.handover_epoch(getattr(beat, "active_handover_epoch", 0), 0)
         payload = outbound.heartbeat_ack(
-            devices.ACK_STATUS[record.approval], epoch, self._book.context.now()
+            devices.ACK_STATUS[record.approval], epoch, self._site.context.now()
         )
         try:
             self._port.heartbeat_ack(record.device_id, payload)
@@ -124,30 +124,30 @@ class Newcomers:
     def start_appeared(self) -> None:
         """A few of those that have appeared; more of them when what waits has had its turn."""
         for first in self._appeared[:STARTED_AT_ONCE]:
-            record = self._book.devices.get(first.topic.device_id)
+            record = self._site.devices.get(first.topic.device_id)
             if record is not None:
-                self._book.start_device(record)
-                self._book.tell_device(record.device_id, first)
+                self._site.start_device(record)
+                self._site.tell_device(record.device_id, first)
         del self._appeared[:STARTED_AT_ONCE]
         if self._appeared:
-            self._book.context.own.tell(StartAppeared())
+            self._site.context.own.tell(StartAppeared())
 
     def save_soon(self, device_id: str) -> None:
         if not self._unsaved:
-            self._book.context.schedule(SAVE_AFTER_S, SaveUnsaved(), key="save")
+            self._site.context.schedule(SAVE_AFTER_S, SaveUnsaved(), key="save")
         self._unsaved.add(device_id)
 
     def save_unsaved(self) -> None:
         """All at once: a thousand devices that boot together are one commit."""
         try:
-            with self._book.database.transaction():
+            with self._site.database.transaction():
                 for device_id in self._unsaved:
-                    registry.save_device(self._book.database, self._book.devices[device_id])
+                    registry.save_device(self._site.database, self._site.devices[device_id])
         except DatabaseUnavailable:
-            self._book.context.schedule(SAVE_AGAIN_S, SaveUnsaved(), key="save")
+            self._site.context.schedule(SAVE_AGAIN_S, SaveUnsaved(), key="save")
         else:
             self._unsaved.clear()
-            self._book.tell_of_devices()
+            self._site.tell_of_devices()
 
     def save_last(self) -> None:
         if self._unsaved:
@@ -158,8 +158,8 @@ class Newcomers:
 
     def adopt_unsaved(self) -> None:
         """Devices that a crashed predecessor had registered and not yet saved."""
-        for path in self._book.context.children(paths.DEVICES):
-            view = self._book.context.look(path, "view")
-            if isinstance(view, DeviceView) and view.record.device_id not in self._book.devices:
-                self._book.devices[view.record.device_id] = view.record
+        for path in self._site.context.children(paths.DEVICES):
+            view = self._site.context.look(path, "view")
+            if isinstance(view, DeviceView) and view.record.device_id not in self._site.devices:
+                self._site.devices[view.record.device_id] = view.record
                 self.save_soon(view.record.device_id)

@@ -19,7 +19,7 @@ from godkaiser.actors.registry.messages import (
     RemoveSensor,
     SaveInterlocks,
 )
-from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteBook
+from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteConfig
 from godkaiser.domain.devices import gpio
 from godkaiser.domain.entities import ActuatorConfig, RemovedEntry, SensorConfig
 from godkaiser.domain.safety import interlocks
@@ -29,138 +29,138 @@ from godkaiser.errors.safety import UnknownActuator
 from godkaiser.storage.repositories import registry
 
 
-class PointDesk:
-    def __init__(self, book: SiteBook) -> None:
-        self._book = book
+class PointService:
+    def __init__(self, site: SiteConfig) -> None:
+        self._site = site
 
     def configure_sensor(self, message: ConfigureSensor) -> SensorConfig:
         config = message.config
-        record = self._book.known(config.esp_id)
+        record = self._site.known(config.esp_id)
         config = msgspec.structs.replace(
             config, sensor_type=sensors.canonical_type(config.sensor_type)
         )
         where = f"{config.esp_id}/{config.gpio}"
-        self._book.refuse_declared(config.key, where)
-        present = self._book.sensors.get(config.esp_id, {}).get(config.key)
-        self._book.refuse_unseen(message.seen, present, f"sensor {where}")
-        users = self._book.pin_users(config.esp_id, without=config.key)
+        self._site.refuse_declared(config.key, where)
+        present = self._site.sensors.get(config.esp_id, {}).get(config.key)
+        self._site.refuse_changed(message.seen, present, f"sensor {where}")
+        users = self._site.pin_users(config.esp_id, without=config.key)
         gpio.check_sensor(record.board, config, users)
-        mine = self._book.sensors.setdefault(config.esp_id, {})
+        mine = self._site.sensors.setdefault(config.esp_id, {})
         limit = gpio.board(record.board).max_sensors
         if config.key not in mine and len(mine) >= limit:
             reason = f"{config.esp_id} has {limit} sensors, as many as its board takes."
             raise ValidationFailed(reason=reason)
         if config.key in mine and config.calibration is None:
             config = msgspec.structs.replace(config, calibration=mine[config.key].calibration)
-        registry.save_sensor(self._book.database, config)
+        registry.save_sensor(self._site.database, config)
         mine[config.key] = config
         self._wanted_again(
             config.esp_id, RemovedEntry(config.gpio, config.sensor_type, config.address)
         )
-        self._book.tell_device(config.esp_id, UpdateSensors(sensors=tuple(mine.values())))
-        self._book.audit(message.issuer, f"sensor {where} {config.sensor_type}")
+        self._site.tell_device(config.esp_id, UpdateSensors(sensors=tuple(mine.values())))
+        self._site.audit(message.issuer, f"sensor {where} {config.sensor_type}")
         return config
 
     def configure_actuator(self, message: ConfigureActuator) -> ActuatorConfig:
         config = message.config
-        record = self._book.known(config.esp_id)
+        record = self._site.known(config.esp_id)
         where = f"{config.esp_id}/{config.gpio}"
-        self._book.refuse_declared(config.key, where)
-        present = self._book.actuators.get(config.esp_id, {}).get(config.gpio)
-        self._book.refuse_unseen(message.seen, present, f"actuator {where}")
-        users = self._book.pin_users(config.esp_id, without=config.key)
+        self._site.refuse_declared(config.key, where)
+        present = self._site.actuators.get(config.esp_id, {}).get(config.gpio)
+        self._site.refuse_changed(message.seen, present, f"actuator {where}")
+        users = self._site.pin_users(config.esp_id, without=config.key)
         gpio.check_actuator(record.board, config, users)
-        mine = self._book.actuators.setdefault(config.esp_id, {})
+        mine = self._site.actuators.setdefault(config.esp_id, {})
         limit = gpio.board(record.board).max_actuators
         if config.gpio not in mine and len(mine) >= limit:
             reason = f"{config.esp_id} has {limit} actuators, as many as its board takes."
             raise ValidationFailed(reason=reason)
-        registry.save_actuator(self._book.database, config)
+        registry.save_actuator(self._site.database, config)
         mine[config.gpio] = config
         self._wanted_again(config.esp_id, RemovedEntry(config.gpio))
-        self._book.safety.tell(InstallActuator(config=config))
-        self._book.tell_device(config.esp_id, UpdateActuators(actuators=tuple(mine.values())))
-        self._book.audit(message.issuer, f"actuator {where} {config.actuator_type.value}")
+        self._site.safety.tell(InstallActuator(config=config))
+        self._site.tell_device(config.esp_id, UpdateActuators(actuators=tuple(mine.values())))
+        self._site.audit(message.issuer, f"actuator {where} {config.actuator_type.value}")
         return config
 
     def keep_calibration(self, config: SensorConfig) -> None:
         """It is saved already. A sensor that is declared in a file may be calibrated all the same."""
-        mine = self._book.sensors[config.esp_id]
+        mine = self._site.sensors[config.esp_id]
         mine[config.key] = config
-        self._book.tell_device(config.esp_id, UpdateSensors(sensors=tuple(mine.values())))
+        self._site.tell_device(config.esp_id, UpdateSensors(sensors=tuple(mine.values())))
 
     def remove_sensor(self, message: RemoveSensor) -> None:
-        self._book.known(message.key.esp_id)
-        key = self._book.sensor(message.key).key
-        mine = self._book.sensors[key.esp_id]
-        self._book.refuse_declared(key, f"{key.esp_id}/{key.gpio}")
-        self._book.refuse_used(
+        self._site.known(message.key.esp_id)
+        key = self._site.sensor(message.key).key
+        mine = self._site.sensors[key.esp_id]
+        self._site.refuse_declared(key, f"{key.esp_id}/{key.gpio}")
+        self._site.refuse_used(
             (key.esp_id, key.gpio, key.sensor_type), f"sensor {key.esp_id}/{key.gpio}"
         )
-        registry.delete_sensor(self._book.database, key)
+        registry.delete_sensor(self._site.database, key)
         del mine[key]
         gone = RemovedEntry(key.gpio, key.sensor_type, key.address)
         self._to_be_forgotten(key.esp_id, gone)
-        self._book.tell_device(key.esp_id, UpdateSensors(sensors=tuple(mine.values())))
-        self._book.audit(
+        self._site.tell_device(key.esp_id, UpdateSensors(sensors=tuple(mine.values())))
+        self._site.audit(
             message.issuer, f"removed sensor {key.esp_id}/{key.gpio} {key.sensor_type}"
         )
 
     def remove_actuator(self, message: RemoveActuator) -> None:
         key = message.key
-        self._book.known(key.esp_id)
-        mine = self._book.actuators.get(key.esp_id, {})
+        self._site.known(key.esp_id)
+        mine = self._site.actuators.get(key.esp_id, {})
         if key.gpio not in mine:
             raise UnknownActuator(esp_id=key.esp_id, gpio=key.gpio)
-        self._book.refuse_declared(key, f"{key.esp_id}/{key.gpio}")
-        self._book.refuse_used((key.esp_id, key.gpio), f"actuator {key.esp_id}/{key.gpio}")
+        self._site.refuse_declared(key, f"{key.esp_id}/{key.gpio}")
+        self._site.refuse_used((key.esp_id, key.gpio), f"actuator {key.esp_id}/{key.gpio}")
         # Not on the path from a reading to an actuator; the safety actor asks nobody here.
-        self._book.safety.ask(UninstallActuator(key=key), timeout_s=ASK_TIMEOUT_S)
-        registry.delete_actuator(self._book.database, key)
+        self._site.safety.ask(UninstallActuator(key=key), timeout_s=ASK_TIMEOUT_S)
+        registry.delete_actuator(self._site.database, key)
         del mine[key.gpio]
         self._to_be_forgotten(key.esp_id, RemovedEntry(key.gpio))
-        self._book.tell_device(key.esp_id, UpdateActuators(actuators=tuple(mine.values())))
-        self._book.audit(message.issuer, f"removed actuator {key.esp_id}/{key.gpio}")
+        self._site.tell_device(key.esp_id, UpdateActuators(actuators=tuple(mine.values())))
+        self._site.audit(message.issuer, f"removed actuator {key.esp_id}/{key.gpio}")
 
     def _to_be_forgotten(self, device_id: str, entry: RemovedEntry) -> None:
         """The device is told until it has confirmed, also after a restart of the gateway."""
-        record = self._book.devices[device_id]
+        record = self._site.devices[device_id]
         record = msgspec.structs.replace(record, removed=tuple(sorted({*record.removed, entry})))
-        registry.save_device(self._book.database, record)
-        self._book.devices[device_id] = record
-        self._book.tell_device(device_id, UpdateDevice(record=record))
+        registry.save_device(self._site.database, record)
+        self._site.devices[device_id] = record
+        self._site.tell_device(device_id, UpdateDevice(record=record))
 
     def _wanted_again(self, device_id: str, entry: RemovedEntry) -> None:
-        record = self._book.devices[device_id]
+        record = self._site.devices[device_id]
         if entry in record.removed:
             left = tuple(other for other in record.removed if other != entry)
             record = msgspec.structs.replace(record, removed=left)
-            registry.save_device(self._book.database, record)
-            self._book.devices[device_id] = record
-            self._book.tell_device(device_id, UpdateDevice(record=record))
+            registry.save_device(self._site.database, record)
+            self._site.devices[device_id] = record
+            self._site.tell_device(device_id, UpdateDevice(record=record))
 
     def save_interlocks(self, message: SaveInterlocks) -> tuple[interlocks.Interlock, ...]:
-        declared = self._book.declared.interlocks
-        present = (*declared, *registry.load_interlocks(self._book.database))
-        self._book.refuse_unseen(message.seen, present, "the list of interlocks")
+        declared = self._site.declared.interlocks
+        present = (*declared, *registry.load_interlocks(self._site.database))
+        self._site.refuse_changed(message.seen, present, "the list of interlocks")
         # Those of the files stay; who sends them back with his own has only read them.
         own = tuple(entry for entry in message.interlocks if entry not in declared)
         both = (*declared, *own)
-        known = {a.key: a for mine in self._book.actuators.values() for a in mine.values()}
+        known = {a.key: a for mine in self._site.actuators.values() for a in mine.values()}
         interlocks.validate(both, known)
-        registry.save_interlocks(self._book.database, own)
-        self._book.safety.tell(InstallInterlocks(interlocks=both))
-        self._book.audit(message.issuer, f"{len(both)} interlocks")
+        registry.save_interlocks(self._site.database, own)
+        self._site.safety.tell(InstallInterlocks(interlocks=both))
+        self._site.audit(message.issuer, f"{len(both)} interlocks")
         return both
 
     def tell_pin_conflicts(self) -> None:
-        for mine in self._book.actuators.values():
+        for mine in self._site.actuators.values():
             for actuator in mine.values():
                 self._tell_pin_conflict(actuator)
 
     def _tell_pin_conflict(self, actuator: ActuatorConfig) -> None:
         """A declaration in a file may have taken a pin of what was set by REST before."""
-        users = self._book.pin_users(actuator.esp_id, without=actuator.key)
+        users = self._site.pin_users(actuator.esp_id, without=actuator.key)
         shared = [users[pin] for pin in gpio.actuator_pins(actuator) if pin in users]
         if shared:
-            self._book.safety.tell(InstallActuator(config=actuator, pin_user=shared[0]))
+            self._site.safety.tell(InstallActuator(config=actuator, pin_user=shared[0]))

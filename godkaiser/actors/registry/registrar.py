@@ -2,7 +2,7 @@
 
 It checks, writes to the database, then tells the actors; a change that is not on disk is not
 answered as done. It is not on the path from a reading to an actuator. Each kind of thing has its
-desk; all work in this actor's thread, on one book.
+service; all work in this actor's thread, on one `SiteConfig`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 from godkaiser.actors.devices.messages import EntriesForgotten, SubzoneForgotten
 from godkaiser.actors.link.router import UnknownDeviceSeen
-from godkaiser.actors.registry.calibration_service import CalibrationDesk
-from godkaiser.actors.registry.declaration_service import DeclarationDesk
-from godkaiser.actors.registry.device_service import DeviceDesk
+from godkaiser.actors.registry.calibration_service import CalibrationService
+from godkaiser.actors.registry.declaration_service import DeclarationService
+from godkaiser.actors.registry.device_service import DeviceService
 from godkaiser.actors.registry.messages import (
     AbortCalibration,
     AddCalibrationPoint,
@@ -37,10 +37,10 @@ from godkaiser.actors.registry.messages import (
     TakeDeclared,
     UndoCalibration,
 )
-from godkaiser.actors.registry.onboarding import Newcomers, SaveUnsaved, StartAppeared
-from godkaiser.actors.registry.point_service import PointDesk
-from godkaiser.actors.registry.rule_service import RuleDesk, RuleFactory
-from godkaiser.actors.registry.site_config import DeviceFactory, SiteBook
+from godkaiser.actors.registry.onboarding import Onboarding, SaveUnsaved, StartAppeared
+from godkaiser.actors.registry.point_service import PointService
+from godkaiser.actors.registry.rule_service import RuleFactory, RuleService
+from godkaiser.actors.registry.site_config import DeviceFactory, SiteConfig
 from godkaiser.domain.declared import Declared
 from godkaiser.errors.base import GatewayError
 from godkaiser.errors.storage import DatabaseUnavailable
@@ -72,39 +72,41 @@ class RegistrarActor(Actor):
         self._acks = acks
         self._declared = declared
         self._approve_unknown = approve_unknown
-        self._book: SiteBook
-        self._newcomers: Newcomers
-        self._devices: DeviceDesk
-        self._points: PointDesk
-        self._calibrations: CalibrationDesk
-        self._rules: RuleDesk
-        self._declarations: DeclarationDesk
+        self._site: SiteConfig
+        self._onboarding: Onboarding
+        self._devices: DeviceService
+        self._points: PointService
+        self._calibrations: CalibrationService
+        self._rules: RuleService
+        self._declarations: DeclarationService
 
     def on_start(self) -> None:
         declared = self.context.recall("declared") or self._declared
-        self._book = SiteBook(self.context, self._database, declared, self._device_factory)
-        self._newcomers = Newcomers(
-            self._book, self._port, self._acks, approve_unknown=self._approve_unknown
+        self._site = SiteConfig(self.context, self._database, declared, self._device_factory)
+        self._onboarding = Onboarding(
+            self._site, self._port, self._acks, approve_unknown=self._approve_unknown
         )
-        self._devices = DeviceDesk(self._book, self._newcomers)
-        self._points = PointDesk(self._book)
-        self._calibrations = CalibrationDesk(self._book, self._points.keep_calibration)
-        self._rules = RuleDesk(self._book, self._rule_factory)
-        self._declarations = DeclarationDesk(self._book, self._newcomers, self._points, self._rules)
+        self._devices = DeviceService(self._site, self._onboarding)
+        self._points = PointService(self._site)
+        self._calibrations = CalibrationService(self._site, self._points.keep_calibration)
+        self._rules = RuleService(self._site, self._rule_factory)
+        self._declarations = DeclarationService(
+            self._site, self._onboarding, self._points, self._rules
+        )
         self._points.tell_pin_conflicts()
-        for record in self._book.devices.values():
-            self._book.start_device(record)
-        self._newcomers.adopt_unsaved()
+        for record in self._site.devices.values():
+            self._site.start_device(record)
+        self._onboarding.adopt_unsaved()
         self._rules.start_all()
 
     def on_receive(self, message: object) -> Any:
         match message:
             case UnknownDeviceSeen():
-                self._newcomers.first_heartbeat(message)
+                self._onboarding.first_heartbeat(message)
             case StartAppeared():
-                self._newcomers.start_appeared()
+                self._onboarding.start_appeared()
             case SaveUnsaved():
-                self._newcomers.save_unsaved()
+                self._onboarding.save_unsaved()
             case SubzoneForgotten(device_id=device_id, subzone_id=subzone_id):
                 self._devices.forgotten(device_id, subzone_id=subzone_id)
             case EntriesForgotten(device_id=device_id, entries=entries):
@@ -164,7 +166,7 @@ class RegistrarActor(Actor):
                 return None
 
     def on_stop(self) -> None:
-        self._newcomers.save_last()
+        self._onboarding.save_last()
         self._database.close_thread()
 
     def on_failure(self, *_exc_info: object) -> None:

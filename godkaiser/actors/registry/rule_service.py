@@ -10,7 +10,7 @@ import msgspec
 from godkaiser import paths
 from godkaiser.actors.devices.messages import OfferOfflineRules
 from godkaiser.actors.registry.messages import CheckRule, DeleteRule, RuleSaved, SaveRule
-from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteBook
+from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteConfig
 from godkaiser.actors.rules.rule import EndRule
 from godkaiser.domain.rules import offline as offline_rules
 from godkaiser.domain.rules import rules
@@ -24,18 +24,18 @@ RuleFactory = Callable[[int, RuleDefinition, RuleMemory | None], ChildSpec]
 MOST_RULES = 5000
 
 
-class RuleDesk:
-    def __init__(self, book: SiteBook, rule_factory: RuleFactory) -> None:
-        self._book = book
+class RuleService:
+    def __init__(self, site: SiteConfig, rule_factory: RuleFactory) -> None:
+        self._site = site
         self._rule_factory = rule_factory
         self._declared: dict[int, str] = {}
         self._keeps_rules: set[str] = set()
 
     def start_all(self) -> None:
-        database = self._book.database
+        database = self._site.database
         memories = stored_rules.load_rule_memories(database)
         for stored in stored_rules.load_rules(database):
-            self._book.rules[stored.rule_id] = stored.definition
+            self._site.rules[stored.rule_id] = stored.definition
             if stored.declared:
                 self._declared[stored.rule_id] = stored.declared
             self._start(stored.rule_id, stored.definition, memories.get(stored.rule_id))
@@ -44,15 +44,15 @@ class RuleDesk:
     def reload(self) -> list[str]:
         """Bring the actors in line with what is stored; what has changed, a line each."""
         changes = []
-        for stored in stored_rules.load_rules(self._book.database):
+        for stored in stored_rules.load_rules(self._site.database):
             rule_id, definition = stored.rule_id, stored.definition
-            known = self._book.rules.get(rule_id)
+            known = self._site.rules.get(rule_id)
             self._declared.pop(rule_id, None)
             if stored.declared:
                 self._declared[rule_id] = stored.declared
             if definition == known:
                 continue
-            self._book.rules[rule_id] = definition
+            self._site.rules[rule_id] = definition
             if known is None:
                 self._start(rule_id, definition, None)
             else:
@@ -65,26 +65,26 @@ class RuleDesk:
     def check(self, message: CheckRule) -> list[Problem]:
         """Everything that is wrong or doubtful; errors first."""
         definition: RuleDefinition = message.definition
-        book = self._book
-        site = rules.site_of(
-            book.devices.values(),
-            (sensor for mine in book.sensors.values() for sensor in mine.values()),
-            (actuator for mine in book.actuators.values() for actuator in mine.values()),
+        site = self._site
+        known = rules.site_of(
+            site.devices.values(),
+            (sensor for mine in site.sensors.values() for sensor in mine.values()),
+            (actuator for mine in site.actuators.values() for actuator in mine.values()),
         )
-        problems = rules.problems_of(definition, site)
+        problems = rules.problems_of(definition, known)
         own = -1 if message.rule_id is None else message.rule_id
-        return [*problems, *rules.quarrels_of(own, definition, book.rules)]
+        return [*problems, *rules.conflicts_of(own, definition, site.rules)]
 
     def save(self, message: SaveRule, now: float) -> RuleSaved:
         """Raises InvalidRule, UnknownRule, DeclaredInFile, ChangedMeanwhile."""
         definition: RuleDefinition = message.definition
         rule_id = message.rule_id
         self._refuse_declared(rule_id)
-        present = None if rule_id is None else self._book.rules.get(rule_id)
-        self._book.refuse_unseen(message.seen, present, f"Rule {rule_id}")
+        present = None if rule_id is None else self._site.rules.get(rule_id)
+        self._site.refuse_changed(message.seen, present, f"Rule {rule_id}")
         problems = self.check(CheckRule(definition=definition, rule_id=rule_id))
         errors = [problem for problem in problems if problem.severity == "error"]
-        if rule_id is None and len(self._book.rules) >= MOST_RULES:
+        if rule_id is None and len(self._site.rules) >= MOST_RULES:
             text = f"there are {MOST_RULES} rules already; delete some"
             errors.append(Problem("rules", "error", text))
         if errors:
@@ -94,7 +94,7 @@ class RuleDesk:
                 problems=[msgspec.to_builtins(problem) for problem in problems],
             )
         by = str(message.issuer)
-        database = self._book.database
+        database = self._site.database
         if rule_id is None:
             rule_id = stored_rules.insert_rule(database, definition, by, now).rule_id
             self._start(rule_id, definition, None)
@@ -102,14 +102,14 @@ class RuleDesk:
             self._replace(rule_id, definition)
         else:
             raise UnknownRule(rule_id=rule_id)
-        self._book.rules[rule_id] = definition
+        self._site.rules[rule_id] = definition
         self._show()
-        self._book.audit(message.issuer, f"saved rule {rule_id} {definition.name}")
+        self._site.audit(message.issuer, f"saved rule {rule_id} {definition.name}")
         return RuleSaved(rule_id=rule_id, definition=definition, warnings=tuple(problems))
 
     def _replace(self, rule_id: int, definition: RuleDefinition) -> None:
         spec = self._rule_factory(rule_id, definition, None)
-        self._book.context.handle(paths.RULES).ask(
+        self._site.context.handle(paths.RULES).ask(
             RestartChild(spec.name, spec), timeout_s=ASK_TIMEOUT_S
         )
 
@@ -117,16 +117,16 @@ class RuleDesk:
         """Raises UnknownRule, DeclaredInFile."""
         rule_id = message.rule_id
         self._refuse_declared(rule_id)
-        if not stored_rules.delete_rule(self._book.database, rule_id):
+        if not stored_rules.delete_rule(self._site.database, rule_id):
             raise UnknownRule(rule_id=rule_id)
-        self._book.rules.pop(rule_id, None)
+        self._site.rules.pop(rule_id, None)
         self._show()
         self._end(rule_id)
-        self._book.context.handle(paths.RULES).ask(StopChild(str(rule_id)), timeout_s=ASK_TIMEOUT_S)
-        self._book.audit(message.issuer, f"deleted rule {rule_id}")
+        self._site.context.handle(paths.RULES).ask(StopChild(str(rule_id)), timeout_s=ASK_TIMEOUT_S)
+        self._site.audit(message.issuer, f"deleted rule {rule_id}")
 
     def _end(self, rule_id: int) -> None:
-        handle = self._book.context.find(paths.rule(rule_id))
+        handle = self._site.context.find(paths.rule(rule_id))
         if handle is not None:
             # Without an answer it is stopped all the same, and a lease ends what it has switched on.
             with contextlib.suppress(AskTimeout, ActorStopped):
@@ -139,21 +139,21 @@ class RuleDesk:
 
     def _show(self) -> None:
         """For whoever lists them, and for the devices that keep some of them alone."""
-        book = self._book
-        book.context.publish("rules", dict(book.rules))
-        book.context.publish("declared_rules", dict(self._declared))
+        site = self._site
+        site.context.publish("rules", dict(site.rules))
+        site.context.publish("declared_rules", dict(self._declared))
         compiled = tuple(
             offline_rules.compile_rule(rule_id, definition)
-            for rule_id, definition in book.rules.items()
+            for rule_id, definition in site.rules.items()
         )
-        book.context.publish("offline_rules", compiled)
-        for device_id in book.devices:
+        site.context.publish("offline_rules", compiled)
+        for device_id in site.devices:
             entries = tuple(offline_rules.for_device(compiled, device_id))
             if entries or device_id in self._keeps_rules:
                 self._keeps_rules.add(device_id)
                 offer = OfferOfflineRules(device_id=device_id, entries=entries)
-                book.context.handle(paths.SAFETY).tell(offer)
+                site.context.handle(paths.SAFETY).tell(offer)
 
     def _start(self, rule_id: int, definition: RuleDefinition, memory: RuleMemory | None) -> None:
         spec = self._rule_factory(rule_id, definition, memory)
-        self._book.context.adopt(paths.RULES, spec)
+        self._site.context.adopt(paths.RULES, spec)

@@ -1,4 +1,4 @@
-"""What the gateway is configured to have, as the registrar and its desks know it: one copy, one thread."""
+"""What the gateway is configured to have, as the registrar and its services know it: one copy, one thread."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DeviceFactory = Callable[
 ]
 
 
-class SiteBook:
+class SiteConfig:
     """Used by the registrar's thread only."""
 
     def __init__(
@@ -105,7 +105,7 @@ class SiteBook:
             without=without,
         )
 
-    def refuse_unseen(self, seen: str, present: object, what: str) -> None:
+    def refuse_changed(self, seen: str, present: object, what: str) -> None:
         """Raises ChangedMeanwhile: with `seen`, the digest of what its author has read, nothing else is
         replaced; `present` None is nothing.
         """

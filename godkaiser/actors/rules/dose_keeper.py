@@ -13,7 +13,7 @@ import structlog
 
 from godkaiser.actors.message import Message
 from godkaiser.domain.rules.rules import RuleMemory
-from godkaiser.storage.files.rule_notes import Note
+from godkaiser.storage.files.rule_notes import RuleNote
 from godkaiser.supervision import Actor
 
 MOST_AT_ONCE = 500
@@ -42,7 +42,7 @@ class MemoryKept(Message, frozen=True, kw_only=True):
 class DoseKeeperActor(Actor):
     """`keep` flushes a group or raises OSError."""
 
-    def __init__(self, keep: Callable[[Sequence[Note]], None]) -> None:
+    def __init__(self, keep: Callable[[Sequence[RuleNote]], None]) -> None:
         super().__init__()
         self._keep = keep
         self._waiting: list[KeepMemory] = []
@@ -60,7 +60,7 @@ class DoseKeeperActor(Actor):
         group, self._waiting = self._waiting, []
         problem = ""
         try:
-            self._keep([Note(message.rule_id, message.memory) for message in group])
+            self._keep([RuleNote(message.rule_id, message.memory) for message in group])
         except OSError as error:
             problem = f"what the rule remembers could not be written to disk: {error.strerror}"
         if problem != self._problem:

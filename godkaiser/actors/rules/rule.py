@@ -109,7 +109,7 @@ class RuleActor(Actor):
             self._memory = rule_attempts.doubted(self._memory)
         else:
             definition, self._memory = remembered
-            if rules.text_of(definition) != rules.text_of(self._definition):
+            if rules.fingerprint(definition) != rules.fingerprint(self._definition):
                 self._end(rules.end_of(definition, self._memory, "the rule has changed"))
                 self._memory = msgspec.structs.replace(self._memory, progress=None, energised=())
         self._memory, left = rules.adopted(self._definition, self._memory)

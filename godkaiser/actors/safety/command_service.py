@@ -31,7 +31,7 @@ REMOVED = Issuer("system", "removed")
 ActuatorFactory = Callable[[ActuatorConfig, Handle], ChildSpec]
 
 
-class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+class GatewayFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for all commands: the stops, and what the gateway itself is able to do."""
 
     stops: SafetyState
@@ -39,7 +39,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     record_ok: bool
 
 
-class CommandDesk:
+class CommandService:
     def __init__(
         self,
         context: ActorContext,
@@ -88,10 +88,10 @@ class CommandDesk:
 
     # ---- commands
 
-    def request(self, message: RequestCommand, conditions: Conditions) -> Verdict:
+    def request(self, message: RequestCommand, gateway: GatewayFacts) -> Verdict:
         """Judge, and pass on what is allowed."""
         command = message.command
-        verdict = self.judge(command, conditions)
+        verdict = self.judge(command, gateway)
         age_s = self._context.monotonic() - command.decided_at
         self._judged_after = self._judged_after.and_one(age_s)
         self._context.publish("judged_after", self._judged_after)
@@ -124,15 +124,15 @@ class CommandDesk:
         else:
             self._plant.switch_off(key, command.issuer, correlation_id, waiter)
 
-    def judge(self, command: Command, conditions: Conditions) -> Verdict:
+    def judge(self, command: Command, gateway: GatewayFacts) -> Verdict:
         """The verdict, and nothing else."""
         now = self._context.monotonic()
         facts = self._plant.facts(
             command,
-            conditions.stops,
+            gateway.stops,
             now,
-            link_up=conditions.link_up,
-            record_ok=conditions.record_ok,
+            link_up=gateway.link_up,
+            record_ok=gateway.record_ok,
         )
         return judge(command, facts, now)
 

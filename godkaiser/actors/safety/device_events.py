@@ -7,7 +7,7 @@ from godkaiser.domain.safety import actuator_events as events
 from godkaiser.protocol import inbound
 
 
-def event_of(report: DeviceReport) -> events.Event | None:
+def event_of(report: DeviceReport) -> events.ActuatorEvent | None:
     """None: it tells nothing about one actuator."""
     match report.payload:
         case inbound.ActuatorStatus() as status:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
-from godkaiser.actors.safety.latch_book import LatchBook
 from godkaiser.actors.safety.messages import SafetyView, StopView
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.actors.safety.stop_wire import StopWire
+from godkaiser.actors.safety.stored_latch import StoredLatch
 from godkaiser.domain.entities import ActuatorKey, Issuer
 from godkaiser.domain.records.checked_record import RecordUnreadable
 from godkaiser.domain.safety import latch
@@ -56,7 +56,7 @@ class Told(msgspec.Struct):
     heard: bool = False
 
 
-class Stops:
+class EmergencyStops:
     """Used by the safety actor only. Unless the name says otherwise, times are monotonic."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Stops:
         self._plant = plant
         self._wire = wire
         self._gate = gate
-        self._latch = LatchBook(latch_file, self._mark_changed)
+        self._latch = StoredLatch(latch_file, self._mark_changed)
         self._clock = clock
         self._silence_alarm = ""
         self._last_stop: dict[Scope, float] = {}

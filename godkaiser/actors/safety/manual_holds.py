@@ -29,7 +29,7 @@ from godkaiser.supervision import ActorContext, Handle
 log = structlog.get_logger("godkaiser.safety")
 
 
-class HoldBook:
+class ManualHolds:
     def __init__(
         self, context: ActorContext, plant: Plant, journal: Handle, file: RecordFile[Holds]
     ) -> None:

@@ -19,10 +19,10 @@ from godkaiser.actors.storage.journal import RecordActuator, RecordAudit, Record
 from godkaiser.domain.entities import ActuatorKey, Approval, Command, Issuer
 from godkaiser.domain.records.latency import Latencies
 from godkaiser.domain.safety.actuator_events import (
+    ActuatorEvent,
     CameOnline,
     Effect,
     Ended,
-    Event,
     Send,
     ShellRestarted,
     SwitchOff,
@@ -85,7 +85,7 @@ class Plant:
             self._tell_all(presence.device_id, WentOffline())
         return returned
 
-    def _tell_all(self, device_id: str, event: Event) -> None:
+    def _tell_all(self, device_id: str, event: ActuatorEvent) -> None:
         for key in tuple(self._by_device.get(device_id, ())):
             self.apply(key, event)
 
@@ -153,7 +153,7 @@ class Plant:
 
     # ---- stepping
 
-    def apply(self, key: ActuatorKey, event: Event) -> ActuatorState | None:
+    def apply(self, key: ActuatorKey, event: ActuatorEvent) -> ActuatorState | None:
         """Step the state of an actuator, do what follows, and keep the interlocks; the new state."""
         before = self._states.get(key)
         if before is None:

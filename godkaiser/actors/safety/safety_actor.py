@@ -28,10 +28,10 @@ from godkaiser.actors.devices.messages import (
 from godkaiser.actors.link.broker import LINK_GROUP, LinkDown, LinkUp, is_up
 from godkaiser.actors.link.router import BroadcastSeen
 from godkaiser.actors.message import Message
-from godkaiser.actors.safety.command_service import ActuatorFactory, CommandDesk, Conditions
+from godkaiser.actors.safety.command_service import ActuatorFactory, CommandService, GatewayFacts
 from godkaiser.actors.safety.device_events import event_of
-from godkaiser.actors.safety.emergency_stops import HEARD, Stops, outline
-from godkaiser.actors.safety.manual_holds import HoldBook
+from godkaiser.actors.safety.emergency_stops import HEARD, EmergencyStops, outline
+from godkaiser.actors.safety.manual_holds import ManualHolds
 from godkaiser.actors.safety.messages import (
     ActuatorDue,
     ClearStop,
@@ -49,7 +49,7 @@ from godkaiser.actors.safety.messages import (
 )
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.actors.safety.standing_orders import StandingOrders
-from godkaiser.actors.safety.stop_service import StopDesk
+from godkaiser.actors.safety.stop_service import StopService
 from godkaiser.actors.safety.stop_wire import StopTokens, StopWire
 from godkaiser.actors.storage.journal import RecordAudit, RecordSafety
 from godkaiser.domain.entities import (
@@ -170,10 +170,10 @@ class SafetyActor(Actor):
         self._journal: Handle
         self._plant: Plant
         self._wire: StopWire
-        self._stops: Stops
-        self._stop_desk: StopDesk
-        self._desk: CommandDesk
-        self._holds: HoldBook
+        self._stops: EmergencyStops
+        self._stop_service: StopService
+        self._commands: CommandService
+        self._holds: ManualHolds
         self._standing: StandingOrders
 
     def on_start(self) -> None:
@@ -188,16 +188,16 @@ class SafetyActor(Actor):
         self._wire = StopWire(
             self._stop_port, clock, kaiser_id=self._kaiser_id, tokens=self._tokens
         )
-        self._stops = Stops(self._plant, self._wire, self._gate, self._latch_file, clock)
-        self._stop_desk = StopDesk(context, self._plant, self._stops)
+        self._stops = EmergencyStops(self._plant, self._wire, self._gate, self._latch_file, clock)
+        self._stop_service = StopService(context, self._plant, self._stops)
         self._recall_devices()
         self._standing = StandingOrders(context, self._plant, self._gate)
         self._stops.restore(mirror_exists=self._record.mirror_exists)
-        self._desk = CommandDesk(
+        self._commands = CommandService(
             context, self._plant, self._journal, self._actuator_factory, self._record.memories
         )
-        self._desk.begin(self._record.actuators, self._record.interlocks)
-        self._holds = HoldBook(context, self._plant, self._journal, self._holds_file)
+        self._commands.begin(self._record.actuators, self._record.interlocks)
+        self._holds = ManualHolds(context, self._plant, self._journal, self._holds_file)
         doubt = self._holds.restore(self._record.holds)
         context.join(LINK_GROUP)
         unfinished = context.recall("stopping")
@@ -242,7 +242,7 @@ class SafetyActor(Actor):
     def _handle(self, message: object) -> Any:
         match message:
             case RequestCommand():
-                return self._desk.request(message, self._conditions())
+                return self._commands.request(message, self._gateway_facts())
             case DeviceReport():
                 self._device_report(message)
             case CommandFate():
@@ -271,23 +271,23 @@ class SafetyActor(Actor):
             case LinkDown():
                 self._link_up = False
             case InstallActuator(config=config):
-                self._desk.install(message)
+                self._commands.install(message)
                 self._standing.judge((config.esp_id,), self._stops.state)
             case DeviceRemoved(device_id=device_id):
                 self._plant.forget(device_id)
                 self._standing.forget(device_id)
             case UninstallActuator(key=key):
-                self._desk.uninstall(key)
+                self._commands.uninstall(key)
                 self._holds.tidy()
             case InstallInterlocks(interlocks=interlocks):
-                self._desk.set_interlocks(interlocks)
+                self._commands.set_interlocks(interlocks)
                 self._judge_standing()
             case OfferOfflineRules():
                 self._standing.offer(message, self._stops.state)
             case SwitchSafeMode():
                 self._leave_safe_mode(message)
             case ExplainCommand(command=command):
-                return self._desk.judge(command, self._conditions())
+                return self._commands.judge(command, self._gateway_facts())
             case HoldActuator():
                 return self._hold(message)
             case PrepareShutdown():
@@ -318,9 +318,9 @@ class SafetyActor(Actor):
     # ---- stops
 
     def _stop_scope(self, message: StopAll) -> SafetyView:
-        self._stop_desk.check_stop(message)
+        self._stop_service.check_stop(message)
         if message.dry_run:
-            return self._stop_desk.would_stop(message)
+            return self._stop_service.would_stop(message)
         return self._carry_out(message)
 
     def _carry_out(self, message: StopAll) -> SafetyView:
@@ -335,10 +335,10 @@ class SafetyActor(Actor):
         return self._stops.view()
 
     def _clear_scope(self, message: ClearStop) -> SafetyView:
-        self._stop_desk.check_clear(message)
+        self._stop_service.check_clear(message)
         if message.dry_run:
-            return self._stop_desk.would_clear(message)
-        if self._stop_desk.clear(message):
+            return self._stop_service.would_clear(message)
+        if self._stop_service.clear(message):
             self._schedule_repeat(first=True)
         scope = scope_of(message.esp_id, message.zone_id)
         self._audit(message.issuer, f"clear_emergency {scope}", message.reason)
@@ -347,7 +347,7 @@ class SafetyActor(Actor):
 
     def _resume_automation(self, message: ResumeAutomation) -> SafetyView:
         if message.dry_run:
-            return self._stop_desk.would_resume(message)
+            return self._stop_service.would_resume(message)
         scope = scope_of(message.esp_id, message.zone_id)
         self._stops.resume_automation(scope)
         self._audit(message.issuer, f"resume automation {scope}", "")
@@ -460,7 +460,7 @@ class SafetyActor(Actor):
 
     # ---- what devices say
 
-    def _apply(self, key: ActuatorKey, event: events.Event) -> None:
+    def _apply(self, key: ActuatorKey, event: events.ActuatorEvent) -> None:
         """Step an actuator, and look at what that means for the stops."""
         self._plant.apply(key, event)
         self._stops.look_at(key.esp_id)
@@ -469,7 +469,7 @@ class SafetyActor(Actor):
         match message.fate:
             case Fate.WITHHELD:
                 reason = "a stop or a newer decision came first, or it was too old"
-                event: events.Event = events.Died(
+                event: events.ActuatorEvent = events.Died(
                     correlation_id=message.correlation_id, state="refused", reason=reason
                 )
             case Fate.DELIVERED:
@@ -637,8 +637,8 @@ class SafetyActor(Actor):
                     )
                 )
 
-    def _conditions(self) -> Conditions:
-        return Conditions(
+    def _gateway_facts(self) -> GatewayFacts:
+        return GatewayFacts(
             stops=self._stops.state,
             link_up=self._link_up and not self._shutting_down,
             record_ok=self._stops.is_recorded,

@@ -6,7 +6,7 @@ Used by the safety actor only.
 from __future__ import annotations
 
 from godkaiser import paths
-from godkaiser.actors.safety.emergency_stops import Stops
+from godkaiser.actors.safety.emergency_stops import EmergencyStops
 from godkaiser.actors.safety.messages import ClearStop, ResumeAutomation, SafetyView, StopAll
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.domain.safety import stop_state as safety_state
@@ -24,8 +24,8 @@ from godkaiser.errors.safety import StopInputPressed
 from godkaiser.supervision import ActorContext
 
 
-class StopDesk:
-    def __init__(self, context: ActorContext, plant: Plant, stops: Stops) -> None:
+class StopService:
+    def __init__(self, context: ActorContext, plant: Plant, stops: EmergencyStops) -> None:
         self._context = context
         self._plant = plant
         self._stops = stops
@@ -63,8 +63,8 @@ class StopDesk:
         return self._stops.preview(self._cleared(message))
 
     def clear(self, message: ClearStop) -> bool:
-        """Whether devices have to confirm it. Raises as `Stops.begin_clear`, `Stops.accept_unconfirmed`
-        and `Stops.free_device`.
+        """Whether devices have to confirm it. Raises as `EmergencyStops.begin_clear`,
+        `EmergencyStops.accept_unconfirmed` and `EmergencyStops.free_device`.
         """
         scope = scope_of(message.esp_id, message.zone_id)
         if message.accept_unconfirmed:

@@ -10,7 +10,7 @@ from godkaiser.actors.services.timekeeper import Tick
 from godkaiser.actors.storage.housekeeper import RunJob, RunView
 from godkaiser.domain.entities import Reading
 from godkaiser.domain.sensors import health as sensor_health
-from godkaiser.domain.sensors.health import Finding
+from godkaiser.domain.sensors.health import SensorCheck
 from godkaiser.supervision import Actor
 
 SENSORS_JOB = "sensor_health"
@@ -34,21 +34,21 @@ class SensorWatchActor(Actor):
 
     def _look(self, by: str) -> RunView:
         began = self.context.now()
-        findings = self._findings(self.context.monotonic())
+        checks = self._findings(self.context.monotonic())
         view = RunView(
             job=SENSORS_JOB,
             state="done",
             by=by,
             started_at=began,
             ended_at=self.context.now(),
-            counts=sensor_health.counts(findings),
-            result=sensor_health.summary(findings),
+            counts=sensor_health.counts(checks),
+            result=sensor_health.summary(checks),
         )
         self.context.publish(SENSORS_JOB, view)
         return view
 
-    def _findings(self, now: float) -> list[Finding]:
-        found: list[Finding] = []
+    def _findings(self, now: float) -> list[SensorCheck]:
+        found: list[SensorCheck] = []
         for path in self.context.children(paths.DEVICES):
             device = self.context.look(path, "view")
             for config in device.sensors if isinstance(device, DeviceView) else ():

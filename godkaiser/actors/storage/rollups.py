@@ -1,4 +1,4 @@
-"""The roller: minutes and hours from the stored readings, whenever a minute is over."""
+"""Rollups: minutes and hours from the stored readings, whenever a minute is over."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from godkaiser.supervision import Actor
 
 ROLLUPS_JOB = "rollups"
 FIRST_LOOK_S = 1.0
-log = structlog.get_logger("godkaiser.roller")
+log = structlog.get_logger("godkaiser.rollups")
 
 
 class RollNext(Message, frozen=True, kw_only=True):
     """To oneself: the next batch."""
 
 
-class RollerView(Message, frozen=True, kw_only=True):
+class RollupsView(Message, frozen=True, kw_only=True):
     """Published as "view". `spans` made since the start; `behind_since` is the oldest minute that waits
     (unix seconds); `refused` is the newest that cannot be added up.
     """
@@ -37,15 +37,15 @@ class RollerView(Message, frozen=True, kw_only=True):
     refused: str = ""
 
 
-class RollerActor(Actor):
+class RollupsActor(Actor):
     def __init__(self, database: Database) -> None:
         super().__init__()
         self._database = database
-        self._view = RollerView()
+        self._view = RollupsView()
         self._is_rolling = False
 
     def on_start(self) -> None:
-        self._view = self.context.recall("view") or RollerView()
+        self._view = self.context.recall("view") or RollupsView()
         self.context.publish("view", self._view)
         self.context.join(ROLLUPS_JOB)
         # What was left by the process before.

@@ -50,7 +50,7 @@ SHORTEST_PAUSE_S = 0.005
 TELL_DROPPED_EVERY_S = 60.0
 
 
-class Look(Message, frozen=True, kw_only=True):
+class CheckSpool(Message, frozen=True, kw_only=True):
     """To oneself: see how full it is and whether there is something to replay."""
 
 
@@ -95,12 +95,12 @@ class SpoolActor(Actor):
         self._told_dropped = self._view.dropped
         if self.context.incarnation == 1:
             self._tell_found()
-        self._look()
+        self._check()
 
     def on_receive(self, message: object) -> None:
         match message:
-            case Look():
-                self._look()
+            case CheckSpool():
+                self._check()
             case Replay():
                 self._replay()
             case Diverted(reason=reason):
@@ -115,7 +115,7 @@ class SpoolActor(Actor):
     def on_failure(self, *_exc_info: object) -> None:
         self._database.close_thread()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         status = self._spool.status()
         level = alarm_level(status.percent, self._view.alarm)
         if level != self._view.alarm:
@@ -128,7 +128,7 @@ class SpoolActor(Actor):
         self._show(alarm=level)
         if self._diverted or self._waits():
             self._begin()
-        self.context.schedule(LOOK_EVERY_S, Look(), key="look")
+        self.context.schedule(LOOK_EVERY_S, CheckSpool(), key="look")
 
     def _begin(self) -> None:
         if not self._is_replaying:

@@ -1,4 +1,4 @@
-"""The verbs of `system/command`, as a table (contract, section 15), and what a reply to one looks like."""
+"""The commands of `system/command`, as a table (contract, section 15), and what a reply to one looks like."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_TOKEN = 64
 HIGHEST_PIN = 39
 
 
-class Verb(msgspec.Struct, frozen=True, kw_only=True):
+class SystemCommand(msgspec.Struct, frozen=True, kw_only=True):
     """`needs_confirmation`: the caller has to name the device again. `secret` is never kept."""
 
     name: str
@@ -25,24 +25,26 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True):
     secret: str = ""
 
 
-VERBS = {
-    verb.name: verb
-    for verb in (
-        Verb(name="status", what="state, uptime, memory, counts"),
-        Verb(name="diagnostics", what="the same, with chip, flash, Wi-Fi and boots"),
-        Verb(name="get_config", what="zone and counts, as the device has them"),
-        Verb(name="set_log_level", what="`level`: DEBUG, INFO, WARNING, ERROR or CRITICAL"),
-        Verb(
+SYSTEM_COMMANDS = {
+    command.name: command
+    for command in (
+        SystemCommand(name="status", what="state, uptime, memory, counts"),
+        SystemCommand(name="diagnostics", what="the same, with chip, flash, Wi-Fi and boots"),
+        SystemCommand(name="get_config", what="zone and counts, as the device has them"),
+        SystemCommand(
+            name="set_log_level", what="`level`: DEBUG, INFO, WARNING, ERROR or CRITICAL"
+        ),
+        SystemCommand(
             name="onewire/scan", what="`pin` (the board's OneWire pin without): who is on the bus"
         ),
-        Verb(
+        SystemCommand(
             name="set_emergency_token",
             what="`token_type` (esp, broadcast) and `token`: from then on stops need it",
             admin_only=True,
             needs_confirmation=True,
             secret="token",  # noqa: S106 -- its name
         ),
-        Verb(
+        SystemCommand(
             name="factory_reset",
             what="clears Wi-Fi and zone and reboots; somebody has to set it up on the spot again",
             admin_only=True,
@@ -53,38 +55,38 @@ VERBS = {
 _STOPS = {"safe_mode": "emergency_stop", "exit_safe_mode": "clear_emergency"}
 
 
-def parameters_of(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def parameters_of(command: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters to send, checked: the device takes some wrong ones for right.
 
     Raises:
-        ValidationFailed: the verb is not known or a parameter is wrong; the text says which are.
+        ValidationFailed: the command is not known or a parameter is wrong; the text says which are.
     """
-    if verb in _STOPS:
+    if command in _STOPS:
         reason = (
-            f"'{verb}' is a matter of safety: use POST /api/v1/actuators/{_STOPS[verb]} with"
+            f"'{command}' is a matter of safety: use POST /api/v1/actuators/{_STOPS[command]} with"
             " this esp_id."
         )
         raise ValidationFailed(reason=reason)
-    if verb not in VERBS:
-        known = ", ".join(VERBS)
-        raise ValidationFailed(reason=f"'{verb[:40]}' is not a system command. Known: {known}.")
-    check = _PARAMETERS.get(verb, {})
+    if command not in SYSTEM_COMMANDS:
+        known = ", ".join(SYSTEM_COMMANDS)
+        raise ValidationFailed(reason=f"'{command[:40]}' is not a system command. Known: {known}.")
+    check = _PARAMETERS.get(command, {})
     unknown = sorted(set(given) - set(check))
     if unknown:
         takes = ", ".join(check) or "none"
-        reason = f"{verb} has no parameter '{unknown[0][:40]}'; it takes: {takes}."
+        reason = f"{command} has no parameter '{unknown[0][:40]}'; it takes: {takes}."
         raise ValidationFailed(reason=reason)
     for name, (is_good, expected, needed) in check.items():
         if name not in given and not needed:
             continue
         if not is_good(given.get(name)):
-            raise ValidationFailed(reason=f"{verb}: {name} has to be {expected}.")
-    extra = {"confirm": True} if verb == "factory_reset" else {}
+            raise ValidationFailed(reason=f"{command}: {name} has to be {expected}.")
+    extra = {"confirm": True} if command == "factory_reset" else {}
     return {**given, **extra}
 
 
-def verb_of_reply(fields: Mapping[str, Any]) -> str:
-    """Which verb a reply is to; replies have no common shape and some do not name it (15.2)."""
+def command_of_reply(fields: Mapping[str, Any]) -> str:
+    """Which command a reply is to; replies have no common shape and some do not name it (15.2)."""
     command = fields.get("command")
     if isinstance(command, str) and command:
         return command

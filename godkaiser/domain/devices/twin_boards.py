@@ -16,7 +16,7 @@ MEMORY_S = 600.0
 """Without a further sign for so long: one of the two is gone."""
 
 
-class Board(msgspec.Struct, frozen=True):
+class SenderBoard(msgspec.Struct, frozen=True):
     """What a heartbeat tells of the board that sent it."""
 
     address: str
@@ -28,14 +28,14 @@ class Board(msgspec.Struct, frozen=True):
 
 
 class TwinBoards(msgspec.Struct, frozen=True):
-    newest: Board | None = None
+    newest: SenderBoard | None = None
     newest_at: float = 0.0
-    before: Board | None = None
+    before: SenderBoard | None = None
     before_at: float = 0.0
     turns: int = 0
     seen_at: float | None = None
 
-    def heard(self, board: Board, now: float) -> TwinBoards:
+    def heard(self, board: SenderBoard, now: float) -> TwinBoards:
         """After a heartbeat."""
         newest, before = self.newest, self.before
         if newest is None:
@@ -56,7 +56,7 @@ class TwinBoards(msgspec.Struct, frozen=True):
                 seen_at = now
         return TwinBoards(board, now, newest, self.newest_at, turns, seen_at)
 
-    def pair(self, now: float) -> tuple[Board, Board] | None:
+    def pair(self, now: float) -> tuple[SenderBoard, SenderBoard] | None:
         """The two boards, while there is a fresh sign of them."""
         if self.seen_at is None or now - self.seen_at > MEMORY_S:
             return None
@@ -65,7 +65,7 @@ class TwinBoards(msgspec.Struct, frozen=True):
         return self.before, self.newest
 
 
-def _is_in_step(one: Board, heard_at: float, other: Board, now: float) -> bool:
+def _is_in_step(one: SenderBoard, heard_at: float, other: SenderBoard, now: float) -> bool:
     """Whether both uptimes may be of one board that has not rebooted between."""
     expected_s = one.uptime_s + (now - heard_at)
     return abs(expected_s - other.uptime_s) <= UPTIME_TOLERANCE_S

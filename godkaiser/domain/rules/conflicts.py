@@ -20,7 +20,7 @@ from godkaiser.domain.rules.windows import DAY_S, length_of, start_of
 Rules = Mapping[int, RuleDefinition]
 
 
-def quarrels_of(rule_id: int, definition: RuleDefinition, others: Rules) -> list[Problem]:
+def conflicts_of(rule_id: int, definition: RuleDefinition, others: Rules) -> list[Problem]:
     """Warnings: other rules that command the same actuator otherwise, and circles of effects."""
     if not definition.enabled:
         return []

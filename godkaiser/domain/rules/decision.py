@@ -27,7 +27,7 @@ from godkaiser.domain.rules.schema import (
     NotificationAction,
     RampAction,
     RuleDefinition,
-    Step,
+    SequenceStep,
     StopAction,
     WaitUntil,
     commands_of,
@@ -191,7 +191,7 @@ def releases(definition: RuleDefinition, action: ActuatorAction) -> bool:
     return any(isinstance(c, HysteresisCondition) for _, c in leaves(definition))
 
 
-def text_of(definition: RuleDefinition) -> str:
+def fingerprint(definition: RuleDefinition) -> str:
     """A digest of what a memory belongs to: the conditions and the actions."""
     parts = (definition.conditions, definition.logic_operator, definition.actions)
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
@@ -205,7 +205,7 @@ def adopted(definition: RuleDefinition, memory: RuleMemory) -> tuple[RuleMemory,
     what the old text has switched on goes off, a running sequence included. A suspension ends with a
     change: its author has seen it.
     """
-    text = text_of(definition)
+    text = fingerprint(definition)
     if memory.text == text:
         return memory, None
     left = _left(memory, None, "the rule has changed")
@@ -369,7 +369,7 @@ def _undone_by_rule(
     return None
 
 
-def _differs(action: Step, facts: Facts) -> bool:
+def _differs(action: SequenceStep, facts: Facts) -> bool:
     assert isinstance(action, ActuatorAction)
     level = facts.levels.get(action.ref)
     match action.command:

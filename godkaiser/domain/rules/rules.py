@@ -1,15 +1,15 @@
 """Rules, in one place: what they say, whether they hold, what follows, and what is wrong with them."""
 
 from godkaiser.domain.rules.conditions import combine, evaluate, negate
-from godkaiser.domain.rules.conflicts import quarrels_of
+from godkaiser.domain.rules.conflicts import conflicts_of
 from godkaiser.domain.rules.decision import (
     Decision,
     adopted,
     decide,
     end_of,
+    fingerprint,
     notifications_of,
     releases,
-    text_of,
 )
 from godkaiser.domain.rules.facts import (
     ClockStamp,
@@ -80,6 +80,7 @@ __all__ = [
     "actuators_of",
     "adopted",
     "combine",
+    "conflicts_of",
     "decide",
     "depends_on_time",
     "devices_of",
@@ -87,16 +88,15 @@ __all__ = [
     "energises",
     "evaluate",
     "extended",
+    "fingerprint",
     "leaves",
     "longest_window",
     "mistakes_of",
     "negate",
     "notifications_of",
     "problems_of",
-    "quarrels_of",
     "refs_of",
     "releases",
     "sensors_of",
     "site_of",
-    "text_of",
 ]

@@ -210,7 +210,7 @@ class WaitUntil(Strict, frozen=True, kw_only=True, tag="wait_until"):
     on_timeout: Literal["abort", "continue"] = "abort"
 
 
-Step = ActuatorAction | NotificationAction | Delay | WaitUntil
+SequenceStep = ActuatorAction | NotificationAction | Delay | WaitUntil
 
 
 class SequenceAction(Strict, frozen=True, kw_only=True, tag="sequence"):
@@ -219,7 +219,7 @@ class SequenceAction(Strict, frozen=True, kw_only=True, tag="sequence"):
     When it breaks, `on_abort` follows; without that, what it has switched on goes off.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[SequenceStep, ...]
     on_abort: tuple[ActuatorAction, ...] | None = None
     abort_when_false: bool = False
 

@@ -22,7 +22,7 @@ from godkaiser.domain.rules.schema import (
     RampAction,
     RuleDefinition,
     SequenceAction,
-    Step,
+    SequenceStep,
     WaitUntil,
 )
 
@@ -59,13 +59,13 @@ def long_action(definition: RuleDefinition) -> tuple[int, SequenceAction | RampA
 
 
 @functools.lru_cache(maxsize=1000)
-def steps_of(action: SequenceAction | RampAction) -> tuple[Step, ...]:
+def steps_of(action: SequenceAction | RampAction) -> tuple[SequenceStep, ...]:
     """A ramp is a sequence of PWM values."""
     if isinstance(action, SequenceAction):
         return action.steps
     count = min(max(1, math.ceil(action.seconds / action.step_seconds)), MOST_RAMP_STEPS)
     pause = Delay(seconds=action.seconds / count)
-    steps: list[Step] = []
+    steps: list[SequenceStep] = []
     for number in range(count + 1):
         value = action.start + (action.end - action.start) * number / count
         command = ActuatorAction(
@@ -229,7 +229,7 @@ def _is_confirmed(step: ActuatorAction, facts: Facts) -> bool:
             return level > 0.0
 
 
-def _lost(progress: Progress, step: Step, facts: Facts) -> ActuatorRef | None:
+def _lost(progress: Progress, step: SequenceStep, facts: Facts) -> ActuatorRef | None:
     # What the sequence itself has just been told to change is confirmed, not lost.
     own = step.ref if progress.sent and isinstance(step, ActuatorAction) else None
     for ref in progress.energised:

@@ -122,7 +122,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     hold: Hold | None
 
 
-Event = (
+ActuatorEvent = (
     SwitchOn
     | SwitchOff
     | StopGiven
@@ -163,4 +163,4 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Effect = Send | Ended
-Step = tuple[ActuatorState, tuple[Effect, ...]]
+Transition = tuple[ActuatorState, tuple[Effect, ...]]

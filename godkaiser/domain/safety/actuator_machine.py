@@ -19,6 +19,7 @@ import msgspec
 
 from godkaiser.domain.entities import Issuer
 from godkaiser.domain.safety.actuator_events import (
+    ActuatorEvent,
     Alerted,
     Answered,
     CameOnline,
@@ -28,18 +29,17 @@ from godkaiser.domain.safety.actuator_events import (
     Doubted,
     Effect,
     Ended,
-    Event,
     Held,
     LinkCameUp,
     Reported,
     Send,
     ShellRestarted,
-    Step,
     StopGiven,
     StopLifted,
     SwitchOff,
     SwitchOn,
     TimePassed,
+    Transition,
     WentOffline,
 )
 from godkaiser.domain.safety.actuator_state import (
@@ -67,7 +67,7 @@ REORDERED = 64
 MOST_SENT = 32
 
 
-def step(state: ActuatorState, event: Event, now: float) -> Step:
+def step(state: ActuatorState, event: ActuatorEvent, now: float) -> Transition:
     """The next state, and what has to be done for it."""
     return _STEPS[type(event)](state, event, now)
 
@@ -75,7 +75,7 @@ def step(state: ActuatorState, event: Event, now: float) -> Step:
 # ---- decisions
 
 
-def _switch_on(state: ActuatorState, event: SwitchOn, now: float) -> Step:
+def _switch_on(state: ActuatorState, event: SwitchOn, now: float) -> Transition:
     generation = state.generation + 1
     # Also after an OFF that is not known to be done: the contact opens and closes again.
     began = state.on_since is None or state.desired == 0.0
@@ -100,7 +100,7 @@ def _switch_on(state: ActuatorState, event: SwitchOn, now: float) -> Step:
     return _sent(state, changed, sent, now, event.lease_s, event.issuer)
 
 
-def _switch_off(state: ActuatorState, event: SwitchOff, now: float) -> Step:
+def _switch_off(state: ActuatorState, event: SwitchOff, now: float) -> Transition:
     generation = state.generation + 1
     changed = _replace(
         state,
@@ -116,7 +116,7 @@ def _switch_off(state: ActuatorState, event: SwitchOff, now: float) -> Step:
     return _sent(state, changed, sent, now, 0, event.issuer)
 
 
-def _stop_given(state: ActuatorState, event: StopGiven, now: float) -> Step:
+def _stop_given(state: ActuatorState, event: StopGiven, now: float) -> Transition:
     # A quick device has answered before it is this actuator's turn.
     shown_at = state.shown_stopped_at
     stopped = _replace(
@@ -131,7 +131,7 @@ def _stop_given(state: ActuatorState, event: StopGiven, now: float) -> Step:
     return _switch_off(stopped, off, now)
 
 
-def _stop_lifted(state: ActuatorState, event: StopLifted, now: float) -> Step:
+def _stop_lifted(state: ActuatorState, event: StopLifted, now: float) -> Transition:
     return _replace(state, shown_stopped_at=None, emergency="normal"), ()
 
 
@@ -142,7 +142,7 @@ def _sent(
     now: float,
     duration_s: float,
     issuer: Issuer,
-) -> Step:
+) -> Transition:
     effects: tuple[Effect, ...] = ()
     if before.pending is not None:
         effects = (_ended(before.pending, "superseded", "a newer command replaced it"),)
@@ -187,7 +187,7 @@ def _answered_one(state: ActuatorState, event: Answered) -> tuple[Sent | None, t
     return state.sent[0], state.sent[1:]
 
 
-def _system_off(state: ActuatorState, name: str, now: float) -> Step:
+def _system_off(state: ActuatorState, name: str, now: float) -> Transition:
     """An OFF that this machine decides itself."""
     correlation_id = _own_id(name, state, state.generation + 1, now)
     event = SwitchOff(correlation_id=correlation_id, issuer=Issuer("system", name))
@@ -202,7 +202,7 @@ def _own_id(name: str, state: ActuatorState, number: int, now: float) -> str:
 # ---- what the device says
 
 
-def _answered(state: ActuatorState, event: Answered, now: float) -> Step:
+def _answered(state: ActuatorState, event: Answered, now: float) -> Transition:
     if state.anonymous == bool(event.correlation_id):
         state = _replace(state, anonymous=not event.correlation_id)
     found, left = _answered_one(state, event)
@@ -234,7 +234,7 @@ def _answered(state: ActuatorState, event: Answered, now: float) -> Step:
     return _settled(changed, now), effects
 
 
-def _reported(state: ActuatorState, event: Reported, now: float) -> Step:
+def _reported(state: ActuatorState, event: Reported, now: float) -> Transition:
     if _is_older(state, event):
         return state, ()
     level = event.level
@@ -313,7 +313,7 @@ def _shown_stopped(state: ActuatorState, heard_at: float, *, redelivered: bool) 
 
 def _confirmed_by_report(
     before: ActuatorState, state: ActuatorState, event: Reported, now: float
-) -> Step:
+) -> Transition:
     """A report that shows the change which a command was to make is as good as an answer to it.
 
     For the outcome only: what else may be on its way is settled by answers, or, for firmware that sends
@@ -354,7 +354,7 @@ def _settled(state: ActuatorState, now: float, report: Reported | None = None) -
     )
 
 
-def _alerted(state: ActuatorState, event: Alerted, now: float) -> Step:
+def _alerted(state: ActuatorState, event: Alerted, now: float) -> Transition:
     if event.redelivered:
         return state, ()
     if event.kind == "runtime_protection":
@@ -376,7 +376,7 @@ def _alerted(state: ActuatorState, event: Alerted, now: float) -> Step:
 # ---- what becomes of a command on its way
 
 
-def _died(state: ActuatorState, event: Died, now: float) -> Step:
+def _died(state: ActuatorState, event: Died, now: float) -> Transition:
     found = next((one for one in state.sent if one.correlation_id == event.correlation_id), None)
     if found is None:
         return state, ()
@@ -420,7 +420,7 @@ def _taken_back(state: ActuatorState, dead: Sent) -> ActuatorState:
     )
 
 
-def _delivered(state: ActuatorState, event: Delivered, now: float) -> Step:
+def _delivered(state: ActuatorState, event: Delivered, now: float) -> Transition:
     sent = tuple(
         _replace(one, delivered=True) if one.correlation_id == event.correlation_id else one
         for one in state.sent
@@ -431,7 +431,7 @@ def _delivered(state: ActuatorState, event: Delivered, now: float) -> Step:
 # ---- time, link and crashes
 
 
-def _time_passed(state: ActuatorState, event: TimePassed, now: float) -> Step:
+def _time_passed(state: ActuatorState, event: TimePassed, now: float) -> Transition:
     if state.desired > 0.0 and state.lease_until is not None and now >= state.lease_until:
         return _system_off(state, state.lease_reason or "max_runtime", now)
     pending = state.pending
@@ -442,7 +442,7 @@ def _time_passed(state: ActuatorState, event: TimePassed, now: float) -> Step:
     return state, ()
 
 
-def _overdue(state: ActuatorState, pending: Pending, now: float) -> Step:
+def _overdue(state: ActuatorState, pending: Pending, now: float) -> Transition:
     shown = (
         state.reported is not None
         and abs(state.reported - pending.level) < SAME_LEVEL
@@ -460,7 +460,7 @@ def _overdue(state: ActuatorState, pending: Pending, now: float) -> Step:
     return off, (ended, *effects)
 
 
-def _repeat_off(state: ActuatorState, now: float) -> Step:
+def _repeat_off(state: ActuatorState, now: float) -> Transition:
     if state.desired > 0.0 or is_known_off(state):
         return _replace(state, repeat_at=None), ()
     if not state.online:
@@ -483,11 +483,11 @@ def _repeat_off(state: ActuatorState, now: float) -> Step:
     return repeated, (send,)
 
 
-def _went_offline(state: ActuatorState, event: WentOffline, now: float) -> Step:
+def _went_offline(state: ActuatorState, event: WentOffline, now: float) -> Transition:
     return _replace(state, online=False, reported=None, quiet=0), ()
 
 
-def _came_online(state: ActuatorState, event: CameOnline, now: float) -> Step:
+def _came_online(state: ActuatorState, event: CameOnline, now: float) -> Transition:
     changed = _replace(state, online=True)
     if event.new_session:
         # What the broker had for the session before is lost; the device's counter may begin again.
@@ -508,11 +508,11 @@ def _told_again(state: ActuatorState, at: float) -> ActuatorState:
     return _replace(state, attempts=1, repeat_at=at)
 
 
-def _link_came_up(state: ActuatorState, event: LinkCameUp, now: float) -> Step:
+def _link_came_up(state: ActuatorState, event: LinkCameUp, now: float) -> Transition:
     return _told_again(state, now), ()
 
 
-def _shell_restarted(state: ActuatorState, event: ShellRestarted, now: float) -> Step:
+def _shell_restarted(state: ActuatorState, event: ShellRestarted, now: float) -> Transition:
     """Whether the last command was published is not known: in doubt, off, and once more."""
     pending = state.pending
     if pending is not None and pending.level > 0.0:
@@ -524,7 +524,7 @@ def _shell_restarted(state: ActuatorState, event: ShellRestarted, now: float) ->
     return state, ()
 
 
-def _doubted(state: ActuatorState, event: Doubted, now: float) -> Step:
+def _doubted(state: ActuatorState, event: Doubted, now: float) -> Transition:
     doubted = _replace(state, off_proven=False, answered_off=False, quiet=0)
     if state.desired > 0.0:
         return doubted, ()
@@ -533,7 +533,7 @@ def _doubted(state: ActuatorState, event: Doubted, now: float) -> Step:
     ), ()
 
 
-def _configured(state: ActuatorState, event: Configured, now: float) -> Step:
+def _configured(state: ActuatorState, event: Configured, now: float) -> Transition:
     changed = _replace(state, config=event.config, pin_user=event.pin_user)
     if changed.lease_until is not None and changed.on_since is not None:
         limit_s = event.config.max_runtime_s
@@ -543,7 +543,7 @@ def _configured(state: ActuatorState, event: Configured, now: float) -> Step:
     return changed, ()
 
 
-def _held(state: ActuatorState, event: Held, now: float) -> Step:
+def _held(state: ActuatorState, event: Held, now: float) -> Transition:
     return _replace(state, hold=event.hold), ()
 
 
@@ -570,7 +570,7 @@ def _switched(
 
 _replace = msgspec.structs.replace
 
-_STEPS: dict[type, Callable[..., Step]] = {
+_STEPS: dict[type, Callable[..., Transition]] = {
     SwitchOn: _switch_on,
     SwitchOff: _switch_off,
     StopGiven: _stop_given,

@@ -75,7 +75,7 @@ class OtherActuator(msgspec.Struct, frozen=True, kw_only=True):
 States = Mapping[ActuatorKey, OtherActuator]
 
 
-class Problem(msgspec.Struct, frozen=True):
+class UnusableInterlock(msgspec.Struct, frozen=True):
     """`interlock` cannot be used, and why."""
 
     interlock: Interlock
@@ -205,7 +205,7 @@ def groups_of(interlocks: Iterable[Interlock]) -> dict[ActuatorKey, tuple[Interl
 
 def problems_of(
     interlocks: Sequence[Interlock], actuators: Mapping[ActuatorKey, ActuatorConfig]
-) -> tuple[Problem, ...]:
+) -> tuple[UnusableInterlock, ...]:
     """Everything that is wrong with the declarations, taken as a whole, in their order."""
     needs: dict[ActuatorKey, set[ActuatorKey]] = {}
     for entry in _needing(interlocks):
@@ -228,7 +228,7 @@ def problems_of(
             reason = "it is declared twice"
         seen.add(identity)
         if reason:
-            found.append(Problem(entry, reason))
+            found.append(UnusableInterlock(entry, reason))
     return tuple(found)
 
 

@@ -24,7 +24,7 @@ class SensorState(StrEnum):
     IDLE = "idle"
 
 
-class Finding(msgspec.Struct, frozen=True, order=True):
+class SensorCheck(msgspec.Struct, frozen=True, order=True):
     """`age_s` of the newest reading, None when there is none."""
 
     state: SensorState
@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True, order=True):
     age_s: float | None
 
 
-def state_of(config: SensorConfig, newest: Reading | None, now: float) -> Finding:
+def state_of(config: SensorConfig, newest: Reading | None, now: float) -> SensorCheck:
     """IDLE is one that measures only when it is asked, or not at all; `now` is monotonic."""
     age_s = None if newest is None else now - newest.heard_at
     if config.operating_mode is not OperatingMode.CONTINUOUS:
@@ -45,19 +45,19 @@ def state_of(config: SensorConfig, newest: Reading | None, now: float) -> Findin
         state = SensorState.SUSPECT
     else:
         state = SensorState.GOOD
-    return Finding(state, config.key, age_s)
+    return SensorCheck(state, config.key, age_s)
 
 
-def counts(findings: Iterable[Finding]) -> dict[str, int]:
+def counts(checks: Iterable[SensorCheck]) -> dict[str, int]:
     found = {state.value: 0 for state in SensorState}
-    for finding in findings:
-        found[finding.state.value] += 1
+    for check in checks:
+        found[check.state.value] += 1
     return found
 
 
-def summary(findings: Iterable[Finding]) -> str:
+def summary(checks: Iterable[SensorCheck]) -> str:
     """A sentence with the sensors to look at, the first few by name."""
-    wanted = [f for f in findings if f.state in {SensorState.SUSPECT, SensorState.STALE}]
+    wanted = [f for f in checks if f.state in {SensorState.SUSPECT, SensorState.STALE}]
     if not wanted:
         return "every sensor that measures by itself does, and nothing is suspect"
     named = [

@@ -48,7 +48,7 @@ from godkaiser.errors.safety import (
 )
 from godkaiser.errors.sensors import ValueOutOfRange
 from godkaiser.host.boot_clock import boot_time
-from godkaiser.http.editing import refuse_unseen, seen_by
+from godkaiser.http.editing import refuse_changed, seen_by
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -221,7 +221,9 @@ class ActuatorResources:
         key = ActuatorKey(esp_id, check_gpio(gpio))
         view = self._services.system.published_value(paths.actuator(esp_id, key.gpio), "view")
         if isinstance(view, ActuatorView):
-            refuse_unseen(seen_by(req), digest_of(view.config), f"actuator {key.esp_id}:{key.gpio}")
+            refuse_changed(
+                seen_by(req), digest_of(view.config), f"actuator {key.esp_id}:{key.gpio}"
+            )
         message = RemoveActuator(key=key, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204

@@ -52,13 +52,13 @@ class DeviceRequestResources:
     def on_post_commands(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         body = read_body(req, SystemCommandBody)
         parameters = system_commands.parameters_of(body.command, body.parameters)
-        verb = system_commands.VERBS[body.command]
+        command = system_commands.SYSTEM_COMMANDS[body.command]
         role = identity_of(req).role
-        if verb.admin_only and role < Role.ADMIN:
+        if command.admin_only and role < Role.ADMIN:
             raise PermissionDenied(needed=Role.ADMIN.word, role=role.word)
-        if verb.needs_confirmation and body.confirm != device_id:
-            raise NotConfirmed(what=verb.name, device_id=device_id)
-        self._send(req, resp, device_id, verb.name, parameters)
+        if command.needs_confirmation and body.confirm != device_id:
+            raise NotConfirmed(what=command.name, device_id=device_id)
+        self._send(req, resp, device_id, command.name, parameters)
 
     def on_post_scan(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         body = read_body(req, ScanBody)
@@ -105,12 +105,12 @@ class DeviceRequestResources:
         return self._services.system.published(paths.device(device_id)).get("requests") or ()
 
     def _send(
-        self, req: falcon.Request, resp: falcon.Response, device_id: str, verb: str,
+        self, req: falcon.Request, resp: falcon.Response, device_id: str, command: str,
         parameters: dict[str, Any],
     ) -> None:  # fmt: skip
         outcome_to = self._waiter(req)
         message = SendSystemCommand(
-            verb=verb, parameters=parameters, issuer=issuer_of(req), outcome_to=outcome_to
+            command=command, parameters=parameters, issuer=issuer_of(req), outcome_to=outcome_to
         )
         self._ask(req, resp, device_id, message, outcome_to)
 
@@ -122,10 +122,10 @@ class DeviceRequestResources:
         outcome_to: Any,
     ) -> None:  # fmt: skip
         device_view(self._services.system, device_id)
-        verb = getattr(message, "verb", "measure")
-        note_audit(req, f"{verb} {device_id}")
+        command = getattr(message, "command", "measure")
+        note_audit(req, f"{command} {device_id}")
         correlation_id = ask(self._services.system, paths.device(device_id), message)
-        note_audit(req, f"{verb} {device_id}", correlation_id=correlation_id)
+        note_audit(req, f"{command} {device_id}", correlation_id=correlation_id)
         if outcome_to is not None:
             self._await(outcome_to, query_seconds(req, "wait", MAX_WAIT_S))
         found = next(

@@ -32,7 +32,7 @@ from godkaiser.domain.sensors.sensors import Bus, bus_of, canonical_type
 from godkaiser.errors.base import ValidationFailed
 from godkaiser.errors.requests import InvalidTimeRange
 from godkaiser.errors.sensors import UnknownSensor
-from godkaiser.http.editing import refuse_unseen, seen_by
+from godkaiser.http.editing import refuse_changed, seen_by
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -140,7 +140,7 @@ class DeviceResources:
 
     def on_delete_device(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         present = device_digest(device_view(self._services.system, device_id).record)
-        refuse_unseen(seen_by(req), present, device_id)
+        refuse_changed(seen_by(req), present, device_id)
         message = RemoveDevice(device_id=device_id, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204
@@ -243,7 +243,7 @@ class SensorResources:
         key = series_key(req, esp_id, gpio, sensor_type)
         for config in device_view(self._services.system, esp_id).sensors:
             if config.key == key:
-                refuse_unseen(seen_by(req), digest_of(config), f"sensor {sensor_type} on {gpio}")
+                refuse_changed(seen_by(req), digest_of(config), f"sensor {sensor_type} on {gpio}")
         message = RemoveSensor(key=key, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204

@@ -13,7 +13,7 @@ from godkaiser.actors.rules.messages import RuleView
 from godkaiser.domain.records.digests import digest_of
 from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.errors.rules import UnknownRule
-from godkaiser.http.editing import refuse_unseen, seen_by
+from godkaiser.http.editing import refuse_changed, seen_by
 from godkaiser.http.exchange import (
     ask,
     identity_of,
@@ -73,7 +73,7 @@ class RuleResources:
         number = _number(rule_id)
         definition = self._known().get(number)
         if definition is not None:
-            refuse_unseen(seen_by(req), digest_of(definition), f"rule {number}")
+            refuse_changed(seen_by(req), digest_of(definition), f"rule {number}")
         message = DeleteRule(rule_id=number, issuer=issuer_of(req))
         ask(self._services.system, paths.REGISTRAR, message)
         resp.status = 204

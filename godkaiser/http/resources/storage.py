@@ -8,7 +8,7 @@ import falcon
 
 from godkaiser import paths
 from godkaiser.actors.storage.messages import RecorderView, SpoolView
-from godkaiser.actors.storage.rollups import RollerView
+from godkaiser.actors.storage.rollups import RollupsView
 from godkaiser.http.exchange import reply
 from godkaiser.http.services import Services
 
@@ -32,7 +32,7 @@ class StorageResources:
             "breaker": None if breaker is None else breaker.view(),
             "spool": spool_view(self._services),
             "recorder": system.published_value(paths.RECORDER, "view") or RecorderView(),
-            "rollups": system.published_value(paths.ROLLER, "view") or RollerView(),
+            "rollups": system.published_value(paths.ROLLUPS, "view") or RollupsView(),
         }
         reply(resp, body)
 

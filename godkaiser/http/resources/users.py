@@ -14,7 +14,7 @@ from godkaiser.errors.base import ServiceUnavailable, ValidationFailed
 from godkaiser.http.access.permissions import AREAS, ROLES
 from godkaiser.http.access.signing_keys import FOR_EVER, SigningKey
 from godkaiser.http.access.tokens import REFRESH_S
-from godkaiser.http.editing import refuse_unseen, seen_by
+from godkaiser.http.editing import refuse_changed, seen_by
 from godkaiser.http.exchange import (
     RequestBody,
     address_of,
@@ -96,7 +96,7 @@ class UserResources:
     def on_patch_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
         """Every token of that user is void afterwards."""
         body = read_body(req, UserChange)
-        refuse_unseen(seen_by(req), digest_of(self._shown(username)), f"user {username}")
+        refuse_changed(seen_by(req), digest_of(self._shown(username)), f"user {username}")
         self._services.tokens.change_user(
             username,
             role=None if body.role is None else ROLES[body.role],
@@ -110,7 +110,7 @@ class UserResources:
         reply(resp, shown)
 
     def on_delete_user(self, req: falcon.Request, resp: falcon.Response, username: str) -> None:
-        refuse_unseen(seen_by(req), digest_of(self._shown(username)), f"user {username}")
+        refuse_changed(seen_by(req), digest_of(self._shown(username)), f"user {username}")
         self._services.tokens.delete_user(username)
         note_audit(req, f"user {username} deleted")
         resp.status = 204

@@ -14,7 +14,7 @@ from godkaiser.domain.records.digests import digest_of
 from godkaiser.domain.webhooks import WebhookRecord
 from godkaiser.errors.base import ValidationFailed
 from godkaiser.errors.services import LiveIsOff, UnknownWebhook
-from godkaiser.http.editing import refuse_unseen, seen_by
+from godkaiser.http.editing import refuse_changed, seen_by
 from godkaiser.http.exchange import RequestBody, ask, issuer_of, read_body, reply
 from godkaiser.http.paging import reply_page
 from godkaiser.http.services import Services
@@ -76,7 +76,7 @@ class WebhookResources:
         """One that was suspended begins again with it."""
         body = read_body(req, WebhookChange)
         record = self._record(webhook_id)
-        refuse_unseen(seen_by(req), digest_of(record), f"webhook {record.webhook_id}")
+        refuse_changed(seen_by(req), digest_of(record), f"webhook {record.webhook_id}")
         record = self._save(
             SaveWebhook(
                 issuer=issuer_of(req), webhook_id=record.webhook_id, name=body.name, url=body.url,
@@ -91,7 +91,7 @@ class WebhookResources:
         self, req: falcon.Request, resp: falcon.Response, webhook_id: str
     ) -> None:
         record = self._record(webhook_id)
-        refuse_unseen(seen_by(req), digest_of(record), f"webhook {record.webhook_id}")
+        refuse_changed(seen_by(req), digest_of(record), f"webhook {record.webhook_id}")
         message = DeleteWebhook(webhook_id=record.webhook_id, issuer=issuer_of(req))
         ask(self._system, paths.WEBHOOK_KEEPER, message)
         resp.status = 204

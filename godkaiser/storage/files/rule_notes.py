@@ -18,7 +18,7 @@ from godkaiser.domain.rules.rules import RuleMemory
 from godkaiser.storage.files.notes_file import NotesFile
 
 
-class Note(msgspec.Struct, frozen=True):
+class RuleNote(msgspec.Struct, frozen=True):
     """Without a `memory`: the rule is to be deleted."""
 
     rule_id: int
@@ -35,9 +35,9 @@ class RuleNotes:
         # Written in the workers of the pool, where nothing may wait for a disk.
         self._notes = NotesFile(path, lambda: _lines(self._noted), flush_anew=False)
         self._doses = NotesFile(doses, lambda: _lines(self._kept))
-        for note in self._notes.read(Note):
+        for note in self._notes.read(RuleNote):
             _take(self._noted, note)
-        for note in self._doses.read(Note):
+        for note in self._doses.read(RuleNote):
             _take(self._kept, note)
 
     def newer(self, rule_id: int, stored: RuleMemory | None) -> RuleMemory | None:
@@ -51,12 +51,12 @@ class RuleNotes:
 
     def note(self, rule_id: int, memory: RuleMemory | None) -> None:
         """On return it survives the end of this process."""
-        note = Note(rule_id, memory)
+        note = RuleNote(rule_id, memory)
         with self._writing:
             _take(self._noted, note)
             self._notes.add(msgspec.json.encode(note))
 
-    def keep(self, notes: Sequence[Note]) -> None:
+    def keep(self, notes: Sequence[RuleNote]) -> None:
         """On return all of them survive a power cut.
 
         Raises:
@@ -72,7 +72,7 @@ class RuleNotes:
         self._doses.close()
 
 
-def _take(known: dict[int, RuleMemory], note: Note) -> None:
+def _take(known: dict[int, RuleMemory], note: RuleNote) -> None:
     if note.memory is None:
         known.pop(note.rule_id, None)
     else:
@@ -80,4 +80,4 @@ def _take(known: dict[int, RuleMemory], note: Note) -> None:
 
 
 def _lines(known: dict[int, RuleMemory]) -> list[bytes]:
-    return [msgspec.json.encode(Note(*item)) for item in list(known.items())]
+    return [msgspec.json.encode(RuleNote(*item)) for item in list(known.items())]

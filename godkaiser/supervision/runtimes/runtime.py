@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pykka
 
 from godkaiser.host import boot_clock
-from godkaiser.supervision.events import Step
+from godkaiser.supervision.events import LifeStep
 from godkaiser.supervision.mailbox import Mailbox
 from godkaiser.supervision.reply import Reply
 from godkaiser.supervision.runtimes.pool import Pool
@@ -157,7 +157,7 @@ class ThreadedRuntime:
                 continue
             life.stalled_since = since
             detail = f"has held {type(envelope.message).__name__} for {now - since:.1f} s"
-            cell.emit(Step.STALLED, detail=detail, trace=self.stack_of(life))
+            cell.emit(LifeStep.STALLED, detail=detail, trace=self.stack_of(life))
 
 
 def _run(life: Incarnation) -> None:

@@ -54,7 +54,7 @@ class Chances(msgspec.Struct, frozen=True, kw_only=True):
     depth: int = 6
 
 
-class Moment(msgspec.Struct, frozen=True):
+class HandledMessage(msgspec.Struct, frozen=True):
     """One step of a run; `what` is the type of the message, or "start"."""
 
     at: float
@@ -86,7 +86,7 @@ class SimulatedRuntime:
         may_crash: Callable[[str], bool] = lambda path: path != "/",
     ) -> None:
         self.seed = seed
-        self.trace: deque[Moment] = deque(maxlen=TRACE_KEPT)
+        self.trace: deque[HandledMessage] = deque(maxlen=TRACE_KEPT)
         self.steps = 0
         self.crashes = 0
         self._schedule = random.Random(seed)
@@ -249,7 +249,7 @@ class SimulatedRuntime:
         return life.handle(envelope)
 
     def _note(self, path: str, what: str) -> None:
-        self.trace.append(Moment(self._clock, path, what))
+        self.trace.append(HandledMessage(self._clock, path, what))
 
     # ---- what happens to an actor while it sends
 

@@ -26,7 +26,7 @@ def test_the_ranges_are_in_order_and_do_not_overlap():
 
 
 @pytest.mark.parametrize(
-    ("verb", "given", "says"),
+    ("command", "given", "says"),
     [
         ("reboot", {}, "not a system command"),
         ("safe_mode", {}, "emergency_stop"),
@@ -41,9 +41,9 @@ def test_the_ranges_are_in_order_and_do_not_overlap():
         ("set_emergency_token", {"token": "ok", "token_type": "all"}, "token_type has to be"),
     ],
 )
-def test_a_wrong_system_command_is_refused_with_what_is_right(verb, given, says):
+def test_a_wrong_system_command_is_refused_with_what_is_right(command, given, says):
     with pytest.raises(ValidationFailed, match=says):
-        system_commands.parameters_of(verb, given)
+        system_commands.parameters_of(command, given)
 
 
 def test_a_factory_reset_carries_the_confirmation_that_the_device_wants():
@@ -51,7 +51,7 @@ def test_a_factory_reset_carries_the_confirmation_that_the_device_wants():
 
 
 @pytest.mark.parametrize(
-    ("fields", "verb", "success"),
+    ("fields", "command", "success"),
     [
         ({"command": "status", "success": True}, "status", True),
         ({"command": "status", "success": False}, "status", False),
@@ -63,8 +63,8 @@ def test_a_factory_reset_carries_the_confirmation_that_the_device_wants():
         ({"command": 7}, "", False),
     ],
 )
-def test_a_reply_is_matched_by_what_it_has(fields, verb, success):
-    assert system_commands.verb_of_reply(fields) == verb
+def test_a_reply_is_matched_by_what_it_has(fields, command, success):
+    assert system_commands.command_of_reply(fields) == command
     assert system_commands.succeeded(fields) is success
 
 

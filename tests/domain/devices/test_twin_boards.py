@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.domain.devices.twin_boards import MEMORY_S, Board, TwinBoards
+from godkaiser.domain.devices.twin_boards import MEMORY_S, SenderBoard, TwinBoards
 
 HERE, THERE = "192.168.1.10", "192.168.1.11"
 
@@ -15,7 +15,7 @@ def hear(*beats):
     """`beats` are (time, address, uptime); the last state and time."""
     twins, now = TwinBoards(), 0.0
     for now, address, uptime_s in beats:
-        twins = twins.heard(Board(address, "b1", uptime_s), now)
+        twins = twins.heard(SenderBoard(address, "b1", uptime_s), now)
     return twins, now
 
 
@@ -23,7 +23,7 @@ def hear(*beats):
 def test_two_boards_that_were_started_apart_are_found_at_the_third_heartbeat(addresses):
     first, second = addresses
     twins, now = hear((0, first, 5000), (4, second, 60), (8, first, 5008))
-    assert twins.pair(now) == (Board(second, "b1", 60), Board(first, "b1", 5008))
+    assert twins.pair(now) == (SenderBoard(second, "b1", 60), SenderBoard(first, "b1", 5008))
 
 
 def test_two_boards_that_were_started_together_are_found_by_their_addresses():
@@ -44,7 +44,9 @@ def test_one_board_is_never_two_however_often_it_reboots_or_is_late(steps):
         now += pause_s
         if reboots:
             booted_at, address = now, address + moves
-        twins = twins.heard(Board(f"10.0.0.{address}", "b1", int(now - booted_at)), now + late_s)
+        twins = twins.heard(
+            SenderBoard(f"10.0.0.{address}", "b1", int(now - booted_at)), now + late_s
+        )
         assert twins.pair(now + late_s) is None
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser.domain.entities import Verb
-from godkaiser.domain.rules.conflicts import quarrels_of
+from godkaiser.domain.rules.conflicts import conflicts_of
 from godkaiser.domain.rules.schema import (
     ActuatorAction,
     Delay,
@@ -41,7 +41,7 @@ def rule(name, condition, *actions, **how):
 
 
 def messages(rule_id, definition, others):
-    return [p.message for p in quarrels_of(rule_id, definition, others)]
+    return [p.message for p in conflicts_of(rule_id, definition, others)]
 
 
 def test_two_that_want_different_things_of_one_actuator():
@@ -54,7 +54,7 @@ def test_two_that_want_different_things_of_one_actuator():
     assert told.endswith("rule 1 wins by priority")
 
 
-def test_two_that_want_the_same_do_not_quarrel():
+def test_two_that_want_the_same_do_not_conflict():
     assert messages(2, rule("b", reads(2), turns(25)), {1: rule("a", reads(1), turns(25))}) == []
     assert (
         messages(2, rule("b", reads(2), turns(26)), {1: rule("a", reads(1), turns(25, Verb.OFF))})
@@ -71,7 +71,7 @@ def test_one_that_releases_wants_it_off_too():
 
 def test_what_is_deep_in_a_sequence_counts():
     steps = SequenceAction(steps=(Delay(seconds=5), turns(25, Verb.OFF)))
-    (problem,) = quarrels_of(2, rule("b", reads(2), steps), {1: rule("a", reads(1), turns(25))})
+    (problem,) = conflicts_of(2, rule("b", reads(2), steps), {1: rule("a", reads(1), turns(25))})
     assert problem.path == "actions[0].steps[1]"
     assert problem.severity == "warning"
 
@@ -128,7 +128,7 @@ def hours(start, end, **how):
 
 def test_two_whose_hours_never_meet_do_not_contradict():
     day = rule("day", hours("06:00", "22:00"), turns(25))
-    for window, quarrels in (
+    for window, conflict in (
         (hours("22:00", "06:00"), False),
         (hours("21:59", "06:00"), True),
         (hours("22:00", "06:01"), True),
@@ -138,5 +138,5 @@ def test_two_whose_hours_never_meet_do_not_contradict():
         (hours("22:00", "06:00", catch_up_seconds=600.0), True),
     ):
         night = rule("night", window, turns(25, Verb.OFF))
-        assert bool(messages(2, night, {1: day})) is quarrels
-        assert bool(messages(1, day, {2: night})) is quarrels
+        assert bool(messages(2, night, {1: day})) is conflict
+        assert bool(messages(1, day, {2: night})) is conflict

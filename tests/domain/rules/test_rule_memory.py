@@ -18,7 +18,7 @@ from godkaiser.domain.rules.rules import (
     decide,
     end_of,
     evaluate,
-    text_of,
+    fingerprint,
 )
 from godkaiser.domain.rules.schema import (
     ActuatorAction,
@@ -133,7 +133,7 @@ def remembering(definition):
     return RuleMemory(
         firing=True, hysteresis={"conditions[0]": True}, since={"x": NOW}, last_fired=NOW,
         fired_count=4, recent=(NOW - 60.0, NOW), reversals=(NOW,), suspended="suspended: a fight",
-        text=text_of(definition),
+        text=fingerprint(definition),
     )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def test_a_new_meaning_keeps_only_what_protects_the_plant(change):
     assert left is None
     assert (memory.last_fired, memory.fired_count, memory.recent) == (NOW, 4, (NOW - 60.0, NOW))
     assert (memory.firing, memory.hysteresis, memory.since, memory.suspended) == (False, {}, {}, "")
-    assert memory.text == text_of(rule(**change))
+    assert memory.text == fingerprint(rule(**change))
 
 
 def test_a_sequence_of_another_text_is_broken_off():

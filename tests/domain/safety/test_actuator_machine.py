@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from godkaiser.domain.entities import Issuer
 from godkaiser.domain.safety import actuator_machine as machine
 from godkaiser.domain.safety.actuator_events import (
+    ActuatorEvent,
     Alerted,
     Answered,
     CameOnline,
@@ -17,7 +18,6 @@ from godkaiser.domain.safety.actuator_events import (
     Died,
     Doubted,
     Ended,
-    Event,
     Held,
     LinkCameUp,
     Reported,
@@ -61,7 +61,7 @@ def said(level, seq=None, emergency="normal", heard_at=1e9) -> Reported:
     return Reported(level=level, runtime_s=0.0, emergency=emergency, seq=seq, heard_at=heard_at)
 
 
-def run(state: ActuatorState, *events: tuple[float, Event]) -> tuple[ActuatorState, list]:
+def run(state: ActuatorState, *events: tuple[float, ActuatorEvent]) -> tuple[ActuatorState, list]:
     effects: list = []
     for now, event in events:
         state, more = step(state, event, now)
@@ -171,7 +171,7 @@ def test_what_is_kept_holds_in_the_same_boot_and_is_over_after_another() -> None
 numbers = st.one_of(st.none(), st.integers(0, 400))
 levels = st.sampled_from([0.0, 0.5, 1.0])
 ids = st.sampled_from(["a", "b", "c"])
-happenings: st.SearchStrategy[Event] = st.one_of(
+event_strategy: st.SearchStrategy[ActuatorEvent] = st.one_of(
     st.builds(on, ids, st.sampled_from([0.5, 1.0]), st.floats(0.0, 100.0)),
     st.builds(off, ids),
     st.builds(StopGiven, correlation_id=ids, at=st.floats(0.0, 500.0)),
@@ -202,7 +202,7 @@ happenings: st.SearchStrategy[Event] = st.one_of(
 )  # fmt: skip
 
 
-@given(st.lists(st.tuples(st.floats(0.0, 20.0), happenings), max_size=40))
+@given(st.lists(st.tuples(st.floats(0.0, 20.0), event_strategy), max_size=40))
 @settings(max_examples=400)
 def test_nothing_but_a_verdict_energises_whatever_happens(story: list) -> None:
     state, now = fresh(), 0.0
@@ -239,9 +239,9 @@ class DeviceMachine(RuleBasedStateMachine):
         self.seq = 1
         self.number = 0
         self.wire: list[Send] = []
-        self.replies: list[Event] = []
+        self.replies: list[ActuatorEvent] = []
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: ActuatorEvent) -> None:
         self.state, effects = step(self.state, event, self.now)
         self.wire += [effect for effect in effects if isinstance(effect, Send)]
 

@@ -8,7 +8,7 @@ from typing import Any
 from godkaiser.domain.records import checked_record
 from godkaiser.domain.rules.rules import RuleMemory
 from godkaiser.host.durable_file import InDoubt
-from godkaiser.storage.files.rule_notes import Note
+from godkaiser.storage.files.rule_notes import RuleNote
 
 SETTLE_S = 15.0
 """So long after the disk takes writes again, what could not be written has been."""
@@ -106,9 +106,9 @@ class MemoryNotes:
         return max(known, key=lambda memory: memory.changes, default=None)
 
     def note(self, rule_id: int, memory: RuleMemory | None) -> None:
-        self._take(self._noted, Note(rule_id, memory))
+        self._take(self._noted, RuleNote(rule_id, memory))
 
-    def keep(self, notes: Sequence[Note]) -> None:
+    def keep(self, notes: Sequence[RuleNote]) -> None:
         if self.disk.has_failed:
             raise OSError(28, "No space left on device")
         for note in notes:
@@ -118,7 +118,7 @@ class MemoryNotes:
         self._noted.clear()
 
     @staticmethod
-    def _take(known: dict[int, RuleMemory], note: Note) -> None:
+    def _take(known: dict[int, RuleMemory], note: RuleNote) -> None:
         if note.memory is None:
             known.pop(note.rule_id, None)
         else:

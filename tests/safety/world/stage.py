@@ -17,7 +17,7 @@ from godkaiser.domain.safety.stop_state import StopState
 from godkaiser.simulator.firmware.firmware import Memory
 from godkaiser.simulator.raw_values import raw_of
 from godkaiser.supervision import ActorSystem, Chances
-from godkaiser.supervision.events import LifeEvent, Step
+from godkaiser.supervision.events import LifeEvent, LifeStep
 from godkaiser.supervision.runtimes.timers import Timer
 from tests.safety.plant_laws import Laws
 from tests.safety.sensor_laws import SensorLaws
@@ -211,7 +211,7 @@ class Stage:
         self.runtime.calm()
 
     def _lived(self, event: LifeEvent) -> None:
-        if event.step is Step.CRASHED and not event.path.startswith(paths.RULES):
+        if event.step is LifeStep.CRASHED and not event.path.startswith(paths.RULES):
             self.plant.hindered_for(CRASH_NEEDS_S)
 
     def _heard(self, topic: str, payload: bytes) -> None:

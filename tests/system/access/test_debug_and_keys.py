@@ -43,7 +43,7 @@ def test_debugging_is_off_unless_it_is_configured(make_site):
         assert (status, code_of(answer)) == (403, "DEBUG_OFF"), (method, path)
         assert "[debug]" in answer["error"]["message"]
     assert ("POST", "/system/actors/restart") in PERMISSIONS
-    restarted = site.client.call("POST", "/system/actors/restart", {"path": "/services/roller"})
+    restarted = site.client.call("POST", "/system/actors/restart", {"path": "/services/rollups"})
     assert restarted[0] == 202
     crashed = [e for e in site.client.get("/system/events")["data"] if e["step"] == "crashed"]
     assert crashed == []

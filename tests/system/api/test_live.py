@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from godkaiser.http.access.permissions import EVENTS, PERMISSIONS
-from godkaiser.live.happenings import TYPES
+from godkaiser.live.events import TYPES
 from tests.waiting import eventually
 
 BENCH_1, BENCH_2, FAN = "ESP_A00001", "ESP_A00002", 25

@@ -75,7 +75,7 @@ def test_newest_range_statistics_and_pages(site):
         assert seen == [NOON + n for n in range(0, 7200, step)]
 
 
-def test_the_roller_makes_minutes_by_itself(site):
+def test_minutes_are_made_by_themselves(site):
     ReadingWriter(site.gateway.database).write([reading(n) for n in range(12)])
     site.gateway.database.close_thread()
     url = f"{URL}/readings?start={NOON}&end={NOON + 3600}&resolution=1m"

@@ -399,7 +399,7 @@ def test_a_trial_says_what_is_and_what_would_have_been_and_saves_nothing(make):
     assert answer["now"] is None
 
 
-def test_quarrels_are_told_at_save_and_fights_are_stopped(make):
+def test_conflicts_are_told_at_save_and_fights_are_stopped(make):
     gateway, device = make()
     cold = {**HOT, "operator": ">", "value": -50}
     first = gateway.client.post("/logic/rules", rule(turn(FAN), name="on", cooldown_seconds=0), 201)

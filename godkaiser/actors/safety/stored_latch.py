@@ -13,7 +13,7 @@ from godkaiser.storage.files.record_file import RecordFile
 log = structlog.get_logger("godkaiser.safety")
 
 
-class LatchBook:
+class StoredLatch:
     """Used by the safety actor only. `alarm` is empty while the disk takes what is written; `on_change` is
     called when it has changed.
     """

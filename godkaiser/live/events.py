@@ -12,15 +12,17 @@ from godkaiser.actors.link.messages import LinkView
 from godkaiser.actors.rules.messages import RuleView
 from godkaiser.actors.safety.messages import ActuatorView, SafetyView
 from godkaiser.domain.entities import Reading
-from godkaiser.supervision import LifeEvent, Step
+from godkaiser.supervision import LifeEvent, LifeStep
 
 TYPES = ("reading", "actuator", "device", "rule", "safety", "system")
 """Readings are values: of several that wait, only the newest is sent. All others are sent, each."""
-NOTEWORTHY = frozenset({Step.CRASHED, Step.RESTARTED, Step.GAVE_UP, Step.STUCK, Step.STALLED})
+NOTEWORTHY = frozenset(
+    {LifeStep.CRASHED, LifeStep.RESTARTED, LifeStep.GAVE_UP, LifeStep.STUCK, LifeStep.STALLED}
+)
 TOLD = (Reading, ActuatorView, DeviceView, RuleView, SafetyView, LinkView)
 
 
-class Happening(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """`at` in unix seconds; `topic` has levels as in MQTT, such as `sensor/ESP_A00001/4/ds18b20`."""
 
     type: str
@@ -31,19 +33,19 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     sensor_type: str | None = None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A happening in its place: `number` grows; `text` is what is sent, made once for all."""
+class NumberedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in its place: `number` grows; `text` is what is sent, made once for all."""
 
     number: int
-    happening: Happening
+    event: Event
     text: bytes
 
     @property
     def is_value(self) -> bool:
-        return self.happening.type == "reading"
+        return self.event.type == "reading"
 
 
-def happening_of(value: object, before: object, now: float) -> Happening | None:
+def event_of(value: object, before: object, now: float) -> Event | None:
     """What to tell of something published; None when that has not changed."""
     if isinstance(value, Reading):
         return _reading(value)
@@ -53,24 +55,24 @@ def happening_of(value: object, before: object, now: float) -> Happening | None:
     match value:
         case ActuatorView(config=config):
             topic, esp_id = f"actuator/{config.esp_id}/{config.gpio}", config.esp_id
-            return Happening(type="actuator", topic=topic, at=now, data=shown, esp_id=esp_id)
+            return Event(type="actuator", topic=topic, at=now, data=shown, esp_id=esp_id)
         case DeviceView(record=record):
             topic, esp_id = f"device/{record.device_id}", record.device_id
-            return Happening(type="device", topic=topic, at=now, data=shown, esp_id=esp_id)
+            return Event(type="device", topic=topic, at=now, data=shown, esp_id=esp_id)
         case RuleView(rule_id=rule_id):
-            return Happening(type="rule", topic=f"rule/{rule_id}", at=now, data=shown)
+            return Event(type="rule", topic=f"rule/{rule_id}", at=now, data=shown)
         case SafetyView():
-            return Happening(type="safety", topic="safety", at=now, data=shown)
+            return Event(type="safety", topic="safety", at=now, data=shown)
         case _:
-            return Happening(type="system", topic="system/broker", at=now, data=shown)
+            return Event(type="system", topic="system/broker", at=now, data=shown)
 
 
-def happening_of_life(event: LifeEvent) -> Happening | None:
+def event_of_life(event: LifeEvent) -> Event | None:
     """The crash of an actor, its restart, or worse."""
     if event.step not in NOTEWORTHY:
         return None
     data = {"path": event.path, "step": event.step.value, "detail": event.detail[:500]}
-    return Happening(type="system", topic="system/actors", at=event.at, data=data)
+    return Event(type="system", topic="system/actors", at=event.at, data=data)
 
 
 def is_told(key: Hashable, value: object) -> bool:
@@ -78,9 +80,9 @@ def is_told(key: Hashable, value: object) -> bool:
     return type(value) in TOLD and (key == "view" or type(value) is Reading)
 
 
-def _reading(reading: Reading) -> Happening:
+def _reading(reading: Reading) -> Event:
     key = reading.key
-    return Happening(
+    return Event(
         type="reading",
         topic=f"sensor/{key.esp_id}/{key.gpio}/{key.sensor_type}",
         at=reading.at,
