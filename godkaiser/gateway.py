@@ -32,6 +32,7 @@ from godkaiser.http.access.tokens import TokenService
 from godkaiser.http.app import create_app
 from godkaiser.http.server import ApiServer, bind
 from godkaiser.http.services import Services
+from godkaiser.live.door import LiveDoor
 from godkaiser.live.hub import LiveHub
 from godkaiser.live.server import LiveServer
 from godkaiser.live.webhooks import audience
@@ -109,6 +110,7 @@ class Gateway:
         self._idempotency = Idempotency(config.data_dir / "commands.notes")
         self._started_at = time.time()
         self.live = LiveHub(f"{self._started_at:.0f}", time.time)
+        self._live_door = LiveDoor()
         self.system = ActorSystem(
             tree_of(
                 Parts(
@@ -242,14 +244,21 @@ class Gateway:
             debug=self.config.debug.endpoints,
             cors_origins=self.config.http.cors_origins,
         )
-        return ApiServer(create_app(services), self._listener, self.config.http.trusted_proxy)
+        proxy = self.config.http.trusted_proxy
+        return ApiServer(create_app(services), self._listener, proxy, self._live_door)
 
     def _live_view(self) -> object:
         return None if self.live_port is None else {"port": self.live_port, **self.live.shown()}
 
     def _make_live_server(self) -> LiveServer:
         assert self._live_listener is not None
-        return LiveServer(self.live, self._live_listener, self._gate.hears)
+        return LiveServer(
+            self.live,
+            self._live_listener,
+            self._gate.hears,
+            self._live_door,
+            self.config.http.trusted_proxy,
+        )
 
     def _refresh_access(self) -> None:
         self.tokens.book.refresh()

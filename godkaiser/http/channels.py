@@ -23,6 +23,7 @@ from godkaiser.host.boot_clock import boot_time
 from godkaiser.http.access.permissions import API
 from godkaiser.http.problem import problem
 from godkaiser.http.stalls import ACCEPTED_AT, STALLS, StallWatch
+from godkaiser.live.door import LiveDoor, is_for_live, may_be_for_live
 
 STOP_PATH = f"{API}/actuators/emergency_stop"
 STOP_THREADS = 2
@@ -92,6 +93,8 @@ class Channel(HTTPChannel):  # type: ignore[misc] # likewise
         self, server: Server, sock: socket.socket, addr: tuple[Any, ...], *args: Any, **named: Any
     ) -> None:
         self.request_began = 0.0
+        self._opening = b""
+        """The first bytes of a request that may be one for the live socket."""
         self._taken = 0
         self._mark = (0, time.monotonic())
         # Listening on [::], IPv4 arrives as ::ffff:192.0.2.1: the trusted proxy is compared with this.
@@ -101,9 +104,26 @@ class Channel(HTTPChannel):  # type: ignore[misc] # likewise
 
     def received(self, data: bytes) -> bool:
         self.server.stalls.come_round(boot_time())
-        if self.request is None:
+        if self.request is None and not self._opening:
             self.request_began = time.monotonic()
+        if self.request is None and not self.requests and self.server.live_door.is_open:
+            data, self._opening = self._opening + data, b""
+            if is_for_live(data):
+                self._leave_for_live(data)
+                return True
+            if may_be_for_live(data):
+                self._opening = data
+                return True
+        data, self._opening = self._opening + data, b""
         return bool(super().received(data))
+
+    def _leave_for_live(self, data: bytes) -> None:
+        """The live server goes on with this connection; waitress forgets it without closing it."""
+        own = self.socket
+        handed = socket.socket(own.family, own.type, own.proto, fileno=own.detach())
+        self.del_channel()
+        self.connected = False
+        self.server.live_door.hand_over(handed, data)
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT002 -- as waitress calls it
         sent = int(super().send(data, do_close))
@@ -115,7 +135,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # likewise
         if self.requests:
             # Meanwhile nothing is read.
             self.request_began = now
-        elif self.request is not None and now - self.request_began > REQUEST_S:
+        elif (self.request is not None or self._opening) and now - self.request_began > REQUEST_S:
             return True
         taken, since = self._mark
         if self.total_outbufs_len == 0 or self._taken >= taken + TAKE_BYTES:
@@ -143,7 +163,8 @@ class Channel(HTTPChannel):  # type: ignore[misc] # likewise
 class Server(TcpWSGIServer):  # type: ignore[misc] # likewise
     channel_class = Channel
 
-    def __init__(self, *args: Any, **named: Any) -> None:
+    def __init__(self, *args: Any, live_door: LiveDoor, **named: Any) -> None:
+        self.live_door = live_door
         self.stalls = StallWatch()
         self.stop_dispatcher = ThreadedTaskDispatcher()
         self.stop_dispatcher.set_thread_count(STOP_THREADS)

@@ -14,6 +14,7 @@ from waitress.adjustments import Adjustments
 from godkaiser.errors.process import startup_failure
 from godkaiser.http.access.trusted_proxy import behind
 from godkaiser.http.channels import BODY_BYTES, CONNECTIONS, HEADER_BYTES, Server
+from godkaiser.live.door import LiveDoor
 
 THREADS = 8
 CHANNEL_TIMEOUT_S = 60
@@ -48,8 +49,13 @@ class ApiServer:
     """Serves an application on a listening socket, in threads of its own."""
 
     def __init__(
-        self, app: falcon.App[Any, Any], listener: socket.socket, trusted_proxy: str = ""
+        self,
+        app: falcon.App[Any, Any],
+        listener: socket.socket,
+        trusted_proxy: str = "",
+        live_door: LiveDoor | None = None,
     ) -> None:
+        """Requests for the live socket go through `live_door` while that is open."""
         # waitress warns each time that a request waits for a thread; the metrics tell that better.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         # A duplicate: waitress closes what it is given, the gateway keeps the port.
@@ -61,6 +67,7 @@ class ApiServer:
             own,
             sockinfo=(own.family, own.type, own.proto, own.getsockname()),
             bind_socket=False,
+            live_door=live_door or LiveDoor(),
             adj=Adjustments(
                 sockets=[own],
                 threads=THREADS,

@@ -8,27 +8,35 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 
-from godkaiser.domain.addresses import unmapped
 from godkaiser.errors.base import GatewayError
 from godkaiser.errors.process import StartupFailed
+from godkaiser.http.access.trusted_proxy import client_address
 from godkaiser.live.client import LiveClient
+from godkaiser.live.door import PATH, LiveDoor
 from godkaiser.live.hub import LiveHub
 
-PATH = "/ws"
 MOST_CLIENTS = 2000
+MOST_OPENING = 500
+"""Connections handed over by the API beyond the clients: each has `TOKEN_S` to become one."""
 MESSAGE_BYTES = 64 * 1024
 TOKEN_S = 5.0
 """So long a client has for its first message, the token."""
 CHECK_S = 10.0
 """How often the token of a client is looked at again: it may have been revoked."""
 WISHES_A_SECOND = 5.0
+PATIENCE: dict[str, Any] = {
+    "max_queue": 4, "close_timeout": 2.0, "ping_interval": 20.0, "ping_timeout": 20.0,
+}  # fmt: skip
+"""Of each connection, whichever port it came by."""
 UNKNOWN, EXPIRED, BUSY = 4401, 4403, 4429
 
 Hears = Callable[[str, str], frozenset[str]]
@@ -41,11 +49,34 @@ class Introduction(msgspec.Struct, frozen=True):
     token: str
 
 
+class HandedOver(ServerConnection):
+    """A connection that the API accepted; `first` was read from it before."""
+
+    first = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # Before the loop reads on: the order of the bytes stays.
+        self.data_received(self.first)
+
+
 class LiveServer:
-    def __init__(self, hub: LiveHub, listener: socket.socket, hears: Hears) -> None:
+    def __init__(
+        self,
+        hub: LiveHub,
+        listener: socket.socket,
+        hears: Hears,
+        door: LiveDoor,
+        trusted_proxy: str = "",
+    ) -> None:
+        """It opens `door` while it runs: connections come by its own port and by that of the API."""
         self._hub = hub
         self._listener = listener
         self._hears = hears
+        self._door = door
+        self._trusted_proxy = trusted_proxy
+        self._server: Server | None = None
+        self._entering: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._started = threading.Event()
@@ -61,6 +92,7 @@ class LiveServer:
             raise StartupFailed(reason=reason)
 
     def stop(self, timeout_s: float) -> None:
+        self._door.close()
         self._hub.detach()
         if self._loop is not None and self._ended is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._ended.set)
@@ -83,17 +115,56 @@ class LiveServer:
             process_request=self._look_at,
             compression=None,
             max_size=MESSAGE_BYTES,
-            max_queue=4,
             open_timeout=TOKEN_S,
-            close_timeout=2.0,
-            ping_interval=20.0,
-            ping_timeout=20.0,
+            **PATIENCE,
         )
+        self._server = server
         self._hub.attach(self._loop)
+        self._door.open(self._enter)
         self._started.set()
         await self._ended.wait()
+        self._door.close()
         server.close(close_connections=True)
         await asyncio.wait_for(server.wait_closed(), 2.5)
+
+    def _enter(self, connection: socket.socket, data: bytes) -> bool:
+        """From the thread of the API. False: it is not taken."""
+        loop, server = self._loop, self._server
+        if loop is None or server is None:
+            return False
+        if len(server.handlers) + len(self._entering) >= MOST_CLIENTS + MOST_OPENING:
+            return False
+        try:
+            loop.call_soon_threadsafe(self._begin_entering, connection, data)
+        except RuntimeError:
+            # The loop was closed in this moment.
+            return False
+        return True
+
+    def _begin_entering(self, connection: socket.socket, data: bytes) -> None:
+        task = asyncio.get_running_loop().create_task(self._adopt(connection, data))
+        self._entering.add(task)
+        task.add_done_callback(self._entering.discard)
+
+    async def _adopt(self, connection: socket.socket, data: bytes) -> None:
+        def made() -> HandedOver:
+            assert self._server is not None
+            protocol = ServerProtocol(max_size=MESSAGE_BYTES)
+            found = HandedOver(protocol, self._server, **PATIENCE)
+            found.first = data
+            return found
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(made, connection)
+        except OSError:
+            connection.close()
+
+    def _address_of(self, connection: ServerConnection) -> str:
+        remote, request = connection.remote_address, connection.request
+        if not remote:
+            return ""
+        hops = [] if request is None else request.headers.get_all("X-Forwarded-For")
+        return client_address(str(remote[0]), ",".join(hops), self._trusted_proxy)
 
     def _look_at(self, connection: ServerConnection, request: Request) -> Response | None:
         """Before the handshake: the path, room, and the token if it stands in a header."""
@@ -109,7 +180,7 @@ class LiveServer:
                 if scheme.lower() != "bearer":
                     text = "Authorization: send Bearer and an access token.\n"
                     return _refused(http.HTTPStatus.UNAUTHORIZED, text)
-                self._hears(token.strip(), _address_of(connection))
+                self._hears(token.strip(), self._address_of(connection))
             except GatewayError as error:
                 return _refused(http.HTTPStatus(error.status), f"{error.message}\n")
         return None
@@ -127,7 +198,7 @@ class LiveServer:
 
     async def _serve_client(self, connection: ServerConnection, token: str) -> None:
         try:
-            may_hear = self._hears(token, _address_of(connection))
+            may_hear = self._hears(token, self._address_of(connection))
         except GatewayError as error:
             await connection.close(UNKNOWN, error.message[:100])
             return
@@ -186,14 +257,9 @@ class LiveServer:
         self, connection: ServerConnection, token: str, may_hear: frozenset[str]
     ) -> bool:
         try:
-            return self._hears(token, _address_of(connection)) == may_hear
+            return self._hears(token, self._address_of(connection)) == may_hear
         except GatewayError:
             return False
-
-
-def _address_of(connection: ServerConnection) -> str:
-    remote = connection.remote_address
-    return unmapped(str(remote[0])) if remote else ""
 
 
 def _refused(status: http.HTTPStatus, text: str) -> Response:

@@ -21,11 +21,19 @@ def behind(app: App, proxy: str) -> App:
     def translated(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ.get("REMOTE_ADDR") == trusted:
             environ[PROXIED] = True
-            hop = str(environ.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2]
-            environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = _address(hop) or trusted
+            hops = str(environ.get("HTTP_X_FORWARDED_FOR", ""))
+            environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = client_address(trusted, hops, trusted)
         return app(environ, start_response)
 
     return translated
+
+
+def client_address(peer: str, hops: str, proxy: str) -> str:
+    """Of a connection from `peer` whose `X-Forwarded-For` is `hops`; `proxy` "" means that none is trusted."""
+    plain = unmapped(peer)
+    if not proxy or plain != unmapped(proxy):
+        return plain
+    return _address(hops.rpartition(",")[2]) or plain
 
 
 def _address(hop: str) -> str:
