@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: run test check format bench soak clean
+.PHONY: run test check format reference bench soak clean
 
 run: $(VENV)/.installed
 	@exec $(VENV)/bin/godkaiser demo $(ARGS)
@@ -23,6 +23,10 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+# What is made of the table of settings: conf/godkaiser.toml, docs/configuration.md.
+reference: $(VENV)/.installed
+	@$(PY) -m godkaiser.config.reference
 
 bench: $(VENV)/.dev
 	@$(PY) tests/provision/install.py

@@ -139,7 +139,7 @@ def test_the_first_python_that_fits_makes_the_environment(programs, tmp_path):
     )
 
 
-@pytest.mark.parametrize("target", ["run", "test", "check", "bench", "clean"])
+@pytest.mark.parametrize("target", ["run", "test", "check", "reference", "bench", "clean"])
 def test_every_target_of_the_makefile_can_be_planned(programs, target):
     planned = make("--dry-run", target, path=programs)
     assert planned.returncode == 0, planned.stderr

@@ -29,9 +29,10 @@ from godkaiser.cli.gateway_link import (
     printable,
     who,
 )
-from godkaiser.config.keys import STOP_ACCOUNT, first_line
 from godkaiser.config.salvage import salvage
-from godkaiser.config.settings import Config, split_address
+from godkaiser.config.secret_file import first_line
+from godkaiser.config.settings import STOP_ACCOUNT, Config
+from godkaiser.config.values import split_address
 from godkaiser.mqtt.connection import BrokerAddress
 from godkaiser.mqtt.one_shot import NotTaken, publish_once
 from godkaiser.protocol import outbound, topics

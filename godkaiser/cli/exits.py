@@ -12,8 +12,10 @@ from typing import NoReturn
 
 import typer
 
-from godkaiser.config.keys import first_line
-from godkaiser.config.settings import Config, ConfigError, load
+from godkaiser.config.loading import load
+from godkaiser.config.mistakes import ConfigError
+from godkaiser.config.secret_file import first_line
+from godkaiser.config.settings import Config
 from godkaiser.errors.base import GatewayError
 from godkaiser.errors.process import PassingCondition
 from godkaiser.errors.storage import DatabaseUnavailable

@@ -15,7 +15,8 @@ import msgspec
 import typer
 
 from godkaiser.cli.exits import EXIT_UNREACHABLE, EXIT_USAGE, fail, settings_from
-from godkaiser.config.settings import Config, split_address
+from godkaiser.config.settings import Config
+from godkaiser.config.values import split_address
 
 API_TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0

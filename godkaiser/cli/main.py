@@ -38,8 +38,10 @@ from godkaiser.cli.exits import (
 from godkaiser.cli.gateway_link import address_of
 from godkaiser.config import rule_files, site_files
 from godkaiser.config.declarations import ignored_beside, read_beside
+from godkaiser.config.loading import load
+from godkaiser.config.mistakes import ConfigError, Mistake
 from godkaiser.config.salvage import salvage
-from godkaiser.config.settings import Config, ConfigError, LogConfig, Mistake, load
+from godkaiser.config.settings import Config, LogConfig
 from godkaiser.demo.child_process import Signals
 from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.declared_warnings import warnings_of

@@ -7,15 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from godkaiser.config.settings import Config
+from godkaiser.config.settings import LIVE, Config
 
-LIVE = frozenset({
-    ("log", "level"), ("log", "format"),
-    ("safety", "device_token_file"), ("safety", "broadcast_token_file"),
-    ("mqtt", "username"), ("mqtt", "password_file"), ("mqtt", "tls"), ("mqtt", "ca_cert"),
-    ("mqtt", "client_cert"), ("mqtt", "client_key"), ("mqtt", "stop_password_file"),
-})  # fmt: skip
-"""The keys that are taken while the gateway runs. The others need a restart."""
 ACCOUNT = frozenset({("mqtt", "username"), ("mqtt", "password_file")})
 """Those that need a restart where the gateway itself keeps the accounts of the broker."""
 CERTIFICATES = ("ca_cert", "client_cert", "client_key")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from godkaiser.actors.safety.stop_wire import StopTokens
-from godkaiser.config.keys import first_line
+from godkaiser.config.secret_file import first_line
 from godkaiser.config.settings import Config
 from godkaiser.errors.process import StartupFailed, startup_failure
 from godkaiser.mqtt.connection import BrokerAddress

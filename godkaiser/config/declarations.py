@@ -8,8 +8,8 @@ import msgspec
 
 from godkaiser.config import rule_files, site_files
 from godkaiser.config.declared_files import listing
+from godkaiser.config.mistakes import ConfigError, Mistake
 from godkaiser.config.rule_files import read_rules
-from godkaiser.config.settings import ConfigError, Mistake
 from godkaiser.config.site_files import read_site
 from godkaiser.domain.declared import NOTHING, Declared, DeclaredRule
 

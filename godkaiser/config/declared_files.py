@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from godkaiser.config.settings import ConfigError, Mistake
+from godkaiser.config.mistakes import ConfigError, Mistake
 
 Lines = Mapping[tuple[str | int, ...], int]
 

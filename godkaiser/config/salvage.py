@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
-from godkaiser.config.settings import Config, Mistake, Reading, secrets_of
+from godkaiser.config.loading import Reading, secrets_of
+from godkaiser.config.mistakes import Mistake
+from godkaiser.config.settings import Config
 
 _SECTION = re.compile(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]")
 

@@ -1,82 +1,106 @@
-"""Configuration: a TOML file, environment variables over it, and every mistake told at once.
+"""Every setting of God-Kaiser, in one table: its section and key, type, default, meaning, what is expected of
+its value, the environment variable over it, and whether a reload takes it.
 
-What each key may be is the table in `config_keys`. A relative path in the file is relative to the folder
-of the file, for every command and whatever the working directory; one in the environment, or without a
-file, is relative to the working directory.
+The loader, what is told about mistakes, `conf/godkaiser.toml` and `docs/configuration.md` are all made from it
+(`make reference` renews the last two).
 """
 
 from __future__ import annotations
 
-import difflib
-import re
-import stat
-import tomllib
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
+from godkaiser.config import values
 from godkaiser.config.database_url import HIGHEST_PORT, sqlite_url
-from godkaiser.config.keys import (
-    ENVIRONMENT,
-    KEYS,
-    PREVIOUS_SECRET_VARIABLE,
-    SECRET_VARIABLE,
-    STOP_ACCOUNT,
-    flaw_of_key_pair,
-    shown,
-    split_address,
-    weakness_of_secret,
-)
-from godkaiser.config.lines import lines_of_keys
-from godkaiser.config.mounts import missing_mount
+from godkaiser.config.values import Rule, split_address
 
-__all__ = [
-    "Config",
-    "ConfigError",
-    "DatabaseConfig",
-    "DebugConfig",
-    "DevicesConfig",
-    "GatewayConfig",
-    "HttpConfig",
-    "LogConfig",
-    "Mistake",
-    "MqttConfig",
-    "NotifyConfig",
-    "OutboundConfig",
-    "RetentionConfig",
-    "SafetyConfig",
-    "SpoolConfig",
-    "describe",
-    "load",
-    "read_toml",
-    "split_address",
-]
+STOP_ACCOUNT = "godkaiser-estop"
+"""The account with the broker that may publish the emergency stop and nothing else."""
 
-ENVIRONMENT_NAME = "environment"
-_WORDS_OF_TRUTH = {
-    "true": True, "1": True, "yes": True, "on": True,
-    "false": False, "0": False, "no": False, "off": False,
-}  # fmt: skip
+
+class Setting(msgspec.Struct, frozen=True):
+    """What is known of one key. `environment` names the variable that overrides it; `shipped` is the value in
+    the shipped file where that is not the default.
+    """
+
+    meaning: str
+    rule: Rule
+    environment: str = ""
+    is_live: bool = False
+    shipped: Any = None
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
-    kaiser_id: str = "god"
-    data_dir: str = "var"
+    """The gateway itself."""
+
+    kaiser_id: Annotated[
+        str,
+        Setting(
+            "The name of this gateway in the topics of its devices: kaiser/<kaiser_id>/esp/...",
+            values.GATEWAY_NAME,
+        ),
+    ] = "god"
+    data_dir: Annotated[
+        str,
+        Setting(
+            "The folder of the safety latch, the signing keys and the SQLite database. Back it up.",
+            values.FOLDER,
+            shipped="/var/lib/godkaiser",
+        ),
+    ] = "var"
 
 
 class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`trusted_proxy`: the address of the one whose X-Forwarded-For is believed. `requests_per_s` of each
-    person, key or address; 0 is no limit.
-    """
+    """The REST API."""
 
-    listen: str = "127.0.0.1:8000"
-    trusted_proxy: str = ""
-    requests_per_s: int = 200
-    login_attempts: int = 5
-    login_lockout_s: int = 300
-    cors_origins: tuple[str, ...] = ()
+    listen: Annotated[
+        str,
+        Setting(
+            "Where the API listens. Keep it on loopback and put a proxy with HTTPS before it.",
+            values.LISTEN,
+        ),
+    ] = "127.0.0.1:8000"
+    trusted_proxy: Annotated[
+        str,
+        Setting(
+            "The address of that proxy. X-Forwarded-For is believed from this address alone, so that"
+            " log-ins are locked by the address of the person and not of the proxy, and the audit trail"
+            " tells it.",
+            values.IP_ADDRESS,
+        ),
+    ] = ""
+    requests_per_s: Annotated[
+        int,
+        Setting(
+            "Requests a second of each person, key or address; twice as many at once. Stops and /health"
+            " have no limit.",
+            values.integer(0, 1_000_000, "0: no limit"),
+        ),
+    ] = 200
+    login_attempts: Annotated[
+        int,
+        Setting(
+            "Wrong passwords of one person from one address before the first wait; each wait is twice the"
+            " one before. An address has four times as many, whoever it tries to be.",
+            values.integer(1, 1000),
+        ),
+    ] = 5
+    login_lockout_s: Annotated[
+        int,
+        Setting(
+            "The longest of these waits; four times as long for an address.",
+            values.integer(1, 86_400, "seconds"),
+        ),
+    ] = 300
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Setting(
+            'Other web pages that may use the API in a browser, such as ["https://panel.example"].',
+            values.ORIGINS,
+        ),
+    ] = ()
 
     @property
     def host(self) -> str:
@@ -87,113 +111,303 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
         return split_address(self.listen)[1]
 
 
+class LiveConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The live WebSocket (docs/live.md)."""
+
+    listen: Annotated[
+        str,
+        Setting(
+            'Where it listens; "" is the address of [http] at the next port, "off" is nowhere.',
+            values.LISTEN_OR_OFF,
+        ),
+    ] = ""
+
+
 class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Empty paths and names mean: none. `keepalive_s` in seconds.
+    """The broker, and the gateway's account with it."""
 
-    `stop_password_file` is of the account `godkaiser-estop`, which may publish the stop and nothing else.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 1883
-    username: str = ""
-    password_file: str = ""
-    stop_password_file: str = ""
-    tls: bool = False
-    ca_cert: str = ""
-    client_cert: str = ""
-    client_key: str = ""
-    keepalive_s: int = 30
+    host: Annotated[str, Setting("The broker.", values.HOST, environment="MQTT_BROKER_HOST")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[
+        int,
+        Setting("Its port; 8883 is usual with TLS.", values.PORT, environment="MQTT_BROKER_PORT"),
+    ] = 1883
+    username: Annotated[
+        str, Setting("The account of the gateway; empty: none.", values.TEXT, is_live=True)
+    ] = ""
+    password_file: Annotated[
+        str,
+        Setting(
+            "A file that only the gateway can read; its first line is the password.",
+            values.PASSWORD_FILE,
+            is_live=True,
+        ),
+    ] = ""
+    stop_password_file: Annotated[
+        str,
+        Setting(
+            f"The password of the account {STOP_ACCOUNT}, which may publish the stop and nothing else:"
+            " `godkaiser estop` uses it, so give the file to a group of those who may stop"
+            " (docs/operations.md). Empty: it uses the account above.",
+            values.PASSWORD_FILE,
+            is_live=True,
+        ),
+    ] = ""
+    tls: Annotated[
+        bool,
+        Setting(
+            "TLS 1.2 or newer.", values.TRUE_OR_FALSE, environment="MQTT_USE_TLS", is_live=True
+        ),
+    ] = False
+    ca_cert: Annotated[
+        str,
+        Setting(
+            "The authorities that may vouch for the broker; empty: those of the system.",
+            values.CERTIFICATES,
+            environment="MQTT_CA_CERT_PATH",
+            is_live=True,
+        ),
+    ] = ""
+    client_cert: Annotated[
+        str,
+        Setting(
+            "The gateway's own certificate (PEM), where the broker asks for one; with client_key.",
+            values.READABLE_FILE,
+            environment="MQTT_CLIENT_CERT_PATH",
+            is_live=True,
+        ),
+    ] = ""
+    client_key: Annotated[
+        str,
+        Setting(
+            "Its key (PEM), without a passphrase.",
+            values.READABLE_FILE,
+            environment="MQTT_CLIENT_KEY_PATH",
+            is_live=True,
+        ),
+    ] = ""
+    keepalive_s: Annotated[
+        int,
+        Setting(
+            "A broker that is silent for longer than this is lost.",
+            values.integer(5, 3600, "seconds"),
+        ),
+    ] = 30
 
 
 class BrokerAccountsConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Where `passwd` and `acl` for Mosquitto are written; no `folder`: they are somebody else's."""
+    """Mosquitto's accounts and rights, kept in step with the devices (docs/operations.md)."""
 
-    folder: str = ""
-    pid_file: str = ""
+    folder: Annotated[
+        str,
+        Setting(
+            "The folder where the gateway writes passwd and acl; empty: it writes none. Needs username and"
+            " password_file of [mqtt].",
+            values.FOLDER_OR_NONE,
+        ),
+    ] = ""
+    pid_file: Annotated[
+        str,
+        Setting(
+            "Mosquitto's pid_file, to tell it to read them again; empty:"
+            " systemd/godkaiser-accounts.path does that.",
+            values.PID_FILE,
+        ),
+    ] = ""
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The circuit breaker: so many failures in a row, then left alone, then one try (seconds)."""
+    """The database. Control goes on while it is away."""
 
-    url: str = ""
-    breaker_failures: int = 5
-    breaker_open_s: int = 60
-    breaker_half_open_s: int = 30
+    url: Annotated[
+        str,
+        Setting(
+            "Empty: sqlite:///<data_dir>/godkaiser.db. Production: postgresql://USER:PASSWORD@HOST/NAME,"
+            " which needs the extra [postgresql].",
+            values.DATABASE_URL,
+            environment="DATABASE_URL",
+        ),
+    ] = ""
+    breaker_failures: Annotated[
+        int,
+        Setting(
+            "After this many failures in a row, requests that need the database are answered 503 at once.",
+            values.integer(1, 1000),
+        ),
+    ] = 5
+    breaker_open_s: Annotated[
+        int,
+        Setting("For this long; then one request tries it.", values.integer(1, 3600, "seconds")),
+    ] = 60
+    breaker_half_open_s: Annotated[
+        int,
+        Setting("The time that this request has.", values.integer(1, 3600, "seconds")),
+    ] = 30
 
 
 class SpoolConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Where readings go while the database is away: `data_dir`/spool, at most `max_bytes`.
+    """Readings and journal entries go to <data_dir>/spool while the database is away."""
 
-    `when_full` thin: the oldest readings of the busiest series go; hold: nothing more is taken.
-    """
-
-    max_bytes: int = 256 * 1024 * 1024
-    when_full: str = "thin"
-    replay_per_s: int = 2000
+    max_bytes: Annotated[
+        int,
+        Setting(
+            "The most that it holds. A reading takes about 100 bytes (docs/operations.md).",
+            values.integer(2**20, 2**40, "bytes"),
+        ),
+    ] = 256 * 1024 * 1024
+    when_full: Annotated[
+        str,
+        Setting(
+            "thin: the oldest readings of the series that measures most often are dropped. hold: nothing"
+            " more is taken, and new readings stay with the broker. Journal entries are never dropped.",
+            values.one_of("thin", "hold"),
+        ),
+    ] = "thin"
+    replay_per_s: Annotated[
+        int,
+        Setting(
+            "Readings a second that go back into the database, so that live ones keep their place.",
+            values.integer(100, 100_000, "readings"),
+        ),
+    ] = 2000
 
 
 class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Days that things are kept, 0: for ever. With `dry_run` it is only told what would go."""
+    """How long things are kept."""
 
-    readings_days: int = 0
-    minutes_days: int = 0
-    hours_days: int = 0
-    history_days: int = 0
-    audit_days: int = 0
-    dry_run: bool = True
+    readings_days: Annotated[int, Setting("Readings.", values.DAYS)] = 0
+    minutes_days: Annotated[
+        int, Setting("Minutes: made from readings, and kept when those go.", values.DAYS)
+    ] = 0
+    hours_days: Annotated[
+        int, Setting("Hours: made from readings, and kept when those go.", values.DAYS)
+    ] = 0
+    history_days: Annotated[
+        int, Setting("The history of commands and of executions of rules.", values.DAYS)
+    ] = 0
+    audit_days: Annotated[int, Setting("The audit trail.", values.DAYS)] = 0
+    dry_run: Annotated[
+        bool,
+        Setting(
+            "true: only tell what would be removed. Look at GET /api/v1/system/jobs, then set it to false.",
+            values.TRUE_OR_FALSE,
+        ),
+    ] = True
 
 
 class DevicesConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`approval` manual: a new device waits for an operator; auto: it is let in at once."""
+    """The ESP32s."""
 
-    approval: str = "manual"
-    offline_after_s: int = 180
+    approval: Annotated[
+        str,
+        Setting(
+            "manual: a device that reports for the first time waits for an operator. auto: it is let in.",
+            values.one_of("manual", "auto"),
+        ),
+    ] = "manual"
+    offline_after_s: Annotated[
+        int,
+        Setting(
+            "A device without a heartbeat for this long is offline (it sends one every 60 s).",
+            values.integer(10, 86_400, "seconds"),
+        ),
+    ] = 180
 
 
 class SafetyConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Files with the emergency tokens that are set on the devices; empty: none is set."""
+    """Devices with emergency tokens (set_emergency_token) take a stop or a clear only with them."""
 
-    device_token_file: str = ""
-    broadcast_token_file: str = ""
+    device_token_file: Annotated[
+        str,
+        Setting(
+            "A file with the token of stops to one device; empty: none is set.",
+            values.TOKEN_FILE,
+            is_live=True,
+        ),
+    ] = ""
+    broadcast_token_file: Annotated[
+        str,
+        Setting(
+            "A file with the token of the stop to all devices; empty: none is set.",
+            values.TOKEN_FILE,
+            is_live=True,
+        ),
+    ] = ""
 
 
 class NotifyConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How e-mail leaves; without `smtp_host` none does."""
+    """How e-mail of rules leaves. Webhooks and MQTT need nothing here."""
 
-    smtp_host: str = ""
-    smtp_port: int = 587
-    smtp_user: str = ""
-    smtp_password_file: str = ""
-    smtp_from: str = "god-kaiser@localhost"
-    smtp_starttls: bool = True
+    smtp_host: Annotated[
+        str, Setting("The mail server; empty: no e-mail leaves.", values.MAIL_SERVER)
+    ] = ""
+    smtp_port: Annotated[int, Setting("Its port.", values.PORT)] = 587
+    smtp_user: Annotated[str, Setting("The account; empty: none.", values.TEXT)] = ""
+    smtp_password_file: Annotated[
+        str,
+        Setting(
+            "A file that only the gateway can read; its first line is the password.",
+            values.PASSWORD_FILE,
+        ),
+    ] = ""
+    smtp_from: Annotated[str, Setting("The sender.", values.MAIL_ADDRESS)] = "god-kaiser@localhost"
+    smtp_starttls: Annotated[
+        bool, Setting("Encrypt before anything is sent.", values.TRUE_OR_FALSE)
+    ] = True
 
 
 class OutboundConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Networks, addresses and host names inside that webhooks and notifications may be sent to."""
+    """Where webhooks and notifications may go."""
 
-    allow: tuple[str, ...] = ()
+    allow: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Networks, addresses and host names inside that they may reach, like"
+            ' ["192.168.1.0/24", "panel.local"]; without them, the internet alone.',
+            values.DESTINATIONS,
+        ),
+    ] = ()
 
 
 class DebugConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`endpoints` opens /debug and /system/actors/crash, for people alone."""
+    """For development."""
 
-    endpoints: bool = False
-
-
-class LiveConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The live socket: "" is the address of [http] at the next port, "off" is none."""
-
-    listen: str = ""
+    endpoints: Annotated[
+        bool,
+        Setting(
+            "Open /debug (simulated devices) and /system/actors/crash, for people alone; keep it off in"
+            " production.",
+            values.TRUE_OR_FALSE,
+        ),
+    ] = False
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
-    level: str = "info"
-    format: str = "console"
+    """The log, on standard error."""
+
+    level: Annotated[
+        str,
+        Setting(
+            "debug, info, warning or error: the least important lines that are written.",
+            values.one_of("debug", "info", "warning", "error"),
+            is_live=True,
+        ),
+    ] = "info"
+    format: Annotated[
+        str,
+        Setting(
+            "console: for people. json: one object a line, for collectors.",
+            values.one_of("console", "json"),
+            is_live=True,
+        ),
+    ] = "console"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     gateway: GatewayConfig = GatewayConfig()
     http: HttpConfig = HttpConfig()
+    live: LiveConfig = LiveConfig()
     mqtt: MqttConfig = MqttConfig()
     broker_accounts: BrokerAccountsConfig = BrokerAccountsConfig()
     database: DatabaseConfig = DatabaseConfig()
@@ -204,12 +418,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     notify: NotifyConfig = NotifyConfig()
     outbound: OutboundConfig = OutboundConfig()
     debug: DebugConfig = DebugConfig()
-    live: LiveConfig = LiveConfig()
     log: LogConfig = LogConfig()
-    jwt_secret: str = ""
-    """From JWT_SECRET_KEY; "" means the key file in `data_dir`, made on the first start."""
-    jwt_secret_previous: str = ""
-    """From JWT_SECRET_KEY_PREVIOUS: does not sign, and is still believed."""
+    jwt_secret: Annotated[
+        str,
+        Setting(
+            "Signs access tokens; unset: jwt.key in data_dir, made on the first start.",
+            values.SIGNING_SECRET,
+            environment="JWT_SECRET_KEY",
+        ),
+    ] = ""
+    jwt_secret_previous: Annotated[
+        str,
+        Setting(
+            "Does not sign, and is still believed: the key before the last rotation.",
+            values.SIGNING_SECRET,
+            environment="JWT_SECRET_KEY_PREVIOUS",
+        ),
+    ] = ""
 
     @property
     def live_address(self) -> tuple[str, int] | None:
@@ -235,247 +460,31 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.database.url or sqlite_url(self.data_dir / "godkaiser.db")
 
 
-class Mistake(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to mend. `line` counts from 1; None where there is none (a missing file, the
-    environment, whose `file` is "environment" and whose `key` is the variable). `passing`: it may pass
-    by itself, as a disk that is not mounted yet.
-    """
-
-    file: str
-    line: int | None
-    key: str
-    expected: str
-    found: str
-    passing: bool = False
-
-    def __str__(self) -> str:
-        where = self.file if self.line is None else f"{self.file}:{self.line}"
-        subject = f"{self.key}: " if self.key else ""
-        return f"{where}: {subject}expected {self.expected}, found {self.found}"
+def _settings_in(kind: type[msgspec.Struct]) -> dict[str, Setting]:
+    return {
+        key: setting
+        for key, hint in get_type_hints(kind, include_extras=True).items()
+        for setting in getattr(hint, "__metadata__", ())
+    }
 
 
-class ConfigError(Exception):
-    """The configuration cannot be used; it holds every mistake."""
-
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = list(mistakes)
-        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
-
-
-def describe(error: ConfigError) -> list[str]:
-    """A line for each mistake, as an editor or a terminal makes it a link:
-    ``conf/godkaiser.toml:12: [mqtt] port: expected an integer from 1 to 65535, found "abc"``.
-    """
-    return [str(mistake) for mistake in error.mistakes]
-
-
-def load(path: Path | None, environ: Mapping[str, str]) -> Config:
-    """The configuration of `path` (None: the defaults) with the environment over it.
-
-    Raises:
-        ConfigError: with every mistake that was found.
-    """
-    reading = Reading()
-    if path is not None:
-        reading.read_file(path)
-    reading.read_environment(environ)
-    reading.compare_keys()
-    if reading.mistakes:
-        raise ConfigError(sorted(reading.mistakes, key=_order))
-    return secrets_of(msgspec.convert(reading.values, Config), environ)
-
-
-def secrets_of(config: Config, environ: Mapping[str, str]) -> Config:
-    """With the signing keys of the environment, which no file holds."""
-    return msgspec.structs.replace(
-        config,
-        jwt_secret=environ.get(SECRET_VARIABLE, "").strip(),
-        jwt_secret_previous=environ.get(PREVIOUS_SECRET_VARIABLE, "").strip(),
-    )
-
-
-class Reading:
-    """What was read so far: the good values, where each came from, and the mistakes."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, dict[str, Any]] = {}
-        self.mistakes: list[Mistake] = []
-        self._origins: dict[tuple[str, str], tuple[str, int | None, str]] = {}
-        self.folder: Path | None = None
-
-    def read_file(self, path: Path) -> None:
-        try:
-            text, document = read_toml(path)
-        except ConfigError as error:
-            self.mistakes += error.mistakes
-            return
-        self.take_document(path, document, lines_of_keys(text))
-
-    def take_document(
-        self,
-        path: Path,
-        document: Mapping[str, Any],
-        lines: Mapping[tuple[str | int, ...], int] = {},
-    ) -> None:
-        """Test each key of a file that was read."""
-        self.folder = path.parent.absolute()
-        self.values["gateway"] = {"data_dir": str(self.folder / GatewayConfig().data_dir)}
-        for section, content in document.items():
-            self._read_section(str(path), lines, section, content)
-
-    def read_environment(self, environ: Mapping[str, str]) -> None:
-        for name, (section, key) in ENVIRONMENT.items():
-            text = environ.get(name, "").strip()
-            if not text:
-                continue
-            value: Any = text
-            if key == "port" and text.isascii() and text.isdecimal():
-                value = int(text)
-            elif key == "tls":
-                value = _WORDS_OF_TRUTH.get(text.lower(), text)
-            self._take((ENVIRONMENT_NAME, None, name), section, key, value)
-        for name in (SECRET_VARIABLE, PREVIOUS_SECRET_VARIABLE):
-            secret = environ.get(name, "").strip()
-            weakness = weakness_of_secret(secret) if secret else None
-            if weakness is not None:
-                expected = "at least 32 random characters, or to be unset (then one is made)"
-                self._refuse(ENVIRONMENT_NAME, None, name, expected, weakness)
-
-    def compare_keys(self) -> None:
-        """Mistakes that only two keys together make."""
-        mqtt = self.values.get("mqtt", {})
-        for key, other in (("client_cert", "client_key"), ("client_key", "client_cert")):
-            if mqtt.get(key) and not mqtt.get(other) and not self._refused("mqtt", other):
-                self._refuse(*self._origins["mqtt", key], f"{other} beside it", "none")
-        if mqtt.get("client_cert") and mqtt.get("client_key"):
-            flaw = flaw_of_key_pair(mqtt["client_cert"], mqtt["client_key"])
-            if flaw is not None:
-                origin = self._origins["mqtt", "client_key"]
-                expected = "the key of client_cert (PEM, without a passphrase)"
-                # A renewal writes one file after the other: a start in between is tried again.
-                self._refuse(*origin, expected, flaw, passing="KEY_VALUES_MISMATCH" in flaw)
-        if mqtt.get("username") == STOP_ACCOUNT:
-            origin = self._origins["mqtt", "username"]
-            self._refuse(*origin, "another name", "that of the account that may only stop")
-        if mqtt.get("password_file") and not mqtt.get("username"):
-            origin = self._origins["mqtt", "password_file"]
-            self._refuse(*origin, "username beside it", "none")
-        if self.values.get("broker_accounts", {}).get("folder") and not mqtt.get("password_file"):
-            # The gateway would lock itself out.
-            origin = self._origins["broker_accounts", "folder"]
-            self._refuse(*origin, "[mqtt] username and password_file with it", "none")
-        # Whoever names a certificate and forgets the switch would talk in the clear unknowingly.
-        if "tls" not in mqtt and not self._refused("mqtt", "tls"):
-            for key in ("ca_cert", "client_cert"):
-                if mqtt.get(key):
-                    self._refuse(*self._origins["mqtt", key], "tls = true or false with it", "none")
-                    break
-
-    def _read_section(
-        self, file: str, lines: Mapping[tuple[str | int, ...], int], section: str, content: Any
-    ) -> None:
-        line = lines.get((section,))
-        known = KEYS.get(section)
-        if known is None and isinstance(content, dict):
-            expected = f"a section, {_nearest(section, KEYS)}"
-            self._refuse(file, line, f"[{section}]", expected, f'"{section}"')
-        elif known is None:
-            expected = f"it in a section, {_nearest(section, KEYS, _homes(section))}"
-            self._refuse(file, line, section, expected, "it outside of all sections")
-        elif not isinstance(content, dict):
-            self._refuse(file, line, section, f"the section [{section}]", shown(content))
-        else:
-            for key, value in content.items():
-                where = lines.get((section, key), line)
-                if key in known:
-                    locate = known[key].located
-                    if locate is not None and self.folder is not None and isinstance(value, str):
-                        value = locate(value, self.folder)  # noqa: PLW2901
-                    self._take((file, where, f"[{section}] {key}"), section, key, value)
-                else:
-                    expected = f"a key of [{section}], {_nearest(key, known, _homes(key))}"
-                    self._refuse(file, where, f"[{section}] {key}", expected, f'"{key}"')
-
-    def _take(
-        self, origin: tuple[str, int | None, str], section: str, key: str, value: Any
-    ) -> None:
-        self._origins[section, key] = origin
-        known = KEYS[section][key]
-        found = known.test(value)
-        if found is None:
-            self.values.setdefault(section, {})[key] = value
-        else:
-            is_path = known.located is not None and isinstance(value, str) and value.isprintable()
-            passing = is_path and missing_mount(Path(value)) is not None
-            self._refuse(*origin, known.expected, found, passing=passing)
-
-    def _refused(self, section: str, key: str) -> bool:
-        return (section, key) in self._origins and key not in self.values.get(section, {})
-
-    def _refuse(
-        self, file: str, line: int | None, key: str, expected: str, found: str,
-        *, passing: bool = False,
-    ) -> None:  # fmt: skip
-        self.mistakes.append(
-            Mistake(file=file, line=line, key=key, expected=expected, found=found, passing=passing)
-        )
-
-
-def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
-    """The text of a file and the tables in it. Raises ConfigError with the line of the mistake."""
-    file = str(path)
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise _refusal(file, None, "a regular file", "a folder, a pipe or a device")
-        # Editors of Windows put a byte order mark, which TOML has no word for.
-        text = path.read_text(encoding="utf-8-sig")
-        if not text.strip():
-            # What a power cut or a full disk leaves behind must not pass for "all as by default".
-            raise _refusal(file, None, "keys or declarations (or no such file)", "an empty file")
-        return text, tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise _refusal(file, None, "a text in UTF-8", f"another byte at {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise _syntax_refusal(file, text, str(error)) from error
-    except RecursionError as error:
-        raise _refusal(file, None, "valid TOML", "brackets nested too deep") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        passing = isinstance(error, OSError) and missing_mount(path) is not None
-        found = f"none ({reason})"
-        raise _refusal(file, None, "a file that can be read", found, passing=passing) from error
-
-
-def _refusal(
-    file: str, line: int | None, expected: str, found: str, *, passing: bool = False
-) -> ConfigError:
-    mistake = Mistake(file=file, line=line, key="", expected=expected, found=found, passing=passing)
-    return ConfigError([mistake])
-
-
-def _syntax_refusal(file: str, text: str, reason: str) -> ConfigError:
-    place = re.search(r" \(at line (\d+), column (\d+)\)\Z", reason)
-    if place is None:
-        # "(at end of document)"
-        return _refusal(file, text.count("\n") + 1, "valid TOML", reason)
-    found = f"at column {place.group(2)}: {reason[: place.start()]}"
-    return _refusal(file, int(place.group(1)), "valid TOML", found)
-
-
-def _order(mistake: Mistake) -> tuple[bool, int]:
-    """As one reads: the file from top to bottom, then the environment."""
-    return mistake.file == ENVIRONMENT_NAME, mistake.line or 0
-
-
-def _homes(key: str) -> list[str]:
-    return [f"[{section}]" for section, keys in KEYS.items() if key in keys]
-
-
-def _nearest(word: str, known: Iterable[str], homes: Iterable[str] = ()) -> str:
-    """What the author may have meant: another section, a like word, or else all there are."""
-    choices = list(known)
-    places = list(homes)
-    if places:
-        return f"perhaps in {' or '.join(places)}"
-    near = difflib.get_close_matches(word.lower(), choices, n=1)
-    return f'perhaps "{near[0]}"' if near else f"one of {', '.join(choices)}"
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    name: kind for name, kind in get_type_hints(Config).items() if issubclass(kind, msgspec.Struct)
+}
+KEYS: dict[str, dict[str, Setting]] = {name: _settings_in(kind) for name, kind in SECTIONS.items()}
+ENVIRONMENT: dict[str, tuple[str, str]] = {
+    setting.environment: (section, key)
+    for section, settings in KEYS.items()
+    for key, setting in settings.items()
+    if setting.environment
+}
+"""Each variable and the key that it overrides. An empty variable overrides nothing."""
+SECRETS = {setting.environment: (field, setting) for field, setting in _settings_in(Config).items()}
+"""Each variable that no key of the file stands for, and the field of `Config` that it sets."""
+LIVE = frozenset(
+    (section, key)
+    for section, settings in KEYS.items()
+    for key, setting in settings.items()
+    if setting.is_live
+)
+"""The keys that a reload takes while the gateway runs. The others need a restart."""

@@ -21,7 +21,8 @@ from godkaiser.config.declared_files import (
     value_at,
 )
 from godkaiser.config.lines import lines_of_keys
-from godkaiser.config.settings import ConfigError, Mistake, read_toml
+from godkaiser.config.mistakes import ConfigError, Mistake
+from godkaiser.config.toml_file import read_toml
 from godkaiser.domain.declared import Declared, DeclaredDevice
 from godkaiser.domain.declared_warnings import unknown_type
 from godkaiser.domain.devices import devices, gpio

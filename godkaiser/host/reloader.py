@@ -15,14 +15,14 @@ from godkaiser.actors.safety.stop_wire import StopTokens
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.config.changes import (
     ACCOUNT,
-    LIVE,
     Reloaded,
     changed_keys,
     fingerprint,
     with_live_keys,
 )
 from godkaiser.config.credentials import broker_address, stop_tokens
-from godkaiser.config.settings import Config, ConfigError
+from godkaiser.config.mistakes import ConfigError
+from godkaiser.config.settings import LIVE, Config
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.entities import Issuer

@@ -11,7 +11,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from godkaiser.config.keys import STOP_ACCOUNT, first_line
+from godkaiser.config.secret_file import first_line
+from godkaiser.config.settings import STOP_ACCOUNT
 from godkaiser.domain.entities import BrokerAccount, DeviceRecord
 from godkaiser.errors.link import AccountFilesUnusable
 from godkaiser.host.durable_file import replace_file

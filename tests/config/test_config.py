@@ -9,17 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.config.keys import ENVIRONMENT, KEYS, first_line, weakness_of_secret
+from godkaiser.config import reference
 from godkaiser.config.lines import lines_of_keys
-from godkaiser.config.settings import (
-    Config,
-    ConfigError,
-    GatewayConfig,
-    Mistake,
-    describe,
-    load,
-    split_address,
-)
+from godkaiser.config.loading import load
+from godkaiser.config.mistakes import ConfigError, Mistake, describe
+from godkaiser.config.secret_file import first_line
+from godkaiser.config.settings import ENVIRONMENT, KEYS, SECTIONS, Config, GatewayConfig
+from godkaiser.config.values import split_address, weakness_of_secret
 from tests import ROOT
 from tests.provision.certificates import write_certificate
 
@@ -70,6 +66,24 @@ def test_the_shipped_example_loads_clean_and_shows_the_defaults():
 def test_the_shipped_example_shows_every_key():
     lines = lines_of_keys(EXAMPLE.read_text(encoding="utf-8"))
     assert set(lines) >= {(section, key) for section, keys in KEYS.items() for key in keys}
+
+
+@pytest.mark.parametrize("file", reference.FILES)
+def test_what_is_made_of_the_table_is_current(file):
+    """`make reference` renews both files."""
+    assert (ROOT / file).read_text(encoding="utf-8") == reference.FILES[file]()
+
+
+def test_every_field_has_its_meaning_in_the_table_and_a_default_that_passes_its_test():
+    assert {name: set(keys) for name, keys in KEYS.items()} == {
+        name: set(kind.__struct_fields__) for name, kind in SECTIONS.items()
+    }
+    for section, keys in KEYS.items():
+        for key, setting in keys.items():
+            default = getattr(getattr(Config(), section), key)
+            as_written = list(default) if isinstance(default, tuple) else default
+            assert setting.rule.test(as_written) is None, (section, key)
+            assert setting.meaning.endswith((".", "...")), (section, key)
 
 
 def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(write):
@@ -403,8 +417,10 @@ def test_the_default_data_folder_and_a_relative_database_are_beside_the_file(wri
 def test_every_key_that_holds_a_path_is_located():
     """A new key for a file or a folder must say so in the table."""
     named = {(s, k) for s, keys in KEYS.items() for k, key in keys.items()
-             if any(word in key.expected for word in ("path", "PATH", "file", "folder"))}  # fmt: skip
-    assert named == {(s, k) for s, keys in KEYS.items() for k, key in keys.items() if key.located}
+             if any(word in key.rule.expected for word in ("path", "PATH", "file", "folder"))}  # fmt: skip
+    assert named == {
+        (s, k) for s, keys in KEYS.items() for k, key in keys.items() if key.rule.located
+    }
 
 
 # ---- the kind: a file that has lost what it held is told, never read as something else

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from godkaiser.config.database_url import parse, sqlite_url
-from godkaiser.config.settings import load
+from godkaiser.config.loading import load
 
 SECRET = "s3cr3t-piece"
 

@@ -11,8 +11,8 @@ import os
 import pytest
 
 from godkaiser.config.declared_files import listing
+from godkaiser.config.mistakes import ConfigError
 from godkaiser.config.rule_files import read_rules
-from godkaiser.config.settings import ConfigError
 from godkaiser.config.site_files import read_site
 
 DEVICE = '[devices.ESP_4F3A9C]\nname = "Tank"\n'

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from godkaiser.config.mistakes import ConfigError, describe
 from godkaiser.config.rule_files import read_rules
-from godkaiser.config.settings import ConfigError, describe
 from godkaiser.domain.rules import rules
 from godkaiser.domain.rules.schema import (
     Action,

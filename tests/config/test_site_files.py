@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from godkaiser.config.settings import ConfigError, describe
+from godkaiser.config.mistakes import ConfigError, describe
 from godkaiser.config.site_files import read_site
 from godkaiser.domain.declared import NOTHING
 from godkaiser.domain.entities import ActuatorKey, ActuatorType, SensorKey

@@ -14,7 +14,7 @@ from typing import Any
 
 from godkaiser.actors.services.outbound import DELIVERY_S, Deadline, Outbound, resolve
 from godkaiser.actors.services.recipient import Deliver, Notify, UndeliverableError
-from godkaiser.config.keys import first_line
+from godkaiser.config.secret_file import first_line
 from godkaiser.config.settings import NotifyConfig
 from godkaiser.domain.email_addresses import is_email_address
 from godkaiser.mqtt.connection import BrokerAddress

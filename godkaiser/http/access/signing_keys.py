@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from godkaiser.config.keys import MIN_SECRET_CHARACTERS
+from godkaiser.config.values import MIN_SECRET_CHARACTERS
 from godkaiser.errors.access import SigningKeyGiven
 from godkaiser.errors.process import StartupFailed
 from godkaiser.host.durable_file import replace_file

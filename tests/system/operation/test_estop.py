@@ -22,7 +22,7 @@ import pytest
 from typer.testing import CliRunner
 
 from godkaiser.cli.main import app
-from godkaiser.config.keys import STOP_ACCOUNT
+from godkaiser.config.settings import STOP_ACCOUNT
 from tests.provision.servers import free_port
 from tests.waiting import eventually
 

@@ -1,8 +1,7 @@
-"""What the configuration may hold: one table of sections, keys, what is expected and the test."""
+"""What one value of the configuration must be: in words, as a test, and where it holds a path, relative to what."""
 
 from __future__ import annotations
 
-import codecs
 import ipaddress
 import json
 import re
@@ -14,27 +13,23 @@ from urllib.parse import quote
 
 from godkaiser.config import database_url
 from godkaiser.config.database_url import HIGHEST_PORT
+from godkaiser.config.secret_file import first_line
 
 KAISER_ID = re.compile(r"[A-Za-z0-9_]{1,63}\Z")
-SECRET_VARIABLE = "JWT_SECRET_KEY"  # noqa: S105 -- its name, not its value
-PREVIOUS_SECRET_VARIABLE = "JWT_SECRET_KEY_PREVIOUS"  # noqa: S105 -- likewise
 MIN_SECRET_CHARACTERS = 32
 """RFC 7518, 3.2: a key for HS256 has at least 256 bits."""
-STOP_ACCOUNT = "godkaiser-estop"
-"""The account with the broker that may publish the emergency stop and nothing else."""
 WELL_KNOWN = ("change", "default", "example", "insecure", "password", "secret")
 """In a text that is long enough and yet known to everybody. By chance in a random one: never."""
 
 Test = Callable[[Any], str | None]
 """Takes a value; None when it is good, else what was found, in words that hold no secret."""
 
-
 Located = Callable[[str, Path], str]
 """Takes a relative path, or what holds one, and the folder that it is relative to."""
 
 
-class Key(NamedTuple):
-    """`expected` completes the sentence "expected ...". `located` is of keys that hold a path."""
+class Rule(NamedTuple):
+    """`expected` completes the sentence "expected ...". `located` is of values that hold a path."""
 
     expected: str
     test: Test
@@ -95,12 +90,20 @@ def _filled(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _number(low: int, high: int) -> Test:
-    return _where(lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high)
+def integer(low: int, high: int, meaning: str = "") -> Rule:
+    """`meaning`: its unit, or what a special number does."""
+
+    def accept(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+    words = f"an integer from {low} to {high}"
+    return Rule(f"{words} ({meaning})" if meaning else words, _where(accept))
 
 
-def _one_of(*words: str) -> Test:
-    return _where(lambda value: isinstance(value, str) and value in words)
+def one_of(*words: str) -> Rule:
+    *others, last = (f'"{word}"' for word in words)
+    expected = f"{', '.join(others)} or {last}"
+    return Rule(expected, _where(lambda value: isinstance(value, str) and value in words))
 
 
 def _address(value: Any) -> bool:
@@ -168,29 +171,6 @@ def _readable_file(value: Any) -> str | None:
         reason = getattr(error, "strerror", None) or str(error)
         return f"{shown(value)} ({reason})"
     return None
-
-
-def first_line(path: Path) -> str:
-    """The secret in a file: its first line, without the spaces around it.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it holds nothing, or bytes that no secret has, such as the NULs of a power cut.
-    """
-    # As in the configuration, editors of Windows put a byte order mark.
-    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    line = content.strip().partition(b"\n")[0].strip()
-    if not line:
-        msg = "which is empty"
-        raise ValueError(msg)
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError:
-        text = "\0"
-    if not text.isprintable():
-        msg = "which holds bytes that are no text"
-        raise ValueError(msg)
-    return text
 
 
 def _password_file(value: Any) -> str | None:
@@ -265,128 +245,46 @@ def _database_url(value: Any) -> str | None:
     return None
 
 
-_FILE = Key("the path of a file that can be read", _readable_file, path_beside)
-_CERTIFICATES = Key("the path of a file with certificates (PEM)", _certificates, path_beside)
-_DAYS = Key("an integer from 0 to 36500 (days; 0: for ever)", _number(0, 36500))
-_PORT = Key("an integer from 1 to 65535", _number(1, HIGHEST_PORT))
+def _strong_secret(value: Any) -> str | None:
+    return weakness_of_secret(value) if isinstance(value, str) else "something else than a text"
 
-KEYS: dict[str, dict[str, Key]] = {
-    "gateway": {
-        "kaiser_id": Key(
-            "1 to 63 letters, digits or _",
-            _where(lambda value: isinstance(value, str) and KAISER_ID.match(value) is not None),
-        ),
-        "data_dir": Key("the path of a folder", _folder, path_beside),
-    },
-    "http": {
-        "listen": Key('an address like "127.0.0.1:8000"', _where(_address)),
-        "trusted_proxy": Key('an IP address, or ""', _where(_ip_or_nothing)),
-        "login_attempts": Key("an integer from 1 to 1000", _number(1, 1000)),
-        "login_lockout_s": Key("an integer from 1 to 86400 (seconds)", _number(1, 86_400)),
-        "cors_origins": Key(
-            'a list of origins like ["https://panel.example"], without "*"', _where(_origins)
-        ),
-        "requests_per_s": Key("an integer from 0 (no limit) to 1000000", _number(0, 1_000_000)),
-    },
-    "live": {
-        "listen": Key(
-            'an address like "127.0.0.1:8001", "" (the port after that of [http]) or "off"',
-            _where(lambda value: value in ("", "off") or _address(value)),
-        )
-    },
-    "mqtt": {
-        "host": Key("a host name or address", _where(_filled)),
-        "port": _PORT,
-        "username": Key("a text", _where(_text)),
-        "password_file": Key(
-            "the path of a readable file with the password", _password_file, path_beside
-        ),
-        "stop_password_file": Key(
-            "the path of a readable file with the password", _password_file, path_beside
-        ),
-        "tls": Key("true or false", _where(lambda value: isinstance(value, bool))),
-        "ca_cert": _CERTIFICATES,
-        "client_cert": _FILE,
-        "client_key": _FILE,
-        "keepalive_s": Key("an integer from 5 to 3600 (seconds)", _number(5, 3600)),
-    },
-    "broker_accounts": {
-        "folder": Key(
-            'the path of a folder, or ""',
-            lambda value: None if value == "" else _folder(value),
-            path_beside,
-        ),
-        "pid_file": Key("the path of Mosquitto's pid_file, or empty", _where(_text), path_beside),
-    },
-    "database": {
-        "url": Key(
-            "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url, _url_beside
-        ),
-        "breaker_failures": Key("an integer from 1 to 1000", _number(1, 1000)),
-        "breaker_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
-        "breaker_half_open_s": Key("an integer from 1 to 3600 (seconds)", _number(1, 3600)),
-    },
-    "spool": {
-        "max_bytes": Key(
-            "an integer from 1048576 (1 MiB) to 1099511627776 (bytes)", _number(2**20, 2**40)
-        ),
-        "when_full": Key('"thin" or "hold"', _one_of("thin", "hold")),
-        "replay_per_s": Key("an integer from 100 to 100000 (readings)", _number(100, 100_000)),
-    },
-    "retention": {
-        "readings_days": _DAYS,
-        "minutes_days": _DAYS,
-        "hours_days": _DAYS,
-        "history_days": _DAYS,
-        "audit_days": _DAYS,
-        "dry_run": Key("true or false", _where(lambda value: isinstance(value, bool))),
-    },
-    "devices": {
-        "approval": Key('"manual" or "auto"', _one_of("manual", "auto")),
-        "offline_after_s": Key("an integer from 10 to 86400 (seconds)", _number(10, 86400)),
-    },
-    "safety": {
-        "device_token_file": Key(
-            "the path of a file with a token of 1 to 64 characters", _token_file, path_beside
-        ),
-        "broadcast_token_file": Key(
-            "the path of a file with a token of 1 to 64 characters", _token_file, path_beside
-        ),
-    },
-    "notify": {
-        "smtp_host": Key("the name of a mail server, or empty", _where(_text)),
-        "smtp_port": Key("an integer from 1 to 65535", _number(1, HIGHEST_PORT)),
-        "smtp_user": Key("a text", _where(_text)),
-        "smtp_password_file": Key(
-            "the path of a file with the password", _password_file, path_beside
-        ),
-        "smtp_from": Key("an e-mail address", _where(_filled)),
-        "smtp_starttls": Key("true or false", _where(lambda value: isinstance(value, bool))),
-    },
-    "outbound": {
-        "allow": Key(
-            'a list of networks, addresses or host names like ["192.168.1.0/24", "panel.local"]',
-            _where(_destinations),
-        ),
-    },
-    "debug": {
-        "endpoints": Key("true or false", _where(lambda value: isinstance(value, bool))),
-    },
-    "log": {
-        "level": Key(
-            '"debug", "info", "warning" or "error"', _one_of("debug", "info", "warning", "error")
-        ),
-        "format": Key('"console" or "json"', _one_of("console", "json")),
-    },
-}
 
-ENVIRONMENT: dict[str, tuple[str, str]] = {
-    "DATABASE_URL": ("database", "url"),
-    "MQTT_BROKER_HOST": ("mqtt", "host"),
-    "MQTT_BROKER_PORT": ("mqtt", "port"),
-    "MQTT_USE_TLS": ("mqtt", "tls"),
-    "MQTT_CA_CERT_PATH": ("mqtt", "ca_cert"),
-    "MQTT_CLIENT_CERT_PATH": ("mqtt", "client_cert"),
-    "MQTT_CLIENT_KEY_PATH": ("mqtt", "client_key"),
-}
-"""Each variable and the key that it overrides. An empty variable overrides nothing."""
+TRUE_OR_FALSE = Rule("true or false", _where(lambda value: isinstance(value, bool)))
+TEXT = Rule("a text", _where(_text))
+GATEWAY_NAME = Rule(
+    "1 to 63 letters, digits or _",
+    _where(lambda value: isinstance(value, str) and KAISER_ID.match(value) is not None),
+)
+LISTEN = Rule('an address like "127.0.0.1:8000"', _where(_address))
+LISTEN_OR_OFF = Rule(
+    'an address like "127.0.0.1:8001", "" (the port after that of [http]) or "off"',
+    _where(lambda value: value in ("", "off") or _address(value)),
+)
+IP_ADDRESS = Rule('an IP address, or ""', _where(_ip_or_nothing))
+PORT = integer(1, HIGHEST_PORT)
+HOST = Rule("a host name or address", _where(_filled))
+MAIL_SERVER = Rule("the name of a mail server, or empty", _where(_text))
+MAIL_ADDRESS = Rule("an e-mail address", _where(_filled))
+ORIGINS = Rule('a list of origins like ["https://panel.example"], without "*"', _where(_origins))
+DESTINATIONS = Rule(
+    'a list of networks, addresses or host names like ["192.168.1.0/24", "panel.local"]',
+    _where(_destinations),
+)
+DATABASE_URL = Rule(
+    "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url, _url_beside
+)
+DAYS = integer(0, 36_500, "days; 0: for ever")
+FOLDER = Rule("the path of a folder", _folder, path_beside)
+FOLDER_OR_NONE = Rule(
+    'the path of a folder, or ""',
+    lambda value: None if value == "" else _folder(value),
+    path_beside,
+)
+READABLE_FILE = Rule("the path of a file that can be read", _readable_file, path_beside)
+PID_FILE = Rule("the path of Mosquitto's pid_file, or empty", _where(_text), path_beside)
+PASSWORD_FILE = Rule("the path of a readable file with the password", _password_file, path_beside)
+TOKEN_FILE = Rule("the path of a file with a token of 1 to 64 characters", _token_file, path_beside)
+CERTIFICATES = Rule("the path of a file with certificates (PEM)", _certificates, path_beside)
+SIGNING_SECRET = Rule(
+    "at least 32 random characters, or to be unset (then one is made)", _strong_secret
+)
