@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from godkaiser.domain.entities import Subzone
 from godkaiser.host.boot_clock import boot_time
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import (
@@ -26,7 +27,8 @@ from godkaiser.mqtt.gate import (
     Fate,
     FateListener,
 )
-from godkaiser.protocol import topics
+from godkaiser.protocol import outbound, topics
+from godkaiser.protocol.outbound import ConfigPart
 
 INERT = "__inert"
 UNDER_WAY = 8000
@@ -194,12 +196,13 @@ class StopPort:
         stops = self.__control.require().stops
         stops.publish(topics.BROADCAST_EMERGENCY, b"", qos=1, retain=True)
 
-    def to_device(self, device_id: str, payload: bytes) -> None:
-        """Publish a stop or a clear of one device. Raises NotConnected."""
+    def stop_device(self, device_id: str, payload: bytes) -> None:
+        """Raises NotConnected."""
+        self._stop(topics.actuator_emergency(self._kaiser_id, device_id), payload)
+
+    def clear_device(self, device_id: str, payload: bytes) -> None:
+        """Raises NotConnected."""
         topic = topics.actuator_emergency(self._kaiser_id, device_id)
-        if msgspec.json.decode(payload).get("command") != "clear_emergency":
-            self._stop(topic, payload)
-            return
         # A stop must not be sent again after its clear.
         self._sent.pop(topic, None)
         self.__control.require().stops.publish(topic, payload, qos=1)
@@ -239,7 +242,9 @@ class StopPort:
 
 
 class DevicePort:
-    """Publishes what a device needs. What would let it energise by itself needs the gate's leave."""
+    """Publishes what a device needs. What would let it energise by itself needs the gate's leave, so
+    the port writes those payloads itself, from what it has checked.
+    """
 
     def __init__(self, control: LinkControl, gate: CommandGate, kaiser_id: str) -> None:
         self.__control = control
@@ -253,31 +258,46 @@ class DevicePort:
     def heartbeat_ack(self, device_id: str, payload: bytes) -> None:
         self.__publish(topics.heartbeat_ack(self._kaiser_id, device_id), payload, qos=1)
 
-    def config(self, device_id: str, payload: bytes) -> None:
-        """Raises NotConnected, NotAllowed: it holds an offline rule that the safety actor forbids."""
-        rules = msgspec.json.decode(payload).get("offline_rules") or ()
+    def config(self, device_id: str, part: ConfigPart) -> None:
+        """Raises NotConnected, PayloadError: it is too large, NotAllowed: it holds an offline rule that
+        the safety actor forbids.
+        """
+        rules = part.offline_rules or ()
         standing = self.__gate.standing(device_id).entries
         # An inert rule never holds; a device with sensors only needs one (contract, 12.8).
         if any(rule["sensor_value_type"] != INERT and rule not in standing for rule in rules):
             raise NotAllowed
+        payload = outbound.config_push(part)
         self.__publish(topics.config(self._kaiser_id, device_id), payload, qos=2)
 
     def zone_assign(self, device_id: str, payload: bytes) -> None:
         self.__publish(topics.zone_assign(self._kaiser_id, device_id), payload, qos=1)
 
-    def subzone_assign(self, device_id: str, payload: bytes) -> None:
-        """Raises NotConnected, NotAllowed: the subzone has to be in safe mode now."""
-        if not msgspec.json.decode(payload).get("safe_mode_active", True):
+    def subzone_assign(
+        self, device_id: str, subzone: Subzone, correlation_id: str, *, safe_mode: bool
+    ) -> None:
+        """Raises NotConnected, PayloadError, NotAllowed: the subzone has to be in safe mode now."""
+        if not safe_mode:
             self._require_leave(device_id)
+        payload = outbound.subzone_assign(
+            subzone.subzone_id,
+            subzone.name or subzone.subzone_id,
+            subzone.gpios,
+            correlation_id,
+            safe_mode=safe_mode,
+        )
         self.__publish(topics.subzone_assign(self._kaiser_id, device_id), payload, qos=1)
 
     def subzone_remove(self, device_id: str, payload: bytes) -> None:
         self.__publish(topics.subzone_remove(self._kaiser_id, device_id), payload, qos=1)
 
-    def subzone_safe(self, device_id: str, payload: bytes) -> None:
-        """Raises NotConnected, NotAllowed: the subzone has to be in safe mode now."""
-        if msgspec.json.decode(payload).get("action") != "enable":
+    def subzone_safe(
+        self, device_id: str, subzone_id: str, reason: str, correlation_id: str, *, enable: bool
+    ) -> None:
+        """Raises NotConnected, PayloadError, NotAllowed: the subzone has to be in safe mode now."""
+        if not enable:
             self._require_leave(device_id)
+        payload = outbound.subzone_safe(subzone_id, reason, correlation_id, enable=enable)
         self.__publish(topics.subzone_safe(self._kaiser_id, device_id), payload, qos=1)
 
     def _require_leave(self, device_id: str) -> None:

@@ -108,26 +108,28 @@ def device_emergency(command: str, reason: str, correlation_id: str, auth_token:
     return _bytes(fields, budget.PARSE_BUDGET_BYTES[Tail.ACTUATOR_EMERGENCY])
 
 
-def config_push(
-    correlation_id: str,
-    generation: int,
-    *,
-    sensors: Sequence[Mapping[str, Any]] | None = None,
-    actuators: Sequence[Mapping[str, Any]] | None = None,
-    offline_rules: Sequence[Mapping[str, Any]] | None = None,
-) -> bytes:
+class ConfigPart(msgspec.Struct, frozen=True):
+    """What one push tells a device; None: nothing of that kind."""
+
+    correlation_id: str
+    generation: int
+    sensors: Sequence[Mapping[str, Any]] | None = None
+    actuators: Sequence[Mapping[str, Any]] | None = None
+    offline_rules: Sequence[Mapping[str, Any]] | None = None
+
+
+def config_push(part: ConfigPart) -> bytes:
     """Section 12.1. Raises PayloadError TOO_LARGE from 4,352 bytes on."""
+    correlation_id = wire_text(part.correlation_id)
     fields: dict[str, Any] = {
-        "correlation_id": wire_text(correlation_id),
-        "intent_id": wire_text(correlation_id),
-        "generation": generation,
+        "correlation_id": correlation_id,
+        "intent_id": correlation_id,
+        "generation": part.generation,
     }
-    if sensors is not None:
-        fields["sensors"] = sensors
-    if actuators is not None:
-        fields["actuators"] = actuators
-    if offline_rules is not None:
-        fields["offline_rules"] = offline_rules
+    for kind in ("sensors", "actuators", "offline_rules"):
+        entries = getattr(part, kind)
+        if entries is not None:
+            fields[kind] = entries
     payload = _bytes(fields, budget.PARSE_BUDGET_BYTES[Tail.CONFIG])
     if len(payload) > budget.CONFIG_TEXT_BYTES:
         reason = "TOO_LARGE"

@@ -13,13 +13,22 @@ from godkaiser import paths
 from godkaiser.actors.devices.messages import InstallActuator, OfferOfflineRules, ReadingAccepted
 from godkaiser.actors.link.router import BroadcastSeen
 from godkaiser.actors.safety.messages import HoldActuator
-from godkaiser.domain.entities import ActuatorKey, Issuer, Quality, Reading, SensorKey, Verb
+from godkaiser.domain.entities import (
+    ActuatorKey,
+    Issuer,
+    Quality,
+    Reading,
+    SensorKey,
+    Subzone,
+    Verb,
+)
 from godkaiser.domain.safety.stop_inputs import StopInput
 from godkaiser.domain.safety.stop_state import GLOBAL
 from godkaiser.errors.base import ServiceUnavailable
 from godkaiser.errors.safety import StopInputPressed
 from godkaiser.mqtt.ports import NotAllowed
 from godkaiser.protocol import inbound
+from godkaiser.protocol.outbound import ConfigPart
 from tests.actors.safety_bench import DEVICE, OPERATOR, OTHER, Bench, interlock, relay
 
 A, B, C = 25, 26, 27
@@ -635,8 +644,8 @@ def test_an_old_word_on_a_device_that_is_sent_again_makes_it_not_absent():
 # ---- what a device may energise by itself
 
 ENTRY = {"actuator_gpio": A, "sensor_gpio": 0, "sensor_value_type": "sht31_temp"}
-PUSH = b'{"offline_rules":[{"actuator_gpio":25,"sensor_gpio":0,"sensor_value_type":"sht31_temp"}]}'
-ASSIGN = b'{"subzone_id":"bench","safe_mode_active":false}'
+PUSH = ConfigPart("c", 1, offline_rules=[dict(ENTRY)])
+BENCH = Subzone(subzone_id="bench", name="", gpios=(A,))
 
 
 def _may_keep(bench):
@@ -654,7 +663,7 @@ def test_a_rule_that_a_device_keeps_alone_is_withdrawn_by_a_stop_and_by_a_hold()
     bench.guard.tell(OfferOfflineRules(device_id=DEVICE, entries=(ENTRY,)))
     bench.run()
     assert _may_keep(bench)
-    bench.ports.devices.subzone_assign(DEVICE, ASSIGN)
+    bench.ports.devices.subzone_assign(DEVICE, BENCH, "c", safe_mode=False)
     key = ActuatorKey(DEVICE, A)
     bench.guard.ask(HoldActuator(key=key, seconds=20.0, issuer=OPERATOR), timeout_s=5.0)
     assert not _may_keep(bench)
@@ -663,10 +672,10 @@ def test_a_rule_that_a_device_keeps_alone_is_withdrawn_by_a_stop_and_by_a_hold()
     bench.stop()
     assert not _may_keep(bench)
     with pytest.raises(NotAllowed):
-        bench.ports.devices.subzone_assign(DEVICE, ASSIGN)
+        bench.ports.devices.subzone_assign(DEVICE, BENCH, "c", safe_mode=False)
     with pytest.raises(NotAllowed):
-        bench.ports.devices.subzone_safe(DEVICE, b'{"action":"disable"}')
-    bench.ports.devices.subzone_safe(DEVICE, b'{"action":"enable"}')
+        bench.ports.devices.subzone_safe(DEVICE, "bench", "", "c", enable=False)
+    bench.ports.devices.subzone_safe(DEVICE, "bench", "", "c", enable=True)
 
 
 def test_a_rule_of_an_interlocked_actuator_is_never_left_to_its_device():

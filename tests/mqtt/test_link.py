@@ -17,7 +17,7 @@ from godkaiser.mqtt.connection import BrokerAddress, NotConnected
 from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.outgoing import WORN_AT
 from godkaiser.mqtt.ports import open_ports
-from godkaiser.protocol.outbound import actuator_command
+from godkaiser.protocol.outbound import ConfigPart, actuator_command
 from godkaiser.supervision import Actor, ActorSystem, ChildSpec, ThreadedRuntime, supervisor
 from tests.mqtt.scripted_broker import PUBACK, PUBLISH, PUBREC, ScriptedBroker
 from tests.mqtt.test_client import Fates
@@ -106,7 +106,7 @@ def test_each_kind_of_traffic_has_its_connection(broker, make):
     ports.commands.energise(DEVICE, GPIO, ON, clearance, fates.of("on"))
     ports.commands.release(DEVICE, GPIO, OFF, fates.of("off"))
     ports.stops.broadcast(b"{}")
-    ports.devices.config(DEVICE, b"{}")
+    ports.devices.config(DEVICE, ConfigPart("c", 1))
     fates.until(2)
     broker.until(lambda: len(broker.delivered) == 5)
     by = {packet.topic.rsplit("/", 1)[1]: packet.client for packet in broker.delivered}

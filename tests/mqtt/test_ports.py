@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ast
 import copy
-import json
 import threading
 from pathlib import Path
 
 import pytest
 
 import godkaiser
+from godkaiser.domain.entities import Subzone
 from godkaiser.domain.safety.standing_orders import Standing
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import Clearance, ClearanceExpired, Fate
 from godkaiser.mqtt.ports import STOP_OVERDUE_S, Link, NotAllowed, open_ports
-from godkaiser.protocol.outbound import actuator_command, device_emergency
+from godkaiser.protocol.outbound import ConfigPart, actuator_command, device_emergency
 
 DEVICE, GPIO = "ESP_A00001", 25
 ON = actuator_command("ON", 1.0, 60, "c1", "user:admin")
@@ -132,14 +132,16 @@ def test_a_stop_of_one_device_leaves_the_clearances_of_others(ports, wire):
 @pytest.mark.parametrize("end", [lambda gate: gate.revoke_all(), lambda gate: gate.revoke(DEVICE)])
 def test_a_stop_ends_what_a_device_may_do_alone_in_the_same_step(ports, wire, end):
     rule = {"actuator_gpio": GPIO, "sensor_value_type": "ds18b20"}
-    pushed = json.dumps({"offline_rules": [rule]}).encode()
+    pushed = ConfigPart("c", 1, offline_rules=[dict(rule)])
     ports.gate.allow_standing(DEVICE, Standing((rule,), may_leave_safe_mode=True))
     ports.devices.config(DEVICE, pushed)
     end(ports.gate)
     with pytest.raises(NotAllowed):
         ports.devices.config(DEVICE, pushed)
     with pytest.raises(NotAllowed):
-        ports.devices.subzone_assign(DEVICE, b'{"safe_mode_active": false}')
+        ports.devices.subzone_assign(DEVICE, Subzone(subzone_id="bench"), "c", safe_mode=False)
+    with pytest.raises(NotAllowed):
+        ports.devices.subzone_safe(DEVICE, "bench", "", "c", enable=False)
     assert len(wire.sent) == 1
 
 
@@ -228,7 +230,7 @@ def test_a_stop_without_acknowledgement_goes_out_once_more_by_the_command_connec
     silent = Wire(acknowledges=False)
     attach(ports, commands, stops=silent)
     ports.stops.broadcast(b"{}")
-    ports.stops.to_device(DEVICE, stop_payload())
+    ports.stops.stop_device(DEVICE, stop_payload())
     assert ports.stops.resend_overdue() == 0
     assert ports.stops.next_resend_in_s() == pytest.approx(STOP_OVERDUE_S)
     clock[0] += OVERDUE_S
@@ -248,8 +250,8 @@ def test_an_acknowledged_stop_a_clear_and_a_cleared_stop_are_not_repeated(ports,
     attach(ports, commands, stops=stops)
     ports.stops.broadcast(b"{}")
     stops.answer()
-    ports.stops.to_device(DEVICE, stop_payload())
-    ports.stops.to_device(DEVICE, stop_payload("clear_emergency"))
+    ports.stops.stop_device(DEVICE, stop_payload())
+    ports.stops.clear_device(DEVICE, stop_payload("clear_emergency"))
     ports.stops.clear_retained_broadcast()
     clock[0] += OVERDUE_S
     assert ports.stops.resend_overdue() == 0
@@ -266,9 +268,9 @@ def test_without_a_connection_nothing_is_kept_for_later(ports):
 
 def test_nothing_but_clears_is_retained(ports, wire):
     ports.stops.broadcast(b"{}")
-    ports.stops.to_device(DEVICE, stop_payload())
+    ports.stops.stop_device(DEVICE, stop_payload())
     ports.devices.heartbeat_ack(DEVICE, b"{}")
-    ports.devices.config(DEVICE, b"{}")
+    ports.devices.config(DEVICE, ConfigPart("c", 1))
     ports.devices.system_command(DEVICE, b"{}")
     ports.stops.clear_retained_broadcast()
     ports.devices.clear_will(DEVICE)
@@ -309,7 +311,7 @@ def test_only_the_actuator_actor_commands_and_only_the_safety_actor_clears():
     assert _callers(command) == {"actors/safety/actuator.py"}
     clear = {("_gate", "clear"), ("gate", "clear")}
     assert _callers(clear) == {"actors/safety/plant.py"}
-    makers = {name for name, source in _sources().items() if "CommandDesk(" in source}
+    makers = {name for name, source in _sources().items() if "CommandService(" in source}
     assert makers == {"actors/safety/safety_actor.py"}
     revoke = {("_gate", "revoke_all"), ("_gate", "revoke")}
     assert _callers(revoke) == {"actors/safety/safety_actor.py", "actors/safety/emergency_stops.py"}

@@ -68,7 +68,7 @@ def test_an_emergency_message_to_one_device_fits_its_256_bytes(command, reason, 
 def test_a_configuration_that_the_device_cannot_read_is_refused():
     sensors = [{"gpio": n, "sensor_type": "ph", "sensor_name": "x" * 200} for n in range(40)]
     with pytest.raises(PayloadError) as caught:
-        outbound.config_push("c", 1, sensors=sensors)
+        outbound.config_push(outbound.ConfigPart("c", 1, sensors=sensors))
     assert caught.value.reason == "TOO_LARGE"
 
 

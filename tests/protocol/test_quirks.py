@@ -71,7 +71,7 @@ def pushes(count=1):
     """The bodies of so many attempts of one push."""
     push = ConfigPush()
     push.begin(Wanted(board="esp32_wroom", sensors=(sensor(),), actuators=(actuator(),)), 1)
-    return [json.loads(push.next_payload(NOW)) for _ in range(count)]
+    return [json.loads(outbound.config_push(push.next_part(NOW))) for _ in range(count)]
 
 
 COMMAND = json.loads(outbound.actuator_command("ON", 1.0, 2.5, str(uuid.uuid4()), 'eve"\\{}'))
@@ -184,7 +184,7 @@ QUIRKS = [
      and json.loads(outbound.device_emergency("clear_emergency", "", "c"))["command"]
      == "clear_emergency"),
     (25, "ids have 63 characters at most",
-     lambda: len(json.loads(outbound.config_push("c" * 99, 1))["correlation_id"]) == 63),
+     lambda: len(json.loads(outbound.config_push(outbound.ConfigPart("c" * 99, 1)))["correlation_id"]) == 63),
     (25, "each attempt of a push has fresh ids and a newer generation that fits 31 bits",
      lambda: len({p["intent_id"] for p in pushes(4)}) == 4
      and all(a["generation"] < b["generation"] <= 2**31 - 1
@@ -218,7 +218,7 @@ QUIRKS = [
 def _answered_without_id():
     push = ConfigPush()
     push.begin(Wanted(board="esp32_wroom", sensors=(sensor(),), knows_rules=False), 1)
-    push.next_payload(NOW)
+    push.next_part(NOW)
     return push.answered(inbound.ConfigResponse(status="success", type="sensor")) and (
         push.sync == "in_sync"
     )
@@ -228,7 +228,7 @@ def _ended_by_outcome():
     push = ConfigPush()
     push.begin(Wanted(board="esp32_wroom", sensors=(sensor(),), actuators=(actuator(),)), 1)
     for _ in range(2):
-        sent = json.loads(push.next_payload(NOW))
+        sent = json.loads(outbound.config_push(push.next_part(NOW)))
         assert not push.persisted("another")
         assert push.persisted(sent["intent_id"])
     return push.sync == "in_sync" and not push.persisted("late")

@@ -10,8 +10,8 @@ import uuid
 
 from godkaiser.domain.clock_belief import is_believable
 from godkaiser.domain.devices import device_config
-from godkaiser.protocol import outbound
 from godkaiser.protocol.inbound import ConfigResponse
+from godkaiser.protocol.outbound import ConfigPart
 
 ANSWER_TIMEOUT_S = 20.0
 ATTEMPTS = 4
@@ -45,7 +45,7 @@ class ConfigPush:
     def is_busy(self) -> bool:
         return bool(self._parts)
 
-    def next_payload(self, now: float) -> bytes | None:
+    def next_part(self, now: float) -> ConfigPart | None:
         """The message to send now; None when there is nothing (more) to send."""
         if not self._parts:
             return None
@@ -60,7 +60,7 @@ class ConfigPush:
         if is_believable(now):
             generation = min(max(self._generation + 1, int(now)), GENERATION_LIMIT)
             self._generation = generation
-        return outbound.config_push(
+        return ConfigPart(
             self._correlation_id,
             generation,
             sensors=part.entries if part.scope == "sensors" else None,

@@ -82,10 +82,15 @@ class DeviceRequests:
         """Raises UnknownSubzone, BrokerUnavailable."""
         if all(zone.subzone_id != message.subzone_id for zone in device.subzones):
             raise UnknownSubzone(device_id=device.device_id, subzone_id=message.subzone_id[:40])
-        payload = outbound.subzone_safe(
-            message.subzone_id, message.reason, str(uuid.uuid4()), enable=message.enable
+        _publish_or_refuse(
+            lambda: self._port.subzone_safe(
+                device.device_id,
+                message.subzone_id,
+                message.reason,
+                str(uuid.uuid4()),
+                enable=message.enable,
+            )
         )
-        _publish_or_refuse(lambda: self._port.subzone_safe(device.device_id, payload))
 
     def measured(self, response: SensorResponse, now: float) -> None:
         """The device has answered a measurement."""

@@ -5,7 +5,6 @@ Used by a device actor only: it is told what is wanted and what the device answe
 
 from __future__ import annotations
 
-import contextlib
 import math
 
 from godkaiser import paths
@@ -89,17 +88,19 @@ class DeviceSetup:
     def send_config(self) -> None:
         """The next part of the configuration; when there is none, the placement."""
         self._pushed_at = self._context.monotonic()
-        try:
-            payload = self._config.next_payload(self._context.now())
-        except PayloadError as error:
-            self._config.give_up(str(error))
-            payload = None
-        if payload is None:
+        part = self._config.next_part(self._context.now())
+        if part is None:
             self._configured()
             return
-        # Without a link: sent again at the time-out, planned anew when the device returns.
-        with contextlib.suppress(NotConnected):
-            self._port.config(self._record.device_id, payload)
+        try:
+            self._port.config(self._record.device_id, part)
+        except PayloadError as error:
+            self._config.give_up(str(error))
+            self._configured()
+            return
+        except NotConnected:
+            # Sent again at the time-out, planned anew when the device returns.
+            pass
         self._context.schedule(ANSWER_TIMEOUT_S, PushConfig(), key="config")
 
     def send_placement(self) -> None:

@@ -80,14 +80,9 @@ class PlacementPush:
     def _publish(self, record: DeviceRecord, step: PlacementStep) -> None:
         device_id = record.device_id
         if step.subzone is not None:
-            payload = outbound.subzone_assign(
-                step.subzone.subzone_id,
-                step.subzone.name or step.subzone.subzone_id,
-                step.subzone.gpios,
-                self._correlation_id,
-                safe_mode=self._safe_mode,
+            self._port.subzone_assign(
+                device_id, step.subzone, self._correlation_id, safe_mode=self._safe_mode
             )
-            self._port.subzone_assign(device_id, payload)
         elif step.kind == "zone":
             payload = outbound.zone_assign(
                 record.zone_id, record.zone_name, self._port.kaiser_id, self._correlation_id

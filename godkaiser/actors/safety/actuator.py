@@ -12,6 +12,7 @@ import msgspec
 
 from godkaiser.actors.message import Message
 from godkaiser.actors.safety.messages import (
+    OVERTAKEN,
     ActuatorDue,
     ActuatorView,
     CommandFate,
@@ -26,8 +27,6 @@ from godkaiser.mqtt.gate import ClearanceExpired, Fate, FateListener
 from godkaiser.mqtt.ports import CommandPort
 from godkaiser.protocol import outbound
 from godkaiser.supervision import Actor, Handle
-
-OVERTAKEN = "a stop or a newer decision came first, or it was too old"
 
 
 class Transmission(msgspec.Struct, frozen=True):

@@ -7,15 +7,16 @@ disk first, then the barrier, then the wire.
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
 
-from godkaiser.actors.safety.messages import SafetyView, StopView
+from godkaiser.actors.safety.messages import SafetyView
 from godkaiser.actors.safety.plant import Plant
+from godkaiser.actors.safety.stop_progress import SilenceAlarm, StopProgress, Told
+from godkaiser.actors.safety.stop_views import stop_view
 from godkaiser.actors.safety.stop_wire import StopWire
 from godkaiser.actors.safety.stored_latch import StoredLatch
 from godkaiser.domain.entities import ActuatorKey, Issuer
@@ -24,14 +25,12 @@ from godkaiser.domain.safety import latch
 from godkaiser.domain.safety import stop_state as safety_state
 from godkaiser.domain.safety.actuator_events import StopGiven, StopLifted, SwitchOff
 from godkaiser.domain.safety.actuator_state import is_known_off
-from godkaiser.domain.safety.stop_confirmation import Confirmation, confirmation_of, may_be_cleared
+from godkaiser.domain.safety.stop_confirmation import Confirmation, may_be_cleared
 from godkaiser.domain.safety.stop_state import SafetyState, Scope, ScopeKind, StopRecord, StopState
 from godkaiser.errors.base import InvalidTransition
 from godkaiser.mqtt.gate import CommandGate
 from godkaiser.storage.files.record_file import RecordFile
 
-UNCONFIRMED_ALARM_S = 30.0
-NAMED_IN_ALARM = 5
 GIVE_AGAIN_S = 5.0
 """Each stop restarts the 5 s for which a device refuses a clear, so one is not given more often."""
 ON_ITS_WAY_S = 1.0
@@ -44,16 +43,6 @@ HEARD = "broadcast"
 """The kind of issuer of a stop that was heard on the broadcast topic."""
 
 log = structlog.get_logger("godkaiser.safety")
-
-
-class Told(msgspec.Struct):
-    """A device that was told to stop: since when (monotonic seconds), and how often. `heard`: it has
-    shown that it knows of the stop.
-    """
-
-    at: float
-    attempts: int = 1
-    heard: bool = False
 
 
 class EmergencyStops:
@@ -73,13 +62,10 @@ class EmergencyStops:
         self._gate = gate
         self._latch = StoredLatch(latch_file, self._mark_changed)
         self._clock = clock
-        self._silence_alarm = ""
         self._last_stop: dict[Scope, float] = {}
-        self._waiting: dict[str, Told] = {}
+        self._progress = StopProgress(plant)
+        self._silence = SilenceAlarm(self._progress, self._mark_changed)
         self._freeing: dict[str, str] = {}
-        self._confirmed: dict[str, tuple[float, float]] = {}
-        self._clearing: dict[Scope, dict[str, float | None]] = {}
-        self._clear_confirmed: dict[Scope, dict[str, float]] = {}
         self._cleared_at: dict[str, float] = {}
         self._to_read_back: dict[Scope, set[ActuatorKey]] = {}
         self.state = SafetyState()
@@ -98,7 +84,7 @@ class EmergencyStops:
     @property
     def size(self) -> int:
         """How many devices the view names."""
-        return len(self._waiting) + len(self._confirmed)
+        return len(self._progress.waiting) + len(self._progress.confirmed)
 
     def restore(self, *, mirror_exists: bool) -> None:
         """Read the latch. A latch that cannot be read, or that was there and is gone, is a stop."""
@@ -116,7 +102,7 @@ class EmergencyStops:
         for record in state.records:
             self._last_stop[record.scope] = now
             if record.state is StopState.CLEARING:
-                self._clearing[record.scope] = dict.fromkeys(record.clearing)
+                self._progress.clearing[record.scope] = dict.fromkeys(record.clearing)
             elif record.state is StopState.RESUMING:
                 self._begin_reading_back(record.scope)
         self._enter(state)
@@ -144,7 +130,7 @@ class EmergencyStops:
         # In force before it is on disk: a full disk must not keep a stop from holding.
         self.state = state
         self._last_stop[scope] = now
-        self._clearing.pop(scope, None)
+        self._progress.clearing.pop(scope, None)
         self._to_read_back.pop(scope, None)
         for device_id in covered:
             self._freeing.pop(device_id, None)
@@ -164,8 +150,8 @@ class EmergencyStops:
 
     def _expect(self, device_id: str, now: float) -> None:
         """The device is to confirm, by each of its actuators."""
-        self._confirmed.pop(device_id, None)
-        self._waiting[device_id] = Told(now)
+        self._progress.confirmed.pop(device_id, None)
+        self._progress.waiting[device_id] = Told(now)
 
     def _off(self, key: ActuatorKey, at: float) -> None:
         """OFF behind the stop of that moment, unless the actuator is known to be off."""
@@ -175,7 +161,7 @@ class EmergencyStops:
         """A device that is not there has not confirmed either."""
         record = self.state.covering(device_id, zone_id)
         if record is not None and record.state is StopState.ACTIVE:
-            self._waiting.setdefault(device_id, Told(self._clock()[1]))
+            self._progress.waiting.setdefault(device_id, Told(self._clock()[1]))
             self.changed = True
 
     def stop_returned(self, device_id: str, zone_id: str) -> None:
@@ -194,22 +180,23 @@ class EmergencyStops:
     def repeat(self) -> bool:
         """Send stops and clears again where they are not confirmed; whether any are open."""
         self._repeat_broadcast()
-        for device_id, told in tuple(self._waiting.items()):
+        for device_id, told in tuple(self._progress.waiting.items()):
             self._repeat_stop(device_id, told)
-        for scope, devices in self._clearing.items():
+        for scope, devices in self._progress.clearing.items():
             for device_id, told_at in tuple(devices.items()):
                 if told_at is None:
                     self._pass_barrier(scope, device_id)
                 else:
                     self._wire.clear_device(device_id, "repeated")
-        return self.raise_alarm()
+        self._silence.raise_or_end(self._clock()[1], self._last_stop)
+        return self._progress.is_open
 
     def _repeat_broadcast(self) -> None:
         record = self.state.find(safety_state.GLOBAL)
         if (
             record is not None
             and record.state is StopState.ACTIVE
-            and not self._confirmed
+            and not self._progress.confirmed
             and not record.by.startswith(f"{HEARD}:")
         ):
             self._wire.broadcast(record.reason, Issuer("system", "repeat"))
@@ -217,9 +204,9 @@ class EmergencyStops:
     def _repeat_stop(self, device_id: str, told: Told) -> None:
         record = self.state.covering(device_id, self._plant.zone_of(device_id))
         if record is None or record.state is not StopState.ACTIVE:
-            del self._waiting[device_id]
+            del self._progress.waiting[device_id]
             return
-        found = self._confirmation(device_id, told)
+        found = self._progress.confirmation(device_id, told)
         told.attempts += 1
         if found.cannot:
             return
@@ -243,15 +230,17 @@ class EmergencyStops:
 
     def heard(self, device_id: str, at: float) -> None:
         """The device has shown that it knows of the stop, by a message that was received then."""
-        told = self._waiting.get(device_id)
+        told = self._progress.waiting.get(device_id)
         if told is not None and not told.heard and at >= told.at:
             told.heard = True
             self.look_at(device_id)
 
     def lifted(self, device_id: str, at: float) -> None:
         """The device has said, by a message received then, that it is no longer stopped."""
-        told = self._waiting.get(device_id)
-        since = told.at if told is not None else self._confirmed.get(device_id, (None, 0.0))[0]
+        told = self._progress.waiting.get(device_id)
+        since = (
+            told.at if told is not None else self._progress.confirmed.get(device_id, (None, 0.0))[0]
+        )
         if since is None or at < since + ON_ITS_WAY_S:
             return
         for key in self._plant.keys_of((device_id,)):
@@ -262,18 +251,18 @@ class EmergencyStops:
 
     def look_at(self, device_id: str) -> None:
         """Something about this device has changed: draw the conclusions."""
-        told = self._waiting.get(device_id)
+        told = self._progress.waiting.get(device_id)
         if told is not None:
             self.changed = True
             told.heard = told.heard or any(
                 state.shown_stopped_at is not None for state in self._plant.of_device(device_id)
             )
-            if self._confirmation(device_id, told).confirmed:
-                del self._waiting[device_id]
-                self._confirmed[device_id] = (told.at, self._clock()[1])
-        elif device_id in self._confirmed:
+            if self._progress.confirmation(device_id, told).confirmed:
+                del self._progress.waiting[device_id]
+                self._progress.confirmed[device_id] = (told.at, self._clock()[1])
+        elif device_id in self._progress.confirmed:
             self._hold_to_it(device_id)
-        for scope in tuple(self._clearing):
+        for scope in tuple(self._progress.clearing):
             self._pass_barrier(scope, device_id)
         self._free_when_off(device_id)
 
@@ -283,9 +272,9 @@ class EmergencyStops:
         if all(state.shown_stopped_at is not None for state in states):
             return
         now = self._clock()[1]
-        told_at, _ = self._confirmed.pop(device_id)
+        told_at, _ = self._progress.confirmed.pop(device_id)
         lifted = any(state.emergency == "normal" for state in states)
-        self._waiting[device_id] = Told(told_at, heard=not lifted)
+        self._progress.waiting[device_id] = Told(told_at, heard=not lifted)
         self.changed = True
         record = self.state.covering(device_id, self._plant.zone_of(device_id))
         if record is None or record.state is not StopState.ACTIVE or not lifted:
@@ -294,16 +283,6 @@ class EmergencyStops:
         if now - self._wire.given_at(device_id) >= GIVE_AGAIN_S:
             self._wire.stop_device(device_id, record.reason)
 
-    def _confirmation(self, device_id: str, told: Told) -> Confirmation:
-        presence = self._plant.device(device_id)
-        return confirmation_of(
-            self._plant.of_device(device_id),
-            heard=told.heard,
-            approved=presence is not None and presence.approved,
-            online=presence is not None and presence.online,
-            attempts=told.attempts,
-        )
-
     # ---- clearing
 
     def begin_clear(self, scope: Scope, issuer: Issuer, reachable: Iterable[str]) -> None:
@@ -311,16 +290,16 @@ class EmergencyStops:
         targets = tuple(reachable)
         state = self.cleared(scope, issuer, targets)
         self._latch.write(state)
-        self._clearing[scope] = dict.fromkeys(targets)
-        self._clear_confirmed[scope] = {}
+        self._progress.clearing[scope] = dict.fromkeys(targets)
+        self._progress.clear_confirmed[scope] = {}
         for device_id in targets:
-            self._waiting.pop(device_id, None)
-            self._confirmed.pop(device_id, None)
+            self._progress.waiting.pop(device_id, None)
+            self._progress.confirmed.pop(device_id, None)
         self._enter(state)
         for device_id in targets:
             self._pass_barrier(scope, device_id)
         if not targets:
-            del self._clearing[scope]
+            del self._progress.clearing[scope]
             self._begin_reading_back(scope)
         self._note_cleared(targets)
 
@@ -345,7 +324,7 @@ class EmergencyStops:
 
     def _pass_barrier(self, scope: Scope, device_id: str) -> None:
         """Tell a device to clear as soon as nothing energising can be on its way to it."""
-        devices = self._clearing.get(scope, {})
+        devices = self._progress.clearing.get(scope, {})
         if device_id not in devices or devices[device_id] is not None:
             return
         if not self._plant.is_online(device_id):
@@ -362,7 +341,7 @@ class EmergencyStops:
             scope,
             by=str(issuer),
             now=self._clock()[0],
-            unconfirmed=self._clearing.get(scope, {}),
+            unconfirmed=self._progress.clearing.get(scope, {}),
         )
 
     def accept_unconfirmed(self, scope: Scope, issuer: Issuer) -> None:
@@ -372,7 +351,7 @@ class EmergencyStops:
         """
         state = self.accepted(scope, issuer)
         self._latch.write(state)
-        devices = tuple(self._clearing.pop(scope, ()))
+        devices = tuple(self._progress.clearing.pop(scope, ()))
         self._enter(state)
         for device_id in devices:
             if self._plant.is_online(device_id):
@@ -385,23 +364,23 @@ class EmergencyStops:
         ServiceUnavailable: it stays in CLEARING.
         """
         self._note_cleared((device_id,))
-        for scope, devices in tuple(self._clearing.items()):
+        for scope, devices in tuple(self._progress.clearing.items()):
             if devices.get(device_id) is None:
                 continue
-            self._clear_confirmed.setdefault(scope, {})[device_id] = self._clock()[1]
+            self._progress.clear_confirmed.setdefault(scope, {})[device_id] = self._clock()[1]
             self.changed = True
             if len(devices) > 1:
                 del devices[device_id]
                 continue
             state = safety_state.cleared(self.state, scope)
             self._latch.write(state)
-            del self._clearing[scope]
+            del self._progress.clearing[scope]
             self._enter(state)
             self._begin_reading_back(scope)
 
     def is_told_to_clear(self, device_id: str, at: float) -> bool:
         """Whether the device was told to clear before that moment, and has not confirmed it."""
-        told = (devices.get(device_id) for devices in self._clearing.values())
+        told = (devices.get(device_id) for devices in self._progress.clearing.values())
         return any(told_at is not None and told_at <= at for told_at in told)
 
     # ---- resuming
@@ -480,104 +459,29 @@ class EmergencyStops:
         return msgspec.structs.replace(self._view(state), dry_run=True)
 
     def _view(self, state: SafetyState) -> SafetyView:
+        wall, now = self._clock()
         return SafetyView(
             state=state.strictest.value,
-            alarm="; ".join(filter(None, (self._latch.alarm, self._silence_alarm))),
+            alarm="; ".join(filter(None, (self._latch.alarm, self._silence.text))),
             latched=self.is_recorded,
             automation_held=tuple(str(scope) for scope in state.held),
-            stops=tuple(self._shown(record) for record in state.records),
+            stops=tuple(
+                stop_view(record, self._progress, wall - now, in_force=record in self.state.records)
+                for record in state.records
+            ),
         )
 
-    def _shown(self, record: StopRecord) -> StopView:
-        wall, now = self._clock()
-        set_by = wall - now
-        bare = StopView(
-            scope=str(record.scope),
-            state=record.state.value,
-            since=record.since,
-            by=record.by,
-            reason=record.reason,
-        )
-        if record.state is not StopState.ACTIVE:
-            told = self._clearing.get(record.scope, dict.fromkeys(record.clearing))
-            confirmed = self._clear_confirmed.get(record.scope, {})
-            return msgspec.structs.replace(
-                bare,
-                confirmed=tuple(sorted(confirmed)),
-                clearing=tuple(sorted(told)),
-                told_at={d: at + set_by for d, at in told.items() if at is not None},
-                confirmed_at={d: at + set_by for d, at in confirmed.items()},
-            )
-        covered = self._plant.covered(record.scope)
-        if record not in self.state.records:
-            # Only previewed: all of them would have to confirm.
-            return msgspec.structs.replace(bare, unconfirmed=tuple(sorted(covered)))
-        confirmed_at = {d: self._confirmed[d][1] + set_by for d in covered if d in self._confirmed}
-        waiting = {d: self._waiting[d] for d in covered if d in self._waiting}
-        findings = {d: self._confirmation(d, told) for d, told in waiting.items()}
-        return msgspec.structs.replace(
-            bare,
-            confirmed=tuple(sorted(confirmed_at)),
-            unconfirmed=tuple(sorted(waiting)),
-            unconfirmed_actuators=tuple(
-                sorted(str(state) for found in findings.values() for state in found.open)
-            ),
-            cannot_confirm={d: found.cannot for d, found in findings.items() if found.cannot},
-            told_at={
-                **{d: told.at + set_by for d, told in waiting.items()},
-                **{d: self._confirmed[d][0] + set_by for d in confirmed_at},
-            },
-            confirmed_at=confirmed_at,
-        )
+    def next_alarm_in_s(self) -> float:
+        """Seconds until a device will have been silent for too long; infinity: none is waited for."""
+        return self._silence.next_in_s(self._clock()[1])
 
     def _mark_changed(self) -> None:
         self.changed = True
 
     def _enter(self, state: SafetyState) -> None:
         self.state = state
-        if self._silence_alarm and not self._waiting and not self._clearing:
-            self._silence_alarm = ""
+        self._silence.end_if_confirmed()
         self.changed = True
-
-    def next_alarm_in_s(self) -> float:
-        """Seconds until a device will have been silent for too long; infinity: none is waited for."""
-        now = self._clock()[1]
-        left = (told.at + UNCONFIRMED_ALARM_S - now for told in self._waiting.values())
-        return min((seconds for seconds in left if seconds > 0.0), default=math.inf)
-
-    def raise_alarm(self) -> bool:
-        """Name what has not confirmed for too long; whether anything is still to confirm."""
-        now = self._clock()[1]
-        since = {
-            **{device_id: told.at for device_id, told in self._waiting.items()},
-            **{
-                device_id: at if at is not None else self._last_stop.get(scope, now)
-                for scope, devices in self._clearing.items()
-                for device_id, at in devices.items()
-            },
-        }
-        overdue = sorted(d for d, at in since.items() if now - at >= UNCONFIRMED_ALARM_S)
-        before, self._silence_alarm = self._silence_alarm, ""
-        if overdue:
-            named = ", ".join(self._named(device_id) for device_id in overdue[:NAMED_IN_ALARM])
-            more = len(overdue) - NAMED_IN_ALARM
-            self._silence_alarm = (
-                f"not confirmed for more than {UNCONFIRMED_ALARM_S:g} s by {named}"
-                f"{f' and {more} more' if more > 0 else ''}: look at the machines themselves"
-            )
-        if self._silence_alarm != before:
-            self.changed = True
-            if overdue:
-                log.critical("not_confirmed", devices=overdue)
-        return bool(self._waiting or self._clearing)
-
-    def _named(self, device_id: str) -> str:
-        """With the pins that report that they are on."""
-        told = self._waiting.get(device_id)
-        if told is None:
-            return device_id
-        on = [str(s.config.gpio) for s in self._confirmation(device_id, told).open if s.reported]
-        return f"{device_id} (GPIO {', '.join(on)} is on)" if on else device_id
 
 
 def outline(state: SafetyState) -> object:

@@ -10,6 +10,9 @@ from godkaiser.domain.entities import ActuatorConfig, ActuatorKey, Command, Issu
 from godkaiser.domain.records.latency import Latencies
 from godkaiser.mqtt.gate import Fate
 
+OVERTAKEN = "a stop or a newer decision came first, or it was too old"
+"""Why a command was withheld."""
+
 
 class CommandFate(Message, frozen=True, kw_only=True):
     """The link knows what became of a command."""

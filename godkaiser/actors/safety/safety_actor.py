@@ -33,6 +33,7 @@ from godkaiser.actors.safety.device_events import event_of
 from godkaiser.actors.safety.emergency_stops import HEARD, EmergencyStops, outline
 from godkaiser.actors.safety.manual_holds import ManualHolds
 from godkaiser.actors.safety.messages import (
+    OVERTAKEN,
     ActuatorDue,
     ClearStop,
     CommandFate,
@@ -468,9 +469,8 @@ class SafetyActor(Actor):
     def _command_fate(self, message: CommandFate) -> None:
         match message.fate:
             case Fate.WITHHELD:
-                reason = "a stop or a newer decision came first, or it was too old"
                 event: events.ActuatorEvent = events.Died(
-                    correlation_id=message.correlation_id, state="refused", reason=reason
+                    correlation_id=message.correlation_id, state="refused", reason=OVERTAKEN
                 )
             case Fate.DELIVERED:
                 event = events.Delivered(correlation_id=message.correlation_id)

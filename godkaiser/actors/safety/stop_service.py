@@ -10,7 +10,7 @@ from godkaiser.actors.safety.emergency_stops import EmergencyStops
 from godkaiser.actors.safety.messages import ClearStop, ResumeAutomation, SafetyView, StopAll
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.domain.safety import stop_state as safety_state
-from godkaiser.domain.safety.actuator_state import is_coming
+from godkaiser.domain.safety.actuator_state import is_unanswered_on
 from godkaiser.domain.safety.stop_state import (
     SafetyState,
     Scope,
@@ -96,7 +96,7 @@ class StopService:
         it returns, or an operator answers for it.
         """
         states = self._plant.of_device(device_id)
-        return any(state.on_since is not None or is_coming(state) for state in states)
+        return any(state.on_since is not None or is_unanswered_on(state) for state in states)
 
     def _cleared(self, message: ClearStop) -> SafetyState:
         scope = scope_of(message.esp_id, message.zone_id)

@@ -62,10 +62,10 @@ class StopWire:
 
     def stop_device(self, device_id: str, reason: str) -> None:
         self._given_at[device_id] = self._clock()[1]
-        self._emergency(device_id, "emergency_stop", reason)
+        self._send(self._port.stop_device, device_id, "emergency_stop", reason)
 
     def clear_device(self, device_id: str, reason: str) -> None:
-        self._emergency(device_id, "clear_emergency", reason)
+        self._send(self._port.clear_device, device_id, "clear_emergency", reason)
 
     def given_at(self, device_id: str) -> float:
         """When this device itself was last told to stop, in monotonic seconds; 0: never."""
@@ -90,11 +90,11 @@ class StopWire:
         except NotConnected:
             return
 
-    def _emergency(self, device_id: str, command: str, reason: str) -> None:
+    def _send(
+        self, publish: Callable[[str, bytes], None], device_id: str, command: str, reason: str
+    ) -> None:
+        payload = outbound.device_emergency(command, reason, str(uuid.uuid4()), self._tokens.device)
         try:
-            payload = outbound.device_emergency(
-                command, reason, str(uuid.uuid4()), self._tokens.device
-            )
-            self._port.to_device(device_id, payload)
+            publish(device_id, payload)
         except NotConnected:
             log.error(f"{command}_not_sent", device=device_id, reason="broker not connected")

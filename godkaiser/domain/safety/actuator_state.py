@@ -133,16 +133,19 @@ def is_settled(state: ActuatorState) -> bool:
     return not state.sent or (nameless and state.quiet >= REPORTS_THAT_PROVE)
 
 
-def is_coming(state: ActuatorState) -> bool:
-    """Whether an energising command may be on its way to it, as far as answers tell."""
+def is_unanswered_on(state: ActuatorState) -> bool:
+    """An energising command to it is not answered."""
     return any(sent.level > 0.0 for sent in state.sent)
+
+
+def is_coming(state: ActuatorState) -> bool:
+    """Whether an energising command may be on its way to it, as far as answers and reports tell."""
+    return is_unanswered_on(state) and not is_settled(state)
 
 
 def is_energised(state: ActuatorState) -> bool:
     """It is wanted on, reports on, or an ON may be on its way to it."""
-    return (
-        state.desired > 0.0 or bool(state.reported) or (is_coming(state) and not is_settled(state))
-    )
+    return state.desired > 0.0 or bool(state.reported) or is_coming(state)
 
 
 def wake_at(state: ActuatorState) -> float | None:
@@ -174,7 +177,7 @@ def facts_of(state: ActuatorState, now: float) -> ActuatorFacts:
         owner_kind=state.owner.kind,
         owner_name=state.owner.name,
         owner_priority=state.owner.priority,
-        coming=is_coming(state) and not is_settled(state),
+        coming=is_coming(state),
         limit_locked=state.limit_locked,
     )
 
@@ -188,7 +191,7 @@ def as_other(state: ActuatorState) -> OtherActuator:
         runs_since=state.runs_since,
         online=state.online,
         in_flight=not is_settled(state) or not state.off_proven,
-        coming=is_coming(state) and not is_settled(state),
+        coming=is_coming(state),
         # It was told to go off, has not answered in time, and still reports on.
         stuck=state.desired == 0.0 and state.pending is None and bool(state.reported),
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from godkaiser.domain.safety.actuator_state import ActuatorState, is_coming
+from godkaiser.domain.safety.actuator_state import ActuatorState, is_unanswered_on
 
 PATIENCE = 3
 """So often a device is told again before it counts as unable to confirm."""
@@ -61,7 +61,7 @@ def _obstacle(
 
 def may_be_cleared(states: Sequence[ActuatorState]) -> bool:
     """The barrier of a clear: nothing energising may still be on its way to this device."""
-    return not any(is_coming(state) for state in states)
+    return not any(is_unanswered_on(state) for state in states)
 
 
 def is_own_limit(states: Sequence[ActuatorState], now: float, recent_s: float) -> bool:

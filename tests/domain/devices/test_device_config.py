@@ -83,6 +83,6 @@ def test_every_message_fits_into_what_a_device_takes(sensors, actuators):
         fields = {part.scope: part.entries}
         if part.clears_rules:
             fields["offline_rules"] = []
-        assert len(outbound.config_push("c" * 36, 1, **fields)) < 4352
+        assert len(outbound.config_push(outbound.ConfigPart("c" * 36, 1, **fields))) < 4352
     real = [e for e in entries(found, "sensors") if e["sensor_type"] != "stand_in"]
     assert len(real) == sensors and len(entries(found, "actuators")) == actuators
