@@ -35,7 +35,7 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	@$(PY) -m benchmarks.soak $(ARGS)
 
-# pip is the last thing that venv puts there: an interrupted one is made again.
+# pip is the last file that venv creates: without it an interrupted venv is made again.
 $(VENV)/bin/pip:
 	@for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if command -v $$candidate >/dev/null 2>&1 && \
