@@ -64,7 +64,7 @@ from godkaiser.domain.safety.stop_state import SafetyState
 from godkaiser.http.server import ApiServer
 from godkaiser.live.server import LiveServer
 from godkaiser.mqtt.account_files import BrokerFiles
-from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.mqtt.broker_address import BrokerAddress
 from godkaiser.mqtt.ports import Ports
 from godkaiser.mqtt.session_mark import SessionMark
 from godkaiser.storage.engine.database import PATIENT, PROMPT, REPLAYING, SAVING, Database

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from godkaiser.cli.command_line import Console, JsonOption, echo_json, echo_line, tell
-from godkaiser.cli.exits import EXIT_CONFIG, EXIT_UNREACHABLE, fail
+from godkaiser.cli.exits import EXIT_CONFIG, fail
 from godkaiser.cli.gateway_link import (
     ConfigOption,
     DataOption,
@@ -77,7 +77,7 @@ def reload(
         # It waits for the registrar, which may wait for the database.
         answer = link.call("POST", "/system/reload", {}, timeout_s=RELOAD_TIMEOUT_S)
     except Unanswered as error:
-        fail(str(error), EXIT_CONFIG if error.code == "RELOAD_REFUSED" else EXIT_UNREACHABLE)
+        fail(str(error), EXIT_CONFIG if error.code == "RELOAD_REFUSED" else error.exit_code)
     if as_json:
         echo_json(answer)
         return

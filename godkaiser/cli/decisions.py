@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from godkaiser.cli.command_line import Console, JsonOption, tell
-from godkaiser.cli.exits import EXIT_UNREACHABLE, fail
+from godkaiser.cli.exits import fail
 from godkaiser.cli.gateway_link import ConfigOption, DataOption, HttpOption, Link, Unanswered
 from godkaiser.cli.operator import link_to, point_of
 from godkaiser.errors.devices import UnknownDevice
@@ -169,7 +169,7 @@ def _present(link: Link, path: str, body: type[msgspec.Struct]) -> dict[str, Any
     except Unanswered as error:
         if error.code in {UnknownActuator.code, UnknownSensor.code, UnknownDevice.code}:
             return {}
-        fail(str(error), EXIT_UNREACHABLE)
+        fail(str(error), error.exit_code)
     # Of a sensor its calibration stays by itself.
     names = set(body.__struct_fields__) - {"calibration"}
     return {name: value for name, value in found.items() if name in names}

@@ -25,6 +25,7 @@ from godkaiser.cli.gateway_link import (
     DataOption,
     HttpOption,
     Link,
+    NoGateway,
     Unanswered,
     printable,
     who,
@@ -33,7 +34,7 @@ from godkaiser.config.salvage import salvage
 from godkaiser.config.secret_file import first_line
 from godkaiser.config.settings import STOP_ACCOUNT, Config
 from godkaiser.config.values import split_address
-from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.mqtt.broker_address import BrokerAddress
 from godkaiser.mqtt.one_shot import NotTaken, publish_once
 from godkaiser.protocol import outbound, topics
 
@@ -59,30 +60,52 @@ def estop(
         config = INSTALLED
     settings, remarks = _usable(config, data, http, mqtt)
     trouble = _publish(settings, config, printable(reason))
-    state, silence = _state_of_gateway(settings, printable(reason), at_broker=not trouble)
+    gateway = _ask_gateway(settings, printable(reason), at_broker=not trouble)
     if as_json:
-        told = {"broker": trouble or "told", "gateway": state or silence, "passed_over": remarks}
+        told = {"broker": trouble or "told", "gateway": gateway.state or gateway.silence,
+                "latched": gateway.is_latched, "passed_over": remarks}  # fmt: skip
         echo_line(told)
     else:
-        _tell(trouble, state, silence, remarks)
-    if state == "active":
+        _tell(trouble, gateway, remarks)
+    if gateway.is_latched:
         raise typer.Exit(0)
-    if state:
+    if gateway.state:
         raise typer.Exit(EXIT_NOT_GOOD)
     raise typer.Exit(EXIT_UNREACHABLE if trouble else 0)
 
 
-def _tell(trouble: str, state: str, silence: str, remarks: list[str]) -> None:
+class _Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """What the running gateway says of its safety; `silence` is why it says nothing."""
+
+    state: str = ""
+    is_on_disk: bool = False
+    alarm: str = ""
+    silence: str = ""
+
+    @property
+    def is_latched(self) -> bool:
+        return self.state == "active" and self.is_on_disk
+
+
+def _tell(trouble: str, gateway: _Gateway, remarks: list[str]) -> None:
     for remark in remarks:
         typer.echo(f"godkaiser: passed over: {remark}", err=True)
-    at = time.strftime("%H:%M:%S")
-    typer.echo(
-        f"the broker could not be told: {trouble}" if trouble else f"the broker has the stop ({at})"
-    )
-    if state:
-        typer.echo(f"the gateway says: {state}")
+    if trouble:
+        typer.echo(f"the broker could not be told: {trouble}", err=True)
     else:
-        typer.echo(f"{silence}; it latches the stop only when it runs", err=True)
+        typer.echo(f"the broker has the stop ({time.strftime('%H:%M:%S')})")
+    if gateway.silence:
+        typer.echo(gateway.silence, err=True)
+    elif gateway.is_latched:
+        typer.echo("the gateway says: active")
+    elif gateway.state == "active":
+        typer.echo(
+            "the gateway says: active, but the stop is not on its disk yet and would not outlive a"
+            f" restart{': ' if gateway.alarm else ''}{gateway.alarm}",
+            err=True,
+        )
+    else:
+        typer.echo(f"the gateway says: {gateway.state}: it has not taken the stop", err=True)
 
 
 def _usable(
@@ -121,8 +144,8 @@ def _publish(settings: Config, config: Path | None, reason: str) -> str:
     payload = outbound.broadcast_stop(
         reason, printable(who()), uuid.uuid4().hex, time.time(), token
     )
-    trouble = ""
-    for username, password in _accounts(settings, config):
+    refusals: list[str] = []
+    for username, password, remark in _accounts(settings, config):
         address = BrokerAddress(
             host=mqtt.host, port=mqtt.port, username=username, password=password, tls=mqtt.tls,
             ca_cert=mqtt.ca_cert, client_cert=mqtt.client_cert, client_key=mqtt.client_key,
@@ -131,25 +154,29 @@ def _publish(settings: Config, config: Path | None, reason: str) -> str:
         try:
             publish_once(address, client_id, topics.BROADCAST_EMERGENCY, payload, BROKER_TIMEOUT_S)
         except NotTaken as error:
-            trouble = f"{address} ({username or 'without an account'}): {error}"
+            who_asks = f"as {username}{remark}" if username else "without an account"
+            refusals.append(f"{who_asks}: {error}")
             if not error.refused:
-                return trouble
+                break
         else:
             return ""
-    return trouble
+    return f"{mqtt.host}:{mqtt.port}, {'; '.join(refusals)}"
 
 
-def _accounts(settings: Config, config: Path | None) -> Iterator[tuple[str, str]]:
-    """Those that can be tried: the one that may only stop, the gateway's own, none."""
+def _accounts(settings: Config, config: Path | None) -> Iterator[tuple[str, str, str]]:
+    """Those that can be tried (the one that may only stop, the gateway's own, none), each with its password
+    and a remark on that.
+    """
     beside = None if config is None else config.parent / PASSWORD_BESIDE
     for file in (settings.mqtt.stop_password_file, "" if beside is None else str(beside)):
         password = _secret(file)
         if password:
-            yield STOP_ACCOUNT, password
+            yield STOP_ACCOUNT, password, ""
             break
     if settings.mqtt.username:
-        yield settings.mqtt.username, _secret(settings.mqtt.password_file)
-    yield "", ""
+        password = _secret(settings.mqtt.password_file)
+        yield settings.mqtt.username, password, "" if password else " (without a password)"
+    yield "", "", ""
 
 
 def _secret(file: str) -> str:
@@ -160,23 +187,28 @@ def _secret(file: str) -> str:
         return ""
 
 
-def _state_of_gateway(settings: Config, reason: str, *, at_broker: bool) -> tuple[str, str]:
-    """What the running gateway says of its safety, "" when it does not answer; and why it does not."""
+def _ask_gateway(settings: Config, reason: str, *, at_broker: bool) -> _Gateway:
     link = Link(settings)
     try:
         if not at_broker:
             link.call("POST", "/actuators/emergency_stop", {"reason": reason})
-        return _await_latched(link), ""
+        return _await_latched(link)
+    except NoGateway as error:
+        return _Gateway(silence=f"{error}; it latches the stop only when it runs")
     except Unanswered as error:
-        return "", str(error)
+        return _Gateway(silence=f"the gateway could not be told: {error}")
 
 
-def _await_latched(link: Link) -> str:
+def _await_latched(link: Link) -> _Gateway:
     deadline = time.monotonic() + API_TIMEOUT_S
     while True:
         # Health needs no token, and so no right to read the gateway's key.
         health: Any = link.call("GET", "/health", token=False)
-        state = str(health["safety"])
-        if state == "active" or time.monotonic() > deadline:
-            return state
+        found = _Gateway(
+            state=health["safety"],
+            is_on_disk=health["safety_on_disk"],
+            alarm=health["safety_alarm"],
+        )
+        if found.is_latched or time.monotonic() > deadline:
+            return found
         time.sleep(0.05)

@@ -24,12 +24,14 @@ EXIT_NOT_GOOD = 1
 """The command has worked, and its answer is no: a check that fails, a command that was not confirmed."""
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 69
-"""EX_UNAVAILABLE: no gateway answers, or it refuses."""
+"""EX_UNAVAILABLE: no gateway answers, or there is no key to ask it with."""
 EXIT_STUCK = 70
 EXIT_CANNOT_WRITE = 73
 """EX_CANTCREAT."""
 EXIT_IO = 74
 """EX_IOERR."""
+EXIT_REFUSED = 77
+"""EX_NOPERM: the gateway answers, and refuses what was asked."""
 EXIT_TRY_AGAIN = 75
 """EX_TEMPFAIL: the condition may pass by itself; systemd starts the gateway again."""
 EXIT_CONFIG = 78

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from godkaiser.cli.exits import EXIT_UNREACHABLE, EXIT_USAGE, fail, settings_from
-from godkaiser.config.settings import Config
+from godkaiser.cli.exits import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, fail, settings_from
+from godkaiser.config.settings import Config, GatewayConfig
 from godkaiser.config.values import split_address
 
 API_TIMEOUT_S = 5.0
@@ -63,9 +63,26 @@ def who() -> str:
 
 
 class Unanswered(Exception):
-    """No gateway answers, or it refuses; the text says why. `code` is of a refusal."""
+    """The gateway has not done what was asked; the text says why."""
 
-    def __init__(self, reason: str, code: str = "") -> None:
+    code = ""
+    exit_code = EXIT_UNREACHABLE
+
+
+class NoGateway(Unanswered):
+    """Nothing answers where its API should be."""
+
+
+class NoKey(Unanswered):
+    """The key that signs a token cannot be read: nothing was asked."""
+
+
+class Refused(Unanswered):
+    """It answers, and refuses; `code` is of the error."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, reason: str, code: str) -> None:
         super().__init__(reason)
         self.code = code
 
@@ -151,7 +168,7 @@ class Link:
         try:
             return self.call(method, path, body)
         except Unanswered as error:
-            fail(str(error), EXIT_UNREACHABLE)
+            fail(str(error), error.exit_code)
 
     def call(
         self, method: str, path: str, body: Any = None, *, token: bool = True,
@@ -160,8 +177,11 @@ class Link:
         """The answer; a `body` of None sends none, `token` False no token.
 
         Raises:
-            Unanswered: nothing answers there, or what answers refuses.
+            NoGateway: nothing answers there.
+            NoKey: no token could be made.
+            Refused: what answers refuses.
         """
+        import http
         import http.client
 
         host, port = _reachable(self._settings.http.host), self._settings.http.port
@@ -176,12 +196,29 @@ class Link:
             found = msgspec.json.decode(answer.read() or b"{}")
         except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
             reason = f"no gateway answers on {host}:{port} ({error or type(error).__name__})"
-            raise Unanswered(reason) from error
+            raise NoGateway(reason) from error
         finally:
             link.close()
-        if answer.status >= 400:  # noqa: PLR2004
-            raise Unanswered(found["error"]["message"], found["error"]["code"])
-        return found
+        if answer.status < http.HTTPStatus.BAD_REQUEST:
+            return found
+        if "error" not in found:
+            reason = f"what answers on {host}:{port} is no gateway (it answers {answer.status})"
+            raise NoGateway(reason)
+        if token and answer.status == http.HTTPStatus.UNAUTHORIZED:
+            self._compare_ids(f"{host}:{port}")
+        raise Refused(found["error"]["message"], found["error"]["code"])
+
+    def _compare_ids(self, address: str) -> None:
+        """Raise Refused when the configuration is of a gateway with another kaiser_id than the running one."""
+        running = self.call("GET", "/health", token=False)["kaiser_id"]
+        given = self._settings.gateway.kaiser_id
+        if running != given:
+            reason = (
+                f"the gateway on {address} runs as '{running}', and this configuration says '{given}'. A new"
+                " [gateway] kaiser_id needs a restart (systemctl restart godkaiser). If another gateway was"
+                " meant, give its --config."
+            )
+            raise Refused(reason, "KAISER_ID_DIFFERS")
 
     def _token(self) -> str:
         from godkaiser.http.access.signing_keys import KEY_FILE, SigningKey, parse
@@ -192,12 +229,18 @@ class Link:
         try:
             key = SigningKey(given) if given else parse(key_file.read_text())[0]
         except (OSError, ValueError) as error:
-            reason = (
-                f"{key_file}: {getattr(error, 'strerror', None) or error}. Give the gateway's --config"
-                " or --data, and run this as a user who may read its key."
-            )
-            raise Unanswered(reason) from error
+            what = getattr(error, "strerror", None) or error
+            raise NoKey(f"{key_file}: {what}. {self._advice(error)}") from error
         return local_token(key, self._settings.gateway.kaiser_id, who(), time.time())
+
+    def _advice(self, error: Exception) -> str:
+        if isinstance(error, PermissionError):
+            return "Run this as a user who may read the gateway's key, such as its own."
+        if self._settings.gateway.data_dir == GatewayConfig().data_dir:
+            return "Give the gateway's --config or --data."
+        return (
+            "Is this the data folder of the running gateway? It makes the key at its first start."
+        )
 
 
 def printable(text: str) -> str:

@@ -295,7 +295,8 @@ def simulate(
     """Run simulated ESP32s against a broker."""
     from godkaiser.demo.child_process import stop_event_of_process
     from godkaiser.domain.devices.devices import validate_device_id
-    from godkaiser.mqtt.connection import BrokerAddress, tls_context
+    from godkaiser.mqtt.broker_address import BrokerAddress, tls_context
+    from godkaiser.mqtt.link_failure import reason_unusable
     from godkaiser.simulator.fleet import Fleet
     from godkaiser.simulator.run import simulate as run_fleet
 
@@ -311,8 +312,7 @@ def simulate(
     try:
         context = tls_context(address) if tls else None
     except OSError as error:
-        files = ", ".join(filter(None, (address.ca_cert, address.client_cert, address.client_key)))
-        fail(f"the certificates in {files} cannot be used: {error.strerror or error}", EXIT_USAGE)
+        fail(reason_unusable(address, error), EXIT_USAGE)
     password = "" if password_file is None else secret_in(password_file)
     fleet = Fleet(
         host,

@@ -8,7 +8,7 @@ from godkaiser.actors.safety.stop_wire import StopTokens
 from godkaiser.config.secret_file import first_line
 from godkaiser.config.settings import Config
 from godkaiser.errors.process import StartupFailed, startup_failure
-from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.mqtt.broker_address import BrokerAddress
 
 
 def stop_tokens(config: Config) -> StopTokens:

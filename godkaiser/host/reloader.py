@@ -29,7 +29,7 @@ from godkaiser.domain.entities import Issuer
 from godkaiser.errors.base import GatewayOverloaded
 from godkaiser.errors.process import ReloadRefused, StartupFailed, startup_failure
 from godkaiser.host import logs
-from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.mqtt.broker_address import BrokerAddress
 from godkaiser.storage.audit.trail import entry_by
 from godkaiser.supervision import ActorSystem, SupervisionError
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
 
+from godkaiser.mqtt.link_failure import MendedClient
 from godkaiser.mqtt.outgoing import Outgoing, Publication
 
 READ_BYTES = 64 * 1024
@@ -33,7 +34,7 @@ OVERDUE_S = 20.0
 PUBLISH, PUBACK, PUBREL = 0x30, 0x40, 0x62
 
 
-class BufferedClient(mqtt.Client):
+class BufferedClient(MendedClient):
     """Use `start_driving` and `stop_driving` in place of `loop_start` and `loop_stop`.
 
     The seams of Paho that it takes hold of (`_sock_recv`, `_packet_read`, `_packet_write`,
@@ -359,23 +360,6 @@ class BufferedClient(mqtt.Client):
         self._data = data
         self._at = bufsize
         return data[:bufsize]
-
-    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
-        """Paho leaves a socket behind whose handshake fails."""
-        context = self._ssl_context
-        if context is None:
-            msg = "TLS without a context"
-            raise ValueError(msg)
-        wrapped = context.wrap_socket(
-            tcp_sock, server_hostname=self._host, do_handshake_on_connect=False
-        )
-        try:
-            wrapped.settimeout(self.connect_timeout)
-            wrapped.do_handshake()
-        except BaseException:
-            wrapped.close()
-            raise
-        return wrapped
 
     def _handle_on_message(self, message: mqtt.MQTTMessage) -> None:
         """There is one callback for all topics, so nothing has to be matched."""

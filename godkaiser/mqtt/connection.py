@@ -18,29 +18,19 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from godkaiser.mqtt.broker_address import BrokerAddress, tls_context
 from godkaiser.mqtt.client import BufferedClient
 from godkaiser.mqtt.gate import Fate, FateListener
+from godkaiser.mqtt.link_failure import (
+    reason_silent,
+    reason_unanswered,
+    reason_unconnected,
+    reason_unusable,
+)
 from godkaiser.mqtt.outgoing import EXACTLY_ONCE, Publication
 from godkaiser.mqtt.session_mark import SessionMark
 
 CONNECT_TIMEOUT_S = 5.0
-
-
-class BrokerAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the broker is and how to be let in."""
-
-    host: str
-    port: int
-    username: str = ""
-    password: str = ""
-    tls: bool = False
-    ca_cert: str = ""
-    client_cert: str = ""
-    client_key: str = ""
-    keepalive_s: int = 30
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 class Will(msgspec.Struct, frozen=True):
@@ -134,12 +124,12 @@ class Connection:
             self._client.connect(self._address.host, self._address.port, self._address.keepalive_s)
         except (OSError, ValueError) as error:
             self._client.stop_driving()
-            raise NotConnected(_describe(error)) from error
+            raise NotConnected(reason_unconnected(self._address, error)) from error
         self._client.start_driving(f"mqtt-{self._client_id}")
         answered = self._connected.wait(CONNECT_TIMEOUT_S)
         if not answered or self._refusal:
             self.close()
-            raise NotConnected(self._refusal or f"no answer within {CONNECT_TIMEOUT_S:.0f} s")
+            raise NotConnected(self._refusal or reason_silent(self._address, CONNECT_TIMEOUT_S))
 
     @property
     def is_open(self) -> bool:
@@ -281,8 +271,12 @@ class Connection:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if not self._closing:
-            self._on_lost(self.session, self._client.gave_up or str(reason))
+        if self._closing:
+            return
+        if not self._connected.is_set():
+            self._refusal = reason_unanswered(self._address, self._client.failure)
+            self._connected.set()
+        self._on_lost(self.session, self._client.gave_up or str(reason))
 
 
 def _without_nagle(_client: mqtt.Client, _userdata: object, sock: object) -> None:
@@ -291,28 +285,8 @@ def _without_nagle(_client: mqtt.Client, _userdata: object, sock: object) -> Non
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def tls_context(address: BrokerAddress) -> ssl.SSLContext:
-    """Raises OSError: a file cannot be read, or holds no certificate or key."""
-    context = ssl.create_default_context(cafile=address.ca_cert or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if address.client_cert:
-        context.load_cert_chain(address.client_cert, address.client_key or None)
-    return context
-
-
 def _usable_context(address: BrokerAddress) -> ssl.SSLContext:
     try:
         return tls_context(address)
     except OSError as error:
-        files = ", ".join(filter(None, (address.ca_cert, address.client_cert, address.client_key)))
-        raise NotConnected(
-            f"the certificates in {files} cannot be used: {error.strerror or error}"
-        ) from error
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused: no broker listens there"
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
-    return str(error) or type(error).__name__
+        raise NotConnected(reason_unusable(address, error)) from error

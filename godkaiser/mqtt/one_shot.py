@@ -7,13 +7,20 @@ of MQTT 3.1.1 hides.
 from __future__ import annotations
 
 import queue
+import ssl
 import time
 
-import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from godkaiser.mqtt.connection import BrokerAddress, tls_context
+from godkaiser.mqtt.broker_address import BrokerAddress, tls_context
+from godkaiser.mqtt.link_failure import (
+    MendedClient,
+    reason_silent,
+    reason_unanswered,
+    reason_unconnected,
+    reason_unusable,
+)
 
 UNSUPPORTED = "Unsupported protocol version"
 
@@ -55,7 +62,7 @@ class _Attempt:
         self._address = address
         self._is_v5 = protocol is MQTTProtocolVersion.MQTTv5
         self._events: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-        self._client = client = mqtt.Client(
+        self._client = client = MendedClient(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=protocol,
@@ -73,16 +80,20 @@ class _Attempt:
         client, address = self._client, self._address
         client.connect_timeout = max(0.1, deadline - time.monotonic())
         try:
-            if address.tls:
-                client.tls_set_context(tls_context(address))
+            context = tls_context(address) if address.tls else None
+        except OSError as error:
+            raise NotTaken(reason_unusable(address, error)) from error
+        if context is not None:
+            client.tls_set_context(context)
+        try:
             client.connect(address.host, address.port, address.keepalive_s)
         except (OSError, ValueError) as error:
-            raise NotTaken(getattr(error, "strerror", None) or str(error)) from error
+            raise NotTaken(reason_unconnected(address, error)) from error
         client.loop_start()
         try:
-            self._await_success(deadline, may_be_old=self._is_v5)
+            self._await_connected(deadline)
             client.publish(topic, payload, 1)
-            self._await_success(deadline)
+            self._await_published(deadline)
         finally:
             client.disconnect()
             client.loop_stop()
@@ -90,17 +101,32 @@ class _Attempt:
     def _note(self, reason: ReasonCode) -> None:
         self._events.put(("refused", str(reason)) if reason.is_failure else ("done", ""))
 
-    def _await_success(self, deadline: float, *, may_be_old: bool = False) -> None:
-        try:
-            event, reason = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            reason = "the broker does not answer in time"
-            raise NotTaken(reason) from None
-        if event == "done":
-            return
-        # A broker of MQTT 3.1.1 says so, or just closes the connection.
-        if may_be_old and (event == "lost" or reason == UNSUPPORTED):
+    def _await_connected(self, deadline: float) -> None:
+        event, reason = self._next_event(deadline)
+        # A broker of MQTT 3.1.1 says so, or just ends the connection.
+        if self._is_v5 and (reason == UNSUPPORTED or (event == "lost" and self._may_be_old())):
             raise _OldBroker
         if event == "lost":
-            raise NotTaken(f"the connection was lost: {reason}")
-        raise NotTaken(f"the broker refuses: {reason}", refused=True)
+            raise NotTaken(reason_unanswered(self._address, self._client.failure))
+        self._raise_if_refused(event, reason)
+
+    def _await_published(self, deadline: float) -> None:
+        event, reason = self._next_event(deadline)
+        if event == "lost":
+            raise NotTaken(f"the connection was lost before the message was acknowledged: {reason}")
+        self._raise_if_refused(event, reason)
+
+    def _may_be_old(self) -> bool:
+        return not isinstance(self._client.failure, ssl.SSLError)
+
+    @staticmethod
+    def _raise_if_refused(event: str, reason: str) -> None:
+        if event == "refused":
+            raise NotTaken(f"the broker refuses: {reason}", refused=True)
+
+    def _next_event(self, deadline: float) -> tuple[str, str]:
+        wait_s = max(0.0, deadline - time.monotonic())
+        try:
+            return self._events.get(timeout=wait_s)
+        except queue.Empty:
+            raise NotTaken(reason_silent(self._address, wait_s)) from None

@@ -12,7 +12,8 @@ import threading
 import pytest
 
 from godkaiser.mqtt import client as client_module
-from godkaiser.mqtt.connection import BrokerAddress, Connection, NotConnected
+from godkaiser.mqtt.broker_address import BrokerAddress
+from godkaiser.mqtt.connection import Connection, NotConnected
 from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.outgoing import HELD_WINDOW, MOST_HELD, WINDOW
 from tests.mqtt.scripted_broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ScriptedBroker

@@ -13,7 +13,8 @@ from godkaiser.actors.link.broker import LINK_GROUP, BrokerActor, LinkDown, Link
 from godkaiser.actors.link.router import RouterActor
 from godkaiser.domain.link_rivalry import CALM_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Rivalry
 from godkaiser.mqtt import client as client_module
-from godkaiser.mqtt.connection import BrokerAddress, NotConnected
+from godkaiser.mqtt.broker_address import BrokerAddress
+from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.outgoing import WORN_AT
 from godkaiser.mqtt.ports import open_ports

@@ -14,7 +14,8 @@ import pytest
 
 from godkaiser.demo.child_process import ChildProcess
 from godkaiser.demo.embedded_broker import await_listening
-from godkaiser.mqtt.connection import BrokerAddress, Connection
+from godkaiser.mqtt.broker_address import BrokerAddress
+from godkaiser.mqtt.connection import Connection
 from godkaiser.mqtt.gate import Fate
 from godkaiser.mqtt.outgoing import HELD_WINDOW
 from tests.mqtt.test_client import OFF, ON, TOPIC, Fates

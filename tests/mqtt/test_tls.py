@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import socket
 import threading
 
 import pytest
@@ -16,8 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from godkaiser.mqtt.connection import BrokerAddress, Connection, NotConnected
+from godkaiser.mqtt.broker_address import BrokerAddress
+from godkaiser.mqtt.connection import Connection, NotConnected
 from godkaiser.mqtt.gate import Fate
+from godkaiser.mqtt.one_shot import NotTaken, publish_once
 from tests.mqtt.test_client import Fates
 
 PUBLISHERS, EACH, BYTES = 4, 600, 15_000
@@ -142,5 +145,75 @@ def test_a_broker_of_another_authority_is_refused(address, tmp_path):
         host=address.host, port=address.port, tls=True, ca_cert=Authority(folder).file
     )
     connection = Connection(stranger, "stranger", 1, on_lost=lambda *_details: None)
-    with pytest.raises(NotConnected, match="certificate"):
+    with pytest.raises(NotConnected, match=r"certificate is not trusted.*ca_cert"):
         connection.open()
+
+
+# ---- a broker that ends the connection does not say why in MQTT: the likely cause is told
+
+
+@pytest.fixture
+def strict(authority, mosquitto_factory):
+    """TLS, with client certificates."""
+    certificate, key = authority.issue("broker")
+    return mosquitto_factory(
+        accounts=(
+            "allow_anonymous true",
+            f"cafile {authority.file}",
+            f"certfile {certificate}",
+            f"keyfile {key}",
+            "require_certificate true",
+        )
+    )
+
+
+def refusals(address):
+    """What the gateway's link and `estop` say of a broker that does not let them in."""
+    connection = Connection(address, "refused", 1, on_lost=lambda *_details: None)
+    with pytest.raises(NotConnected) as link:
+        connection.open()
+    with pytest.raises(NotTaken) as once:
+        publish_once(address, "refused-once", "a/topic", b"x", 5.0)
+    return str(link.value), str(once.value)
+
+
+def test_a_missing_client_certificate_is_named(strict, authority):
+    given = BrokerAddress(host=strict.host, port=strict.port, tls=True, ca_cert=authority.file)
+    for text in refusals(given):
+        assert "wants a client certificate: set [mqtt] client_cert" in text
+
+
+def test_a_client_certificate_of_another_authority_is_named(strict, authority, tmp_path):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    certificate, key = Authority(folder).issue("gateway")
+    given = BrokerAddress(
+        host=strict.host, port=strict.port, tls=True, ca_cert=authority.file,
+        client_cert=certificate, client_key=key,
+    )  # fmt: skip
+    for text in refusals(given):
+        assert "refuses our client certificate" in text
+
+
+def test_a_port_for_tls_spoken_to_without_is_named(strict):
+    for text in refusals(BrokerAddress(host=strict.host, port=strict.port)):
+        assert f"most likely port {strict.port} is for TLS" in text
+
+
+def test_a_port_without_tls_spoken_to_with_it_is_named(own_mosquitto, authority):
+    given = BrokerAddress(
+        host=own_mosquitto.host, port=own_mosquitto.port, tls=True, ca_cert=authority.file
+    )
+    for text in refusals(given):
+        assert f"does not speak TLS on port {own_mosquitto.port}" in text
+
+
+def test_something_that_takes_the_connection_and_says_nothing_is_told_apart(monkeypatch):
+    monkeypatch.setattr("godkaiser.mqtt.connection.CONNECT_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        given = BrokerAddress(host="127.0.0.1", port=silent.getsockname()[1])
+        connection = Connection(given, "patient", 1, on_lost=lambda *_details: None)
+        with pytest.raises(NotConnected, match="does not speak MQTT"):
+            connection.open()
+        with pytest.raises(NotTaken, match="does not speak MQTT"):
+            publish_once(given, "patient-once", "a/topic", b"x", 0.2)

@@ -15,7 +15,7 @@ import msgspec
 
 from godkaiser.actors.message import Message
 from godkaiser.domain.devices.mocks import MockFaults, MockRecord
-from godkaiser.mqtt.connection import BrokerAddress, tls_context
+from godkaiser.mqtt.broker_address import BrokerAddress, tls_context
 from godkaiser.simulator.device import SimulatedDevice
 from godkaiser.simulator.driver import Driver
 from godkaiser.simulator.faults import Faults

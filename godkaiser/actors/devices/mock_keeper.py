@@ -20,7 +20,7 @@ from godkaiser.domain.entities import Issuer
 from godkaiser.errors.base import GatewayError
 from godkaiser.errors.devices import UnknownMock
 from godkaiser.errors.storage import DatabaseUnavailable
-from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.mqtt.broker_address import BrokerAddress
 from godkaiser.storage.audit.trail import entry_by
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.repositories import mocks as storage

@@ -18,7 +18,8 @@ from godkaiser import paths
 from godkaiser.actors.link.messages import LinkView
 from godkaiser.actors.message import Message
 from godkaiser.domain.link_rivalry import Rivalry
-from godkaiser.mqtt.connection import BrokerAddress, Connection, Inbound, NotConnected, Will
+from godkaiser.mqtt.broker_address import BrokerAddress
+from godkaiser.mqtt.connection import Connection, Inbound, NotConnected, Will
 from godkaiser.mqtt.ports import Link, Ports
 from godkaiser.mqtt.session_mark import SessionMark
 from godkaiser.protocol import outbound, topics

@@ -17,7 +17,7 @@ from godkaiser.actors.services.recipient import Deliver, Notify, UndeliverableEr
 from godkaiser.config.secret_file import first_line
 from godkaiser.config.settings import NotifyConfig
 from godkaiser.domain.email_addresses import is_email_address
-from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.mqtt.broker_address import BrokerAddress
 from godkaiser.mqtt.one_shot import NotTaken, publish_once
 
 NOTIFY_PREFIX = "godkaiser/notify/"

@@ -98,6 +98,8 @@ class HealthResource:
                 "offline": len(devices) - sum(devices),
             },
             "safety": safety.state if isinstance(safety, SafetyView) else "unknown",
+            # Under its former name too: it was read as "a stop is latched".
+            "safety_on_disk": latched,
             "safety_latched": latched,
             "safety_alarm": safety.alarm if isinstance(safety, SafetyView) else "",
         }

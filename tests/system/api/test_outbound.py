@@ -26,7 +26,7 @@ from godkaiser.domain.entities import Issuer
 from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.domain.rules.schema import NotificationAction
 from godkaiser.errors.base import ValidationFailed
-from godkaiser.mqtt.connection import BrokerAddress
+from godkaiser.mqtt.broker_address import BrokerAddress
 from tests.system.site import PASSWORD
 from tests.waiting import eventually
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from godkaiser.mqtt.connection import BrokerAddress, Connection
+from godkaiser.mqtt.broker_address import BrokerAddress
+from godkaiser.mqtt.connection import Connection
 from godkaiser.protocol import topics
 from tests.system.process import GatewayProcess
 from tests.waiting import eventually

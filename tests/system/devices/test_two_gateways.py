@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from godkaiser.mqtt.connection import BrokerAddress, Connection
+from godkaiser.mqtt.broker_address import BrokerAddress
+from godkaiser.mqtt.connection import Connection
 from godkaiser.protocol import topics
 from tests.system.process import GatewayProcess
 from tests.waiting import eventually

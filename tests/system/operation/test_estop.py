@@ -269,5 +269,34 @@ def test_a_broker_that_takes_the_stop_and_drops_it_is_not_believed(guarded, tmp_
     )
     done = CliRunner().invoke(app, ["estop", "--config", str(path), "--http", silent_gateway()])
     assert done.exit_code == 69
-    assert "the broker could not be told" in done.output
-    assert "the broker refuses" in done.output
+    assert "the broker could not be told" in done.stderr
+    assert "as godkaiser-estop: the broker refuses" in done.stderr
+    assert done.stdout == ""
+
+
+def test_each_account_that_was_tried_is_told_with_its_refusal(guarded, tmp_path):
+    """The kind: only the last of several reasons is shown, and it is not the one to mend."""
+    _folder, port = guarded
+    path = tmp_path / "godkaiser.toml"
+    (tmp_path / "wrong").write_text("mistyped\n")
+    for password_file, remark in (("wrong", ""), ("absent", " (without a password): ")):
+        path.write_text(
+            f'[mqtt]\nport = {port}\nusername = "godkaiser"\npassword_file = "{password_file}"\n'
+            'stop_password_file = "wrong"\n'
+        )
+        done = CliRunner().invoke(app, ["estop", "--config", str(path), "--http", silent_gateway()])
+        assert done.exit_code == 69
+        for account in ("as godkaiser-estop: ", f"as godkaiser{remark}", "without an account: "):
+            assert account in done.stderr
+        assert done.stderr.count("the broker refuses: ") == 3
+
+
+def test_a_gateway_without_its_key_is_not_blamed_on_the_options(tmp_path):
+    """--config was given: to give it is no advice."""
+    path = tmp_path / "godkaiser.toml"
+    path.write_text(f"[mqtt]\nport = {free_port()}\n")
+    done = CliRunner().invoke(app, ["estop", "--config", str(path), "--http", silent_gateway()])
+    assert done.exit_code == 69
+    assert "no broker listens there" in done.stderr
+    assert "jwt.key: No such file" in done.stderr
+    assert "--config" not in done.stderr

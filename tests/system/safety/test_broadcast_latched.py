@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from godkaiser.domain.safety.stop_state import SafetyState, StopState
-from godkaiser.mqtt.connection import BrokerAddress, Connection
+from godkaiser.mqtt.broker_address import BrokerAddress
+from godkaiser.mqtt.connection import Connection
 from godkaiser.protocol import outbound, topics
 from godkaiser.storage.files.record_file import RecordFile
 from tests.mqtt.scripted_broker import PUBACK

@@ -5,12 +5,15 @@ The kind: what the gateway says of its safety record is true of the disk, whatev
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from contextlib import suppress
 
 import pytest
+from typer.testing import CliRunner
 
+from godkaiser.cli.main import app
 from tests.system.process import GatewayProcess
 from tests.waiting import eventually
 
@@ -50,7 +53,7 @@ def test_a_stop_that_the_disk_does_not_take_is_latched_once_there_is_room(
         answer = gateway.client.post("/actuators/emergency_stop", {"reason": "leak"}, 200)
         assert (answer["state"], answer["latched"]) == ("active", False)
         health = eventually(
-            lambda: (found := gateway.client.get("/health"))["safety_latched"] is False and found
+            lambda: (found := gateway.client.get("/health"))["safety_on_disk"] is False and found
         )
         assert health["status"] == "degraded"
         assert "not latched" in health["safety_alarm"]
@@ -61,5 +64,26 @@ def test_a_stop_that_the_disk_does_not_take_is_latched_once_there_is_room(
         gateway.start()
         gateway.log_in()
         assert gateway.client.get("/safety/status")["state"] == "active"
+    finally:
+        gateway.kill()
+
+
+def test_estop_at_the_box_tells_a_stop_that_is_not_on_the_disk(
+    tmp_path, small_disk, own_mosquitto, monkeypatch
+):
+    """It is in force, and would not outlive a restart: exit code 1, as the documentation says."""
+    monkeypatch.setattr("godkaiser.cli.estop.API_TIMEOUT_S", 1.0)
+    gateway = GatewayProcess(tmp_path, own_mosquitto.port).start()
+    arguments = ["estop", "--config", str(gateway.config)]
+    try:
+        fill(small_disk)
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 1, done.output
+        assert "the broker has the stop" in done.stdout
+        assert "not on its disk yet" in done.stderr
+        told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
+        assert (told["gateway"], told["latched"]) == ("active", False)
+        (small_disk / "filler").unlink()
+        eventually(lambda: CliRunner().invoke(app, arguments).exit_code == 0)
     finally:
         gateway.kill()

@@ -1,0 +1,33 @@
+"""Where the broker is, and how to be let in: what every client of it is given."""
+
+from __future__ import annotations
+
+import ssl
+
+import msgspec
+
+
+class BrokerAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the broker is and how to be let in."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+    ca_cert: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    keepalive_s: int = 30
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def tls_context(address: BrokerAddress) -> ssl.SSLContext:
+    """Raises OSError: a file cannot be read, or holds no certificate or key."""
+    context = ssl.create_default_context(cafile=address.ca_cert or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if address.client_cert:
+        context.load_cert_chain(address.client_cert, address.client_key or None)
+    return context
