@@ -4,12 +4,10 @@ down.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,7 +22,7 @@ from godkaiser.cli.exits import (
     settings_from,
 )
 from godkaiser.errors.base import GatewayError
-from godkaiser.host.durable_file import sync_folder
+from godkaiser.host.durable_file import new_file
 
 app = Console(no_args_is_help=True, help="Look after the audit trail.")
 
@@ -101,7 +99,7 @@ def export(
                 count += 1
                 yield line
 
-        with _new_file(to) as file:
+        with new_file(to) as file:
             sealed_file.seal(file, counted(), key)
         database.close_all()
     except GatewayError as error:
@@ -130,7 +128,7 @@ def open_export(
     try:
         make = sealed_file.passphrase if key is None else sealed_file.private_key
         opener = make(path.read_bytes())
-        with source.open("rb") as sealed, _new_file(to) as file:
+        with source.open("rb") as sealed, new_file(to) as file:
 
             def written() -> Iterator[audit_export.Exported]:
                 for line, found in audit_export.examined(sealed_file.unseal(sealed, opener)):
@@ -155,17 +153,3 @@ def _one_of(key: Path | None, passphrase_file: Path | None, option: str) -> Path
 
 def _unix(moment: datetime | None) -> float | None:
     return None if moment is None else moment.replace(tzinfo=UTC).timestamp()
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """For its owner only; half of it must not pass for all of it."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            sync_folder(path.parent)
-        except BaseException:
-            path.unlink()
-            raise

@@ -1,14 +1,17 @@
 """Files that survive a power cut: replaced as a whole, flushed, and with certainty about which one holds.
 
-The only place of the program that replaces a file or flushes a folder.
+The only place of the program that replaces a file or flushes a folder. (Files that grow, the spool's segments and
+notes, flush what they append themselves.)
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 DRAFT, BEFORE = ".new", ".before"
 # Some filesystems have no hard links, and some kernels refuse them for files of other owners.
@@ -130,6 +133,26 @@ def write_file(path: Path, content: bytes, mode: int, *, flush: bool = True) -> 
         os.close(descriptor)
 
 
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A new file for its owner only; at the end it survives a power cut, and after an error it is gone: half of
+    it must not pass for all of it.
+
+    Raises:
+        FileExistsError: there is one already; it stays.
+        OSError: it cannot be made, written or flushed.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            sync_folder(path.parent)
+        except BaseException:
+            path.unlink()
+            raise
+
+
 def inherit_owner(path: Path, like: Path) -> None:
     """Root leaves no file of its own where the gateway, as another user, must read and write.
 
@@ -138,6 +161,12 @@ def inherit_owner(path: Path, like: Path) -> None:
     if os.geteuid() == 0:
         found = like.stat()
         os.chown(path, found.st_uid, found.st_gid)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written into a file survive a power cut. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

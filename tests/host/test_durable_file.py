@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from godkaiser.host import durable_file
-from godkaiser.host.durable_file import InDoubt, make_folder, replace_file
+from godkaiser.host.durable_file import InDoubt, make_folder, new_file, replace_file
 from tests.host.disk_faults import STEPS, FaultyDisk
 
 
@@ -174,3 +174,17 @@ def test_root_leaves_no_file_of_its_own_in_a_folder_of_another_user(tmp_path):
     replace_file(folder / "deep" / "file", b"2", mode=0o640)
     assert (folder / "deep" / "file").stat().st_gid == 777
     assert (folder / "deep" / "file").read_bytes() == b"2"
+
+
+def test_a_new_file_is_whole_or_is_not(tmp_path):
+    with new_file(tmp_path / "f") as file:
+        file.write(b"all of it")
+    assert (tmp_path / "f").read_bytes() == b"all of it"
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError), new_file(tmp_path / "f"):
+        pass
+    assert (tmp_path / "f").read_bytes() == b"all of it"
+    with pytest.raises(ZeroDivisionError), new_file(tmp_path / "g") as file:
+        file.write(b"half of it")
+        raise ZeroDivisionError
+    assert not (tmp_path / "g").exists()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
 
 from godkaiser.errors.storage import BackupRefused
-from godkaiser.host.durable_file import replace_file
+from godkaiser.host.durable_file import replace_file, sync_file
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -50,8 +49,8 @@ def make_folder(folder: Path) -> None:
 def describe(path: Path) -> BackupFile:
     """Size and digest of a file, which is flushed to disk."""
     digest = hashlib.sha256()
+    sync_file(path)
     with path.open("rb") as file:
-        os.fsync(file.fileno())
         while block := file.read(_BLOCK):
             digest.update(block)
     path.chmod(0o600)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from godkaiser.host.durable_file import InDoubt, replace_file, sync_folder
+from godkaiser.host.durable_file import InDoubt, replace_file, sync_file, sync_folder, write_file
 from godkaiser.storage.spool import frames as spool_frames
 from godkaiser.storage.spool.frames import Frame
 
@@ -231,16 +231,13 @@ class SegmentLog:
         self.close()
         path = self._folder / f"{self._name}-{self._next:020d}{SUFFIX}"
         header = spool_frames.encode_header(self.epoch)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            _write_all(descriptor, header, 0)
-            os.fsync(descriptor)
+            write_file(path, header, 0o600)
             sync_folder(self._folder)
+            self._file = os.open(path, os.O_WRONLY)
         except OSError:
-            os.close(descriptor)
             path.unlink(missing_ok=True)
             raise
-        self._file = descriptor
         segment = _Segment(path, len(header), self._next, self._next - 1, 0)
         self._segments.append(segment)
         return segment
@@ -287,9 +284,8 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 
 def _cut(path: Path, end: int) -> None:
-    with path.open("r+b") as file:
-        file.truncate(end)
-        os.fsync(file.fileno())
+    os.truncate(path, end)
+    sync_file(path)
 
 
 def _cut_quietly(path: Path, end: int) -> bool:
