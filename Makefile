@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: run test check format reference bench soak clean
+.PHONY: run test check format reference constraints bench soak clean
 
 run: $(VENV)/.installed
 	@exec $(VENV)/bin/godkaiser demo $(ARGS)
@@ -28,6 +28,13 @@ format: $(VENV)/.dev
 reference: $(VENV)/.installed
 	@$(PY) -m godkaiser.config.reference
 
+# The exact versions that the checks and the tests use: the newest that setup.cfg allows.
+constraints: $(VENV)/bin/pip
+	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(PY) -m venv $$folder && \
+	  $$folder/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' && \
+	  $$folder/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > $$folder/found && \
+	  { echo "# Made by make constraints: the versions that the checks and the tests use."; cat $$folder/found; } > constraints.txt
+
 bench: $(VENV)/.dev
 	@$(PY) tests/provision/install.py
 	@$(PY) -m benchmarks $(ARGS)
@@ -47,12 +54,12 @@ $(VENV)/bin/pip:
 
 $(VENV)/.installed: $(VENV)/bin/pip setup.cfg pyproject.toml
 	@echo "Installing God-Kaiser into $(VENV) (once) ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[demo,docs]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/pip setup.cfg pyproject.toml
+$(VENV)/.dev: $(VENV)/bin/pip setup.cfg pyproject.toml constraints.txt
 	@echo "Installing God-Kaiser and its test tools into $(VENV) (once) ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
 clean:

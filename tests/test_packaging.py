@@ -13,14 +13,21 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import godkaiser
+from godkaiser.host.extras import MODULES
 from godkaiser.http.access.permissions import PERMISSIONS
 from tests import ROOT
 
 PACKAGE = ROOT / "godkaiser"
 # Data without a module to import: zoneinfo reads it where the system has no time zones.
 NEVER_IMPORTED = {"tzdata"}
+MINDED_IN = {
+    "demo": "demo/embedded_broker.py",
+    "docs": "http/openapi.py",
+    "postgresql": "storage/engine/driver.py",
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +43,12 @@ def normal(name: str) -> str:
 
 
 def declared(text: str) -> set[str]:
-    return {
+    names = {
         normal(re.split(r"[\s<>=!~;\[]", line.strip())[0])
         for line in text.splitlines()
         if line.strip()
     }
+    return names - {"godkaiser"}
 
 
 def imported(folder: Path) -> set[str]:
@@ -59,14 +67,43 @@ def imported(folder: Path) -> set[str]:
 
 def test_what_the_package_imports_is_what_it_depends_on(setup_cfg):
     wanted = declared(setup_cfg["options"]["install_requires"])
+    extras = setup_cfg["options.extras_require"]
+    for name in MODULES:
+        wanted |= declared(extras[name])
     assert imported(PACKAGE) == wanted - NEVER_IMPORTED
 
 
+def test_what_an_extra_brings_is_imported_where_its_absence_is_minded(setup_cfg):
+    owners = metadata.packages_distributions()
+    for extra, module in MODULES.items():
+        assert declared(setup_cfg["options.extras_require"][extra]) == {normal(owners[module][0])}
+        found = {
+            file.relative_to(PACKAGE).as_posix()
+            for file in PACKAGE.rglob("*.py")
+            if re.search(rf"^\s*(?:import|from) {module}\b", file.read_text(), re.MULTILINE)
+        }
+        assert found == {MINDED_IN[extra]}
+
+
 def test_what_tests_and_benchmarks_import_comes_with_the_extra_dev(setup_cfg):
-    wanted = declared(setup_cfg["options"]["install_requires"]) | declared(
-        setup_cfg["options.extras_require"]["dev"]
-    )
+    wanted = declared(setup_cfg["options"]["install_requires"])
+    for extra in (*MODULES, "dev"):
+        wanted |= declared(setup_cfg["options.extras_require"][extra])
     assert imported(ROOT / "tests") | imported(ROOT / "benchmarks") <= wanted
+
+
+def test_the_exact_versions_of_the_tests_are_within_what_is_declared(setup_cfg):
+    pinned = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )  # fmt: skip
+    pins = {normal(name): version for name, version in pinned.items()}
+    extras = setup_cfg["options.extras_require"].values()
+    lines = "\n".join((setup_cfg["options"]["install_requires"], *extras)).splitlines()
+    wanted = [Requirement(line) for line in lines if line and not line.startswith("godkaiser")]
+    assert len(wanted) > len(MODULES)
+    for requirement in wanted:
+        assert requirement.specifier.contains(pins[normal(requirement.name)]), str(requirement)
 
 
 def test_every_file_of_the_package_is_installed(setup_cfg):
@@ -139,7 +176,9 @@ def test_the_first_python_that_fits_makes_the_environment(programs, tmp_path):
     )
 
 
-@pytest.mark.parametrize("target", ["run", "test", "check", "reference", "bench", "clean"])
+@pytest.mark.parametrize(
+    "target", ["run", "test", "check", "reference", "constraints", "bench", "clean"]
+)
 def test_every_target_of_the_makefile_can_be_planned(programs, target):
     planned = make("--dry-run", target, path=programs)
     assert planned.returncode == 0, planned.stderr

@@ -19,12 +19,13 @@ from godkaiser.config.settings import (
     LogConfig,
     MqttConfig,
 )
+from godkaiser.demo.broker_port import await_listening, check_free
 from godkaiser.demo.child_process import ChildProcess
-from godkaiser.demo.embedded_broker import await_listening, check_free
 from godkaiser.domain.entities import ActuatorConfig, Approval, DeviceRecord, SensorConfig
 from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.errors.process import StartupFailed
 from godkaiser.gateway import Gateway
+from godkaiser.host.extras import require
 from godkaiser.http.access.tokens import check_password
 from godkaiser.simulator.greenhouse import device_id, equipment
 from godkaiser.storage.engine.database import Database
@@ -60,6 +61,7 @@ class Demo:
                 " port with --mqtt."
             )
             raise StartupFailed(reason=reason)
+        require("demo", "The embedded broker of the demo")
         check_free(host, port)
         self._broker = ChildProcess(["embedded-broker", f"{host}:{port}"])
         self._broker.start()

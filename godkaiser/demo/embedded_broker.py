@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
-import time
 from typing import Any
 
 from amqtt.adapters import ReaderAdapter, WriterAdapter
@@ -24,10 +22,6 @@ from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import OUTGOING, Session
 
-from godkaiser.errors.process import PassingCondition, StartupFailed
-
-READY_TIMEOUT_S = 15.0
-POLL_S = 0.02
 SESSION_EXPIRY_S = 600
 """What is queued for a client that never comes back must not grow for ever."""
 KEEPALIVE_GRACE = 1.5
@@ -175,32 +169,3 @@ class FaithfulBroker(Broker):  # type: ignore[misc, unused-ignore]
         handler = self._get_handler(session)
         if isinstance(handler, PatientHandler) and handler.serves:
             await super()._publish_retained_messages_for_subscription(subscription, session)
-
-
-def check_free(host: str, port: int) -> None:
-    """Raises PassingCondition when something listens there already."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = (
-                f"the embedded broker cannot listen on {host}:{port}: {error.strerror}. Choose"
-                " another address with --mqtt, or stop what listens there."
-            )
-            raise PassingCondition(reason=reason) from error
-
-
-def await_listening(host: str, port: int, timeout_s: float = READY_TIMEOUT_S) -> None:
-    """Wait until somebody accepts connections there. Raises StartupFailed when nobody does."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            socket.create_connection((host, port), timeout=1.0).close()
-        except OSError as error:
-            if time.monotonic() > deadline:
-                reason = f"the embedded broker did not come up on {host}:{port}: {error}"
-                raise StartupFailed(reason=reason) from error
-            threading.Event().wait(POLL_S)
-        else:
-            return

@@ -14,6 +14,16 @@ class StartupFailed(GatewayError):
     template = "{reason}"
 
 
+class ExtraMissing(StartupFailed):
+    """Something was asked for that an extra of the package brings, and it is not installed."""
+
+    code, status = "EXTRA_MISSING", 501
+    template = (
+        "{for_what} needs the Python package {module}, which is not installed. Install it:"
+        " pip install 'godkaiser[{extra}]'"
+    )
+
+
 class ReloadRefused(GatewayError):
     """The changed files cannot be taken; `problems` has a line for each mistake."""
 

@@ -13,6 +13,7 @@ import msgspec
 from godkaiser.domain.devices.mocks import MockFaults
 from godkaiser.domain.rules.rules import RuleDefinition
 from godkaiser.errors.base import NotFound
+from godkaiser.host.extras import require
 from godkaiser.http.access.permissions import API, PERMISSIONS, Role
 from godkaiser.http.examples import EXAMPLES
 from godkaiser.http.exchange import encode
@@ -238,6 +239,8 @@ class OpenApiResources:
         resp.data = self._document
 
     def on_get_page(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Raises ExtraMissing."""
+        require("docs", f"The page {API}/docs")
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("Content-Security-Policy", _POLICY)
         resp.text = _PAGE

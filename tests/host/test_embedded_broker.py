@@ -12,9 +12,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from godkaiser.demo.broker_port import await_listening, check_free
 from godkaiser.demo.child_process import ChildProcess
 from godkaiser.demo.demo import Demo, DemoSettings
-from godkaiser.demo.embedded_broker import await_listening, check_free
 from godkaiser.errors.process import StartupFailed
 from tests.provision.servers import free_port
 

@@ -12,8 +12,8 @@ import queue
 
 import pytest
 
+from godkaiser.demo.broker_port import await_listening
 from godkaiser.demo.child_process import ChildProcess
-from godkaiser.demo.embedded_broker import await_listening
 from godkaiser.mqtt.broker_address import BrokerAddress
 from godkaiser.mqtt.connection import Connection
 from godkaiser.mqtt.gate import Fate

@@ -16,18 +16,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, cast
 
-import psycopg2
-
 from godkaiser import __version__
 from godkaiser.errors.storage import BackupRefused
 from godkaiser.host.durable_file import put_in_place
 from godkaiser.storage.backup import folder as backup_folder
 from godkaiser.storage.backup.folder import FORMAT, Manifest
-from godkaiser.storage.engine import migrations, tables
+from godkaiser.storage.engine import driver, migrations, tables
 from godkaiser.storage.engine.database import Database, open_database, sqlite_path
 
 SQLITE_FILE = "database.sqlite"
 PAGES_A_STEP = 2000
+_FAILURES: tuple[type[Exception], ...] = (OSError, sqlite3.Error, *driver.errors("Error"))
 Progress = Callable[[str, int, int], None]
 """What, how much of it is done, and of how much (0: not known)."""
 
@@ -62,7 +61,7 @@ def create(
             files=files,
         )
         backup_folder.write_manifest(folder, manifest)
-    except (OSError, sqlite3.Error, psycopg2.Error) as error:
+    except _FAILURES as error:
         shutil.rmtree(folder, ignore_errors=True)
         reason = f"the backup was given up: {str(error).strip()}. Nothing is left of it."
         raise BackupRefused(reason=reason) from error

@@ -15,36 +15,43 @@ from typing import Any, cast
 
 import msgspec
 import peewee
-import psycopg2
 
 from godkaiser.config import database_url
 from godkaiser.config.database_url import DatabaseUrl
 from godkaiser.errors.process import DatabaseAway, StartupFailed, startup_failure
 from godkaiser.errors.storage import DatabaseInDoubt, DatabaseUnavailable
-from godkaiser.storage.engine import engines
+from godkaiser.host.extras import require
+from godkaiser.storage.engine import driver, engines
 from godkaiser.storage.engine.breaker import DatabaseBreaker
 from godkaiser.storage.engine.engines import Engines, Pool
 from godkaiser.storage.engine.statements import Statement
 
 # Plain cursors raise the drivers' own errors, everything else Peewee's.
-AWAY = (
+AWAY: tuple[type[Exception], ...] = (
     peewee.DatabaseError,
     peewee.InterfaceError,
     sqlite3.DatabaseError,
-    psycopg2.DatabaseError,
-    psycopg2.InterfaceError,
+    *driver.errors("DatabaseError", "InterfaceError"),
 )
 """A database that cannot be reached, is locked, read-only, damaged or full, or lacks a table."""
-_CONTENT = (
+_CONTENT: tuple[type[Exception], ...] = (
     peewee.DataError,
     peewee.IntegrityError,
     sqlite3.DataError,
     sqlite3.IntegrityError,
-    psycopg2.DataError,
-    psycopg2.IntegrityError,
+    *driver.errors("DataError", "IntegrityError"),
 )
-_ANSWERED = (peewee.ProgrammingError, sqlite3.ProgrammingError, psycopg2.ProgrammingError)
-REFUSED = (*_CONTENT, sqlite3.InterfaceError, ValueError, OverflowError)
+_REFUSED_BY_SERVER: tuple[type[Exception], ...] = (
+    peewee.ProgrammingError,
+    *driver.errors("ProgrammingError"),
+)
+_ANSWERED: tuple[type[Exception], ...] = (*_REFUSED_BY_SERVER, sqlite3.ProgrammingError)
+REFUSED: tuple[type[Exception], ...] = (
+    *_CONTENT,
+    sqlite3.InterfaceError,
+    ValueError,
+    OverflowError,
+)
 """What the content of a single record can do to a statement; another record does not have it."""
 
 LONGEST_BUSY_S = 10.0
@@ -374,13 +381,14 @@ def _open_sqlite(url: str, place: DatabaseUrl) -> Database:
 
 
 def _open_postgresql(url: str, place: DatabaseUrl) -> Database:
+    require("postgresql", "A PostgreSQL URL in [database] url")
     database = Database(url, engines.postgresql_engines(place), is_sqlite=False)
     try:
         ((encoding,),) = database.fetch("SHOW server_encoding")
     except DatabaseUnavailable as error:
         database.close_all()
         why = error.details["reason"]
-        if isinstance(error.__cause__, peewee.ProgrammingError | psycopg2.ProgrammingError):
+        if isinstance(error.__cause__, _REFUSED_BY_SERVER):
             reason = f"{why}. Correct the options in [database] url."
             raise StartupFailed(reason=reason) from error
         reason = (

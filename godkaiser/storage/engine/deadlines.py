@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
-import psycopg2
+from godkaiser.storage.engine import driver
 
 LOOK_EVERY_S = 0.05
 IDLE_S = 5.0
@@ -92,7 +92,7 @@ def _shut(connection: Connection) -> None:
     # Closed already: then nobody waits for it.
     # A copy of the descriptor: the connection closes its own.
     with (
-        suppress(OSError, psycopg2.Error),
+        suppress(OSError, *driver.errors("Error")),
         socket.socket(fileno=os.dup(connection.fileno())) as copy,
     ):
         copy.shutdown(socket.SHUT_RDWR)

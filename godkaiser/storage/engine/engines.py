@@ -15,11 +15,11 @@ from typing import Any, cast
 import msgspec
 import peewee
 from playhouse.pool import PooledPostgresqlDatabase
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from godkaiser.config.database_url import DatabaseUrl
 from godkaiser.host.durable_file import inherit_owner, make_folder
 from godkaiser.storage.engine.deadlines import Deadlines
+from godkaiser.storage.engine.driver import TRANSACTION_STATUS_IDLE
 
 USUAL_STATEMENT_S = 30.0
 PROMPT_STATEMENT_S = 1.5

@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 import peewee
-import psycopg2
 
 from godkaiser.domain.entities import SensorKey
 from godkaiser.domain.records.rollups import (
@@ -29,6 +28,7 @@ from godkaiser.domain.records.rollups import (
     floor_to,
     merged,
 )
+from godkaiser.storage.engine import driver
 from godkaiser.storage.engine.database import Database
 
 BATCH = 25
@@ -38,7 +38,11 @@ POSTGRESQL_BATCH = 200
 READINGS_FLOOR = "readings"
 MINUTES_FLOOR = "minutes"
 
-_BEYOND_MEASURE = (peewee.DataError, psycopg2.DataError, sqlite3.DataError)
+_BEYOND_MEASURE: tuple[type[Exception], ...] = (
+    peewee.DataError,
+    sqlite3.DataError,
+    *driver.errors("DataError"),
+)
 _COLUMNS = "series_id, bucket_ms, quality, count, valued, total, lowest, highest, last, last_ms"
 _SQLITE_MARK = "INSERT OR IGNORE INTO rollup_pending (series_id, start_ms, end_ms) VALUES (?,?,?)"
 # Without a key: nobody waits for anybody, and no two writers can lock each other out.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import sys
 from collections import Counter
 
 import jsonschema_rs
@@ -89,6 +90,16 @@ def test_the_document_and_its_pages_are_served_without_a_network(site):
         answer = connection.getresponse()
         assert (answer.status, len(answer.read()) > 50) == (200, True)
     assert site.client.call("GET", "/docs/..%2fsecret")[0] == 404
+
+
+def test_without_the_extra_docs_the_page_says_what_to_install_and_the_document_is_served(
+    site, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "swagger_ui", None)
+    status, answer = site.client.call("GET", "/docs")
+    assert (status, answer["error"]["code"]) == (501, "EXTRA_MISSING")
+    assert "pip install 'godkaiser[docs]'" in answer["error"]["message"]
+    assert site.client.get("/openapi.json")["openapi"] == "3.1.0"
 
 
 def test_a_query_parameter_that_is_not_known_is_refused(site):
