@@ -23,11 +23,11 @@ from godkaiser.host import logs
 from godkaiser.host.data_folder import open_data_folder
 from godkaiser.host.log_lines import LogLines
 from godkaiser.host.reloader import Reloader, tell_warnings
+from godkaiser.http.access.desk import AccessDesk
 from godkaiser.http.access.gate import Gate
 from godkaiser.http.access.idempotency import Idempotency
 from godkaiser.http.access.lockout import Lockout
 from godkaiser.http.access.rate_limit import RateLimit
-from godkaiser.http.access.signing_keys import KEY_FILE, open_signing_keys
 from godkaiser.http.access.tokens import TokenService
 from godkaiser.http.app import create_app
 from godkaiser.http.server import ApiServer, bind
@@ -38,9 +38,11 @@ from godkaiser.live.server import LiveServer
 from godkaiser.live.webhooks import audience
 from godkaiser.mqtt.connection import Inbound
 from godkaiser.mqtt.ports import open_ports
+from godkaiser.parts import Parts
 from godkaiser.storage.audit.trail import AuditEntry
 from godkaiser.storage.engine.upgrade import Busy
 from godkaiser.storage.files.rule_notes import RuleNotes
+from godkaiser.storage.files.signing_key_file import KEY_FILE, open_signing_keys
 from godkaiser.storage.stored_site import read_stored_site
 from godkaiser.storage.stores import open_stores
 from godkaiser.supervision import (
@@ -52,7 +54,7 @@ from godkaiser.supervision import (
     SupervisionError,
     ThreadedRuntime,
 )
-from godkaiser.tree import Parts, tree_of
+from godkaiser.tree import tree_of
 
 SHUTDOWN_GRACE_S = 2.0
 SERVICES_GRACE_S = 10.0
@@ -88,7 +90,7 @@ class Gateway:
             raise
         try:
             stored = read_stored_site(self.database)
-            self.signing = open_signing_keys(
+            signing_keys = open_signing_keys(
                 config.jwt_secret, config.jwt_secret_previous, config.data_dir / KEY_FILE
             )
             self._listener = bind(config.http.host, config.http.port)
@@ -100,14 +102,12 @@ class Gateway:
             self._lock.release()
             raise
         self.ports = open_ports(config.gateway.kaiser_id)
-        self.tokens = TokenService(self.database, self.signing, config.gateway.kaiser_id)
         self.http_port: int = self._listener.getsockname()[1]
         self.live_port: int | None = (
             None if self._live_listener is None else self._live_listener.getsockname()[1]
         )
         self._lockout = Lockout(config.http.login_attempts, float(config.http.login_lockout_s))
         self._notes = RuleNotes(config.data_dir / "rules.notes", config.data_dir / "rules.doses")
-        self._idempotency = Idempotency(config.data_dir / "commands.notes")
         self._started_at = time.time()
         self.live = LiveHub(f"{self._started_at:.0f}", time.time)
         self._live_door = LiveDoor()
@@ -127,11 +127,13 @@ class Gateway:
                     make_server=self._make_server,
                     make_live_server=self._make_live_server if self._live_listener else None,
                     webhook_audience=audience(self.live),
-                    refresh_access=self._refresh_access,
+                    given_signing_keys=signing_keys if config.jwt_secret else None,
                 )
             ),
             ThreadedRuntime(),
         )
+        self.desk = AccessDesk(self.system, stored.access, signing_keys)
+        self.tokens = TokenService(self.desk, config.gateway.kaiser_id)
         self._gate = Gate(
             lambda: self.tokens,
             self._lockout,
@@ -153,7 +155,6 @@ class Gateway:
         Raises:
             StartupFailed: control does not come up.
         """
-        self.tokens.book.load()
         self.database.close_thread()
         self.system.start()
         if not self.system.ready.wait(timeout_s) or self.system.terminated.is_set():
@@ -165,7 +166,10 @@ class Gateway:
             self.stop()
             reason = f"the actors did not start: {'; '.join(errors) or 'no error was reported'}"
             raise PassingCondition(reason=reason)
-        late = self.system.await_first_starts(paths.SERVICES, SERVICES_GRACE_S)
+        late = [
+            *self.system.await_first_starts(paths.SERVICES, SERVICES_GRACE_S),
+            *self.system.await_first_starts(paths.ACCESS, SERVICES_GRACE_S),
+        ]
         if late:
             log.warning("services_not_up_yet", services=late)
         log.info(
@@ -195,7 +199,6 @@ class Gateway:
             self._live_listener.close()
         self.spool.close()
         self._notes.close()
-        self._idempotency.close()
         self.database.close_all()
         self._lock.release()
         log.info("stopped", in_order=in_order, seconds=round(time.monotonic() - began, 3))
@@ -228,7 +231,8 @@ class Gateway:
     def _make_server(self) -> ApiServer:
         services = Services(
             system=self.system,
-            database=self.database,
+            database=self.database.reading(),
+            desk=self.desk,
             tokens=self.tokens,
             gate=self._gate,
             lockout=self._lockout,
@@ -239,7 +243,7 @@ class Gateway:
             kaiser_id=self.config.gateway.kaiser_id,
             live=self._live_view,
             rate_limit=RateLimit(self.config.http.requests_per_s),
-            idempotency=self._idempotency,
+            idempotency=Idempotency(self.desk),
             reload=self.reload,
             debug=self.config.debug.endpoints,
             cors_origins=self.config.http.cors_origins,
@@ -259,9 +263,6 @@ class Gateway:
             self._live_door,
             self.config.http.trusted_proxy,
         )
-
-    def _refresh_access(self) -> None:
-        self.tokens.book.refresh()
 
     def _tell_forgery(self, address: str, details: str) -> None:
         entry = AuditEntry(

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 from apscheduler.triggers.cron import CronTrigger
 
+from godkaiser.actors.access.accounts import AccountsActor
+from godkaiser.actors.access.idempotency import IdempotencyActor
+from godkaiser.actors.access.signing_keys import SigningKeysActor
 from godkaiser.actors.devices.device import LIVENESS_JOB, DeviceActor
 from godkaiser.actors.devices.mock_keeper import ORPHANS_JOB, MockKeeperActor
 from godkaiser.actors.link.broker import (
@@ -34,15 +36,13 @@ from godkaiser.actors.safety.actuator import ActuatorActor
 from godkaiser.actors.safety.messages import StopAll
 from godkaiser.actors.safety.safety_actor import SafetyActor, SafetyRecord
 from godkaiser.actors.safety.stop_input_monitor import StopInputMonitor
-from godkaiser.actors.safety.stop_wire import StopTokens
-from godkaiser.actors.services.access_keeper import AccessKeeperActor
 from godkaiser.actors.services.notification_channels import channels
 from godkaiser.actors.services.notifier import NotifierActor
 from godkaiser.actors.services.outbound import Outbound
 from godkaiser.actors.services.sensor_watch import SENSORS_JOB, SensorWatchActor
 from godkaiser.actors.services.server import ServerActor
 from godkaiser.actors.services.timekeeper import Job, TimekeeperActor
-from godkaiser.actors.services.webhook_keeper import Audience, WebhookKeeperActor
+from godkaiser.actors.services.webhook_keeper import WebhookKeeperActor
 from godkaiser.actors.storage.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor
 from godkaiser.actors.storage.journal import JournalActor
 from godkaiser.actors.storage.recalculator import RecalculatorActor
@@ -51,7 +51,6 @@ from godkaiser.actors.storage.rollups import ROLLUPS_JOB, RollupsActor
 from godkaiser.actors.storage.spool import SpoolActor
 from godkaiser.config.settings import Config
 from godkaiser.domain.addresses import Destinations
-from godkaiser.domain.declared import Declared
 from godkaiser.domain.entities import (
     ActuatorConfig,
     DeviceRecord,
@@ -61,18 +60,15 @@ from godkaiser.domain.records.retention import RetentionPolicy
 from godkaiser.domain.rules.rules import RuleDefinition, RuleMemory
 from godkaiser.domain.safety.holds import Holds
 from godkaiser.domain.safety.stop_state import SafetyState
-from godkaiser.http.server import ApiServer
 from godkaiser.live.server import LiveServer
 from godkaiser.mqtt.account_files import BrokerFiles
 from godkaiser.mqtt.broker_address import BrokerAddress
-from godkaiser.mqtt.ports import Ports
 from godkaiser.mqtt.session_mark import SessionMark
-from godkaiser.storage.engine.database import PATIENT, PROMPT, REPLAYING, SAVING, Database
+from godkaiser.parts import Parts
+from godkaiser.storage.engine.database import PATIENT, PROMPT, REPLAYING, SAVING
 from godkaiser.storage.files.record_file import RecordFile
-from godkaiser.storage.files.rule_notes import RuleNotes
+from godkaiser.storage.files.signing_key_file import KEY_FILE
 from godkaiser.storage.repositories import registry
-from godkaiser.storage.spool.spool import Spool
-from godkaiser.storage.stored_site import StoredSite
 from godkaiser.supervision import (
     Backoff,
     ChildSpec,
@@ -95,31 +91,11 @@ ENDS_THE_PROCESS = Intensity(max_restarts=0)
 NEVER_GIVES_UP = None
 # A fleet's children are tried again for ever, so the pace of one that always fails must be low.
 FLEET_BACKOFF = Backoff(max_s=60.0)
+# People wait for it to log in.
+ACCESS_BACKOFF = Backoff(max_s=5.0)
+# A change that was refused must not be made later.
+ACCESS_MAILBOX = MailboxSpec(capacity=1000, takes_resent=False)
 SERVICES_STOP_S = 25.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the actors are made of. `stored` is what the database held when the process started: the
-    devices and rules of control start from it, so that they need no database. `make_live_server` is
-    None where the live socket is off.
-    """
-
-    config: Config
-    declared: Declared
-    stored: StoredSite
-    database: Database
-    spool: Spool
-    notes: RuleNotes
-    ports: Ports
-    address: BrokerAddress
-    current_address: Callable[[], BrokerAddress]
-    """With the certificates of the last reload, and the password as its file has it now."""
-    tokens: StopTokens
-    make_server: Callable[[], ApiServer]
-    make_live_server: Callable[[], LiveServer] | None
-    webhook_audience: Audience
-    refresh_access: Callable[[], None]
 
 
 def tree_of(parts: Parts) -> ChildSpec:
@@ -223,6 +199,7 @@ def _services(parts: Parts) -> list[ChildSpec]:
     retention = RetentionPolicy(**msgspec.structs.asdict(config.retention))
     outbound = Outbound(Destinations(config.outbound.allow))
     return [
+        supervisor("access", _access(parts), intensity=NEVER_GIVES_UP, backoff=ACCESS_BACKOFF),
         ChildSpec(name="registrar", factory=lambda: _registrar(parts)),
         _fleet("mocks"),
         ChildSpec(
@@ -251,13 +228,33 @@ def _services(parts: Parts) -> list[ChildSpec]:
             factory=lambda: WebhookKeeperActor(database, outbound, parts.webhook_audience),
             shutdown_timeout_s=20.0,
         ),
-        ChildSpec(
-            name="access",
-            factory=lambda: AccessKeeperActor(database, parts.refresh_access),
-        ),
         ChildSpec(name="recalculator", factory=lambda: RecalculatorActor(database.paced(PATIENT))),
         ChildSpec(name="api", factory=lambda: ServerActor(parts.make_server)),
         *_live(parts.make_live_server),
+    ]
+
+
+def _access(parts: Parts) -> list[ChildSpec]:
+    """Of three, as what they write fails apart: the database, the key file, the notes of commands."""
+    data_dir = parts.config.data_dir
+    return [
+        ChildSpec(
+            name="accounts",
+            factory=lambda: AccountsActor(parts.database.paced(SAVING)),
+            mailbox=ACCESS_MAILBOX,
+        ),
+        ChildSpec(
+            name="signing_keys",
+            factory=lambda: SigningKeysActor(parts.given_signing_keys, data_dir / KEY_FILE),
+            mailbox=ACCESS_MAILBOX,
+        ),
+        ChildSpec(
+            name="idempotency",
+            factory=lambda: IdempotencyActor(data_dir / "commands.notes"),
+            mailbox=ACCESS_MAILBOX,
+            # How a command ended is noted in any case: its key would stay in use.
+            retry_budget=1,
+        ),
     ]
 
 

@@ -221,13 +221,14 @@ class Link:
             raise Refused(reason, "KAISER_ID_DIFFERS")
 
     def _token(self) -> str:
-        from godkaiser.http.access.signing_keys import KEY_FILE, SigningKey, parse
-        from godkaiser.http.access.tokens import local_token
+        from godkaiser.domain.signing_keys import SigningKey
+        from godkaiser.http.access.signed_tokens import local_token
+        from godkaiser.storage.files.signing_key_file import KEY_FILE, read
 
         key_file = self._settings.data_dir / KEY_FILE
         given = self._settings.jwt_secret
         try:
-            key = SigningKey(given) if given else parse(key_file.read_text())[0]
+            key = SigningKey(given) if given else read(key_file)[0]
         except (OSError, ValueError) as error:
             what = getattr(error, "strerror", None) or error
             raise NoKey(f"{key_file}: {what}. {self._advice(error)}") from error

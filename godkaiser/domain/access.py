@@ -7,6 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 ADMIN = "admin"
+GRACE_S = 10.0
+"""How long the refresh token before the newest is still answered: for a second tab of the same browser, and for
+an answer that was lost.
+"""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -18,6 +22,10 @@ class Account(msgspec.Struct, frozen=True):
     disabled: bool
     created_at: float = 0.0
 
+    def __repr__(self) -> str:
+        """It may be shown as a dead letter: without the hash."""
+        return f"Account({self.username!r}, {self.role!r})"
+
     @property
     def is_administrator(self) -> bool:
         return self.role == ADMIN and not self.disabled
@@ -26,13 +34,19 @@ class Account(msgspec.Struct, frozen=True):
 class Login(msgspec.Struct, frozen=True):
     """All tokens that stem from one login are good as long as it is listed.
 
-    Of its refresh tokens only the newest (`current_jti`) may be used. `expires_at` in unix seconds.
+    Of its refresh tokens only the newest (`current_jti`) may be used, and for `GRACE_S` after `renewed_at`
+    the one before it. `expires_at` in unix seconds, `renewed_at` in monotonic seconds.
     """
 
     family: str
     username: str
     current_jti: str
     expires_at: float
+    previous_jti: str = ""
+    renewed_at: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Login({self.username!r})"
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,3 +87,37 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
                 if other.username != username
             )
         )
+
+
+def renewed(known: Login, used_jti: str, fresh: Login, now: float) -> Login | None:
+    """What becomes of a login when somebody uses the refresh token `used_jti` of it; `now` is monotonic.
+
+    The newest token: `fresh` takes its place. The one before it, within the grace: `known` itself, whose
+    newest token is given again. Any other: None, the login is ended, as somebody uses a stolen or an old one.
+    """
+    if known.current_jti == used_jti:
+        return msgspec.structs.replace(fresh, previous_jti=used_jti, renewed_at=now)
+    in_grace = known.previous_jti != "" and 0.0 <= now - known.renewed_at < GRACE_S
+    return known if in_grace and known.previous_jti == used_jti else None
+
+
+def read_again(before: Access, found: Access, now: float) -> Access:
+    """`found` in the database, with the grace of each login, which is not stored; `now` is monotonic.
+
+    A login whose token is another one than before was renewed, and the answer may be lost: its grace begins.
+    """
+    logins = {
+        family: _with_grace(before.logins.get(family), login, now)
+        for family, login in found.logins.items()
+    }
+    return msgspec.structs.replace(found, logins=logins)
+
+
+def _with_grace(before: Login | None, found: Login, now: float) -> Login:
+    if before is None:
+        return found
+    if before.current_jti == found.current_jti:
+        previous_jti, renewed_at = before.previous_jti, before.renewed_at
+    else:
+        previous_jti, renewed_at = before.current_jti, now
+    return msgspec.structs.replace(found, previous_jti=previous_jti, renewed_at=renewed_at)

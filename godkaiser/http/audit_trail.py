@@ -13,8 +13,8 @@ import falcon
 from godkaiser import paths
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.errors.base import GatewayError, TooManyRequests
+from godkaiser.http.access.identity import Identity
 from godkaiser.http.access.permissions import API, PERMISSIONS
-from godkaiser.http.access.tokens import Identity
 from godkaiser.http.exchange import AuditNote, address_of, is_dry_run, request_id_of
 from godkaiser.http.services import Services
 from godkaiser.storage.audit.trail import AuditEntry

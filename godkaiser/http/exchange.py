@@ -28,7 +28,7 @@ from godkaiser.errors.requests import (
     UnsupportedMediaType,
 )
 from godkaiser.errors.safety import OutcomeUnknown
-from godkaiser.http.access.tokens import Identity
+from godkaiser.http.access.identity import Identity
 from godkaiser.http.json_guard import check_json
 from godkaiser.http.problem import PROBLEM_JSON, problem
 from godkaiser.protocol.text import fit_json

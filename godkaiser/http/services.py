@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from godkaiser.config.changes import Reloaded
 from godkaiser.domain.entities import Issuer
+from godkaiser.http.access.desk import AccessDesk
 from godkaiser.http.access.gate import Gate
 from godkaiser.http.access.idempotency import Idempotency
 from godkaiser.http.access.lockout import Lockout
@@ -29,6 +30,7 @@ class Services:
 
     system: ActorSystem
     database: Database
+    desk: AccessDesk
     tokens: TokenService
     gate: Gate
     lockout: Lockout

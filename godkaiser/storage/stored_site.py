@@ -1,4 +1,6 @@
-"""What the database held of the site when the process started: control starts from it."""
+"""What the database held when the process started: control starts from it, and requests are checked against it
+until its actor has read it again.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from godkaiser.domain.access import Access
 from godkaiser.domain.entities import ActuatorConfig, DeviceRecord, SensorConfig
 from godkaiser.domain.rules.rules import RuleMemory
 from godkaiser.errors.process import DatabaseAway
 from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.engine.database import Database
-from godkaiser.storage.repositories import registry, rules
+from godkaiser.storage.repositories import accounts, registry, rules
 
 
 class StoredSite(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +25,7 @@ class StoredSite(msgspec.Struct, frozen=True, kw_only=True):
     actuators: Mapping[str, list[ActuatorConfig]] = {}
     rules: tuple[rules.StoredRule, ...] = ()
     memories: Mapping[int, RuleMemory] = {}
+    access: Access = Access()
 
 
 def read_stored_site(database: Database) -> StoredSite:
@@ -39,6 +43,7 @@ def read_stored_site(database: Database) -> StoredSite:
             actuators=actuators,
             rules=tuple(rules.load_rules(database)),
             memories=rules.load_rule_memories(database),
+            access=accounts.load(database),
         )
     except DatabaseUnavailable as error:
         raise DatabaseAway(reason=error.message) from error

@@ -194,6 +194,22 @@ class PostgreSQL:
             self._process.wait(20)
             self._process = None
 
+    def freeze(self) -> None:
+        """It and its sessions stand still, and their connections stay open."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: int) -> None:
+        assert self._process is not None
+        pid = self._process.pid
+        # The server first: it makes no session any more.
+        os.kill(pid, number)
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
+
     def create_database(self) -> str:
         name = f"t{uuid.uuid4().hex}"
         connection = psycopg2.connect(self._url("postgres"))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from godkaiser.domain.access import Account, Login, StoredKey
+from godkaiser.domain.access import GRACE_S, Account, Login, StoredKey
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,
@@ -309,6 +309,13 @@ def test_the_runtime_of_an_actuator_outlives_the_gateway(database):
 # ---- people
 
 
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
 def account(name, role="admin", password="hash"):
     return Account(name, password, role, disabled=False, created_at=NOW)
 
@@ -341,17 +348,40 @@ def test_of_two_first_users_at_once_one_is_made(database):
     assert len(book.present.users) == 1
 
 
-def test_a_refresh_token_is_used_once_and_a_second_use_voids_the_login(database):
-    book = AccessBook(database)
+def test_a_refresh_token_is_used_once_and_a_late_second_use_voids_the_login(database):
+    clock = Clock()
+    book = AccessBook(database, monotonic=clock)
     book.add_first_user(account("admin"))
 
-    def renewed(jti):
+    def fresh(jti):
         return Login("f", "admin", jti, NOW + 60)
 
-    assert book.begin_login(account("admin"), renewed("one"))
-    assert book.renew_login("f", "one", renewed("two"))
-    assert not book.renew_login("f", "one", renewed("three"))
-    assert not book.renew_login("f", "two", renewed("three"))
+    assert book.begin_login(account("admin"), fresh("one"))
+    assert book.renew_login("one", fresh("two")).current_jti == "two"
+    version = accounts.version_of(database)
+    # Two tabs of one browser, or an answer that was lost.
+    assert book.renew_login("one", fresh("three")).current_jti == "two"
+    assert accounts.version_of(database) == version, "nothing is written for it"
+    clock.now += GRACE_S
+    assert book.renew_login("one", fresh("four")) is None
+    assert book.renew_login("two", fresh("five")) is None
+
+
+def test_a_renewal_whose_answer_was_lost_can_be_asked_for_again(database):
+    """Stored, and then the actor crashed: its successor knows what was published before."""
+    before = AccessBook(database)
+    before.add_first_user(account("admin"))
+    before.begin_login(account("admin"), Login("f", "admin", "one", NOW + 60))
+    known = before.present
+    before.renew_login("one", Login("f", "admin", "two", NOW + 60))
+    successor = AccessBook(database, known)
+    successor.load()
+    assert successor.renew_login("one", Login("f", "admin", "three", NOW + 60)).current_jti == "two"
+    # With nothing known of it, as after a restart of the process, it counts as stolen.
+    stranger = AccessBook(database)
+    stranger.load()
+    assert stranger.renew_login("one", Login("f", "admin", "three", NOW + 60)) is None
+    assert accounts.load(database).logins == {}
 
 
 def test_what_another_gateway_changes_is_seen_and_not_overwritten(database):

@@ -105,15 +105,12 @@ class Site:
         self.gateway = Gateway(self.config)
         # Cheap hashes: the strength of bcrypt is not what these tests are about.
         self.gateway.tokens = TokenService(
-            self.gateway.database,
-            self.gateway.signing,
-            self.config.gateway.kaiser_id,
-            bcrypt_rounds=4,
+            self.gateway.desk, self.config.gateway.kaiser_id, bcrypt_rounds=4
         )
         now = self.gateway.system.runtime.now()
-        self.gateway.tokens.create_first_user("admin", PASSWORD, now)
         seed(self.gateway.database, self._seeded, self._interval_s, now)
         self.gateway.start()
+        self.gateway.tokens.create_first_user("admin", PASSWORD, now)
         self.client = Client(self.gateway.http_port)
         answer = self.client.post("/auth/login", {"username": "admin", "password": PASSWORD}, 200)
         self.client.token = answer["access_token"]

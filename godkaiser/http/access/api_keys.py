@@ -7,10 +7,11 @@ import secrets
 
 import msgspec
 
+from godkaiser.actors.access.messages import AddKey, DeleteKey, RotateKey
 from godkaiser.domain.access import StoredKey
 from godkaiser.errors.access import InvalidApiKey, UnknownApiKey, UnknownSecret
+from godkaiser.http.access.desk import AccessDesk
 from godkaiser.http.access.permissions import ROLES, Role
-from godkaiser.storage.repositories.access_book import AccessBook
 
 PREFIX = "gk_"
 NOTE_USE_S = 600.0
@@ -23,26 +24,29 @@ class KeyRing:
     A key is 256 random bits: a plain SHA-256 of it tells nothing that could be tried out.
     """
 
-    def __init__(self, book: AccessBook) -> None:
-        self._book = book
+    def __init__(self, desk: AccessDesk) -> None:
+        self._desk = desk
+        # Noted here as well, as the actor may wait for the database before it hears of a use.
+        self._uses: dict[int, float] = {}
 
     def all(self) -> list[StoredKey]:
         found = [
-            msgspec.structs.replace(key, last_used_at=self._book.last_used(key))
-            for key in self._book.present.keys.values()
+            msgspec.structs.replace(key, last_used_at=self._last_used(key))
+            for key in self._desk.access.keys.values()
         ]
         return sorted(found, key=lambda key: key.key_id)
 
     def check(self, secret: str, now: float) -> StoredKey:
         """Raises InvalidApiKey."""
-        key = self._book.present.keys.get(_digest(secret))
+        key = self._desk.access.keys.get(_digest(secret))
         if key is None:
             raise UnknownSecret(reason="it is not known")
         if now >= key.expires_at:
             raise InvalidApiKey(reason="it has expired")
-        used = self._book.last_used(key)
+        used = self._last_used(key)
         if used is None or abs(now - used) >= NOTE_USE_S:
-            self._book.note_use(key.key_id, now)
+            self._uses[key.key_id] = now
+            self._desk.note_use(key.key_id, now)
         return key
 
     def make(
@@ -50,7 +54,8 @@ class KeyRing:
     ) -> tuple[StoredKey, str]:
         """The key and its secret, which is not kept anywhere."""
         fresh, secret = _fresh(name, role, areas, by, now, expires_at)
-        return self._book.add_key(fresh), secret
+        stored: StoredKey = self._desk.change(AddKey(key=fresh))
+        return stored, secret
 
     def rotate(self, key_id: int, overlap_s: float, by: str, now: float) -> tuple[StoredKey, str]:
         """Another secret of the same rights and span; the old one is good for `overlap_s` more.
@@ -63,16 +68,22 @@ class KeyRing:
             raise UnknownApiKey(key_id=key_id)
         span_s = old.expires_at - old.created_at
         fresh, secret = _fresh(old.name, ROLES[old.role], old.areas, by, now, now + span_s)
-        return self._book.rotate_key(old, fresh, min(old.expires_at, now + overlap_s)), secret
+        ends = min(old.expires_at, now + overlap_s)
+        stored: StoredKey = self._desk.change(RotateKey(old=old, fresh=fresh, ends=ends))
+        return stored, secret
 
     def delete(self, key_id: int) -> StoredKey:
         """Raises UnknownApiKey."""
         key = self._find(key_id)
-        self._book.delete_key(key)
+        self._desk.change(DeleteKey(key=key))
+        self._uses.pop(key_id, None)
         return key
 
+    def _last_used(self, key: StoredKey) -> float | None:
+        return self._uses.get(key.key_id, key.last_used_at)
+
     def _find(self, key_id: int) -> StoredKey:
-        for key in self._book.present.keys.values():
+        for key in self._desk.access.keys.values():
             if key.key_id == key_id:
                 return key
         raise UnknownApiKey(key_id=key_id)

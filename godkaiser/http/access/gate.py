@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from godkaiser.errors.access import ForgedToken, OutOfArea, PermissionDenied, UnknownSecret
+from godkaiser.http.access.identity import Identity
 from godkaiser.http.access.lockout import Lockout
 from godkaiser.http.access.permissions import EVENTS, FOR_PEOPLE, PERMISSIONS
-from godkaiser.http.access.tokens import Identity, TokenService
+from godkaiser.http.access.tokens import TokenService
 
 
 def check(identity: Identity, method: str, template: str) -> None:

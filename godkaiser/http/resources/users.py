@@ -9,10 +9,10 @@ import msgspec
 
 from godkaiser.domain.access import Account, StoredKey
 from godkaiser.domain.records.digests import digest_of
+from godkaiser.domain.signing_keys import FOR_EVER, SigningKey
 from godkaiser.errors.access import InvalidCredentials, UnknownApiKey, UnknownUser
-from godkaiser.errors.base import ServiceUnavailable, ValidationFailed
+from godkaiser.errors.base import ValidationFailed
 from godkaiser.http.access.permissions import AREAS, ROLES
-from godkaiser.http.access.signing_keys import FOR_EVER, SigningKey
 from godkaiser.http.access.tokens import REFRESH_S
 from godkaiser.http.editing import refuse_changed, seen_by
 from godkaiser.http.exchange import (
@@ -184,32 +184,27 @@ class SigningKeyResources:
         self._services = services
 
     def on_get_keys(self, req: falcon.Request, resp: falcon.Response) -> None:
-        self._reply(resp, self._services.tokens.signing.all())
+        _reply_keys(resp, self._services.desk.signing_keys)
 
     def on_post_rotate(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, SigningRotation)
-        signing = self._services.tokens.signing
-        try:
-            keys = signing.rotate(self._services.clock(), body.overlap_seconds)
-        except OSError as error:
-            reason = f"The key file cannot be written: {error.strerror}. The key is the one it was."
-            raise ServiceUnavailable(reason=reason) from error
+        keys = self._services.desk.rotate_signing_key(body.overlap_seconds)
         note_audit(req, "signing key rotated",
-            f"{signing.current.kid} signs; the one before is believed for {body.overlap_seconds:g} s",
+            f"{keys[0].kid} signs; the one before is believed for {body.overlap_seconds:g} s",
         )  # fmt: skip
-        self._reply(resp, keys)
+        _reply_keys(resp, keys)
 
-    def _reply(self, resp: falcon.Response, keys: list[SigningKey]) -> None:
-        current = self._services.tokens.signing.current
-        found = [
-            {
-                "kid": key.kid,
-                "signs": key == current,
-                "good_until": None if key.good_until == FOR_EVER else key.good_until,
-            }
-            for key in keys
-        ]
-        reply(resp, {"data": found, "count": len(found)})
+
+def _reply_keys(resp: falcon.Response, keys: tuple[SigningKey, ...]) -> None:
+    found = [
+        {
+            "kid": key.kid,
+            "signs": number == 0,
+            "good_until": None if key.good_until == FOR_EVER else key.good_until,
+        }
+        for number, key in enumerate(keys)
+    ]
+    reply(resp, {"data": found, "count": len(found)})
 
 
 def _number(key_id: str) -> int:

@@ -95,6 +95,7 @@ class Database:
         pace: Pace = UNLIMITED,
         breaker: DatabaseBreaker | None = None,
         waits_for_breaker: bool = True,
+        may_write: bool = True,
     ) -> None:
         self.url = url
         self.engine = engines.prompt if pace.is_prompt else engines.usual
@@ -103,6 +104,7 @@ class Database:
         self._engines = engines
         self._pace = pace
         self._waits_for_breaker = waits_for_breaker
+        self._may_write = may_write
 
     def behind(self, breaker: DatabaseBreaker) -> Database:
         """The same database; while the breaker is open, every use fails at once."""
@@ -116,7 +118,13 @@ class Database:
         """The same database for one that has another time than others."""
         return self._like(pace, self.breaker, waits=self._waits_for_breaker)
 
-    def _like(self, pace: Pace, breaker: DatabaseBreaker | None, *, waits: bool) -> Database:
+    def reading(self) -> Database:
+        """The same database for requests: what is to be written is asked of an actor."""
+        return self._like(self._pace, self.breaker, waits=self._waits_for_breaker, writes=False)
+
+    def _like(
+        self, pace: Pace, breaker: DatabaseBreaker | None, *, waits: bool, writes: bool = True
+    ) -> Database:
         return Database(
             self.url,
             self._engines,
@@ -124,6 +132,7 @@ class Database:
             pace=pace,
             breaker=breaker,
             waits_for_breaker=waits,
+            may_write=writes,
         )
 
     @property
@@ -139,6 +148,7 @@ class Database:
             DatabaseInDoubt: the link broke at the COMMIT.
             DatabaseUnavailable: nothing of it is stored.
         """
+        assert self._may_write, "this is for reading: ask the actor that writes it"
         is_done = False
         is_whole = not self.is_sqlite and not self.engine.in_transaction()
         try:
@@ -165,6 +175,7 @@ class Database:
 
     def execute(self, sql: str, parameters: tuple[Any, ...]) -> None:
         """One statement of plain SQL with `?` placeholders, within the caller's transaction."""
+        assert self._may_write, "this is for reading: ask the actor that writes it"
         with self._session():
             cast("Any", self.engine).execute_sql(self.sql(sql), parameters)
 

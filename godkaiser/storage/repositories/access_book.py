@@ -1,26 +1,22 @@
-"""The one owner of accounts, logins and API keys: requests are checked in memory, changes are written first.
+"""Accounts, logins and API keys: each change is written to the database before it is `present`.
 
-Reading takes no lock and no database, so a stop is authenticated while the database is locked or gone.
-A change is in the database before it is in memory: after a refusal nothing has changed. Another gateway
-at the same database, or a commit whose answer was lost, shows in the version and is read anew.
+So after a refusal nothing has changed. Another gateway at the same database, or a commit whose answer was
+lost, shows in the version and is read anew.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
 
-from godkaiser.domain.access import Access, Account, Login, StoredKey
-from godkaiser.errors.access import LastAdministrator, UnknownApiKey, UnknownUser
-from godkaiser.errors.base import ServiceUnavailable
+from godkaiser.domain.access import Access, Account, Login, StoredKey, read_again, renewed
+from godkaiser.domain.person_names import skeleton
+from godkaiser.errors.access import LastAdministrator, NameLooksAlike, UnknownApiKey, UnknownUser
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.repositories import accounts
-
-PATIENCE_S = 2.0
-"""For a change that waits for another one: those who log in must not take all threads of the API."""
 
 
 class _Draft:
@@ -45,45 +41,29 @@ class _Draft:
 
 
 class AccessBook:
-    """Safe from any thread."""
+    """Of the actor `/services/access/accounts`, and not safe from other threads."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        present: Access = Access(),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`present` is what was known before, if anything."""
         self._database = database
-        self._writing = threading.Lock()
-        self._present = Access()
-        self._noting = threading.Lock()
-        self._uses: dict[int, float] = {}
-
-    @property
-    def present(self) -> Access:
-        return self._present
+        self._monotonic = monotonic
+        self.present = present
 
     def load(self) -> None:
-        """Raises DatabaseUnavailable, ServiceUnavailable."""
-        with self._changing():
-            pass
+        """Raises DatabaseUnavailable."""
+        with self._database.transaction():
+            found = accounts.load(self._database)
+        self.present = read_again(self.present, found, self._monotonic())
 
     def refresh(self) -> None:
-        """Write down which keys were used, and read what others have changed. Raises DatabaseUnavailable."""
-        with self._noting:
-            uses, self._uses = self._uses, {}
-        try:
-            for key_id, at in list(uses.items()):
-                accounts.note_use(self._database, key_id, at)
-                del uses[key_id]
-        finally:
-            with self._noting:
-                self._uses = {**uses, **self._uses}
-        if accounts.version_of(self._database) != self._present.version:
+        """Read what others have changed. Raises DatabaseUnavailable."""
+        if accounts.version_of(self._database) != self.present.version:
             self.load()
-
-    def note_use(self, key_id: int, now: float) -> None:
-        """Written later: the request does not wait for it."""
-        with self._noting:
-            self._uses[key_id] = now
-
-    def last_used(self, key: StoredKey) -> float | None:
-        return self._uses.get(key.key_id, key.last_used_at)
 
     # ---- people
 
@@ -92,13 +72,16 @@ class AccessBook:
         return self._add_user(account, login, is_first=True)
 
     def add_user(self, account: Account) -> bool:
-        """False when the name is taken."""
+        """False when the name is taken. Raises NameLooksAlike."""
         return self._add_user(account, None, is_first=False)
 
     def _add_user(self, account: Account, login: Login | None, *, is_first: bool) -> bool:
         with self._changing() as draft:
             if draft.users if is_first else account.username in draft.users:
                 return False
+            for other in draft.users:
+                if skeleton(account.username.casefold()) == skeleton(other.casefold()):
+                    raise NameLooksAlike(username=account.username, other=other)
             accounts.save_user(self._database, account)
             draft.users[account.username] = account
             self._begin(draft, login)
@@ -162,23 +145,24 @@ class AccessBook:
             self._begin(draft, login)
         return True
 
-    def renew_login(self, family: str, used_jti: str, renewed: Login) -> bool:
-        """Replace the newest refresh token of a login. False, and the login is ended, when `used_jti` is
-        not the newest: somebody uses a stolen or an old one.
+    def renew_login(self, used_jti: str, fresh: Login) -> Login | None:
+        """The login whose newest refresh token is to be given; see `domain.access.renewed`.
+
+        None, and the login is ended, when `used_jti` is not to be used any more.
         """
         with self._changing() as draft:
-            known = draft.logins.get(family)
-            if known is None or known.username != renewed.username:
-                return False
-            is_newest = known.current_jti == used_jti
-            if is_newest:
-                accounts.save_login(self._database, renewed)
-                draft.logins[family] = renewed
-            else:
-                accounts.end_login(self._database, family)
-                del draft.logins[family]
-            draft.is_changed = True
-        return is_newest
+            known = draft.logins.get(fresh.family)
+            if known is None or known.username != fresh.username:
+                return None
+            login = renewed(known, used_jti, fresh, self._monotonic())
+            if login is None:
+                accounts.end_login(self._database, fresh.family)
+                del draft.logins[fresh.family]
+            elif login is not known:
+                accounts.save_login(self._database, login)
+                draft.logins[fresh.family] = login
+            draft.is_changed = login is not known
+        return login
 
     def end_login(self, family: str) -> None:
         with self._changing() as draft:
@@ -218,19 +202,14 @@ class AccessBook:
 
     @contextmanager
     def _changing(self) -> Iterator[_Draft]:
-        """One change at a time: a transaction, and what it has made is published after its commit."""
-        if not self._writing.acquire(timeout=PATIENCE_S):
-            raise ServiceUnavailable(reason="Too many log in at once. Try again in a second.")
-        try:
-            with self._database.transaction():
-                version = accounts.lock_version(self._database)
-                base = self._present
-                if version != base.version:
-                    base = accounts.load(self._database)
-                draft = _Draft(base)
-                yield draft
-                if draft.is_changed:
-                    accounts.set_version(self._database, version + 1)
-            self._present = draft.published()
-        finally:
-            self._writing.release()
+        """A transaction; what it has made is `present` after its commit."""
+        with self._database.transaction():
+            version = accounts.lock_version(self._database)
+            base = self.present
+            if version != base.version:
+                base = read_again(base, accounts.load(self._database), self._monotonic())
+            draft = _Draft(base)
+            yield draft
+            if draft.is_changed:
+                accounts.set_version(self._database, version + 1)
+        self.present = draft.published()

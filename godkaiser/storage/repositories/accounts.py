@@ -1,4 +1,4 @@
-"""People, their logins and API keys in the database. `AccessBook` is the one that writes them."""
+"""People, their logins and API keys in the database. `AccessBook` writes them."""
 
 from __future__ import annotations
 

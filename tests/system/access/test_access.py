@@ -9,10 +9,13 @@ import time
 import jwt
 import pytest
 
+from godkaiser.config.settings import Config, GatewayConfig, HttpConfig, MqttConfig
+from godkaiser.domain.signing_keys import believed
 from godkaiser.errors.access import SigningKeyGiven
 from godkaiser.errors.process import StartupFailed
+from godkaiser.gateway import Gateway
 from godkaiser.http.access.permissions import FOR_PEOPLE, PERMISSIONS, Role
-from godkaiser.http.access.signing_keys import open_signing_keys
+from godkaiser.storage.files.signing_key_file import open_signing_keys
 from tests.system.site import PASSWORD
 from tests.waiting import eventually
 
@@ -204,7 +207,7 @@ def test_tokens_that_nobody_gave_are_refused(site):
         jwt.encode({**payload, "role": "admin"}, "x" * 40, algorithm="HS256"),
         jwt.encode(payload, "x" * 64, algorithm="HS512"), "a.b.c", "..", "é", "gk_", "\t",
     ]  # fmt: skip
-    secret = site.gateway.signing.current.secret
+    secret = site.gateway.desk.signing_keys[0].secret
     forged += [
         jwt.encode({**payload, "exp": int(time.time()) - 1}, secret, algorithm="HS256"),
         jwt.encode({**payload, "aud": "another"}, secret, algorithm="HS256"),
@@ -239,7 +242,7 @@ def test_a_rotated_signing_key_signs_what_is_new_and_believes_what_was(site, log
     fresh = client.call("POST", "/auth/refresh", {"refresh_token": refresh["refresh_token"]})[1]
     assert kid_of(fresh["access_token"]) == after[0]["kid"] != kid_of(old)
     text = json.dumps(after)
-    assert all(key.secret not in text for key in site.gateway.signing.all())
+    assert all(key.secret not in text for key in site.gateway.desk.signing_keys)
     # The same over a restart; then the old key got out, and nothing of it is good any more.
     site.stop_gateway()
     site.start_gateway()
@@ -265,12 +268,25 @@ def test_a_rotated_signing_key_signs_what_is_new_and_believes_what_was(site, log
     eventually(lambda: told().count("signing key rotated") == 2)
 
 
-def test_a_signing_key_that_is_given_is_not_rotated_here(tmp_path):
-    keys = open_signing_keys("a" * 40, "b" * 40, tmp_path / "jwt.key")
-    assert [key.secret for key in keys.believed(0.0)] == ["a" * 40, "b" * 40]
-    with pytest.raises(SigningKeyGiven):
-        keys.rotate(0.0, 60.0)
-    assert not (tmp_path / "jwt.key").exists()
+def test_a_signing_key_that_is_given_is_not_rotated_here(tmp_path, own_mosquitto):
+    config = Config(
+        gateway=GatewayConfig(data_dir=str(tmp_path / "var")),
+        http=HttpConfig(listen="127.0.0.1:0"),
+        mqtt=MqttConfig(host=own_mosquitto.host, port=own_mosquitto.port),
+        jwt_secret="a" * 40,
+        jwt_secret_previous="b" * 40,
+    )
+    gateway = Gateway(config)
+    gateway.start()
+    try:
+        before = gateway.desk.signing_keys
+        assert [key.secret for key in believed(before, 0.0)] == ["a" * 40, "b" * 40]
+        with pytest.raises(SigningKeyGiven):
+            gateway.desk.rotate_signing_key(60.0)
+        assert gateway.desk.signing_keys == before
+        assert not (tmp_path / "var" / "jwt.key").exists()
+    finally:
+        assert gateway.stop()
 
 
 def test_a_key_file_that_cannot_be_read_keeps_the_gateway_from_starting(tmp_path):

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 import jwt
 import pytest
 
-from godkaiser.domain.access import Access
+from godkaiser.domain import access as rules
 from godkaiser.errors.storage import DatabaseUnavailable
-from godkaiser.http.access import tokens
+from godkaiser.http.access import signed_tokens, tokens
 from godkaiser.storage.repositories import accounts
 from godkaiser.supervision import ThreadedRuntime
 from tests.provision.servers import PostgreSQL
@@ -167,13 +167,42 @@ def test_log_out_ends_every_token_of_that_login_and_no_other(site, log_in):
         site.start_gateway()
 
 
-def test_a_stolen_refresh_token_ends_the_access_tokens_of_its_login(site, log_in):
+@pytest.mark.parametrize("grace_s", [rules.GRACE_S, 0.0])
+def test_a_stolen_refresh_token_ends_the_access_tokens_of_its_login(
+    site, log_in, monkeypatch, grace_s
+):
+    """One that was used and is not the last one before the newest, or after its grace."""
+    monkeypatch.setattr(rules, "GRACE_S", grace_s)
     add_user(site, "olga")
     thief = log_in("olga")
     fresh = thief.post("/auth/refresh", {"refresh_token": thief.refresh}, 200)
+    if grace_s:
+        fresh = thief.post("/auth/refresh", {"refresh_token": fresh["refresh_token"]}, 200)
     assert thief.call("POST", "/auth/refresh", {"refresh_token": thief.refresh})[0] == 401
     for token in (thief.token, fresh["access_token"]):
         assert thief.call("GET", "/auth/me", token=token)[0] == 401
+
+
+def test_two_tabs_that_refresh_at_once_stay_logged_in(site, log_in):
+    add_user(site, "olga")
+    first, second = log_in("olga"), log_in()
+    both = [
+        tab.post("/auth/refresh", {"refresh_token": first.refresh}, 200) for tab in (first, second)
+    ]
+    for answer in both:
+        assert site.client.call("GET", "/auth/me", token=answer["access_token"])[0] == 200
+    # The same refresh token, so each of them is as good as the other.
+    jtis = {
+        jwt.decode(answer["refresh_token"], options={"verify_signature": False})["jti"]
+        for answer in both
+    }
+    assert len(jtis) == 1
+    assert (
+        first.call("POST", "/auth/refresh", {"refresh_token": both[1]["refresh_token"]})[0] == 200
+    )
+    assert (
+        second.call("POST", "/auth/refresh", {"refresh_token": both[0]["refresh_token"]})[0] == 200
+    )
 
 
 def test_nothing_happens_after_a_refusal(site, log_in):
@@ -257,13 +286,13 @@ def test_a_token_ages_by_the_clock_that_nobody_sets(make_site, clock, monkeypatc
     assert call("GET", "/auth/me")[0] == 200, "the clock jumped, the token is as young as before"
     # Its quarter of an hour has passed, and the clock was set back meanwhile.
     clock["offset_s"] = -MONTH_S
-    up = tokens.boot_time
-    monkeypatch.setattr(tokens, "boot_time", lambda: up() + tokens.ACCESS_S)
+    up = signed_tokens.boot_time
+    monkeypatch.setattr(signed_tokens, "boot_time", lambda: up() + tokens.ACCESS_S)
     assert call("GET", "/auth/me")[0] == 401
     monkeypatch.undo()
     clock["offset_s"] = 0.0
     claims = jwt.decode(token, options={"verify_signature": False})
-    secret = site.gateway.signing.current.secret
+    secret = site.gateway.desk.signing_keys[0].secret
     # After another boot of the machine there is the wall clock alone.
     elsewhere = {**claims, "boot": "another", "up": 1e9}
     assert call("GET", "/auth/me", token=jwt.encode(elsewhere, secret))[0] == 200
@@ -318,10 +347,10 @@ def test_what_is_answered_as_failed_has_not_happened(site, log_in, monkeypatch):
 
 def test_a_first_administrator_that_could_not_be_made_can_be_made_again(site, monkeypatch):
     tokens_ = site.gateway.tokens
-    monkeypatch.setattr(tokens_.book, "_present", Access())
     with site.gateway.database.transaction():
         site.gateway.database.execute("DELETE FROM users", ())
         site.gateway.database.execute("UPDATE access_version SET version = version + 1", ())
+    eventually(lambda: not tokens_.has_users())
     save = accounts.save_login
 
     def fail(*_):

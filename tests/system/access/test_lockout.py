@@ -138,7 +138,9 @@ def test_who_sends_forged_tokens_is_blocked_and_good_ones_of_the_address_stay_go
     assert call("POST", "/auth/login", ADMIN, headers=ATTACKER, token="")[0] == 429
     assert call("GET", "/auth/me", headers=ATTACKER)[0] == 200
     # A token that has ended is nobody's fault.
-    old = jwt.encode({**claims, "exp": int(time.time()) - 5}, site.gateway.signing.current.secret)
+    old = jwt.encode(
+        {**claims, "exp": int(time.time()) - 5}, site.gateway.desk.signing_keys[0].secret
+    )
     for _ in range(40):
         assert call("GET", "/auth/me", headers=OPERATOR, token=old)[0] == 401
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from godkaiser.actors.access.messages import AddUser
 from godkaiser.domain.access import Account
+from godkaiser.domain.person_names import prepared_name, prepared_password, skeleton
 from godkaiser.errors.access import WeakPassword
 from godkaiser.errors.base import ValidationFailed
-from godkaiser.http.access.names import prepared_name, prepared_password, skeleton
 from godkaiser.http.access.tokens import hash_password
 from tests.system.access.test_access import code_of
 from tests.system.site import PASSWORD
@@ -79,7 +80,7 @@ def test_accounts_from_before_keep_their_names_and_passwords(make_site):
     site = make_site()
     typed = apart(SECRET)
     old = Account("Otto.Old", hash_password(typed, 4), "viewer", disabled=False)
-    assert site.gateway.tokens.book.add_user(old)
+    assert site.gateway.desk.change(AddUser(account=old))
     for name in ("Otto.Old", "otto.old", "OTTO.OLD"):
         assert logs_in(site, name, typed) == 200
     body = {"username": "otto.old", "password": PASSWORD, "role": "viewer"}

@@ -86,7 +86,8 @@ def test_what_was_refused_while_the_database_was_locked_never_happens(gateway, t
         assert answer["error"]["code"] in {"DATABASE_UNAVAILABLE", "OVERLOADED"}, (name, answer)
     # What waited behind the lock would be done now.
     eventually(lambda: call(gateway, WRITES["device"])[0] == 200)
-    assert gateway.client.get(f"/esp/devices/{DEVICE}")["name"] == "renamed"
+    # Its actor shows it when it has heard of it.
+    eventually(lambda: gateway.client.get(f"/esp/devices/{DEVICE}")["name"] == "renamed")
     after = content(path)
     for table in before.keys() - {"devices"}:
         assert after[table] == before[table], table

@@ -223,7 +223,9 @@ def test_no_spelling_of_a_path_leads_past_the_guard(site):
         status, _, body = exchange(site, get(path))
         assert status in {400, 401, 404, 405}, path
         assert json.loads(body)["success"] is False
-        assert b"root:" not in body and site.gateway.signing.current.secret.encode() not in body
+        assert (
+            b"root:" not in body and site.gateway.desk.signing_keys[0].secret.encode() not in body
+        )
 
 
 SQL = ["'; DROP TABLE devices; --", '" OR "1"="1', "1 OR 1=1", "x' UNION SELECT password_hash FROM users --",

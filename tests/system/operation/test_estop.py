@@ -189,7 +189,7 @@ def guarded(mosquitto_factory):
 
 AS_MEMBER = f"""
 import contextlib, encodings.idna, encodings.utf_8_sig, http.client, io, os, sys
-import godkaiser.cli.main, godkaiser.http.access.signing_keys, godkaiser.http.access.tokens
+import godkaiser.cli.main, godkaiser.domain.signing_keys, godkaiser.http.access.signed_tokens, godkaiser.storage.files.signing_key_file
 with contextlib.redirect_stdout(io.StringIO()):
     godkaiser.cli.main.app(["estop", "--help"], standalone_mode=False)
 os.setgroups([{STOPPERS}])
