@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
+from godkaiser.actors.safety.clear_evidence import ClearEvidence
 from godkaiser.actors.safety.messages import SafetyView
 from godkaiser.actors.safety.plant import Plant
 from godkaiser.actors.safety.stop_progress import SilenceAlarm, StopProgress, Told
@@ -66,7 +67,7 @@ class EmergencyStops:
         self._progress = StopProgress(plant)
         self._silence = SilenceAlarm(self._progress, self._mark_changed)
         self._freeing: dict[str, str] = {}
-        self._cleared_at: dict[str, float] = {}
+        self._evidence = ClearEvidence()
         self._to_read_back: dict[Scope, set[ActuatorKey]] = {}
         self.state = SafetyState()
         self.changed = False
@@ -151,6 +152,7 @@ class EmergencyStops:
     def _expect(self, device_id: str, now: float) -> None:
         """The device is to confirm, by each of its actuators."""
         self._progress.confirmed.pop(device_id, None)
+        self._evidence.stop_given(device_id)
         self._progress.waiting[device_id] = Told(now)
 
     def _off(self, key: ActuatorKey, at: float) -> None:
@@ -228,8 +230,10 @@ class EmergencyStops:
             state.emergency == "normal" and state.reported_at > since for state in found.open
         )
 
-    def heard(self, device_id: str, at: float) -> None:
+    def heard(self, device_id: str, at: float, *, redelivered: bool) -> None:
         """The device has shown that it knows of the stop, by a message that was received then."""
+        if not redelivered:
+            self._evidence.stop_shown(device_id, at)
         told = self._progress.waiting.get(device_id)
         if told is not None and not told.heard and at >= told.at:
             told.heard = True
@@ -305,10 +309,10 @@ class EmergencyStops:
 
     def cleared_at(self, device_id: str) -> float | None:
         """When a stop of this device was last cleared from here, and when it last confirmed that."""
-        return self._cleared_at.get(device_id)
+        return self._evidence.cleared_at(device_id)
 
     def _note_cleared(self, devices: Iterable[str]) -> None:
-        self._cleared_at.update(dict.fromkeys(devices, self._clock()[1]))
+        self._evidence.note_cleared(devices, self._clock()[1])
 
     def cleared(self, scope: Scope, issuer: Issuer, reachable: Iterable[str]) -> SafetyState:
         """What a clear would lead to. Raises as `begin_clear`."""
@@ -345,7 +349,8 @@ class EmergencyStops:
         )
 
     def accept_unconfirmed(self, scope: Scope, issuer: Issuer) -> None:
-        """The operator's word stands for the barrier: the devices are told to clear on it.
+        """The operator's word stands for the barrier: the devices are told to clear on it, those that
+        are not there when they return.
 
         Raises NoEmergencyStop, InvalidTransition, ServiceUnavailable.
         """
@@ -353,20 +358,46 @@ class EmergencyStops:
         self._latch.write(state)
         devices = tuple(self._progress.clearing.pop(scope, ()))
         self._enter(state)
+        self._evidence.owe(devices)
         for device_id in devices:
-            if self._plant.is_online(device_id):
-                self._wire.clear_device(device_id, "accepted")
+            self.clear_what_is_owed(device_id)
         self._begin_reading_back(scope)
         self._note_cleared(devices)
 
-    def confirm_clear(self, device_id: str) -> None:
-        """The device has shown that its stop is cleared, after it was told to clear. Raises
-        ServiceUnavailable: it stays in CLEARING.
+    def owes_clear(self, device_id: str) -> bool:
+        """Whether an operator has accepted the clear of this device, and it has not shown it yet."""
+        return self._evidence.owes(device_id)
+
+    def clear_what_is_owed(self, device_id: str) -> None:
+        """Tell a device to clear whose clear was accepted without its word."""
+        if self._plant.is_online(device_id) and self._evidence.is_to_be_told(
+            device_id, self._clock()[1]
+        ):
+            self._wire.clear_device(device_id, "accepted")
+
+    def confirm_clear(self, device_id: str, heard_at: float, *, is_answer: bool) -> None:
+        """The device says that no stop holds it, in its answer to a clear or in a report of an actuator.
+
+        Raises ServiceUnavailable: it stays in CLEARING.
         """
-        self._note_cleared((device_id,))
+        states = self._plant.of_device(device_id)
+        if is_answer or all(state.emergency == "normal" for state in states):
+            self._evidence.settle(device_id)
         for scope, devices in tuple(self._progress.clearing.items()):
-            if devices.get(device_id) is None:
+            told_at, stop_at = devices.get(device_id), self._last_stop.get(scope, 0.0)
+            if told_at is None or heard_at < told_at:
                 continue
+            if is_answer:
+                confirms = self._evidence.answer_confirms(
+                    device_id, stop_at=stop_at, heard_at=heard_at
+                )
+            else:
+                confirms = self._evidence.reports_confirm(
+                    device_id, states, stop_at=stop_at, told_at=told_at
+                )
+            if not confirms:
+                continue
+            self._note_cleared((device_id,))
             self._progress.clear_confirmed.setdefault(scope, {})[device_id] = self._clock()[1]
             self.changed = True
             if len(devices) > 1:
@@ -377,11 +408,6 @@ class EmergencyStops:
             del self._progress.clearing[scope]
             self._enter(state)
             self._begin_reading_back(scope)
-
-    def is_told_to_clear(self, device_id: str, at: float) -> bool:
-        """Whether the device was told to clear before that moment, and has not confirmed it."""
-        told = (devices.get(device_id) for devices in self._progress.clearing.values())
-        return any(told_at is not None and told_at <= at for told_at in told)
 
     # ---- resuming
 
@@ -462,7 +488,7 @@ class EmergencyStops:
         wall, now = self._clock()
         return SafetyView(
             state=state.strictest.value,
-            alarm="; ".join(filter(None, (self._latch.alarm, self._silence.text))),
+            alarm="; ".join(filter(None, self._alarms())),
             latched=self.is_recorded,
             automation_held=tuple(str(scope) for scope in state.held),
             stops=tuple(
@@ -470,6 +496,10 @@ class EmergencyStops:
                 for record in state.records
             ),
         )
+
+    def _alarms(self) -> tuple[str, ...]:
+        # While a stop is not confirmed, its alarm names what is on.
+        return self._latch.alarm, self._silence.text or self._plant.stays_on.alarm
 
     def next_alarm_in_s(self) -> float:
         """Seconds until a device will have been silent for too long; infinity: none is waited for."""

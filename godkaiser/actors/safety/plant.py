@@ -15,6 +15,7 @@ import msgspec
 from godkaiser.actors.devices.messages import DevicePresence
 from godkaiser.actors.safety.actuator import Order, Transmission
 from godkaiser.actors.safety.messages import ActuatorStateChanged, ActuatorView, CommandOutcome
+from godkaiser.actors.safety.stays_on import StaysOn
 from godkaiser.actors.storage.journal import RecordActuator, RecordAudit, RecordOutcome
 from godkaiser.domain.entities import ActuatorKey, Approval, Command, Issuer
 from godkaiser.domain.records.latency import Latencies
@@ -71,6 +72,7 @@ class Plant:
         self._waiters: dict[str, Any] = {}
         self._answered_after: dict[ActuatorKey, Latencies] = {}
         self._violating: set[ActuatorKey] = set()
+        self.stays_on = StaysOn()
 
     # ---- devices
 
@@ -127,6 +129,7 @@ class Plant:
         self._states.pop(key, None)
         self._handles.pop(key, None)
         self._violating.discard(key)
+        self.stays_on.forget(key)
         self._answered_after.pop(key, None)
         self._by_device.get(key.esp_id, {}).pop(key, None)
         self._context.withdraw(("actuator", key))
@@ -232,6 +235,7 @@ class Plant:
                 transmissions.append(self._transmission(key, effect))
             else:
                 state = self._ended(key, effect)
+        self.stays_on.note(key, state, self._context.monotonic())
         # Published before anything leaves: a successor knows of what may be on its way.
         self._context.publish(("actuator", key), state)
         if is_worth_keeping(before, state):

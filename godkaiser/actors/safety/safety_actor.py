@@ -66,7 +66,7 @@ from godkaiser.domain.safety.actuator_state import is_energised
 from godkaiser.domain.safety.holds import Holds
 from godkaiser.domain.safety.interlocks import Interlock
 from godkaiser.domain.safety.safety import Hold
-from godkaiser.domain.safety.stop_confirmation import is_own_limit
+from godkaiser.domain.safety.stop_confirmation import LATE_ANSWER_S, is_own_limit
 from godkaiser.domain.safety.stop_state import GLOBAL, SafetyState, Scope, StopState, scope_of
 from godkaiser.errors.base import GatewayError, ServiceUnavailable
 from godkaiser.errors.devices import UnknownDevice
@@ -82,11 +82,11 @@ from godkaiser.supervision.strategy import backoff_delay
 
 REPEAT = Backoff(base_s=2.0, factor=2.0, max_s=60.0, jitter=0.1)
 """A stop that the broker has not acknowledged by then goes out by another connection, too."""
-CLEAR_GRACE_S = 10.0
-"""Statuses built before a clear still say `active` for a moment; they are not a new stop."""
+CLEAR_GRACE_S = 3.0
+"""Statuses built before a clear still say `active` for a moment; they are not a new stop. An alert is one:
+it is told once, and a device's messages keep their order.
+"""
 ALARM_SLACK_S = 0.5
-LATE_CONFIRMATION_S = 60.0
-"""So long after a clear of ours a device may still confirm that one."""
 LIMIT_S = 60.0
 """Of a device's own stop all actuators tell within this time; they report every 30 s."""
 WRITE_AGAIN = Backoff(base_s=0.5, factor=2.0, max_s=10.0, jitter=0.1)
@@ -108,6 +108,12 @@ class ResendOverdue(Message, frozen=True, kw_only=True):
 
 class WriteAgain(Message, frozen=True, kw_only=True):
     """To oneself: what could not be written is written as soon as it can be."""
+
+
+class LookForStop(Message, frozen=True, kw_only=True):
+    """To oneself: what a device said right after a clear may have been of before, or a stop of its own."""
+
+    device_id: str
 
 
 class JudgeAgain(Message, frozen=True, kw_only=True):
@@ -228,7 +234,8 @@ class SafetyActor(Actor):
 
     def on_receive(self, message: object) -> Any:
         reply = self._handle(message)
-        if self._stops.changed:
+        if self._stops.changed or self._plant.stays_on.changed:
+            self._plant.stays_on.changed = False
             self._show_changes()
         self._plan_resend()
         return reply
@@ -302,6 +309,8 @@ class SafetyActor(Actor):
         match message:
             case Repeat():
                 self._repeat()
+            case LookForStop(device_id=device_id):
+                self._look_for_stop(device_id)
             case ResendOverdue():
                 self._resend_planned = False
                 self._wire.resend_overdue()
@@ -488,11 +497,10 @@ class SafetyActor(Actor):
             if isinstance(event, events.Reported):
                 self._stops.read_back(key)
         match evidence.of(report.payload):
-            case Evidence.STOPPED:
-                self._stops.heard(device_id, heard_at)
-                self._reports_stop(report)
-            case Evidence.TOLD:
-                self._stops.heard(device_id, heard_at)
+            case Evidence.STOPPED | Evidence.TOLD as found:
+                self._stops.heard(device_id, heard_at, redelivered=report.redelivered)
+                if found is Evidence.STOPPED:
+                    self._reports_stop(report)
             case Evidence.CLEARED if not report.redelivered:
                 self._confirm_clear(device_id, report.payload, heard_at)
             case _:
@@ -508,13 +516,39 @@ class SafetyActor(Actor):
             return
         if self._stops.state.covering(device_id, presence.zone_id) is not None:
             return
-        now = self.context.monotonic()
-        cleared_at = self._stops.cleared_at(device_id)
-        if cleared_at is not None and report.heard_at - cleared_at <= CLEAR_GRACE_S:
+        if self._stops.owes_clear(device_id):
+            self._stops.clear_what_is_owed(device_id)
+            return
+        if report.gpio is not None and isinstance(report.payload, inbound.ActuatorStatus):
+            cleared_at = self._stops.cleared_at(device_id)
+            now = self.context.monotonic()
+            if cleared_at is not None and now <= cleared_at + CLEAR_GRACE_S:
+                # It may have been built before the clear: whether it still holds is looked at later.
+                message = LookForStop(device_id=device_id)
+                delay_s = cleared_at + CLEAR_GRACE_S - now
+                self.context.schedule(delay_s, message, key=("look for stop", device_id))
+                return
+        if report.gpio is None or not self._is_own_limit(device_id):
+            self._take_over_stop(device_id)
+
+    def _look_for_stop(self, device_id: str) -> None:
+        """A stop was reported right after a clear: it holds if the actuators still say so."""
+        presence = self._plant.device(device_id)
+        if presence is None or self._stops.owes_clear(device_id):
+            return
+        if self._stops.state.covering(device_id, presence.zone_id) is not None:
             return
         states = self._plant.of_device(device_id)
-        if report.gpio is not None and states and is_own_limit(states, now, LIMIT_S):
-            return
+        is_active = any(state.emergency == "active" for state in states)
+        if is_active and not self._is_own_limit(device_id):
+            self._take_over_stop(device_id)
+
+    def _is_own_limit(self, device_id: str) -> bool:
+        states = self._plant.of_device(device_id)
+        return bool(states) and is_own_limit(states, self.context.monotonic(), LIMIT_S)
+
+    def _take_over_stop(self, device_id: str) -> None:
+        """The device has stopped by itself: it is stopped for the gateway, too."""
         self._carry_out(
             StopAll(
                 issuer=Issuer("device", device_id),
@@ -524,19 +558,18 @@ class SafetyActor(Actor):
         )
 
     def _confirm_clear(self, device_id: str, payload: object, heard_at: float) -> None:
-        if not self._stops.is_told_to_clear(device_id, heard_at):
-            cleared_at = self._stops.cleared_at(device_id)
-            may_be_ours = cleared_at is not None and heard_at - cleared_at < LATE_CONFIRMATION_S
-            if not isinstance(payload, inbound.ActuatorStatus) and not may_be_ours:
-                # Somebody else has cleared it. A status speaks of one actuator, and for itself.
-                self._stops.lifted(device_id, heard_at)
-            return
+        is_answer = not isinstance(payload, inbound.ActuatorStatus)
         try:
-            self._stops.confirm_clear(device_id)
+            self._stops.confirm_clear(device_id, heard_at, is_answer=is_answer)
         except ServiceUnavailable as error:
             # It stays in CLEARING, and is told again: the confirmation of that is written.
             log.error("safety_record_not_written", reason=error.message)
             return
+        cleared_at = self._stops.cleared_at(device_id)
+        may_be_ours = cleared_at is not None and heard_at - cleared_at < LATE_ANSWER_S
+        if is_answer and not may_be_ours:
+            # Somebody else has cleared it. A status speaks of one actuator, and for itself.
+            self._stops.lifted(device_id, heard_at)
         self._finish_resumed()
 
     def _device_presence(self, presence: DevicePresence) -> None:
@@ -548,6 +581,7 @@ class SafetyActor(Actor):
             self._keep_stopped(before, presence)
         if self._plant.learn(presence) or (moved and presence.online):
             self._stops.stop_returned(presence.device_id, presence.zone_id)
+            self._stops.clear_what_is_owed(presence.device_id)
             self._schedule_repeat(first=True)
         elif before is None:
             self._stops.await_absent(presence.device_id, presence.zone_id)

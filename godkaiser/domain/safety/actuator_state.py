@@ -125,6 +125,11 @@ def is_known_off(state: ActuatorState) -> bool:
     return state.desired == 0.0 and is_settled(state) and state.off_proven and state.reported == 0.0
 
 
+def defies_off(state: ActuatorState) -> bool:
+    """It can be heard, and reports that it is on although it is wanted off."""
+    return state.online and state.desired == 0.0 and bool(state.reported)
+
+
 def is_settled(state: ActuatorState) -> bool:
     """Every command is answered; or firmware whose answers name none of them has twice reported what is
     wanted.

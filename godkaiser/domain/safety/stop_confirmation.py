@@ -14,6 +14,10 @@ from godkaiser.domain.safety.actuator_state import ActuatorState, is_unanswered_
 
 PATIENCE = 3
 """So often a device is told again before it counts as unable to confirm."""
+CLEAR_TAKES_S = 1.5
+"""A device waits about 2 s before it lifts its stop (contract, 11.5), so no report is of that before."""
+LATE_ANSWER_S = 60.0
+"""So long after a clear its answer may still come."""
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -62,6 +66,33 @@ def _obstacle(
 def may_be_cleared(states: Sequence[ActuatorState]) -> bool:
     """The barrier of a clear: nothing energising may still be on its way to this device."""
     return not any(is_unanswered_on(state) for state in states)
+
+
+def answer_confirms_clear(
+    *, stop_at: float, shown_at: float | None, cleared_before: float | None, heard_at: float
+) -> bool:
+    """Whether an answer to a clear, received at `heard_at`, is one to the clear that ended the stop of
+    `stop_at`. A device's messages keep their order, so what follows a message that shows this stop is
+    younger than it. Without such a message it may be a late answer to the clear `cleared_before` the stop.
+    """
+    if shown_at is not None and shown_at >= stop_at:
+        return True
+    return cleared_before is None or heard_at - cleared_before > LATE_ANSWER_S
+
+
+def reports_confirm_clear(
+    states: Sequence[ActuatorState], *, stop_at: float, shown_at: float | None, told_at: float
+) -> bool:
+    """Whether reports alone show that the device was cleared: each actuator has reported since the
+    device can have done it, and the device had shown the stop. A report from before the stop is a
+    'normal', too, and may arrive after the clear when the broker was slow.
+    """
+    if shown_at is None or shown_at < stop_at or not states:
+        return False
+    return all(
+        state.emergency == "normal" and state.reported_at >= told_at + CLEAR_TAKES_S
+        for state in states
+    )
 
 
 def is_own_limit(states: Sequence[ActuatorState], now: float, recent_s: float) -> bool:
