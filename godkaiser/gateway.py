@@ -14,6 +14,7 @@ from godkaiser import __version__, paths
 from godkaiser.actors.safety.messages import ActuatorView, PrepareShutdown
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.config.changes import Reloaded
+from godkaiser.config.outlets import outlets_of
 from godkaiser.config.settings import Config
 from godkaiser.domain.declared import NOTHING, Declared
 from godkaiser.domain.entities import Issuer, OnShutdown
@@ -81,7 +82,7 @@ class Gateway:
         Raises:
             StartupFailed: the text says what to change.
         """
-        tell_warnings(declared)
+        tell_warnings(declared, outlets_of(config))
         self._lock = open_data_folder(config)
         try:
             self.database, self.spool = open_stores(config, declared, busy)

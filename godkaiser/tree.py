@@ -49,8 +49,8 @@ from godkaiser.actors.storage.recalculator import RecalculatorActor
 from godkaiser.actors.storage.recorder import RecorderActor
 from godkaiser.actors.storage.rollups import ROLLUPS_JOB, RollupsActor
 from godkaiser.actors.storage.spool import SpoolActor
+from godkaiser.config.outlets import outlets_of
 from godkaiser.config.settings import Config
-from godkaiser.domain.addresses import Destinations
 from godkaiser.domain.entities import (
     ActuatorConfig,
     DeviceRecord,
@@ -197,7 +197,7 @@ def _services(parts: Parts) -> list[ChildSpec]:
     config, database = parts.config, parts.database
     kaiser_id = config.gateway.kaiser_id
     retention = RetentionPolicy(**msgspec.structs.asdict(config.retention))
-    outbound = Outbound(Destinations(config.outbound.allow))
+    outbound = Outbound(outlets_of(config).destinations)
     return [
         supervisor("access", _access(parts), intensity=NEVER_GIVES_UP, backoff=ACCESS_BACKOFF),
         ChildSpec(name="registrar", factory=lambda: _registrar(parts)),
@@ -397,5 +397,6 @@ def _registrar(parts: Parts) -> RegistrarActor:
         parts.ports.devices,
         parts.ports.acks,
         parts.declared,
+        outlets_of(parts.config),
         approve_unknown=parts.config.devices.approval == "auto",
     )

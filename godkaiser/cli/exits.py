@@ -68,7 +68,18 @@ def fail_with(error: GatewayError | ConfigError, code: int | None = None) -> NoR
         for mistake in error.mistakes:
             typer.echo(str(mistake), err=True)
         raise typer.Exit(code_of(error) if code is None else code) from error
-    fail(error.message, code_of(error) if code is None else code)
+    ended = as_an_end(error)
+    fail(ended.message, code_of(ended) if code is None else code)
+
+
+def as_an_end(error: GatewayError) -> GatewayError:
+    """Of a database that is away, what to mend: "try again" is for who asks a gateway that goes on."""
+    if not isinstance(error, DatabaseUnavailable):
+        return error
+    # Imported here: most commands need no database.
+    from godkaiser.storage.engine.unusable import unusable
+
+    return unusable(error)
 
 
 def secret_in(path: Path) -> str:
@@ -97,10 +108,13 @@ def run_safely(command: Callable[[], None]) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         command()
-    except (GatewayError, ConfigError) as error:
-        _say("\n".join(str(m) for m in error.mistakes) if isinstance(error, ConfigError)
-             else error.message)  # fmt: skip
+    except ConfigError as error:
+        _say("\n".join(str(mistake) for mistake in error.mistakes))
         _leave(code_of(error))
+    except GatewayError as error:
+        ended = as_an_end(error)
+        _say(ended.message)
+        _leave(code_of(ended))
     except OSError as error:
         if error.errno in {errno.EPIPE, errno.EIO} and error.filename is None:
             # The reader of our output has gone: there is nobody to be told.

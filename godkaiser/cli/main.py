@@ -27,6 +27,7 @@ from godkaiser.cli.command_line import Console, JsonOption, echo_json, tell
 from godkaiser.cli.exits import (
     EXIT_STUCK,
     EXIT_USAGE,
+    as_an_end,
     code_of,
     fail,
     fail_with,
@@ -40,6 +41,7 @@ from godkaiser.config import rule_files, site_files
 from godkaiser.config.declarations import ignored_beside, read_beside
 from godkaiser.config.loading import load
 from godkaiser.config.mistakes import ConfigError, Mistake
+from godkaiser.config.outlets import outlets_of
 from godkaiser.config.salvage import salvage
 from godkaiser.config.settings import Config, LogConfig
 from godkaiser.demo.child_process import Signals
@@ -95,12 +97,14 @@ def check(
     what is doubtful. Ends with 78 on a mistake; 75 if all of them may pass by themselves.
     """
     mistakes: list[Mistake] = []
-    site = NOTHING
+    settings, site = Config(), NOTHING
     try:
-        _, site = _read_all(config)
+        settings, site = _read_all(config)
     except ConfigError as error:
         mistakes = error.mistakes
-    warnings = [{"where": where, "warning": text} for where, text in warnings_of(site)]
+    warnings = [
+        {"where": where, "warning": text} for where, text in warnings_of(site, outlets_of(settings))
+    ]
     ignored = [] if mistakes else ignored_beside(config)
     if as_json:
         echo_json({"mistakes": mistakes, "warnings": warnings, "ignored": ignored})
@@ -196,9 +200,10 @@ def _fail_in_log(error: GatewayError | ConfigError, config: LogConfig) -> NoRetu
     if isinstance(error, ConfigError):
         for mistake in error.mistakes:
             log.critical("configuration_refused", **msgspec.structs.asdict(mistake))
-    else:
-        log.critical("start_failed", reason=error.message, code=error.code)
-    raise typer.Exit(code_of(error))
+        raise typer.Exit(code_of(error))
+    ended = as_an_end(error)
+    log.critical("start_failed", reason=ended.message, code=ended.code)
+    raise typer.Exit(code_of(ended))
 
 
 def _reload(gateway: Gateway) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+import socket
 from collections.abc import Iterable
 
 
@@ -30,6 +32,19 @@ def inside(address: str) -> str:
         if getattr(found, f"is_{name}"):
             return name.replace("_", "-")
     return "" if found.is_global else "reserved"
+
+
+_ABBREVIATED = re.compile(r"(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+)){0,3}")
+
+
+def _abbreviated(name: str) -> str:
+    """The address that resolvers of C take such a host for (`127.1`, `0`, `2130706433`); "" when it is a name."""
+    if _ABBREVIATED.fullmatch(name) is None:
+        return ""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(name))
+    except OSError:
+        return ""
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -69,7 +84,8 @@ class Destinations:
             return self.refusal_of(host, str(ipaddress.ip_address(name.partition("%")[0])))
         except ValueError:
             is_local = name == "localhost" or name.endswith(".localhost")
-            return self.refusal_of(host, "127.0.0.1") if is_local else ""
+            address = "127.0.0.1" if is_local else _abbreviated(name)
+            return self.refusal_of(host, address) if address else ""
 
     def refusal_of(self, host: str, address: str) -> str:
         """Why this address of this host is not connected to; "" when it may be."""
@@ -79,7 +95,8 @@ class Destinations:
         plain = ipaddress.ip_address(unmapped(address).partition("%")[0])
         if any(plain in network for network in self._networks):
             return ""
+        article = "an" if kind[0] in "aeiou" else "a"
         return (
-            f"{host[:80]} leads to a {kind} address ({address}): to allow it, declare the address, its network or"
+            f"{host[:80]} leads to {article} {kind} address ({address}): to allow it, declare the address, its network or"
             " the host in [outbound] allow"
         )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.rules import rules
+from godkaiser.domain.rules.outlets import Outlets
 from godkaiser.domain.sensors.sensors import SENSOR_TYPES
 
 
-def warnings_of(declared: Declared) -> Iterator[tuple[str, str]]:
+def warnings_of(declared: Declared, outlets: Outlets) -> Iterator[tuple[str, str]]:
     """A place such as `conf/rules.d/vent.toml:3`, and what is doubtful there. Sensors and actuators that
     were made by REST are not known here.
     """
@@ -20,7 +21,7 @@ def warnings_of(declared: Declared) -> Iterator[tuple[str, str]]:
         text = "" if sensor.key in stop_inputs else unknown_type(sensor.sensor_type)
         if text:
             yield declared.origins[sensor.key], text
-    site = rules.site_of(declared.devices, declared.sensors, declared.actuators)
+    site = rules.site_of(declared.devices, declared.sensors, declared.actuators, outlets)
     numbered = dict(enumerate((rule.definition for rule in declared.rules), start=1))
     for number, rule in enumerate(declared.rules, start=1):
         for problem in (

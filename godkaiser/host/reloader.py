@@ -22,10 +22,12 @@ from godkaiser.config.changes import (
 )
 from godkaiser.config.credentials import broker_address, stop_tokens
 from godkaiser.config.mistakes import ConfigError
+from godkaiser.config.outlets import outlets_of
 from godkaiser.config.settings import LIVE, Config
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.entities import Issuer
+from godkaiser.domain.rules.outlets import Outlets
 from godkaiser.errors.base import GatewayOverloaded
 from godkaiser.errors.process import ReloadRefused, StartupFailed, startup_failure
 from godkaiser.host import logs
@@ -114,7 +116,7 @@ class Reloader:
             result = Reloaded(
                 taken=tuple(taken),
                 needs_restart=tuple(needs_restart),
-                warnings=tell_warnings(declared),
+                warnings=tell_warnings(declared, outlets_of(self.config)),
             )
             _tell(system, issuer, result)
             return result
@@ -146,9 +148,9 @@ class Reloader:
         return True
 
 
-def tell_warnings(declared: Declared) -> tuple[str, ...]:
+def tell_warnings(declared: Declared, outlets: Outlets) -> tuple[str, ...]:
     """Log what is doubtful in the files; a line for each."""
-    found = tuple(warnings_of(declared))
+    found = tuple(warnings_of(declared, outlets))
     for where, text in found:
         log.warning("doubtful_declaration", where=where, what=text)
     return tuple(f"{where}: {text}" for where, text in found)

@@ -11,9 +11,9 @@ import msgspec
 from godkaiser.domain.access import Access
 from godkaiser.domain.entities import ActuatorConfig, DeviceRecord, SensorConfig
 from godkaiser.domain.rules.rules import RuleMemory
-from godkaiser.errors.process import DatabaseAway
 from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.engine.database import Database
+from godkaiser.storage.engine.unusable import unusable
 from godkaiser.storage.repositories import accounts, registry, rules
 
 
@@ -29,7 +29,7 @@ class StoredSite(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_stored_site(database: Database) -> StoredSite:
-    """Raises DatabaseAway."""
+    """Raises StartupFailed."""
     sensors: dict[str, list[SensorConfig]] = {}
     actuators: dict[str, list[ActuatorConfig]] = {}
     try:
@@ -46,4 +46,4 @@ def read_stored_site(database: Database) -> StoredSite:
             access=accounts.load(database),
         )
     except DatabaseUnavailable as error:
-        raise DatabaseAway(reason=error.message) from error
+        raise unusable(error) from error

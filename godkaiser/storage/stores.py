@@ -14,6 +14,7 @@ from godkaiser.errors.storage import DatabaseUnavailable, SpoolUnavailable
 from godkaiser.storage.engine import migrations
 from godkaiser.storage.engine.breaker import DatabaseBreaker
 from godkaiser.storage.engine.database import Database, open_database, sqlite_path
+from godkaiser.storage.engine.unusable import unusable
 from godkaiser.storage.engine.upgrade import Busy, upgrade
 from godkaiser.storage.repositories import declaration
 from godkaiser.storage.spool.spool import Spool, WhenFull
@@ -21,9 +22,9 @@ from godkaiser.storage.spool.spool import Spool, WhenFull
 TRACES = ("safety.latch", "jwt.key")
 """Files of a gateway that has had a database."""
 LOST = (
-    "{what} is empty or not there, but {traces} in the data folder show that there was a database: is its"
+    "{what} is empty or not there, and there was a database: {traces} of it is left in the data folder. Is its"
     " disk mounted? Mount it, or restore a backup. To begin anew, with no device, rule or user known,"
-    " remove these files."
+    " remove what is left."
 )
 
 
@@ -48,8 +49,7 @@ def open_stores(
         return database.behind(_breaker(config)), _open_spool(config, database)
     except DatabaseUnavailable as error:
         database.close_all()
-        reason = f"{error.details['reason']}. Make it writable, or restore a backup."
-        raise DatabaseAway(reason=reason) from error
+        raise unusable(error) from error
     except BaseException:
         database.close_all()
         raise

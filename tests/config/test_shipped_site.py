@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from godkaiser.config.outlets import outlets_of
 from godkaiser.config.rule_files import read_rules
+from godkaiser.config.settings import Config
 from godkaiser.config.site_files import read_site
 from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.rules.conditions import evaluate
@@ -44,7 +46,7 @@ def rule(site, name):
 def test_together_they_load_without_a_warning(site):
     assert len(site.devices) == 3
     assert len(site.rules) == 5
-    assert list(warnings_of(site)) == []
+    assert list(warnings_of(site, outlets_of(Config()))) == []
 
 
 def test_irrigation_is_at_most_twice_a_day(site):

@@ -42,6 +42,7 @@ from godkaiser.actors.registry.point_service import PointService
 from godkaiser.actors.registry.rule_service import RuleFactory, RuleService
 from godkaiser.actors.registry.site_config import DeviceFactory, SiteConfig
 from godkaiser.domain.declared import Declared
+from godkaiser.domain.rules.outlets import Outlets
 from godkaiser.errors.base import GatewayError
 from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.mqtt.ports import AckPort, DevicePort
@@ -61,6 +62,7 @@ class RegistrarActor(Actor):
         port: DevicePort,
         acks: AckPort,
         declared: Declared,
+        outlets: Outlets,
         *,
         approve_unknown: bool,
     ) -> None:
@@ -71,6 +73,7 @@ class RegistrarActor(Actor):
         self._port = port
         self._acks = acks
         self._declared = declared
+        self._outlets = outlets
         self._approve_unknown = approve_unknown
         self._site: SiteConfig
         self._onboarding: Onboarding
@@ -89,7 +92,7 @@ class RegistrarActor(Actor):
         self._devices = DeviceService(self._site, self._onboarding)
         self._points = PointService(self._site)
         self._calibrations = CalibrationService(self._site, self._points.keep_calibration)
-        self._rules = RuleService(self._site, self._rule_factory)
+        self._rules = RuleService(self._site, self._rule_factory, self._outlets)
         self._declarations = DeclarationService(
             self._site, self._onboarding, self._points, self._rules
         )

@@ -14,6 +14,7 @@ from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteConfig
 from godkaiser.actors.rules.rule import EndRule
 from godkaiser.domain.rules import offline as offline_rules
 from godkaiser.domain.rules import rules
+from godkaiser.domain.rules.outlets import Outlets
 from godkaiser.domain.rules.rules import Problem, RuleDefinition, RuleMemory
 from godkaiser.errors.devices import DeclaredInFile
 from godkaiser.errors.rules import InvalidRule, UnknownRule
@@ -25,8 +26,9 @@ MOST_RULES = 5000
 
 
 class RuleService:
-    def __init__(self, site: SiteConfig, rule_factory: RuleFactory) -> None:
+    def __init__(self, site: SiteConfig, rule_factory: RuleFactory, outlets: Outlets) -> None:
         self._site = site
+        self._outlets = outlets
         self._rule_factory = rule_factory
         self._declared: dict[int, str] = {}
         self._keeps_rules: set[str] = set()
@@ -70,6 +72,7 @@ class RuleService:
             site.devices.values(),
             (sensor for mine in site.sensors.values() for sensor in mine.values()),
             (actuator for mine in site.actuators.values() for actuator in mine.values()),
+            self._outlets,
         )
         problems = rules.problems_of(definition, known)
         own = -1 if message.rule_id is None else message.rule_id

@@ -9,20 +9,18 @@ import msgspec
 
 from godkaiser.domain.entities import (
     ActuatorConfig,
-    ActuatorType,
     SensorConfig,
     SensorKey,
-    Verb,
 )
+from godkaiser.domain.rules.actuator_limits import limit_s, never_allowed
+from godkaiser.domain.rules.outlets import Outlets, untellable
 from godkaiser.domain.rules.problems import Problem, is_too_large, mistakes_of
 from godkaiser.domain.rules.schema import (
-    ActuatorAction,
     ActuatorRef,
     Condition,
     DifferenceCondition,
     Group,
     OfSensor,
-    RampAction,
     RuleDefinition,
     Sensor,
     StopAction,
@@ -31,9 +29,7 @@ from godkaiser.domain.rules.schema import (
     every_command,
     every_condition,
 )
-from godkaiser.domain.rules.sequences import steps_of
 from godkaiser.domain.rules.windows import length_of
-from godkaiser.domain.safety.level import DEFAULT_MAX_RUNTIME_S
 
 Found = Iterator[tuple[str, str]]
 
@@ -45,6 +41,7 @@ class KnownSite(msgspec.Struct, frozen=True, kw_only=True):
     actuators: Mapping[ActuatorRef, ActuatorConfig] = {}
     devices: frozenset[str] = frozenset()
     zones: frozenset[str] = frozenset()
+    outlets: Outlets | None = None
 
 
 class Placed(Protocol):
@@ -60,6 +57,7 @@ def site_of(
     devices: Iterable[Placed],
     sensors: Iterable[SensorConfig],
     actuators: Iterable[ActuatorConfig],
+    outlets: Outlets | None = None,
 ) -> KnownSite:
     records = tuple(devices)
     return KnownSite(
@@ -67,6 +65,7 @@ def site_of(
         actuators={(config.esp_id, config.gpio): config for config in actuators},
         devices=frozenset(record.device_id for record in records),
         zones=frozenset(record.zone_id for record in records if record.zone_id),
+        outlets=outlets,
     )
 
 
@@ -82,6 +81,8 @@ def problems_of(definition: RuleDefinition, site: KnownSite) -> list[Problem]:
         for path, text in (
             *_sensors(definition, site),
             *_actuators(definition, site),
+            *never_allowed(definition, site.actuators),
+            *(() if site.outlets is None else untellable(definition, site.outlets)),
             *(() if is_wrong else _never_ends(definition, site)),
         )
     ]
@@ -137,67 +138,9 @@ def _doubt_about(sensor: Sensor, site: KnownSite) -> str:
 
 def _actuators(definition: RuleDefinition, site: KnownSite) -> Found:
     for path, action in every_command(definition):
-        config = site.actuators.get(action.ref)
-        if config is None:
+        if action.ref not in site.actuators:
             text = f"no actuator is configured on GPIO {action.gpio} of {action.esp_id} yet"
             yield path, text
-        elif energises(action):
-            for text in _never_allowed(action, config, definition):
-                yield path, text
-    for index, long_one in enumerate(definition.actions):
-        if not isinstance(long_one, RampAction):
-            continue
-        config = site.actuators.get((long_one.esp_id, long_one.gpio))
-        if config is not None and long_one.seconds > _limit_s(config):
-            text = f"it takes {long_one.seconds:g} s, and the maximum runtime is {_limit_s(config):g} s"
-            yield f"actions[{index}]", text
-        for step in steps_of(long_one) if config is not None else ():
-            out = _out_of_limits(step, config) if isinstance(step, ActuatorAction) else ""
-            if out and config is not None:
-                yield f"actions[{index}]", out
-                break
-
-
-def _never_allowed(
-    action: ActuatorAction, config: ActuatorConfig, definition: RuleDefinition
-) -> Iterator[str]:
-    """What the limits of the actuator refuse each time."""
-    limit_s = _limit_s(config)
-    if action.duration > limit_s:
-        yield (
-            f"{action.esp_id}/{action.gpio} runs {limit_s:g} s at most (max_runtime_s), so it is refused"
-            f" for {action.duration:g} s"
-        )
-    if 0 < action.duration < config.min_on_s:
-        yield f"duration {action.duration:g} s is below the minimum on time of {config.min_on_s:g} s"
-    if 0 < config.max_on_s_per_hour < action.duration:
-        allowed = config.max_on_s_per_hour
-        yield f"duration {action.duration:g} s is above the {allowed:g} s that it may be on in an hour"
-    out = _out_of_limits(action, config)
-    if out:
-        yield out
-    switches = config.max_switches_per_hour
-    if 0 < switches < 2 * definition.max_per_hour:
-        yield (
-            f"max_per_hour {definition.max_per_hour} takes up to {2 * definition.max_per_hour} switches,"
-            f" and the actuator allows {switches} an hour"
-        )
-
-
-def _out_of_limits(action: ActuatorAction, config: ActuatorConfig | None) -> str:
-    if config is None or config.actuator_type is not ActuatorType.PWM:
-        return ""
-    level = action.value if action.command is Verb.PWM else config.max_value
-    if not level or config.min_value <= level <= config.max_value:
-        return ""
-    return (
-        f"{action.esp_id}/{action.gpio} takes {config.min_value:g} to {config.max_value:g}, so"
-        f" {level:g} is refused"
-    )
-
-
-def _limit_s(config: ActuatorConfig) -> float:
-    return float(config.max_runtime_s) if config.max_runtime_s > 0 else DEFAULT_MAX_RUNTIME_S
 
 
 def _never_ends(definition: RuleDefinition, site: KnownSite) -> Found:
@@ -207,10 +150,10 @@ def _never_ends(definition: RuleDefinition, site: KnownSite) -> Found:
         config = site.actuators.get(action.ref)
         if config is None or action.duration or not energises(action):
             continue
-        if longest_s > _limit_s(config):
+        if longest_s > limit_s(config):
             text = (
                 f"the window is {longest_s / 3600.0:g} h long, and the actuator goes off at its maximum"
-                f" runtime of {_limit_s(config):g} s; set max_runtime_s for as long as it may run"
+                f" runtime of {limit_s(config):g} s; set max_runtime_s for as long as it may run"
             )
             yield path, text
 

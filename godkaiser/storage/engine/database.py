@@ -7,6 +7,7 @@ takes no more, for whatever reason, is always the same error, `DatabaseUnavailab
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from godkaiser.storage.engine import driver, engines
 from godkaiser.storage.engine.breaker import DatabaseBreaker
 from godkaiser.storage.engine.engines import Engines, Pool
 from godkaiser.storage.engine.statements import Statement
+from godkaiser.storage.engine.unusable import unusable
 
 # Plain cursors raise the drivers' own errors, everything else Peewee's.
 AWAY: tuple[type[Exception], ...] = (
@@ -57,7 +59,6 @@ REFUSED: tuple[type[Exception], ...] = (
 LONGEST_BUSY_S = 10.0
 _AT_ONCE = 100
 """Statements in one journey to the server."""
-_NO_DATABASE = "file is not a database"
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -369,25 +370,19 @@ def _open_sqlite(url: str, place: DatabaseUrl) -> Database:
     try:
         made = engines.sqlite_engines(place)
     except OSError as error:
-        reason = (
-            f"database file {place.path}: {error.strerror}. Make it writable for the user that runs"
-            " the gateway, or choose another [database] url."
+        advice = (
+            "Make it writable for the user that runs the gateway, or choose another [database] url."
         )
+        if error.errno == errno.EISDIR:
+            advice = "Name a file in it: [database] url is the path of a file."
+        reason = f"database file {place.path}: {error.strerror}. {advice}"
         raise startup_failure(reason, error) from error
     database = Database(url, made, is_sqlite=True)
     try:
         database.fetch("SELECT count(*) FROM sqlite_master")
     except DatabaseUnavailable as error:
         database.close_all()
-        why = error.details["reason"]
-        reason = (
-            f"{why}. It is locked by another program, damaged, or not writable. Mend that, or restore"
-            " a backup."
-        )
-        if _NO_DATABASE in why:
-            reason = f"{why}. Move the file away, or restore a backup."
-            raise StartupFailed(reason=reason) from error
-        raise DatabaseAway(reason=reason) from error
+        raise unusable(error) from error
     return database
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 from typer.testing import CliRunner
 
@@ -69,7 +72,51 @@ def test_a_database_that_a_tool_has_locked_passes(start, tmp_path):
         code, told = start()
     tool.close()
     assert code == TRY_AGAIN
-    assert "locked" in told
+    assert "Another program has locked it" in told
+    assert "writable" not in told and "restore" not in told
+
+
+def test_a_damaged_database_is_told_as_the_end_that_it_is(start, tmp_path):
+    """The kind: the words of a gateway that goes on, said by one that ends."""
+    (tmp_path / "var").mkdir()
+    path = tmp_path / "var" / "godkaiser.db"
+    database = open_database(f"sqlite:///{path}")
+    migrate(database)
+    ((page,),) = database.fetch("SELECT rootpage FROM sqlite_master WHERE name = 'rules'")
+    database.close_all()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    path.write_bytes(data)
+    code, told = start()
+    assert code == TRY_AGAIN
+    assert "The file is damaged" in told and "restore a backup" in told
+    assert "Control goes on" not in told and "writable" not in told
+
+
+def test_a_folder_in_place_of_the_database_lasts(start, tmp_path):
+    (tmp_path / "here").mkdir()
+    code, told = start('[database]\nurl = "sqlite:///here"\n')
+    assert (code, "path of a file" in told, "writable" in told) == (CONFIG, True, False)
+
+
+@pytest.mark.parametrize(
+    ("right", "words"),
+    [("CREATE", "permission denied for schema public"), ("ALL", "no schema has been selected")],
+)
+def test_a_right_that_the_database_user_lacks_lasts(start, postgres, right, words):
+    url = postgres.create_database()
+    name = url.rpartition("/")[2]
+    with closing(psycopg2.connect(url)) as admin:
+        admin.autocommit = True
+        cursor = admin.cursor()
+        cursor.execute(f"REVOKE {right} ON SCHEMA public FROM PUBLIC")
+        cursor.execute(f"CREATE ROLE reader_{name} LOGIN")
+    poor = re.sub("//[^@]*@", f"//reader_{name}@", url)
+    code, told = start(f'[database]\nurl = "{poor}"\n')
+    assert code == CONFIG, told
+    assert words in told
+    assert "GRANT CREATE, USAGE ON SCHEMA public" in told
+    assert "writable" not in told
 
 
 def test_a_database_server_that_is_not_there_passes(start):

@@ -1,0 +1,68 @@
+"""Why a program cannot go on without its database, and what helps against that: for those that end then.
+
+`DatabaseUnavailable` is worded for a gateway that runs on; whoever ends instead says what to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from godkaiser.errors.process import DatabaseAway, StartupFailed
+from godkaiser.errors.storage import DatabaseUnavailable
+
+_LACKS_RIGHT = {"42501", "3F000"}
+"""Permission denied; no schema that may be used."""
+_ADVICE = (
+    (
+        "locked",
+        DatabaseAway,
+        (
+            "Another program has locked it, such as a sqlite3 shell that was left open. Find it with fuser, and"
+            " end it."
+        ),
+    ),
+    ("not a database", StartupFailed, "Move the file away, or restore a backup."),
+    (
+        "malformed",
+        DatabaseAway,
+        (
+            "The file is damaged. Test its disk, then restore a backup (godkaiser restore), or save what can be"
+            " read of it (sqlite3 FILE .recover)."
+        ),
+    ),
+    ("disk i/o", DatabaseAway, "Its disk fails: look at dmesg, and restore a backup on another."),
+    ("full", DatabaseAway, "Make room on its disk."),
+    (
+        "readonly",
+        DatabaseAway,
+        (
+            "Make the file and its folder writable for the user that runs the gateway. If the disk is mounted"
+            " read-only, dmesg says why."
+        ),
+    ),
+)
+_OTHERWISE = "If it does not pass by itself, mend the database, or restore a backup."
+
+
+def unusable(error: DatabaseUnavailable) -> StartupFailed:
+    """The end of a program that this error has stopped: a `DatabaseAway` when it may pass by itself."""
+    why = str(error.details["reason"]).rstrip(".")
+    if any(getattr(cause, "pgcode", None) in _LACKS_RIGHT for cause in _causes(error)):
+        advice = (
+            "The user in [database] url lacks this right. As the owner of the database: GRANT CREATE, USAGE ON"
+            " SCHEMA public TO that user, or ALTER DATABASE ... OWNER TO it."
+        )
+        return StartupFailed(reason=f"{why}. {advice}")
+    for sign, kind, advice in _ADVICE:
+        if sign in why.lower():
+            return kind(reason=f"{why}. {advice}")
+    return DatabaseAway(reason=f"{why}. {_OTHERWISE}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Peewee's errors hold those of the driver as their argument."""
+    cause = error.__cause__
+    while cause is not None:
+        yield cause
+        held = cause.args[0] if cause.args else None
+        cause = held if isinstance(held, BaseException) else cause.__cause__
