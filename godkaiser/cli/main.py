@@ -38,14 +38,15 @@ from godkaiser.cli.exits import (
 )
 from godkaiser.cli.gateway_link import address_of
 from godkaiser.config import rule_files, site_files
-from godkaiser.config.declarations import ignored_beside, read_beside
+from godkaiser.config.declarations import ignored_beside, look_beside
 from godkaiser.config.loading import load
 from godkaiser.config.mistakes import ConfigError, Mistake
+from godkaiser.config.open_secrets import open_secrets
 from godkaiser.config.outlets import outlets_of
 from godkaiser.config.salvage import salvage
 from godkaiser.config.settings import Config, LogConfig
 from godkaiser.demo.child_process import Signals
-from godkaiser.domain.declared import NOTHING, Declared
+from godkaiser.domain.declared import Declared
 from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.entities import Issuer
 from godkaiser.errors.base import GatewayError
@@ -64,19 +65,20 @@ def main() -> None:
 
 def _read_all(path: Path | None) -> tuple[Config, Declared]:
     """The configuration and what is declared beside it. Raises ConfigError with every mistake of both."""
-    mistakes: list[Mistake] = []
-    settings, site = Config(), NOTHING
-    try:
-        settings = load(path, os.environ)
-    except ConfigError as error:
-        mistakes += error.mistakes
-    try:
-        site = read_beside(path)
-    except ConfigError as error:
-        mistakes += error.mistakes
+    settings, site, mistakes = _look_at_all(path)
     if mistakes:
         raise ConfigError(mistakes)
     return settings, site
+
+
+def _look_at_all(path: Path | None) -> tuple[Config, Declared, list[Mistake]]:
+    """What can be used of the configuration and of what is declared beside it, and every mistake of both."""
+    try:
+        settings, mistakes = load(path, os.environ), list[Mistake]()
+    except ConfigError as error:
+        settings, mistakes = salvage(path, os.environ)[0], error.mistakes
+    site, of_site = look_beside(path)
+    return settings, site, [*mistakes, *of_site]
 
 
 @app.command()
@@ -96,15 +98,9 @@ def check(
     """Check a configuration file, devices.d and rules.d beside it; tell every mistake with its line, and
     what is doubtful. Ends with 78 on a mistake; 75 if all of them may pass by themselves.
     """
-    mistakes: list[Mistake] = []
-    settings, site = Config(), NOTHING
-    try:
-        settings, site = _read_all(config)
-    except ConfigError as error:
-        mistakes = error.mistakes
-    warnings = [
-        {"where": where, "warning": text} for where, text in warnings_of(site, outlets_of(settings))
-    ]
+    settings, site, mistakes = _look_at_all(config)
+    doubts = (*open_secrets(settings), *warnings_of(site, outlets_of(settings)))
+    warnings = [{"where": where, "warning": text} for where, text in doubts]
     ignored = [] if mistakes else ignored_beside(config)
     if as_json:
         echo_json({"mistakes": mistakes, "warnings": warnings, "ignored": ignored})

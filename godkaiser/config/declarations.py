@@ -9,28 +9,36 @@ import msgspec
 from godkaiser.config import rule_files, site_files
 from godkaiser.config.declared_files import listing
 from godkaiser.config.mistakes import ConfigError, Mistake
-from godkaiser.config.rule_files import read_rules
-from godkaiser.config.site_files import read_site
+from godkaiser.config.rule_files import look_at_rules
+from godkaiser.config.site_files import look_at_site
 from godkaiser.domain.declared import NOTHING, Declared, DeclaredRule
 
 
 def read_beside(path: Path | None) -> Declared:
     """Both folders; nothing without a configuration file. Raises ConfigError with every mistake."""
-    if path is None:
-        return NOTHING
-    mistakes: list[Mistake] = []
-    site, declared = NOTHING, tuple[DeclaredRule, ...]()
-    try:
-        site = read_site(path.parent / site_files.FOLDER)
-    except ConfigError as error:
-        mistakes += error.mistakes
-    try:
-        declared = read_rules(path.parent / rule_files.FOLDER)
-    except ConfigError as error:
-        mistakes += error.mistakes
+    declared, mistakes = look_beside(path)
     if mistakes:
         raise ConfigError(mistakes)
-    return msgspec.structs.replace(site, rules=declared)
+    return declared
+
+
+def look_beside(path: Path | None) -> tuple[Declared, list[Mistake]]:
+    """What can be read of both folders, and every mistake. No rules when there are mistakes in `devices.d`:
+    what they name may be what could not be read there.
+    """
+    if path is None:
+        return NOTHING, []
+    site, declared = NOTHING, tuple[DeclaredRule, ...]()
+    try:
+        site, mistakes = look_at_site(path.parent / site_files.FOLDER)
+    except ConfigError as error:
+        mistakes = error.mistakes
+    try:
+        declared, of_rules = look_at_rules(path.parent / rule_files.FOLDER)
+    except ConfigError as error:
+        of_rules = error.mistakes
+    rules = () if mistakes else declared
+    return msgspec.structs.replace(site, rules=rules), [*mistakes, *of_rules]
 
 
 def ignored_beside(path: Path) -> list[str]:

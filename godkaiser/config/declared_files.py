@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import enum
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
@@ -112,7 +114,31 @@ def _errors_of(place: Place, value: Any, kind: Any) -> Iterator[tuple[Place, str
             tag = struct.__struct_config__.tag_field
             plain = {key: item for key, item in value.items() if key != tag}
             found = [((*place, *path), text) for path, text in errors_in(plain, struct)]
-        yield from found or [((*place, *path_of(str(error))), str(error))]
+        yield from found or [((*place, *path_of(str(error))), _with_words(str(error), kind))]
+
+
+def _with_words(text: str, kind: Any) -> str:
+    """Msgspec does not say which words there are."""
+    if not text.startswith(("Invalid enum value", "Invalid value")):
+        return text
+    words = [word for word in _words(kind) if isinstance(word, str)]
+    return f"Expected one of {', '.join(words)}" if words else text
+
+
+def _words(kind: Any) -> Iterator[Any]:
+    """The texts that a kind allows: of an enum, of literals, of the tag of several structs."""
+    origin, choices = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        yield from choices
+    elif origin is Annotated:
+        yield from _words(choices[0])
+    elif choices:
+        for choice in choices:
+            yield from _words(choice)
+    elif isinstance(kind, type) and issubclass(kind, enum.Enum):
+        yield from (member.value for member in kind)
+    elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield kind.__struct_config__.tag
 
 
 def _kind_of_items(kind: Any) -> Any:
@@ -132,6 +158,25 @@ def _struct_of(value: Any, kind: Any) -> type[msgspec.Struct] | None:
             if settings.tag_field is None or value.get(settings.tag_field) == settings.tag:
                 return choice
     return None
+
+
+def salvaged(
+    table: Any, kind: type[msgspec.Struct], errors: Iterable[tuple[Place, str]]
+) -> Any | None:
+    """The table as `kind` without the keys that are wrong, so that other mistakes in it are found too; None
+    when too little is left.
+    """
+    if not isinstance(table, dict):
+        return None
+    rest = copy.deepcopy(table)
+    for path, _ in errors:
+        inner = value_at(rest, path[:-1])
+        if path and isinstance(inner, dict):
+            inner.pop(path[-1], None)
+    try:
+        return msgspec.convert(rest, kind)
+    except msgspec.ValidationError:
+        return None
 
 
 def path_of(text: str) -> Place:
@@ -162,6 +207,7 @@ def expected_and_found(text: str, table: Any, key: str) -> tuple[str, str]:
         return f"{key} = ...", "none"
     value = table.get(key) if isinstance(table, dict) else table
     expected = text.removeprefix("Expected ").split(", got ")[0].replace("`", "")
-    if text.startswith(("Invalid enum value", "Invalid value")):
-        expected = "another word"
+    if isinstance(value, str) and expected.startswith("one of "):
+        near = difflib.get_close_matches(value, expected.removeprefix("one of ").split(", "), n=1)
+        expected += f'; perhaps "{near[0]}"' if near else ""
     return expected, f'"{value}"' if isinstance(value, str) else str(value)

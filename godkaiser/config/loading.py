@@ -120,10 +120,14 @@ class Reading:
         if mqtt.get("username") == STOP_ACCOUNT:
             origin = self._origins["mqtt", "username"]
             self._refuse(*origin, "another name", "that of the account that may only stop")
-        if mqtt.get("password_file") and not mqtt.get("username"):
+        lacks_name = not mqtt.get("username") and not self._refused("mqtt", "username")
+        if mqtt.get("password_file") and lacks_name:
             origin = self._origins["mqtt", "password_file"]
             self._refuse(*origin, "username beside it", "none")
-        if self.values.get("broker_accounts", {}).get("folder") and not mqtt.get("password_file"):
+        lacks_password = not mqtt.get("password_file") and not self._refused(
+            "mqtt", "password_file"
+        )
+        if self.values.get("broker_accounts", {}).get("folder") and lacks_password:
             # The gateway would lock itself out.
             origin = self._origins["broker_accounts", "folder"]
             self._refuse(*origin, "[mqtt] username and password_file with it", "none")

@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from godkaiser.config.declared_files import (
     DeclaredFile,
     errors_in,
@@ -17,6 +15,7 @@ from godkaiser.config.declared_files import (
     listing,
     nothing_declared,
     path_of,
+    salvaged,
     value_at,
 )
 from godkaiser.config.lines import lines_of_keys
@@ -35,6 +34,14 @@ def read_rules(folder: Path | None) -> tuple[DeclaredRule, ...]:
     Raises:
         ConfigError: with every mistake that was found.
     """
+    found, mistakes = look_at_rules(folder)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return found
+
+
+def look_at_rules(folder: Path | None) -> tuple[tuple[DeclaredRule, ...], list[Mistake]]:
+    """The rules that can be read, also without some keys that are wrong, and every mistake."""
     found: dict[str, DeclaredRule] = {}
     mistakes: list[Mistake] = []
     for path in listing(folder).files:
@@ -52,9 +59,7 @@ def read_rules(folder: Path | None) -> tuple[DeclaredRule, ...]:
                 continue
             for number, table in enumerate(content):
                 _read_rule(file, number, table, found, mistakes)
-    if mistakes:
-        raise ConfigError(sorted(mistakes, key=lambda m: (m.file, m.line or 0)))
-    return tuple(found.values())
+    return tuple(found.values()), sorted(mistakes, key=lambda m: (m.file, m.line or 0))
 
 
 def _read_rule(
@@ -70,23 +75,29 @@ def _read_rule(
         key = next((p for p in reversed(path) if isinstance(p, str)), "rules")
         expected, what = expected_and_found(text, value_at(table, path[:-1]), key)
         mistakes.append(_mistake(file, (*at, *path), key, expected, what))
-    if wrong:
-        return
-    definition = msgspec.convert(table, RuleDefinition)
-    errors = [p for p in mistakes_of(definition) if p.severity == "error"]
-    for problem in errors:
-        path = path_of(f"`$.{problem.path}`")
-        mistakes.append(
-            _mistake(file, (*at, *path), problem.path, "a rule that can be kept", problem.message)
-        )
-    known = found.get(definition.name)
+    name = table.get("name") if isinstance(table, dict) else None
+    known = found.get(name) if isinstance(name, str) else None
     if known is not None:
         reason = f"one in {known.where}, too"
         mistakes.append(_mistake(file, (*at, "name"), "name", "a name that no other has", reason))
-    elif len(found) >= MOST_RULES:
+    definition = salvaged(table, RuleDefinition, wrong)
+    if definition is None:
+        return
+    errors = [p for p in mistakes_of(definition) if p.severity == "error"]
+    for problem in errors:
+        path = path_of(f"`$.{problem.path}`")
+        if any(refused[: len(path)] == path for refused, _ in wrong):
+            # It may come of the key that was left out there.
+            continue
+        mistakes.append(
+            _mistake(file, (*at, *path), problem.path, "a rule that can be kept", problem.message)
+        )
+    if len(found) >= MOST_RULES:
         mistakes.append(_mistake(file, at, "rules", f"at most {MOST_RULES} rules", "more"))
     elif not errors:
-        found[definition.name] = DeclaredRule(definition=definition, where=file.place(*at))
+        # A second one of a name is a mistake, and what is doubtful in it is told all the same.
+        unique = definition.name if known is None else f"{definition.name} in {file.place(*at)}"
+        found[unique] = DeclaredRule(definition=definition, where=file.place(*at))
 
 
 def _mistake(

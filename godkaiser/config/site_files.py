@@ -18,6 +18,7 @@ from godkaiser.config.declared_files import (
     expected_and_found,
     listing,
     nothing_declared,
+    salvaged,
     value_at,
 )
 from godkaiser.config.lines import lines_of_keys
@@ -112,15 +113,21 @@ def read_site(folder: Path | None) -> Declared:
     Raises:
         ConfigError: with every mistake that was found.
     """
+    found, mistakes = look_at_site(folder)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return found
+
+
+def look_at_site(folder: Path | None) -> tuple[Declared, list[Mistake]]:
+    """What can be read of the files, also without some keys that are wrong, and every mistake."""
     reading = _Reading()
     for path in listing(folder).files:
         reading.read_file(path)
     reading.check_pins()
     reading.check_interlocks()
     reading.check_stop_inputs()
-    if reading.mistakes:
-        raise ConfigError(sorted(reading.mistakes, key=lambda m: (m.file, m.line or 0)))
-    return Declared(
+    found = Declared(
         devices=tuple(reading.devices.values()),
         sensors=tuple(reading.sensors.values()),
         actuators=tuple(reading.actuators.values()),
@@ -128,6 +135,7 @@ def read_site(folder: Path | None) -> Declared:
         stop_inputs=tuple(reading.stop_inputs),
         origins=reading.origins,
     )
+    return found, sorted(reading.mistakes, key=lambda m: (m.file, m.line or 0))
 
 
 class _Reading:
@@ -140,6 +148,8 @@ class _Reading:
         self.stop_inputs: list[StopInput] = []
         self.origins: dict[str | SensorKey | ActuatorKey, str] = {}
         self._wanted_inputs: list[tuple[_StopInput, str]] = []
+        self._unread: set[tuple[str | int, int]] = set()
+        """Devices and pins whose tables could not be read: to what names them they are not missing."""
 
     def read_file(self, path: Path) -> None:
         try:
@@ -267,6 +277,9 @@ class _Reading:
 
     def check_interlocks(self) -> None:
         for problem in problems_of(self.interlocks, self.actuators):
+            named = (problem.interlock.actuator, problem.interlock.other)
+            if any((key.esp_id, key.gpio) in self._unread for key in named):
+                continue
             subject = str(problem.interlock)
             self._refuse(
                 problem.interlock.where, subject, "a rule that can be kept", problem.reason
@@ -276,6 +289,8 @@ class _Reading:
         for entry, place in self._wanted_inputs:
             esp_id, pin = entry.input.split("/")
             on_pin = [s for s in self.sensors.values() if (s.esp_id, s.gpio) == (esp_id, int(pin))]
+            if not on_pin and (esp_id, int(pin)) in self._unread:
+                continue
             if len(on_pin) != 1:
                 expected = f"one sensor declared on GPIO {pin} of {esp_id}"
                 self._refuse(place, "input", expected, f"{len(on_pin) or 'none'}")
@@ -316,18 +331,20 @@ class _Reading:
             entry = self._convert(file, (*path, number), table, kind)
             if entry is not None:
                 yield entry, file.place(*path, number)
+            elif isinstance(table, dict) and isinstance(table.get("gpio"), int):
+                self._unread.add((path[1], table["gpio"]))
 
     def _convert(
         self, file: DeclaredFile, path: tuple[str | int, ...], table: Any, kind: type[Any]
     ) -> Any:
-        """The table as `kind`; None when it was refused."""
+        """The table as `kind`, without what was refused in it; None when too little is left."""
         errors = list(errors_in(table, kind))
         for found, text in errors:
             key = next((part for part in reversed(found) if isinstance(part, str)), "")
             subject = key or str(path[-1] if isinstance(path[-1], str) else path[-2])
             expected, what = expected_and_found(text, value_at(table, found[:-1]), key)
             self._refuse(file.place(*path, *found), subject, expected, what)
-        return None if errors else msgspec.convert(table, kind)
+        return salvaged(table, kind, errors)
 
     def _refuse(self, place: str, key: str, expected: str, found: str) -> None:
         file, _, line = place.rpartition(":")

@@ -124,21 +124,24 @@ def _ip_or_nothing(value: Any) -> bool:
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 
 
-def _destinations(value: Any) -> bool:
+def _destinations(value: Any) -> str | None:
     """A text of digits, dots and a slash that is not a network is a mistake, and no host."""
-    return isinstance(value, list) and all(
-        isinstance(entry, str)
-        and (_network(entry) or (_HOST.fullmatch(entry) is not None and not entry[-1].isdigit()))
-        for entry in value
-    )
+    if not isinstance(value, list):
+        return shown(value)
+    flaws = [flaw for entry in value if (flaw := _flaw_of_destination(entry))]
+    return "; ".join(flaws) or None
 
 
-def _network(text: str) -> bool:
+def _flaw_of_destination(entry: Any) -> str:
+    if not isinstance(entry, str):
+        return f"{shown(entry)} among them"
     try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
+        ipaddress.ip_network(entry, strict=False)
+    except ValueError as error:
+        is_host = _HOST.fullmatch(entry) is not None and not entry[-1].isdigit()
+        reason = str(error).replace("'", '"') if "/" in entry else "neither a network nor a name"
+        return "" if is_host else f"{shown(entry)} ({reason})"
+    return ""
 
 
 def _origins(value: Any) -> bool:
@@ -268,7 +271,7 @@ MAIL_ADDRESS = Rule("an e-mail address", _where(_filled))
 ORIGINS = Rule('a list of origins like ["https://panel.example"], without "*"', _where(_origins))
 DESTINATIONS = Rule(
     'a list of networks, addresses or host names like ["192.168.1.0/24", "panel.local"]',
-    _where(_destinations),
+    _destinations,
 )
 DATABASE_URL = Rule(
     "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME", _database_url, _url_beside

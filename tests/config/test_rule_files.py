@@ -136,7 +136,7 @@ def test_no_folder_is_no_rules(tmp_path):
         ('operator = ">"', "", 4, "operator"),
         ("value = 28.0", "valeu = 28.0", 10, "valeu"),
         ("value = 28.0", "value = nan", 4, "finite"),
-        ('command = "ON"', 'command = "FLY"', 16, "another word"),
+        ('command = "ON"', 'command = "FLY"', 16, "one of ON, OFF, PWM"),
         ('type = "actuator"', 'type = "rocket"', 13, "rocket"),
         ('name = "Vent"', 'name = "Vent"\nprority = 5', 3, "prority"),
         ('name = "Vent"', 'name = "Vent"\npriority = 5000', 3, "5000"),

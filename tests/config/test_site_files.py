@@ -106,7 +106,7 @@ def test_the_shipped_examples_load_clean(write):
         ("zone =", "zon =", 'site.toml:3: zon: expected a key that is known here, found "zon"'),
         ("gpio = 25", "gpio = 99", "site.toml:11: gpio: expected int <= 39, found 99"),
         ("gpio = 25", "", "site.toml:10: gpio: expected gpio = ..., found none"),
-        ('"pump"', '"lamp"', 'site.toml:12: type: expected another word, found "lamp"'),
+        ('"pump"', '"lamp"', 'site.toml:12: type: expected one of pump, relay, pwm, valve, found "lamp"'),
         ("gpio = 26", "gpio = 25",
          "site.toml:15: ESP_4F3A9C/25: expected it once, found it in {}/site.toml:10, too"),
         ("gpio = 25", "gpio = 35", "site.toml:10: gpio: expected something that the device can do,"
