@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,11 +16,13 @@ import typer
 from godkaiser.cli.command_line import Console, JsonOption, echo_json, echo_line
 from godkaiser.cli.exits import EXIT_NOT_GOOD, EXIT_USAGE, fail
 from godkaiser.cli.gateway_link import ConfigOption, DataOption, HttpOption, Link, settings_of
+from godkaiser.errors.base import ValidationFailed
 
 app = Console()
 
 Column = tuple[str, Callable[[dict[str, Any]], Any]]
 LONGEST_CELL = 40
+ROLE_WORDS = ("viewer", "operator", "admin")
 EXIT_STOPPED, EXIT_SUSPENDED = 3, 4
 """Of `status`: a stop is active or rules are held; a rule is suspended."""
 
@@ -218,12 +221,17 @@ def users(
     link = link_to(config, data, http)
     if bool(change) > bool(role):
         fail("give --role with --change", EXIT_USAGE)
+    if role not in {"", *ROLE_WORDS}:
+        fail(f"--role {role}: use {', '.join(ROLE_WORDS)}", EXIT_USAGE)
     if add:
+        _refuse_new_user(link, add)
         body = {"username": add, "role": role or "viewer", "password": _new_password()}
         link.post("/users", body)
     if change:
         link.patch(f"/users/{quote(change, safe='')}", {"role": role})
     if password:
+        # Before it is asked for: one that nobody has is no use.
+        link.get(f"/users/{quote(password, safe='')}")
         link.patch(f"/users/{quote(password, safe='')}", {"password": _new_password()})
     if disable:
         link.patch(f"/users/{quote(disable, safe='')}", {"disabled": True})
@@ -325,5 +333,26 @@ def point_of(text: str) -> tuple[str, int]:
     return esp_id, int(gpio)
 
 
+def _refuse_new_user(link: Link, name: str) -> None:
+    """End the command before a password is asked for in vain."""
+    from godkaiser.domain.person_names import prepared_name
+
+    try:
+        wanted = prepared_name(name)
+    except ValidationFailed as error:
+        fail(error.message, EXIT_USAGE)
+    if any(user["username"] == wanted for user in link.get("/users")["data"]):
+        fail(f"there is a user {wanted} already", EXIT_USAGE)
+
+
 def _new_password() -> str:
-    return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
+    """Asked for at a terminal; from a pipe its first line."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
+    given = sys.stdin.readline().rstrip("\r\n")
+    if not given:
+        fail(
+            "no password: type it at a terminal, or give it as the first line of the input",
+            EXIT_USAGE,
+        )
+    return given

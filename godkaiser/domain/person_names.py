@@ -17,6 +17,10 @@ from godkaiser.errors.access import WeakPassword
 from godkaiser.errors.base import ValidationFailed
 
 LONGEST_NAME = 64
+RESERVED = frozenset({
+    "system", "gateway", "godkaiser", "cli", "key", "user", "local", "rule", "device", "anonymous",
+})  # fmt: skip
+"""How the audit trail and the log name those who are no users."""
 _NAME = get_profile("UsernameCaseMapped")
 _PASSWORD = get_profile("OpaqueString")
 _GOOD = re.compile(r"[\w.@-]+")
@@ -35,6 +39,14 @@ def prepared_name(name: str) -> str:
     # With its marks taken apart, a letter would not count as one.
     if len(found) > LONGEST_NAME or _GOOD.fullmatch(_without_marks(found)) is None:
         reason = f"username: use 1 to {LONGEST_NAME} letters, digits and . _ - @."
+        raise ValidationFailed(reason=reason)
+    if not any(sign.isalnum() for sign in found):
+        # "." and ".." would be steps of a path, and no address of a user.
+        raise ValidationFailed(reason="username: it needs a letter or a digit.")
+    if found in RESERVED:
+        reason = (
+            f"username: '{found}' means something else in the audit trail. Choose another name."
+        )
         raise ValidationFailed(reason=reason)
     return found
 

@@ -67,6 +67,16 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Base of request bodies: a field that is not known is an error, with its name."""
 
 
+MEANINGS: dict[str, str] = {}
+"""What the patterns of bodies mean, in words; each stands beside its pattern."""
+
+
+def worded(pattern: str, words: str) -> str:
+    """The pattern; a body that does not match it is refused in these words."""
+    MEANINGS[pattern] = words
+    return pattern
+
+
 _UTF_8 = frozenset({"utf-8", "utf8"})
 
 
@@ -90,13 +100,21 @@ def read_body(req: falcon.Request, kind: type[Body], *, make_fit: bool = False) 
         raise BodyTooLarge(limit_bytes=MAX_BODY_BYTES)
     if make_fit:
         data = fit_json(data)
-    check_json(data)
+    check_json(data, is_fit=make_fit)
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        raise ValidationFailed(reason=f"The request body is not valid: {error}.") from error
+        reason = f"The request body is not valid: {_in_words(str(error))}."
+        raise ValidationFailed(reason=reason) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedBody(reason=str(error)[:200]) from error
+
+
+def _in_words(text: str) -> str:
+    """The message of msgspec, which shows a pattern as it is; what it means stands with the pattern."""
+    for pattern, words in MEANINGS.items():
+        text = text.replace(f"matching regex {pattern!r}", words)
+    return text
 
 
 def reply(resp: falcon.Response, body: Any, status: int = 200) -> None:

@@ -9,8 +9,15 @@ from typing import Any
 from godkaiser.errors.base import ValidationFailed
 from godkaiser.protocol.text import UNFIT
 
+HIDDEN = re.compile(
+    "[\u115f\u1160\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Characters without a shape: two names may differ in them and look the same. Those that join letters or emoji
+(U+200C, U+200D) are no part of this: several scripts need them.
+"""
 _MAYBE_INVISIBLE = re.compile(
-    rb"\\u00[0189]|\\u007f|\\[bf]|\x7f|\xc2[\x80-\x9f]|\\u20[26]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]",
+    rb"\\u00[0189]|\\u007f|\\[bf]|\x7f|\xc2[\x80-\x9f]|\\u20[026]|\xe2[\x80\x81]"
+    rb"|\\u11[56]|\\u180|\\u316|\\uf[ef]|\\ud[89a-f]|\xe1[\x85\xa0]|\xe3\x85|\xef[\xbb\xbe\xbf]|\xf3\xa0",
     re.IGNORECASE,
 )
 """Bytes without which there is no such character: most bodies need no second look."""
@@ -21,11 +28,11 @@ class _TwiceError(Exception):
 
 
 def has_invisible(text: str) -> bool:
-    return UNFIT.search(text) is not None
+    return UNFIT.search(text) is not None or HIDDEN.search(text) is not None
 
 
-def check_json(data: bytes) -> None:
-    """What is no JSON at all is left to who decodes it.
+def check_json(data: bytes, *, is_fit: bool = False) -> None:
+    """What is no JSON at all is left to who decodes it. The texts of what `is_fit` are taken as they are.
 
     Raises:
         ValidationFailed: a name twice in one object, or an invisible character in a text.
@@ -37,7 +44,7 @@ def check_json(data: bytes) -> None:
         raise ValidationFailed(reason=reason) from error
     except (ValueError, RecursionError):
         return
-    if _MAYBE_INVISIBLE.search(data):
+    if not is_fit and _MAYBE_INVISIBLE.search(data):
         _check_texts(document)
 
 
@@ -61,10 +68,17 @@ def _check_texts(document: Any) -> None:
             waiting += item.values()
         elif isinstance(item, list):
             waiting += item
-        elif isinstance(item, str) and (found := UNFIT.search(item)) is not None:
-            kind = (
-                "a NUL character"
-                if found[0] == "\0"
-                else f"the control character U+{ord(found[0]):04X}"
-            )
-            raise ValidationFailed(reason=f"A text in the request body holds {kind}; take it out.")
+        elif isinstance(item, str) and (found := UNFIT.search(item) or HIDDEN.search(item)):
+            reason = f"A text in the request body holds {_kind_of(found[0])}; take it out."
+            raise ValidationFailed(reason=reason)
+
+
+def _kind_of(sign: str) -> str:
+    number = f"U+{ord(sign):04X}"
+    if sign == "\0":
+        return "a NUL character"
+    if HIDDEN.match(sign):
+        return f"the invisible character {number}"
+    if "\ud800" <= sign <= "\udfff":
+        return f"half of a character (the lone surrogate {number})"
+    return f"the control character {number}"

@@ -145,6 +145,24 @@ def test_an_off_does_not_wait_for_the_disk():
 # ---- refused is not fired
 
 
+def test_a_refusal_that_counts_down_is_told_once_and_another_one_again():
+    """The kind: a number that changes with each attempt makes one reason many."""
+    stage = Stage(when_hot(DOSE))
+    left_s = iter(range(3600, 0, -2))
+    stage.verdict = lambda _command: ("OWNER", f"held by user:anna for another {next(left_s)} s")
+    for _ in range(100):
+        stage.reads(30.0, after_s=2.0)
+    assert len(stage.asked) > 2
+    assert stage.history == [(False, "refused (OWNER): held by user:anna for another 3600 s")]
+    assert stage.view.last_result.endswith(f"another {next(left_s) + 2} s"), "what is shown is new"
+    stage.verdict = lambda _command: ("OWNER", "held by user:otto for another 3600 s")
+    stage.reads(30.0, after_s=LONGEST_RETRY_S)
+    assert len(stage.history) == 2
+    stage.verdict = lambda _command: ("RANGE", "GPIO 25 takes 0.2 to 0.8")
+    stage.reads(30.0, after_s=LONGEST_RETRY_S)
+    assert len(stage.history) == 3
+
+
 def test_a_refused_firing_does_not_count_and_is_tried_again_when_the_reason_goes():
     """A stop eats no rule: no cooldown, nothing of the limit an hour, nobody told, never suspended."""
     rule = when_hot(DOSE, TELL, cooldown_seconds=600.0, max_per_hour=2, suspend_after=5)

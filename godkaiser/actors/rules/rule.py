@@ -302,9 +302,9 @@ class RuleActor(Actor):
     def _refused(self, why: str, code: str) -> Decision | None:
         """To be told once, and not with each attempt."""
         result = f"refused ({code}): {why}" if code else f"refused: {why}"
-        if result == self._report.result:
+        before, self._report.result = self._report.result, result
+        if rule_attempts.without_countdown(result) == rule_attempts.without_countdown(before):
             return None
-        self._report.result = result
         log.info("rule_refused", rule=self._definition.name, code=code, reason=why)
         return _remarked(self._memory, result)
 

@@ -8,6 +8,7 @@ known; a dose that is found unsettled after a start is in doubt, is told, and is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -25,6 +26,7 @@ from godkaiser.domain.rules.sequences import Advance, abandoned
 
 VERDICT_S = 15.0
 """Without a verdict in this time a firing is in doubt: the command, or the answer, was lost in a crash."""
+_SECONDS_LEFT = re.compile(r"\d+(\.\d+)? s\b")
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 30.0
 
@@ -146,6 +148,11 @@ def undone(memory: RuleMemory, code: str, message: str, now: float) -> RuleMemor
         unsettled=tuple(one for one in memory.unsettled if one not in attempt.waiting),
         refused=Refusal(code=code, message=message, count=count, retry_at=now + wait_s),
     )
+
+
+def without_countdown(text: str) -> str:
+    """A refusal without the seconds that are left, which are others at each attempt: for comparing two."""
+    return _SECONDS_LEFT.sub("… s", text)
 
 
 def settled(memory: RuleMemory, correlation_id: str) -> RuleMemory:

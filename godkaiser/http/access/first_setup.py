@@ -39,33 +39,42 @@ class FirstSetup:
         if token:
             if not hmac.compare_digest(token.encode(), self.token.encode()):
                 raise SetupNeedsToken(reason="this is not the token")
-        elif not is_local(req):
-            raise SetupNeedsToken(reason="it does not come from the gateway itself")
+            return
+        doubt = doubt_about_place(req)
+        if doubt:
+            raise SetupNeedsToken(reason=doubt)
 
 
-def is_local(req: falcon.Request) -> bool:
-    """From a program of a person on this machine.
+def doubt_about_place(req: falcon.Request) -> str:
+    """Why it is not certain that a request comes from a program of a person on this machine; "" when it is.
 
     Not through a reverse proxy: one that adds headers, one that is trusted, one that speaks HTTP/1.0 to
     what is behind it (nginx, as it comes), or one that runs under an account of a service. Not from a web
     page of another site in a browser, whose name was made to point here.
     """
     environ = req.env
-    if environ.get(PROXIED) or environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
-        return False
     names = (name.removeprefix("HTTP_") for name in environ if name.startswith("HTTP_"))
     if any(_BY_PROXIES.fullmatch(name) for name in names):
-        return False
+        return "this came through a proxy"
+    if environ.get(PROXIED):
+        return (
+            "with [http] trusted_proxy a request of that address cannot be told apart from what the proxy"
+            " passes on, also on the gateway itself"
+        )
+    elsewhere = "this does not seem to come from a person on the gateway itself"
+    if environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
+        return elsewhere
     origin = req.get_header("Origin")
     if origin is not None and not _is_loopback(urlsplit(origin).hostname or ""):
-        return False
+        return elsewhere
     if req.get_header("Sec-Fetch-Site") not in {None, "none", "same-origin"}:
-        return False
+        return elsewhere
     peer = unmapped(req.remote_addr)
     if not (_is_loopback(peer) and _is_loopback(req.host)):
-        return False
+        return elsewhere
     account = account_of(peer, str(environ.get("REMOTE_PORT", "")))
-    return account is None or account in {0, os.getuid()} or account >= _FIRST_PERSON
+    is_person = account is None or account in {0, os.getuid()} or account >= _FIRST_PERSON
+    return "" if is_person else elsewhere
 
 
 def account_of(host: str, port: str) -> int | None:

@@ -62,6 +62,7 @@ from godkaiser.http.exchange import (
     query_seconds,
     read_body,
     reply,
+    worded,
 )
 from godkaiser.http.paging import cursor_of, encode_cursor, reply_page
 from godkaiser.http.services import Services
@@ -111,7 +112,9 @@ class AddressedOrder(Order, frozen=True, kw_only=True):
     gpio: int
 
 
-CorrelationId = Annotated[str, msgspec.Meta(pattern=r"^[\w.:-]{1,63}\Z")]
+CorrelationId = Annotated[
+    str, msgspec.Meta(pattern=worded(r"^[\w.:-]{1,63}\Z", "of 1 to 63 letters, digits and . _ : -"))
+]
 
 
 class HoldBody(RequestBody, frozen=True, kw_only=True):

@@ -15,10 +15,18 @@ from godkaiser.http.exchange import (
     note_audit,
     read_body,
     reply,
+    worded,
 )
 from godkaiser.http.services import Services
 
-Username = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\s/:]+\Z")]
+Username = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=128,
+        pattern=worded(r"^[^\s/:]+\Z", "without blanks, / and :"),
+    ),
+]
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 
@@ -50,7 +58,10 @@ class AuthResources:
         try:
             services.tokens.setup.check(req, body.setup_token)
         except SetupNeedsToken:
-            locked = services.lockout.failed("set-up", address_of(req), services.monotonic())
+            locked = ""
+            if body.setup_token:
+                # Without one nobody has guessed: the answer says how to go on.
+                locked = services.lockout.failed("set-up", address_of(req), services.monotonic())
             note_audit(req, "first administrator", locked, who=f"user:{body.username}")
             raise
         now = services.clock()
@@ -91,4 +102,12 @@ class AuthResources:
 
     def on_get_me(self, req: falcon.Request, resp: falcon.Response) -> None:
         identity = identity_of(req)
-        reply(resp, {"username": identity.username, "role": identity.role.word})
+        reply(
+            resp,
+            {
+                "username": identity.username,
+                "role": identity.role.word,
+                "kind": identity.kind,
+                "areas": identity.areas,
+            },
+        )

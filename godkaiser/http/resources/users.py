@@ -8,9 +8,10 @@ import falcon
 import msgspec
 
 from godkaiser.domain.access import Account, StoredKey
+from godkaiser.domain.person_names import prepared_password
 from godkaiser.domain.records.digests import digest_of
 from godkaiser.domain.signing_keys import FOR_EVER, SigningKey
-from godkaiser.errors.access import InvalidCredentials, UnknownApiKey, UnknownUser
+from godkaiser.errors.access import InvalidCredentials, UnknownApiKey, UnknownUser, WeakPassword
 from godkaiser.errors.base import ValidationFailed
 from godkaiser.http.access.permissions import AREAS, ROLES
 from godkaiser.http.access.tokens import REFRESH_S
@@ -22,6 +23,7 @@ from godkaiser.http.exchange import (
     note_audit,
     read_body,
     reply,
+    worded,
 )
 from godkaiser.http.paging import reply_page
 from godkaiser.http.resources.auth import Secret, Username
@@ -54,7 +56,14 @@ class PasswordChange(RequestBody, frozen=True, kw_only=True):
 class NewKey(RequestBody, frozen=True, kw_only=True):
     """`areas` are the first words of the paths that it may use; none: all."""
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.-]+\Z")]
+    name: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            max_length=64,
+            pattern=worded(r"^[\w.-]+\Z", "of letters, digits and . _ -"),
+        ),
+    ]
     role: RoleWord
     areas: Annotated[tuple[str, ...], msgspec.Meta(max_length=20)] = ()
     expires_in_days: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_DAYS)] = 365.0
@@ -127,6 +136,8 @@ class UserResources:
             locked = services.lockout.failed(person, address_of(req), services.monotonic())
             note_audit(req, "own password", locked)
             raise InvalidCredentials
+        if prepared_password(body.new_password) == prepared_password(body.old_password):
+            raise WeakPassword(reason="it is the one that you have. Choose another.")
         note_audit(req, "own password changed")
         tokens = services.tokens.change_own_password(account, body.new_password, services.clock())
         reply(resp, tokens)

@@ -175,3 +175,29 @@ def test_on_the_gateway_itself_it_needs_no_token(tmp_path, own_mosquitto):
         gateway.client.post("/auth/setup", PERSON, 201)
     finally:
         gateway.stop()
+
+
+def test_behind_a_trusted_proxy_on_this_machine_the_token_is_asked_for_with_the_true_reason(
+    tmp_path, own_mosquitto
+):
+    """The proxy is trusted by its address alone, which a person at the box has, too."""
+    gateway = GatewayProcess(tmp_path, own_mosquitto.port)
+    text = gateway.config.read_text()
+    gateway.config.write_text(text.replace("[http]\n", '[http]\ntrusted_proxy = "127.0.0.1"\n'))
+    gateway.start()
+    token = printed_token(gateway)
+    try:
+        # As often as a lock-out would take several times over: nothing was guessed.
+        for _ in range(30):
+            status, answer = gateway.client.call("POST", "/auth/setup", PERSON)
+            assert (status, answer["error"]["code"]) == (403, "SETUP_NEEDS_TOKEN")
+        message = answer["error"]["message"]
+        assert "cannot be told apart from what the proxy passes on" in message
+        assert '"setup_token"' in message and "journalctl" in message
+        through = {"X-Forwarded-For": "203.0.113.9"}
+        _, answer = gateway.client.call("POST", "/auth/setup", PERSON, headers=through)
+        assert "came through a proxy" in answer["error"]["message"]
+        status, _ = gateway.client.call("POST", "/auth/setup", {**PERSON, "setup_token": token})
+        assert status == 201
+    finally:
+        gateway.stop()

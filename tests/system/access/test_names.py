@@ -5,6 +5,7 @@ The kind: two texts that a person takes for one, or one that a machine takes for
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
@@ -66,14 +67,65 @@ def test_a_name_that_looks_like_another_is_refused(make_site, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["a b", "", "a/b", "a:b", "\u202eadmin", "a\u200bb", "\ufb01n", "x" * 65, "a\u0000", "\u0301"],
-)
+    ["a b", "", "a/b", "a:b", "\u202eadmin", "a\u200bb", "\ufb01n", "x" * 65, "a\u0000", "\u0301",
+     ".", "..", "-_-", "system", "System", "cli", "key", "local", "rule"],
+)  # fmt: skip
 def test_what_is_no_name_is_refused(make_site, name):
     site = make_site()
     body = {"username": name, "password": PASSWORD, "role": "viewer"}
     status, answer = site.client.call("POST", "/users", body)
     assert (status, code_of(answer)) == (400, "VALIDATION_ERROR"), name
     assert logs_in(site, name or "x", PASSWORD) in {400, 401}
+
+
+def test_a_refusal_of_a_name_shows_no_pattern(make_site):
+    site = make_site()
+    user = {"username": "a b", "password": PASSWORD, "role": "viewer"}
+    for path, body in (("/users", user), ("/auth/keys", {"name": "a/b", "role": "viewer"})):
+        message = site.client.call("POST", path, body)[1]["error"]["message"]
+        assert "regex" not in message and "\\" not in message
+        assert "without blanks" in message or "letters, digits" in message
+
+
+def test_a_password_is_changed_to_another_one_only(make_site):
+    site = make_site()
+    body = {"old_password": PASSWORD, "new_password": PASSWORD}
+    status, answer = site.client.call("POST", "/auth/password", body)
+    assert (status, code_of(answer)) == (400, "WEAK_PASSWORD")
+    assert "the one that you have" in answer["error"]["message"]
+    assert site.client.get("/auth/me")["username"] == "admin", "nothing has ended"
+
+
+def test_a_key_is_told_that_it_is_one(make_site):
+    site = make_site()
+    assert site.client.get("/auth/me")["kind"] == "user"
+    body = {"name": "bot", "role": "viewer", "areas": ["auth"]}
+    secret = site.client.post("/auth/keys", body, 201)["secret"]
+    _, me = site.client.call("GET", "/auth/me", token=secret)
+    assert me == {"username": "bot", "role": "viewer", "kind": "key", "areas": ["auth"]}
+
+
+@pytest.mark.parametrize(
+    "sign", ["\u200b", "\ufeff", "\u2060", "\u3164", "\uffa0", "\u115f", "\u180e", "\U000e0041"]
+)
+def test_a_name_holds_nothing_that_nobody_sees(make_site, sign):
+    """Of devices, sensors and rules alike: it is a matter of each text in a request."""
+    site = make_site(devices=1)
+    bodies = (
+        ("PATCH", "/esp/devices/ESP_A00001", {"name": f"Tank{sign}"}),
+        ("POST", "/sensors/ESP_A00001/32", {"sensor_type": f"lux{sign}"}),
+        ("POST", "/actuators/ESP_A00001/32", {"actuator_type": "pump", "name": f"Pump{sign}"}),
+    )
+    for method, path, body in bodies:
+        for raw in (json.dumps(body), json.dumps(body, ensure_ascii=False)):
+            status, answer = site.client.call(method, path, raw=raw.encode())
+            assert (status, code_of(answer)) == (400, "VALIDATION_ERROR"), path
+            assert f"the invisible character U+{ord(sign):04X}" in answer["error"]["message"]
+    joined = {"name": "\U0001f469\u200d\U0001f33e"}
+    assert site.client.call("PATCH", "/esp/devices/ESP_A00001", joined)[0] == 200
+    # A stop is not refused for a word.
+    answer = site.client.post("/actuators/emergency_stop", {"reason": f"leak{sign}"}, 200)
+    assert answer["state"] == "active"
 
 
 def test_accounts_from_before_keep_their_names_and_passwords(make_site):

@@ -71,6 +71,26 @@ def test_a_new_kaiser_id_is_not_taken_before_a_restart(site, at, tmp_path):
         assert "kaiser_id needs a restart" in done.output
 
 
+def test_a_user_is_judged_before_the_password_is_asked_for(site, at):
+    """From a pipe the password is its first line; nothing of Python's own is shown."""
+    for name, role, says in (("a b", "viewer", "letters, digits"), ("..", "viewer", "a letter or a digit"),
+                             ("anna", "boss", "viewer, operator, admin"), ("admin", "admin", "already")):  # fmt: skip
+        done = at("users", "--add", name, "--role", role, input="")
+        assert (done.exit_code, says in done.output) == (2, True), done.output
+    assert at("users", "--password", "nobody", input="").exit_code == 77
+    command = [sys.executable, "-m", "godkaiser", "users", "--add", "anna", "--role", "operator",
+               "--data", site.config.gateway.data_dir,
+               "--http", f"127.0.0.1:{site.gateway.http_port}"]  # fmt: skip
+    empty = subprocess.run(command, input="", capture_output=True, text=True, check=False)
+    assert (empty.returncode, "no password" in empty.stderr) == (2, True)
+    done = subprocess.run(
+        command, input="a good long passphrase\n", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    body = {"username": "anna", "password": "a good long passphrase"}
+    site.client.post("/auth/login", body, 200)
+
+
 def test_estop_works_while_the_gateway_is_down(site, at):
     fan = {"esp_id": BENCH, "gpio": 25, "command": "ON"}
     answer = site.client.post("/actuators/command?wait=5", fan, 202)
