@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from http.client import HTTPException
 
+from godkaiser.actors.access.idempotency import IdempotencyActor
+from godkaiser.storage.files.notes_file import NotesFile
 from tests.system.device_on_the_wire import DeviceOnTheWire
 from tests.system.process import GatewayProcess
 from tests.system.safety.test_stop_survives import SITE
@@ -132,4 +134,44 @@ def test_many_at_once_give_one_command(site):
              for status, answer in answers if status == 202}  # fmt: skip
     assert len(given) == 1
     assert {status for status, _ in answers} <= {202, 409}
+    assert site.firmware(BENCH).levels()[FAN] == 1.0
+
+
+def test_what_cannot_be_noted_is_not_given_and_can_be_sent_again(site, monkeypatch):
+    add = NotesFile.add
+    faults = [RuntimeError("of the test")]
+
+    def fail(self, note, *, flush=False):
+        add(self, note, flush=flush)
+        if faults:
+            raise faults.pop()
+
+    monkeypatch.setattr(NotesFile, "add", fail)
+    status, answer = toggle(site.client, "a")
+    assert (status, answer["error"]["code"]) == (503, "OVERLOADED"), answer
+    assert int(site.client.last_headers["Retry-After"]) >= 1
+    status, answer = eventually(lambda: _unless_in_use(site.client))
+    assert (status, answer["outcome"]["state"]) == (202, "confirmed")
+    assert site.firmware(BENCH).levels()[FAN] == 1.0, "toggled once"
+
+
+def _unless_in_use(client):
+    """What was told to take the note back is handled after the restart of the actor."""
+    status, answer = toggle(client, "a")
+    return None if status == 409 else (status, answer)
+
+
+def test_how_a_command_ended_is_noted_though_the_notes_crash_on_it(site, monkeypatch):
+    end = IdempotencyActor._end
+    faults = [RuntimeError("of the test")]
+
+    def fail(self, *told):
+        if faults:
+            raise faults.pop()
+        return end(self, *told)
+
+    monkeypatch.setattr(IdempotencyActor, "_end", fail)
+    status, first = toggle(site.client, "a")
+    assert (status, first["outcome"]["state"]) == (202, "confirmed")
+    assert eventually(lambda: _unless_in_use(site.client)) == (202, first)
     assert site.firmware(BENCH).levels()[FAN] == 1.0
