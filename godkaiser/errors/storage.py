@@ -23,6 +23,10 @@ class DatabaseInDoubt(DatabaseUnavailable):
     template = "The database did not say whether it has stored this: {reason}. Look before you send it again."
 
 
+class RecordNotWritten(ServiceUnavailable):
+    template = "The {record} cannot be written: {reason}. Nothing has changed. Free the disk and try again."
+
+
 class BackupRefused(GatewayError):
     """Of a backup, a restore or a move of data, at the command line."""
 

@@ -100,9 +100,10 @@ class Wire:
 
 
 class MemoryRecord:
-    """A RecordFile without a disk; `broken` is raised instead of writing."""
+    """A RecordFile without a disk; `broken` is raised instead of writing. `tries` counts."""
 
     def __init__(self):
+        self.tries = 0
         self.disk = None
         self.pending = None
         self.broken: OSError | None = None
@@ -125,6 +126,7 @@ class MemoryRecord:
 
     def retry(self):
         if self.pending is not None:
+            self.tries += 1
             if self.broken is not None:
                 raise self.broken
             self.disk, self.pending = self.pending, None

@@ -10,7 +10,13 @@ import pytest
 import structlog
 
 from godkaiser import paths
-from godkaiser.actors.devices.messages import InstallActuator, OfferOfflineRules, ReadingAccepted
+from godkaiser.actors.devices.messages import (
+    DeviceRemoved,
+    InstallActuator,
+    OfferOfflineRules,
+    ReadingAccepted,
+    UninstallActuator,
+)
 from godkaiser.actors.link.router import BroadcastSeen
 from godkaiser.actors.safety.messages import HoldActuator
 from godkaiser.domain.entities import (
@@ -328,6 +334,59 @@ def test_an_absent_device_on_which_something_ran_holds_a_clear_open():
     assert bench.clear(accept_unconfirmed=True).state == "normal"
 
 
+def _remove(bench, gpio, device):
+    """As the registrar does it: the actuator first."""
+    bench.guard.ask(UninstallActuator(key=ActuatorKey(device, gpio)), timeout_s=5.0)
+    bench.guard.tell(DeviceRemoved(device_id=device))
+    bench.run()
+
+
+def test_no_stop_waits_for_a_removed_device_and_no_alarm_names_it():
+    bench = Bench([relay(A), relay(B, OTHER)])
+    bench.know_off(A)
+    bench.know_off(B, device=OTHER)
+    bench.present(OTHER, online=False)
+    bench.stop()
+    bench.alert(A)
+    bench.run(40.0)
+    assert OTHER in bench.safety.alarm
+    _remove(bench, B, OTHER)
+    assert OTHER not in bench.safety.alarm
+    assert bench.safety.stops[0].unconfirmed == ()
+    bench.run(120.0)
+    assert OTHER not in bench.safety.alarm
+
+
+def _clearing_of_two(bench):
+    """Both are told to clear, and neither confirms it."""
+    bench.know_off(A)
+    bench.know_off(B, device=OTHER)
+    bench.stop()
+    bench.run(6.0)
+    assert bench.clear().stops[0].clearing == (DEVICE, OTHER)
+
+
+def test_a_clear_does_not_wait_for_a_removed_device_nor_does_its_latch():
+    bench = Bench([relay(A), relay(B, OTHER)])
+    _clearing_of_two(bench)
+    _remove(bench, B, OTHER)
+    assert bench.safety.stops[0].clearing == (DEVICE,)
+    assert bench.latch.disk.records[0].clearing == {DEVICE}
+    _remove(bench, A, DEVICE)
+    assert bench.safety.state == "normal"
+
+
+def test_a_clear_that_waits_for_a_removed_device_ends_when_the_disk_takes_it():
+    bench = Bench([relay(A), relay(B, OTHER)])
+    _clearing_of_two(bench)
+    bench.latch.broken = OSError(28, "No space left on device")
+    _remove(bench, B, OTHER)
+    assert bench.safety.stops[0].clearing == (DEVICE, OTHER)
+    bench.latch.broken = None
+    bench.run(60.0)
+    assert bench.safety.stops[0].clearing == (DEVICE,)
+
+
 def test_the_alarm_of_a_later_stop_does_not_wait_for_the_repetition_of_an_earlier_one():
     bench = Bench([relay(A), relay(B, OTHER)])
     bench.know_off(A)
@@ -548,6 +607,20 @@ def test_a_stop_that_could_not_be_latched_is_latched_as_soon_as_it_can_be():
     assert bench.latch.disk.records
     assert bench.safety.latched
     assert bench.safety.alarm == ""
+
+
+def test_a_stop_tries_a_full_disk_once_and_then_with_growing_pauses():
+    bench = Bench([relay(A)])
+    bench.know_off(A)
+    bench.latch.broken = OSError(28, "No space left on device")
+    bench.latch.tries = 0
+    bench.stop()
+    assert bench.latch.tries == 1
+    bench.stop()
+    assert bench.latch.tries == 2
+    bench.run(60.0)
+    # After 1, 2, 4, 8, then each 10 s.
+    assert 8 <= bench.latch.tries <= 12
 
 
 def test_a_refused_clear_leaves_the_stop_in_force():

@@ -69,6 +69,7 @@ class EmergencyStops:
         self._freeing: dict[str, str] = {}
         self._evidence = ClearEvidence()
         self._to_read_back: dict[Scope, set[ActuatorKey]] = {}
+        self._removed: set[str] = set()
         self.state = SafetyState()
         self.changed = False
         """The view has changed since it was taken; set to False by the one that shows it."""
@@ -78,9 +79,9 @@ class EmergencyStops:
         """Whether the latch on disk says what holds."""
         return self._latch.is_recorded
 
-    def write_again(self) -> bool:
-        """Write what is in force where that has failed before; whether it is on disk now."""
-        return self._latch.write_again()
+    def write_again(self) -> None:
+        """Write what is in force where that has failed before."""
+        self._latch.write_again()
 
     @property
     def size(self) -> int:
@@ -180,7 +181,10 @@ class EmergencyStops:
         self.changed = True
 
     def repeat(self) -> bool:
-        """Send stops and clears again where they are not confirmed; whether any are open."""
+        """Send stops and clears again where they are not confirmed; whether any are open.
+
+        Raises ServiceUnavailable, at the end: a clear waits for a removed device until the disk takes it.
+        """
         self._repeat_broadcast()
         for device_id, told in tuple(self._progress.waiting.items()):
             self._repeat_stop(device_id, told)
@@ -191,6 +195,7 @@ class EmergencyStops:
                 else:
                     self._wire.clear_device(device_id, "repeated")
         self._silence.raise_or_end(self._clock()[1], self._last_stop)
+        self._await_removed_no_longer()
         return self._progress.is_open
 
     def _repeat_broadcast(self) -> None:
@@ -402,12 +407,16 @@ class EmergencyStops:
             self.changed = True
             if len(devices) > 1:
                 del devices[device_id]
-                continue
-            state = safety_state.cleared(self.state, scope)
-            self._latch.write(state)
-            del self._progress.clearing[scope]
-            self._enter(state)
-            self._begin_reading_back(scope)
+            else:
+                self._end_clearing(scope)
+
+    def _end_clearing(self, scope: Scope) -> None:
+        """Raises ServiceUnavailable."""
+        state = safety_state.cleared(self.state, scope)
+        self._latch.write(state)
+        del self._progress.clearing[scope]
+        self._enter(state)
+        self._begin_reading_back(scope)
 
     # ---- resuming
 
@@ -453,6 +462,42 @@ class EmergencyStops:
         state = safety_state.resume_automation(self.state, scope)
         self._latch.write(state)
         self._enter(state)
+
+    # ---- a device that is removed
+
+    def forget(self, device_id: str) -> None:
+        """Nobody waits for it any more. Raises ServiceUnavailable: a clear still does; `repeat` tries again."""
+        self._progress.waiting.pop(device_id, None)
+        self._progress.confirmed.pop(device_id, None)
+        self._freeing.pop(device_id, None)
+        self._evidence.forget(device_id)
+        for keys in self._to_read_back.values():
+            keys -= {key for key in keys if key.esp_id == device_id}
+        self.changed = True
+        self._removed.add(device_id)
+        try:
+            self._await_removed_no_longer()
+        finally:
+            self._silence.raise_or_end(self._clock()[1], self._last_stop)
+
+    def _await_removed_no_longer(self) -> None:
+        """Raises ServiceUnavailable."""
+        for device_id in tuple(self._removed):
+            # It may have been registered again meanwhile: then it confirms by itself.
+            gone = self._plant.device(device_id) is None
+            for record in self.state.records if gone else ():
+                if device_id not in record.clearing:
+                    continue
+                devices = self._progress.clearing.get(record.scope, {})
+                if list(devices) == [device_id]:
+                    self._end_clearing(record.scope)
+                    continue
+                # Also one that has confirmed: after a restart all are asked again.
+                state = safety_state.without(self.state, record.scope, device_id)
+                self._latch.write(state)
+                devices.pop(device_id, None)
+                self._enter(state)
+            self._removed.discard(device_id)
 
     # ---- a device that its own runtime limit holds
 
@@ -512,8 +557,3 @@ class EmergencyStops:
         self.state = state
         self._silence.end_if_confirmed()
         self.changed = True
-
-
-def outline(state: SafetyState) -> object:
-    """What an operator would call an event: which stops there are, and how far each one is."""
-    return state.held, tuple((r.scope, r.state, r.last_stop) for r in state.records)

@@ -5,6 +5,7 @@ Used by the safety actor only. The database is told afterwards; it counts where 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 
@@ -22,6 +23,7 @@ from godkaiser.domain.safety.holds import Holds, holds_of, record_of
 from godkaiser.domain.safety.safety import Hold
 from godkaiser.errors.base import ServiceUnavailable
 from godkaiser.errors.safety import UnknownActuator
+from godkaiser.errors.storage import RecordNotWritten
 from godkaiser.storage.audit.trail import entry_by
 from godkaiser.storage.files.record_file import RecordFile
 from godkaiser.supervision import ActorContext, Handle
@@ -63,13 +65,15 @@ class ManualHolds:
         except ServiceUnavailable as error:
             log.error("holds_not_kept", reason=error.message)
 
-    def write_again(self) -> bool:
-        """Write what is in force where that has failed before; whether it is on disk now."""
-        try:
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the file says what holds."""
+        return not self._file.unwritten
+
+    def write_again(self) -> None:
+        """Write what is in force where that has failed before."""
+        with contextlib.suppress(OSError):
             self._file.retry()
-        except OSError:
-            return False
-        return True
 
     def hold(self, message: HoldActuator) -> HoldView:
         """Raises UnknownActuator; ServiceUnavailable: nothing has changed, on disk neither."""
@@ -103,11 +107,9 @@ class ManualHolds:
         try:
             self._file.write(record_of(holds, self._moment()))
         except OSError as error:
-            reason = (
-                f"The record of the held actuators cannot be written: {error}. Nothing has changed."
-                " Free the disk and try again."
-            )
-            raise ServiceUnavailable(reason=reason) from error
+            raise RecordNotWritten(
+                record="record of the held actuators", reason=str(error)
+            ) from error
 
     def _file_is_empty(self) -> bool:
         try:

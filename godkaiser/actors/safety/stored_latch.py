@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from godkaiser.domain.safety.stop_state import SafetyState
-from godkaiser.errors.base import ServiceUnavailable
+from godkaiser.errors.storage import RecordNotWritten
 from godkaiser.storage.files.record_file import RecordFile
 
 log = structlog.get_logger("godkaiser.safety")
@@ -36,16 +36,12 @@ class StoredLatch:
         return state
 
     def write(self, state: SafetyState) -> None:
-        """Raises ServiceUnavailable; then what was in force stays in force, on disk too."""
+        """Raises RecordNotWritten; then what was in force stays in force, on disk too."""
         try:
             self._file.write(state)
         except OSError as error:
             self._note(error)
-            reason = (
-                f"The safety record cannot be written: {error}. Nothing has changed. Free the disk"
-                " and try again."
-            )
-            raise ServiceUnavailable(reason=reason) from error
+            raise RecordNotWritten(record="safety record", reason=str(error)) from error
         self._note(None)
 
     def insist(self, state: SafetyState) -> None:
@@ -58,15 +54,14 @@ class StoredLatch:
         else:
             self._note(None)
 
-    def write_again(self) -> bool:
-        """Write what is in force where that has failed before; whether it is on disk now."""
+    def write_again(self) -> None:
+        """Write what is in force where that has failed before."""
         try:
             self._file.retry()
         except OSError as error:
             self._note(error)
-            return False
-        self._note(None)
-        return True
+        else:
+            self._note(None)
 
     def _note(self, error: OSError | None) -> None:
         before, self.alarm = self.alarm, ""

@@ -189,6 +189,14 @@ def begin_clear(
     return _replace(state, cleared)
 
 
+def without(state: SafetyState, scope: Scope, device_id: str) -> SafetyState:
+    """The clear of the scope no longer waits for this device; others are still to confirm it."""
+    record = state.find(scope)
+    if record is None or record.clearing <= {device_id}:
+        return state
+    return _replace(state, msgspec.structs.replace(record, clearing=record.clearing - {device_id}))
+
+
 def cleared(state: SafetyState, scope: Scope) -> SafetyState:
     """Every device that was to confirm the clear has done so."""
     record = state.find(scope)
