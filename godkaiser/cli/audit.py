@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from godkaiser.cli.exits import (
 )
 from godkaiser.errors.base import GatewayError
 from godkaiser.host.durable_file import new_file
+
+if TYPE_CHECKING:
+    from godkaiser.storage.engine.database import Database
 
 app = Console(no_args_is_help=True, help="Look after the audit trail.")
 
@@ -41,14 +44,9 @@ def verify(
 ) -> None:
     """Look through the hash chain; ends with 1 when an entry was changed, removed or put in."""
     from godkaiser.storage.audit import chain as audit_chain
-    from godkaiser.storage.engine import migrations
-    from godkaiser.storage.engine.database import open_present
 
     try:
-        database = open_present(settings_from(config).database_url)
-        missing = migrations.pending(database)
-        if missing:
-            fail(f"the schema lacks {', '.join(missing)}: run godkaiser migrate first", EXIT_CONFIG)
+        database = _trail_of(config)
         report = audit_chain.examine(database, expect.strip().lower())
         database.close_all()
     except GatewayError as error:
@@ -80,17 +78,12 @@ def export(
     """Write the audit trail to an encrypted file, with its hash chain."""
     from godkaiser.storage.audit import export as audit_export
     from godkaiser.storage.audit import sealed_file
-    from godkaiser.storage.engine import migrations
-    from godkaiser.storage.engine.database import open_present
 
     path = _one_of(recipient, passphrase_file, "--recipient")
     try:
         make = sealed_file.passphrase if recipient is None else sealed_file.public_key
         key = make(path.read_bytes())
-        database = open_present(settings_from(config).database_url)
-        missing = migrations.pending(database)
-        if missing:
-            fail(f"the schema lacks {', '.join(missing)}: run godkaiser migrate first", EXIT_CONFIG)
+        database = _trail_of(config)
         count = 0
 
         def counted() -> Iterator[bytes]:
@@ -142,6 +135,18 @@ def open_export(
         fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
     text = f"{report.entries} entries fit, from {report.first} to {report.last}"
     tell(report, text, as_json=as_json)
+
+
+def _trail_of(config: Path | None) -> Database:
+    """The database with the trail, or the end of the command. Raises GatewayError."""
+    from godkaiser.storage.engine import migrations
+    from godkaiser.storage.engine.database import open_present
+
+    database = open_present(settings_from(config).database_url)
+    missing = migrations.pending(database)
+    if missing:
+        fail(f"the schema lacks {', '.join(missing)}: run godkaiser migrate first", EXIT_CONFIG)
+    return database
 
 
 def _one_of(key: Path | None, passphrase_file: Path | None, option: str) -> Path:

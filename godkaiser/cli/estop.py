@@ -29,6 +29,7 @@ from godkaiser.cli.gateway_link import (
     Unanswered,
     printable,
     who,
+    with_options,
 )
 from godkaiser.config.salvage import salvage
 from godkaiser.config.secret_file import first_line
@@ -114,16 +115,13 @@ def _usable(
     """What can be used of the configuration and of the options, and what was passed over."""
     settings, mistakes = salvage(config, os.environ)
     remarks = [str(mistake) for mistake in mistakes]
-    if data is not None:
-        gateway = msgspec.structs.replace(settings.gateway, data_dir=str(data))
-        settings = msgspec.structs.replace(settings, gateway=gateway)
     if http:
         try:
             split_address(http)
-            listen = msgspec.structs.replace(settings.http, listen=http)
-            settings = msgspec.structs.replace(settings, http=listen)
         except ValueError as error:
             remarks.append(f"--http: {error}")
+            http = ""
+    settings = with_options(settings, data, http)
     if mqtt:
         try:
             host, port = split_address(mqtt if _has_port(mqtt) else f"{mqtt}:{settings.mqtt.port}")

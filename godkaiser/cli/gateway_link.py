@@ -34,13 +34,19 @@ DataOption = Annotated[
 HttpOption = Annotated[str, typer.Option("--http", help="Where its API listens.")]
 
 
-def settings_of(config: Path | None, data: Path | None, http: str) -> Config:
+def settings_of(config: Path | None, data: Path | None, http: str = "") -> Config:
     settings = settings_from(config)
+    if http:
+        address_of(http, "--http")
+    return with_options(settings, data, http)
+
+
+def with_options(settings: Config, data: Path | None, http: str) -> Config:
+    """What `--data` and `--http` change of the configuration."""
     if data is not None:
         gateway = msgspec.structs.replace(settings.gateway, data_dir=str(data))
         settings = msgspec.structs.replace(settings, gateway=gateway)
     if http:
-        address_of(http, "--http")
         listen = msgspec.structs.replace(settings.http, listen=http)
         settings = msgspec.structs.replace(settings, http=listen)
     return settings

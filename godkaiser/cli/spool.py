@@ -12,8 +12,8 @@ import msgspec
 import typer
 
 from godkaiser.cli.command_line import Console, JsonOption, echo_json, tell
-from godkaiser.cli.exits import EXIT_IO, fail, settings_from
-from godkaiser.config.settings import Config
+from godkaiser.cli.exits import EXIT_IO, fail
+from godkaiser.cli.gateway_link import settings_of
 from godkaiser.errors.storage import SpoolUnavailable
 from godkaiser.storage.spool import reader as spool_reader
 from godkaiser.storage.spool import records as spool_records
@@ -33,7 +33,7 @@ def spool(
     as_json: JsonOption = False,
 ) -> None:
     """Show what waits for the database, or take it out; the spool itself is not changed."""
-    settings = _settings(config, data)
+    settings = settings_of(config, data)
     folder = settings.spool_dir
     try:
         if export is not None:
@@ -55,14 +55,6 @@ def spool(
         )
     except SpoolUnavailable as error:
         fail(error.message, EXIT_IO)
-
-
-def _settings(config: Path | None, data: Path | None) -> Config:
-    settings = settings_from(config)
-    if data is None:
-        return settings
-    gateway = msgspec.structs.replace(settings.gateway, data_dir=str(data))
-    return msgspec.structs.replace(settings, gateway=gateway)
 
 
 def _summaries(folder: Path) -> list[spool_reader.Kept]:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 STOP_TIMEOUT_S = 5.0
+LOOK_S = 60.0
 
 
 class ChildProcess:
@@ -64,8 +65,15 @@ def when_parent_ends(act: Callable[[], None]) -> None:
 def stop_event_of_process(*, follow_parent: bool) -> threading.Event:
     """Set by SIGTERM, SIGINT, SIGHUP (its terminal is closed) and, if wanted, by the end of the parent."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    signals = Signals(hangup_stops=True)
+
+    def watch() -> None:
+        while not signals.stop_asked:
+            signals.wait(LOOK_S)
+        stop.set()
+
+    # By a thread: a handler that sets the event would wait for a lock that the main thread holds in `wait`.
+    threading.Thread(target=watch, name="signal-watch", daemon=True).start()
     if follow_parent:
         when_parent_ends(stop.set)
     return stop
@@ -75,7 +83,7 @@ class Signals:
     """SIGTERM and SIGINT ask for an ordered stop, SIGHUP for a reload or, if wanted, for a stop, too.
 
     A handler only writes into a pipe: a lock that the main thread holds at that moment could not be waited
-    for. Used by the main thread.
+    for. Made by the main thread; one thread waits.
     """
 
     def __init__(self, *, hangup_stops: bool) -> None:

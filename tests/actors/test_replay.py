@@ -90,6 +90,20 @@ def test_a_replay_stores_in_order_and_empties_the_spool(bench):
     assert bench.spool.status().bytes == 0
 
 
+def test_a_frame_is_decoded_once(bench):
+    decoded = []
+
+    def decode(body):
+        decoded.append(body)
+        return decode_readings(body)
+
+    for n in range(3):
+        bench.spool.append_readings([reading(n)])
+    replay = bench._replay(Stream.READINGS, decode, ReadingWriter(bench.database).write)
+    assert replay.batch(100) == 3
+    assert len(decoded) == len(set(decoded)) == 3
+
+
 @pytest.mark.parametrize("batch", [1, 3, 100])
 def test_a_crash_between_the_commit_and_the_deletion_repeats_nothing(bench, batch, monkeypatch):
     for n in range(9):

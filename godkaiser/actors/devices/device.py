@@ -6,7 +6,6 @@ safety actor; a reading goes to the recorder and to the rules that watch the sen
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,13 +13,13 @@ import msgspec
 import structlog
 
 from godkaiser import paths
-from godkaiser.actors.devices.device_log import DeviceLog
+from godkaiser.actors.devices.device_log import DeviceLog, audit_entry_of
 from godkaiser.actors.devices.device_requests import DeviceRequests
 from godkaiser.actors.devices.device_setup import DeviceSetup, PushConfig, PushPlacement
+from godkaiser.actors.devices.device_view import view_of
 from godkaiser.actors.devices.messages import (
     DevicePresence,
     DeviceReport,
-    DeviceView,
     MeasureNow,
     SendSystemCommand,
     StandingDecided,
@@ -31,6 +30,7 @@ from godkaiser.actors.devices.messages import (
     UpdateSensors,
 )
 from godkaiser.actors.devices.reading_intake import ReadingIntake
+from godkaiser.actors.devices.vital_signs import VitalSigns
 from godkaiser.actors.link.broker import LINK_GROUP, LinkDown, LinkUp
 from godkaiser.actors.link.router import DeviceMessage
 from godkaiser.actors.safety.messages import SwitchSafeMode
@@ -39,29 +39,39 @@ from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain import clock_belief
 from godkaiser.domain.devices import devices
 from godkaiser.domain.devices.device_config import Wanted
-from godkaiser.domain.devices.twin_boards import SenderBoard, TwinBoards
 from godkaiser.domain.entities import (
     ActuatorConfig,
     Approval,
     DeviceRecord,
     SensorConfig,
+    SensorKey,
 )
-from godkaiser.domain.safety.standing_orders import NOTHING_STANDS
+from godkaiser.domain.safety.standing_orders import NOTHING_STANDS, Standing
 from godkaiser.errors.base import GatewayError
 from godkaiser.errors.devices import DeviceNotApproved, DeviceOffline
 from godkaiser.mqtt.connection import Inbound, NotConnected
 from godkaiser.mqtt.ports import AckPort, DevicePort
 from godkaiser.protocol import clock, codec, inbound, outbound
 from godkaiser.protocol.errors import PayloadError
-from godkaiser.protocol.topics import KEPT_TAILS, Tail
-from godkaiser.storage.audit.trail import AuditEntry
+from godkaiser.protocol.topics import Tail
 from godkaiser.supervision import Actor, Handle
 
 log = structlog.get_logger("godkaiser.devices")
 
 LIVENESS_JOB = "liveness"
-DAY_S = 86_400.0
 UNREMARKABLE = frozenset({Tail.HEARTBEAT, Tail.ACTUATOR_STATUS, Tail.SENSOR_DATA})
+
+
+class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What outlives a crash of the device actor: what the registrar told, and what the device told."""
+
+    record: DeviceRecord
+    sensors: dict[SensorKey, SensorConfig]
+    actuators: tuple[ActuatorConfig, ...]
+    liveness: devices.Liveness
+    announced_epoch: int
+    heartbeat: inbound.Heartbeat | None
+    standing: Standing
 
 
 class DeviceActor(Actor):
@@ -88,9 +98,7 @@ class DeviceActor(Actor):
         self._will_retained = False
         self._clock_offset: float | None = None
         self._standing = NOTHING_STANDS
-        self._boots: deque[float] = deque(maxlen=50)
-        self._heartbeat: inbound.Heartbeat | None = None
-        self._twins = TwinBoards()
+        self._signs = VitalSigns(record.device_id)
         self._safety: Handle
         self._journal: Handle
 
@@ -104,17 +112,14 @@ class DeviceActor(Actor):
         self._requests = DeviceRequests(self.context, self._port)
         self._log = DeviceLog(self.context.recall("diagnostics"))
         remembered = self.context.recall("memory")
-        if remembered is not None:
-            # A crash: what the registrar told since the first start, and what the device told.
-            (
-                self._record,
-                self._sensors,
-                self._actuators,
-                self._liveness,
-                self._announced_epoch,
-                self._heartbeat,
-                self._standing,
-            ) = remembered
+        if isinstance(remembered, DeviceMemory):
+            self._record = remembered.record
+            self._sensors = remembered.sensors
+            self._actuators = remembered.actuators
+            self._liveness = remembered.liveness
+            self._announced_epoch = remembered.announced_epoch
+            self._signs.heartbeat = remembered.heartbeat
+            self._standing = remembered.standing
         self.context.join(LIVENESS_JOB)
         self.context.join(LINK_GROUP)
         self._show()
@@ -191,9 +196,14 @@ class DeviceActor(Actor):
                     time_valid=body.time_valid,
                     live_ts=self._live_ts(received),
                 )
-                if self._record.approval is Approval.APPROVED and not when.replayed:
+                shows_presence = self._record.approval is Approval.APPROVED and not when.replayed
+                was_online = self._liveness.online
+                if shows_presence and not was_online:
                     self._heard_now(when, received)
+                # The reading of a device that is there waits for no bookkeeping.
                 self._readings.take(body, message, when, self._record, self._sensors)
+                if shows_presence and was_online:
+                    self._heard_now(when, received)
                 return
             case inbound.ActuatorResponse() | inbound.ActuatorAlert():
                 self._report(message, body)
@@ -266,17 +276,17 @@ class DeviceActor(Actor):
         if not answered:
             self._acknowledge_heartbeat(epoch)
         was_online = self._liveness.online
-        self._heartbeat = beat
         heard_at = self._heard_at(received)
+        of_two_boards = self._signs.heard(beat, heard_at)
         seconds = clock.seconds_of(beat.ts, time_valid=beat.time_valid)
         self._clock_offset = None if seconds is None else seconds - heard_at
         liveness, rebooted = self._liveness.heartbeat(heard_at, beat.uptime, received.received_at)
-        if self._is_of_two_boards(beat, heard_at):
+        if of_two_boards:
             # Each heartbeat looks like a reboot; to set up each time what the other has not is no use.
             self._set_liveness(liveness, rebooted=False)
             return
         if rebooted:
-            self._boots.append(heard_at)
+            self._signs.booted(heard_at)
             self._readings.expect_power_on()
         self._set_liveness(liveness, rebooted=rebooted)
         if self._will_retained:
@@ -287,21 +297,6 @@ class DeviceActor(Actor):
                 self._record, self._wanted(), beat, self.context.monotonic()
             ):
                 self._plan_config()
-
-    def _is_of_two_boards(self, beat: inbound.Heartbeat, now: float) -> bool:
-        was_found = self._twins.pair(now) is not None
-        board = SenderBoard(beat.wifi_ip, beat.boot_sequence_id, beat.uptime)
-        self._twins = self._twins.heard(board, now)
-        pair = self._twins.pair(now)
-        if pair is not None and not was_found:
-            log.error(
-                "two_boards_with_one_id",
-                device=self._record.device_id,
-                one=str(pair[0]),
-                other=str(pair[1]),
-                remedy="give one of them another id, or switch it off",
-            )
-        return pair is not None
 
     def _heard_now(self, when: clock.DeviceTime, received: Inbound) -> None:
         """Only what the device has just made tells that it is there: the broker may have kept it."""
@@ -367,29 +362,12 @@ class DeviceActor(Actor):
     def _keep(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
         """Into the audit trail; acknowledged when it is there."""
         received = message.inbound
-        if not received.to_be_kept or message.topic.tail not in KEPT_TAILS:
+        entry = audit_entry_of(message.topic, body, received) if received.to_be_kept else None
+        if entry is None:
             self._acknowledge(received)
             return
-        what = {
-            Tail.ACTUATOR_RESPONSE: "actuator response",
-            Tail.ACTUATOR_ALERT: "actuator alert",
-            Tail.EMERGENCY_ERROR: "emergency error",
-            Tail.ERROR: "device error",
-            Tail.LIFECYCLE: "device lifecycle",
-        }[message.topic.tail]
-        gpio = "" if message.topic.gpio is None else f" GPIO {message.topic.gpio}"
-        self._journal.tell(
-            RecordAudit(
-                entry=AuditEntry(
-                    at=received.received_at,
-                    who=f"device:{self._record.device_id}",
-                    what=what + gpio,
-                    correlation_id=getattr(body, "correlation_id", ""),
-                    details=msgspec.json.encode(body).decode(),
-                ),
-                ack=(received.session, received.mid) if received.qos else None,
-            )
-        )
+        ack = (received.session, received.mid) if received.qos else None
+        self._journal.tell(RecordAudit(entry=entry, ack=ack))
 
     def _acknowledge(self, received: Inbound) -> None:
         if received.qos:
@@ -415,7 +393,8 @@ class DeviceActor(Actor):
             removed=self._record.removed,
             rules=self._standing.entries,
             may_leave_safe_mode=self._standing.may_leave_safe_mode,
-            knows_rules=self._heartbeat is not None and bool(self._heartbeat.boot_sequence_id),
+            knows_rules=self._signs.heartbeat is not None
+            and bool(self._signs.heartbeat.boot_sequence_id),
         )
 
     def _configuration_changed(self) -> None:
@@ -425,7 +404,7 @@ class DeviceActor(Actor):
         self._show()
 
     def _plan_config(self) -> None:
-        self._setup.plan(self._record, self._wanted(), self._heartbeat)
+        self._setup.plan(self._record, self._wanted(), self._signs.heartbeat)
         self._show()
 
     # ---- what it is, and whether it is there
@@ -433,10 +412,10 @@ class DeviceActor(Actor):
     def _update_record(self, record: DeviceRecord) -> None:
         decided = record.approval is not self._record.approval
         before, self._record = self._record, record
-        if decided and self._heartbeat is not None and self._liveness.online:
+        if decided and self._signs.heartbeat is not None and self._liveness.online:
             # Unsolicited, so that the operator's decision is felt at once (contract, 6.7).
             epoch = devices.handover_epoch(
-                self._heartbeat.active_handover_epoch, self._announced_epoch
+                self._signs.heartbeat.active_handover_epoch, self._announced_epoch
             )
             self._acknowledge_heartbeat(epoch)
             if record.approval is Approval.APPROVED:
@@ -471,65 +450,29 @@ class DeviceActor(Actor):
     def _remember(self) -> None:
         self.context.publish(
             "memory",
-            (
-                self._record,
-                self._sensors,
-                self._actuators,
-                self._liveness,
-                self._announced_epoch,
-                self._heartbeat,
-                self._standing,
+            DeviceMemory(
+                record=self._record,
+                sensors=self._sensors,
+                actuators=self._actuators,
+                liveness=self._liveness,
+                announced_epoch=self._announced_epoch,
+                heartbeat=self._signs.heartbeat,
+                standing=self._standing,
             ),
-        )
-
-    def _vitals(self) -> devices.Vitals:
-        beat = self._heartbeat
-        since = self.context.monotonic() - DAY_S
-        return devices.Vitals(
-            online=self._liveness.online,
-            wifi_rssi=None if beat is None else beat.wifi_rssi,
-            heap_free=None if beat is None else beat.heap_free,
-            reboots_last_day=sum(at > since for at in self._boots),
-            degraded=beat is not None and beat.runtime_state_degraded,
-            persistence_degraded=beat is not None and beat.persistence_degraded,
-            twins=" and ".join(map(str, self._twins.pair(self.context.monotonic()) or ())),
         )
 
     def _show(self) -> None:
-        beat = self._heartbeat
-        vitals = self._vitals()
-        config_sync, config_error = self._setup.config_state
-        placement_sync, placement_error = self._setup.placement_state
-        self.context.publish(
-            "view",
-            DeviceView(
-                record=self._record,
-                online=self._liveness.online,
-                last_seen=self._liveness.last_seen,
-                uptime_s=self._liveness.uptime_s,
-                heap_free=None if beat is None else beat.heap_free,
-                wifi_rssi=None if beat is None else beat.wifi_rssi,
-                wifi_ip="" if beat is None else beat.wifi_ip,
-                firmware_state=None if beat is None else _firmware_state(beat),
-                sensor_count=None if beat is None else beat.sensor_count,
-                actuator_count=None if beat is None else beat.actuator_count,
-                config_sync=config_sync,
-                config_error=config_error,
-                placement_sync=placement_sync,
-                placement_error=placement_error,
-                reported_zone=None if beat is None else beat.zone_id,
-                health=devices.health_score(vitals),
-                health_reasons=devices.health_reasons(vitals),
-                sensors=tuple(self._sensors.values()),
-            ),
+        view = view_of(
+            self._record,
+            self._liveness,
+            self._signs,
+            self._setup,
+            tuple(self._sensors.values()),
+            self.context.monotonic(),
         )
+        self.context.publish("view", view)
 
 
 def _setup_of(record: DeviceRecord) -> object:
     """What the device itself has to know of its record; what it has forgotten needs no telling."""
     return record.zone_id, record.zone_name, record.subzones, record.board
-
-
-def _firmware_state(beat: inbound.Heartbeat) -> int | None:
-    state = beat.config_status.get("state")
-    return state if isinstance(state, int) else None

@@ -1,4 +1,5 @@
-"""What a device told of itself beside readings and states: the last of each kind, and how often.
+"""What a device told of itself beside readings and states: the last of each kind, how often, and what
+of it the audit trail keeps.
 
 Used by a device actor only; `shown` is frozen, so that anybody may read it.
 """
@@ -11,8 +12,10 @@ from typing import Any
 import msgspec
 
 from godkaiser.domain.devices.error_codes import meaning_of
+from godkaiser.mqtt.connection import Inbound
 from godkaiser.protocol import inbound
-from godkaiser.protocol.topics import Tail
+from godkaiser.protocol.topics import DeviceTopic, Tail
+from godkaiser.storage.audit.trail import AuditEntry
 
 ERRORS_KEPT = 20
 OUTCOMES_KEPT = 20
@@ -39,6 +42,33 @@ class DeviceDiagnostics(msgspec.Struct, frozen=True, kw_only=True):
     last: dict[str, dict[str, Any]] = {}
     errors: tuple[ReportedError, ...] = ()
     outcomes: tuple[dict[str, Any], ...] = ()
+
+
+KEPT = {
+    Tail.ACTUATOR_RESPONSE: "actuator response",
+    Tail.ACTUATOR_ALERT: "actuator alert",
+    Tail.EMERGENCY_ERROR: "emergency error",
+    Tail.ERROR: "device error",
+    Tail.LIFECYCLE: "device lifecycle",
+}
+"""What goes into the audit trail, and under which name."""
+
+
+def audit_entry_of(
+    topic: DeviceTopic, body: inbound.DeviceMessageBody, received: Inbound
+) -> AuditEntry | None:
+    """None: it is nothing for the audit trail."""
+    what = KEPT.get(topic.tail)
+    if what is None:
+        return None
+    gpio = "" if topic.gpio is None else f" GPIO {topic.gpio}"
+    return AuditEntry(
+        at=received.received_at,
+        who=f"device:{topic.device_id}",
+        what=what + gpio,
+        correlation_id=getattr(body, "correlation_id", ""),
+        details=msgspec.json.encode(body).decode(),
+    )
 
 
 class DeviceLog:

@@ -14,8 +14,9 @@ import msgspec
 from godkaiser import paths
 from godkaiser.actors.message import Message
 from godkaiser.actors.safety.messages import CommandOutcome, RequestCommand
-from godkaiser.domain.entities import Command, Issuer, Verb
+from godkaiser.domain.entities import Issuer, Verb
 from godkaiser.domain.rules.rules import ActuatorAction, ActuatorRef
+from godkaiser.domain.rules.schema import command_of
 from godkaiser.supervision import ActorContext, Handle
 
 DURABLE_S = 5.0
@@ -89,13 +90,9 @@ class RuleRequests:
         return gone
 
     def _request(self, correlation_id: str, action: ActuatorAction, decided_at: float) -> None:
-        command = Command(
-            esp_id=action.esp_id,
-            gpio=action.gpio,
-            verb=action.command,
-            value=action.value,
-            duration_s=action.duration,
-            issuer=self._issuer,
+        command = command_of(
+            action,
+            self._issuer,
             correlation_id=correlation_id,
             requested_at=self._context.now(),
             decided_at=decided_at,

@@ -252,6 +252,7 @@ class RuleActor(Actor):
             code=verdict.code,
             message=verdict.message,
             now=now,
+            chance=self.context.random(),
         )
         if found.memory == before:
             return

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from godkaiser.actors.services.outbound import DELIVERY_S, Deadline, Outbound, resolve
+from godkaiser.actors.services.outbound import DELIVERY_S, Deadline, Outbound, connected
 from godkaiser.actors.services.recipient import Deliver, Notify, UndeliverableError
 from godkaiser.config.secret_file import first_line
 from godkaiser.config.settings import NotifyConfig
@@ -76,7 +76,8 @@ def _send_email(config: NotifyConfig, notification: Notify) -> None:
     message["To"] = notification.target
     message.set_content(notification.text)
     deadline = Deadline(DELIVERY_S)
-    link = _connected(config.smtp_host, config.smtp_port, deadline)
+    # The administrator has named the server: it may be inside.
+    link = connected(config.smtp_host, config.smtp_port, deadline)
     try:
         with deadline.cuts(link), _Smtp(link, config.smtp_host, config.smtp_port) as server:
             if config.smtp_starttls:
@@ -98,14 +99,3 @@ class _Smtp(smtplib.SMTP):
 
     def _get_socket(self, *_address: Any) -> socket.socket:
         return self._link
-
-
-def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Raises OSError. The administrator has named the server: it may be inside."""
-    failure: OSError | None = None
-    for address in resolve(host, port, deadline):
-        try:
-            return socket.create_connection((address, port), timeout=deadline.left_s())
-        except OSError as error:
-            failure = error
-    raise failure or OSError(f"{host} has no address")

@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -130,17 +130,26 @@ class Outbound:
         refusal = self._destinations.refusal_of_host(host)
         if refusal:
             raise PermissionError(refusal)
-        failure: OSError | None = None
-        for address in resolve(host, port, deadline):
-            refusal = self._destinations.refusal_of(host, address)
-            if refusal:
-                failure = failure or PermissionError(refusal)
-                continue
-            try:
-                return socket.create_connection((address, port), timeout=deadline.left_s())
-            except OSError as error:
-                failure = error
-        raise failure or OSError(f"{host[:80]} has no address")
+        return connected(
+            host, port, deadline, lambda address: self._destinations.refusal_of(host, address)
+        )
+
+
+def connected(
+    host: str, port: int, deadline: Deadline, refusal_of: Callable[[str], str] = lambda _address: ""
+) -> socket.socket:
+    """To the first address that is not refused and answers. Raises OSError."""
+    failure: OSError | None = None
+    for address in resolve(host, port, deadline):
+        refusal = refusal_of(address)
+        if refusal:
+            failure = failure or PermissionError(refusal)
+            continue
+        try:
+            return socket.create_connection((address, port), timeout=deadline.left_s())
+        except OSError as error:
+            failure = error
+    raise failure or OSError(f"{host[:80]} has no address")
 
 
 def resolve(host: str, port: int, deadline: Deadline) -> list[str]:

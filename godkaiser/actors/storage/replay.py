@@ -59,31 +59,28 @@ class StreamReplay(Generic[Record]):
             stored += self._replay(group)
         return stored
 
-    def _groups(self, frames: Sequence[Frame]) -> list[list[Frame]]:
+    def _groups(self, frames: Sequence[Frame]) -> list[list[tuple[Frame, list[Record]]]]:
         """Frames that may be stored by one statement. A redelivery that is known by its forerunner's
         row alone must find that row, so it begins a statement.
         """
-        groups: list[list[Frame]] = []
+        groups: list[list[tuple[Frame, list[Record]]]] = []
         for frame in frames:
-            alone = self._stream is Stream.READINGS and any(
-                isinstance(r, Reading) and r.repeatable and r.redelivered
-                for r in self._decode(frame.body)
-            )
+            records = self._decode(frame.body)
+            alone = any(isinstance(r, Reading) and r.repeatable and r.redelivered for r in records)
             if alone or not groups:
-                groups.append([frame])
-            else:
-                groups[-1].append(frame)
+                groups.append([])
+            groups[-1].append((frame, records))
         return groups
 
-    def _replay(self, frames: Sequence[Frame]) -> int:
+    def _replay(self, group: Sequence[tuple[Frame, list[Record]]]) -> int:
         assert self._position is not None
         numbered = [
             (frame.sequence + i, record)
-            for frame in frames
-            for i, record in enumerate(self._decode(frame.body))
+            for frame, records in group
+            for i, record in enumerate(records)
             if frame.sequence + i > self._position
         ]
-        last = frames[-1].last
+        last = group[-1][0].last
         try:
             self._store([record for _, record in numbered], lambda: self._keep(last))
         except REFUSED:
@@ -93,7 +90,7 @@ class StreamReplay(Generic[Record]):
         except Exception as error:
             raise self._blocked(error) from error
         self._position = last
-        for frame in frames:
+        for frame, _ in group:
             self._spool.done(self._stream, frame)
         return len(numbered)
 

@@ -21,7 +21,7 @@ from godkaiser.domain.rules.schema import (
     leaves,
 )
 from godkaiser.domain.rules.sequences import steps_of
-from godkaiser.domain.safety.level import DEFAULT_MAX_RUNTIME_S
+from godkaiser.domain.safety.level import longest_run_s
 
 Found = Iterator[tuple[str, str]]
 Actuators = Mapping[ActuatorRef, ActuatorConfig]
@@ -43,12 +43,8 @@ def never_allowed(definition: RuleDefinition, actuators: Actuators) -> Found:
     yield from _too_often(definition, actuators)
 
 
-def limit_s(config: ActuatorConfig) -> float:
-    return float(config.max_runtime_s) if config.max_runtime_s > 0 else DEFAULT_MAX_RUNTIME_S
-
-
 def _refusals(action: ActuatorAction, config: ActuatorConfig) -> Iterator[str]:
-    longest_s = limit_s(config)
+    longest_s = longest_run_s(config)
     if action.duration > longest_s:
         yield (
             f"{action.esp_id}/{action.gpio} runs {longest_s:g} s at most (max_runtime_s), so it is refused"
@@ -83,8 +79,11 @@ def _ramp(ramp: RampAction, path: str, actuators: Actuators) -> Found:
     config = actuators.get((ramp.esp_id, ramp.gpio))
     if config is None:
         return
-    if ramp.seconds > limit_s(config):
-        yield path, f"it takes {ramp.seconds:g} s, and the maximum runtime is {limit_s(config):g} s"
+    if ramp.seconds > longest_run_s(config):
+        yield (
+            path,
+            f"it takes {ramp.seconds:g} s, and the maximum runtime is {longest_run_s(config):g} s",
+        )
     for step in steps_of(ramp):
         out = _out_of_limits(step, config) if isinstance(step, ActuatorAction) else ""
         if out:
@@ -104,7 +103,7 @@ def _sequence(steps: Sequence[SequenceStep], path: str, actuators: Actuators) ->
         later_s, is_certain, after = following
         where = f"{path}.steps[{number}]"
         if energises(step) and not step.duration:
-            longest_s = limit_s(config)
+            longest_s = longest_run_s(config)
             if later_s > longest_s:
                 yield (
                     where,

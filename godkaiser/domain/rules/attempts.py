@@ -29,6 +29,8 @@ VERDICT_S = 15.0
 _SECONDS_LEFT = re.compile(r"\d+(\.\d+)? s\b")
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 30.0
+JITTER = 0.1
+"""Rules that were refused together do not ask again in the same moment."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,8 +108,11 @@ def judged(
     code: str,
     message: str,
     now: float,
+    chance: float = 0.5,
 ) -> Judgement:
-    """After the verdict on one command; one that was not waited for changes nothing."""
+    """After the verdict on one command; one that was not waited for changes nothing. `chance`, from 0.0
+    to 1.0, spreads the next attempt.
+    """
     if not allowed:
         memory = settled(memory, correlation_id)
     stands = False
@@ -119,7 +124,7 @@ def judged(
             allowed=attempt.allowed or allowed,
         )
         if not attempt.waiting and not attempt.allowed:
-            undo = undone(memory, code, message, now)
+            undo = undone(memory, code, message, now, chance)
             return Judgement(memory=undo, refused=message or code)
         stands = not attempt.waiting
         memory = msgspec.structs.replace(
@@ -134,12 +139,15 @@ def judged(
     return Judgement(memory=memory, stands=stands)
 
 
-def undone(memory: RuleMemory, code: str, message: str, now: float) -> RuleMemory:
+def undone(
+    memory: RuleMemory, code: str, message: str, now: float, chance: float = 0.5
+) -> RuleMemory:
     """As if it had not fired; tried again later."""
     attempt = memory.attempt
     assert attempt is not None
     count = 1 + (0 if memory.refused is None else memory.refused.count)
     wait_s = min(FIRST_RETRY_S * 2.0 ** min(count - 1, 10), LONGEST_RETRY_S)
+    wait_s *= 1.0 + JITTER * (2.0 * chance - 1.0)
     return msgspec.structs.replace(
         memory,
         **msgspec.structs.asdict(attempt.before),

@@ -38,6 +38,7 @@ from godkaiser.domain.rules.sequences import (
     Advance,
     abandoned,
     advance,
+    is_as_told,
     long_action,
     offs,
     steps_of,
@@ -371,13 +372,5 @@ def _undone_by_rule(
 
 def _differs(action: SequenceStep, facts: Facts) -> bool:
     assert isinstance(action, ActuatorAction)
-    level = facts.levels.get(action.ref)
-    match action.command:
-        case Verb.OFF:
-            return level is None or level > 0.0
-        case Verb.ON:
-            return level is None or level <= 0.0
-        case Verb.PWM:
-            return level is None or abs(level - (action.value or 0.0)) > 0.01  # noqa: PLR2004
-        case Verb.TOGGLE:
-            return True
+    is_toggle = action.command is Verb.TOGGLE
+    return is_toggle or not is_as_told(action, facts.levels.get(action.ref))

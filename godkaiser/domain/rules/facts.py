@@ -89,7 +89,10 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClockStamp(msgspec.Struct, frozen=True):
-    """The two clocks at one moment: that of intervals (of one boot of the machine) and the wall clock."""
+    """The two clocks at one moment: that of intervals (of one boot of the machine) and the wall clock.
+
+    A `Moment` with the names under which the memories of rules are stored.
+    """
 
     boot: str
     steady: float

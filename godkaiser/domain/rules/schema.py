@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from godkaiser.domain.entities import SensorKey, Verb
+from godkaiser.domain.entities import Command, Issuer, SensorKey, Verb
 from godkaiser.domain.safety.stop_state import Scope, scope_of
 from godkaiser.domain.webhooks import shown_url
 
@@ -208,6 +208,28 @@ class WaitUntil(Strict, frozen=True, kw_only=True, tag="wait_until"):
     condition: Condition
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)]
     on_timeout: Literal["abort", "continue"] = "abort"
+
+
+def command_of(
+    action: ActuatorAction,
+    issuer: Issuer,
+    *,
+    correlation_id: str,
+    requested_at: float,
+    decided_at: float,
+) -> Command:
+    """`requested_at` in unix seconds, `decided_at` monotonic."""
+    return Command(
+        esp_id=action.esp_id,
+        gpio=action.gpio,
+        verb=action.command,
+        value=action.value,
+        duration_s=action.duration,
+        issuer=issuer,
+        correlation_id=correlation_id,
+        requested_at=requested_at,
+        decided_at=decided_at,
+    )
 
 
 SequenceStep = ActuatorAction | NotificationAction | Delay | WaitUntil

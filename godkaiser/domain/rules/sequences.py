@@ -122,7 +122,7 @@ def _go_on(
                 progress = msgspec.structs.replace(progress, sent=True, since=now, asked="")
                 wake_at = now + LOOK_AGAIN_S
             case ActuatorAction():
-                if _is_confirmed(step, facts):
+                if is_as_told(step, facts.reported.get(step.ref)):
                     progress = _next(progress, now, step)
                     continue
                 if now >= progress.since + CONFIRM_S:
@@ -216,15 +216,15 @@ def _next(progress: Progress, now: float, done: ActuatorAction | None = None) ->
     )
 
 
-def _is_confirmed(step: ActuatorAction, facts: Facts) -> bool:
-    level = facts.reported.get(step.ref)
+def is_as_told(action: ActuatorAction, level: float | None) -> bool:
+    """Whether an actuator at this level shows what the action commands; None: its level is not known."""
     if level is None:
         return False
-    match step.command:
+    match action.command:
         case Verb.OFF:
             return level <= 0.0
         case Verb.PWM:
-            return abs(level - (step.value or 0.0)) <= SAME_LEVEL
+            return abs(level - (action.value or 0.0)) <= SAME_LEVEL
         case _:
             return level > 0.0
 

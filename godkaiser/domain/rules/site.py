@@ -12,7 +12,7 @@ from godkaiser.domain.entities import (
     SensorConfig,
     SensorKey,
 )
-from godkaiser.domain.rules.actuator_limits import limit_s, never_allowed
+from godkaiser.domain.rules.actuator_limits import never_allowed
 from godkaiser.domain.rules.outlets import Outlets, untellable
 from godkaiser.domain.rules.problems import Problem, is_too_large, mistakes_of
 from godkaiser.domain.rules.schema import (
@@ -30,6 +30,7 @@ from godkaiser.domain.rules.schema import (
     every_condition,
 )
 from godkaiser.domain.rules.windows import length_of
+from godkaiser.domain.safety.level import longest_run_s
 
 Found = Iterator[tuple[str, str]]
 
@@ -150,10 +151,10 @@ def _never_ends(definition: RuleDefinition, site: KnownSite) -> Found:
         config = site.actuators.get(action.ref)
         if config is None or action.duration or not energises(action):
             continue
-        if longest_s > limit_s(config):
+        if longest_s > longest_run_s(config):
             text = (
                 f"the window is {longest_s / 3600.0:g} h long, and the actuator goes off at its maximum"
-                f" runtime of {limit_s(config):g} s; set max_runtime_s for as long as it may run"
+                f" runtime of {longest_run_s(config):g} s; set max_runtime_s for as long as it may run"
             )
             yield path, text
 

@@ -38,9 +38,7 @@ def start_of(window: TimeWindow) -> float:
 
 def length_of(window: TimeWindow) -> float:
     """Seconds, on a day like any other."""
-    start, end = _time(window.start), _time(window.end)
-    between = datetime.combine(date.min, end) - datetime.combine(date.min, start)
-    return between.total_seconds() % DAY_S
+    return _between_s(_time(window.start), _time(window.end))
 
 
 def is_caught_up(window: TimeWindow, seen: float | None, now: float) -> bool:
@@ -74,9 +72,14 @@ def _span(start: str, end: str, zone: str, day: date) -> tuple[float, float]:
     finish, _ = _moment(day if first < last else day + timedelta(days=1), last, ZoneInfo(zone))
     if begins_late and finish <= begin:
         # All of it is in the hour that does not exist.
-        between = datetime.combine(date.min, last) - datetime.combine(date.min, first)
-        finish = begin + between.total_seconds() % DAY_S
+        finish = begin + _between_s(first, last)
     return begin, finish
+
+
+def _between_s(first: time, last: time) -> float:
+    """From one time of day to the next time that it is the other."""
+    between = datetime.combine(date.min, last) - datetime.combine(date.min, first)
+    return between.total_seconds() % DAY_S
 
 
 def _moment(day: date, clock: time, zone: ZoneInfo) -> tuple[float, bool]:

@@ -79,7 +79,7 @@ def lease(command: Command, actuator: ActuatorFacts, now: float) -> Lease:
     The clock of the runtime does not begin again with a second command while it is on.
     """
     config = actuator.config
-    limit_s = float(config.max_runtime_s) if config.max_runtime_s > 0 else DEFAULT_MAX_RUNTIME_S
+    limit_s = longest_run_s(config)
     duration_s = as_float(command.duration_s)
     if duration_s is None or not 0.0 <= duration_s <= MAX_DURATION_S:
         shown = _shown(command.duration_s)
@@ -109,6 +109,11 @@ def lease(command: Command, actuator: ActuatorFacts, now: float) -> Lease:
             seconds, ends = left_s, "hour_limit"
             note = f"ends after {left_s:.0f} s, with the time on of this hour"
     return Lease(seconds, note=note, ends=ends)
+
+
+def longest_run_s(config: ActuatorConfig) -> float:
+    """Its maximum runtime; 0 in its configuration stands for the default."""
+    return float(config.max_runtime_s) if config.max_runtime_s > 0 else DEFAULT_MAX_RUNTIME_S
 
 
 def as_float(value: object) -> float | None:

@@ -14,12 +14,12 @@ from godkaiser import paths
 from godkaiser.actors.devices.messages import DeviceView
 from godkaiser.actors.registry.messages import CheckRule
 from godkaiser.actors.safety.messages import ActuatorView, ExplainCommand
-from godkaiser.domain.entities import ActuatorKey, Command, Quality, Reading
+from godkaiser.domain.entities import ActuatorKey, Quality, Reading
 from godkaiser.domain.records.reading_order import measured_at
 from godkaiser.domain.rules import rules
 from godkaiser.domain.rules.replay import PastReading, replay
 from godkaiser.domain.rules.rules import Fact, Facts, RuleDefinition, RuleMemory
-from godkaiser.domain.rules.schema import every_command, every_condition
+from godkaiser.domain.rules.schema import command_of, every_command, every_condition
 from godkaiser.domain.sensors.sensors import may_feed_rules
 from godkaiser.errors.base import GatewayError, ServiceUnavailable, ValidationFailed
 from godkaiser.http.exchange import (
@@ -80,13 +80,9 @@ class RuleTrialResources:
         )
         verdicts = []
         for path, action in every_command(rule):
-            command = Command(
-                esp_id=action.esp_id,
-                gpio=action.gpio,
-                verb=action.command,
-                value=action.value,
-                duration_s=action.duration,
-                issuer=issuer_of(req),
+            command = command_of(
+                action,
+                issuer_of(req),
                 correlation_id="",
                 requested_at=now,
                 decided_at=self._services.system.runtime.monotonic(),

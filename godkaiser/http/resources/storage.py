@@ -56,6 +56,11 @@ def storage_health(services: Services) -> dict[str, Any]:
             "state": spool.state,
             "percent": spool.percent,
             "alarm": spool.alarm,
-            "error": spool.last_error if spool.state in UNABLE else "",
         },
     }
+
+
+def spool_error(services: Services) -> str:
+    """Why it cannot replay; empty while it can."""
+    spool = spool_view(services)
+    return spool.last_error if spool.state in UNABLE else ""

@@ -25,7 +25,7 @@ from godkaiser.http.exchange import (
     reply,
 )
 from godkaiser.http.paging import cursor_of, encode_cursor
-from godkaiser.http.resources.storage import ALARMING, storage_health
+from godkaiser.http.resources.storage import ALARMING, spool_error, storage_health
 from godkaiser.http.services import Services
 from godkaiser.storage.audit import trail as audit
 from godkaiser.supervision import ResendRefused, RestartChild, UnknownPath
@@ -66,7 +66,7 @@ class HealthResource:
         connected = isinstance(link, LinkView) and link.connected
         storage = storage_health(self._services)
         # The spool tries again and again: its error is newer, and there also while no reading comes.
-        database_error = storage["spool"].pop("error") or (
+        database_error = spool_error(self._services) or (
             recorder.last_error if isinstance(recorder, RecorderView) else "starting"
         )
         latched = isinstance(safety, SafetyView) and safety.latched

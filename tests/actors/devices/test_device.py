@@ -9,7 +9,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from godkaiser.domain.entities import Approval, DeviceRecord, Quality, SensorConfig, SensorKey
+from godkaiser.actors.devices.messages import DeviceView
+from godkaiser.domain.entities import (
+    Approval,
+    DeviceRecord,
+    Quality,
+    Reading,
+    SensorConfig,
+    SensorKey,
+)
 from godkaiser.domain.sensors.derived import lost_with
 from tests.actors.devices.device_stage import DEVICE, OFFLINE_AFTER_S, ROM, DeviceStage
 
@@ -55,6 +63,19 @@ def test_what_the_broker_has_kept_shows_no_presence():
     stage = DeviceStage()
     stage.beats(100, retain=True)
     assert not stage.view.online
+
+
+def test_a_reading_does_not_wait_for_the_bookkeeping_of_a_device_that_is_there():
+    stage = DeviceStage()
+    told = []
+    stage.system.on_publication(lambda _path, _key, value: told.append(type(value)))
+    stage.measures(320, after_s=1.0, at=stage.runtime.now() + 1.0)
+    # It came back by its reading: that is known before the rules hear of the reading.
+    assert told.index(DeviceView) < told.index(Reading)
+    stage.runtime.run_for(60.0)
+    told.clear()
+    stage.measures(330, at=stage.runtime.now())
+    assert told.index(Reading) < told.index(DeviceView)
 
 
 # ---- what it is told of time

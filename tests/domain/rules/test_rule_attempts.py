@@ -189,3 +189,14 @@ def test_it_comes_from_the_past_and_goes_on_after_a_week_under_refusal():
     life.look(30.0)
     life.judge(allowed=True)
     assert life.memory.fired_count == 1
+
+
+def test_rules_that_are_refused_together_do_not_ask_again_together():
+    began = rule_attempts.begun(RuleMemory(), RuleMemory(fired_at=10.0), 10.0)
+    waits = [
+        rule_attempts.undone(began, "REFUSED", "no", 10.0, chance).refused.retry_at - 10.0
+        for chance in (0.0, 0.5, 1.0)
+    ]
+    assert waits == sorted(set(waits))
+    assert waits[1] == rule_attempts.FIRST_RETRY_S
+    assert waits[2] - waits[0] <= 2.0 * rule_attempts.JITTER * rule_attempts.FIRST_RETRY_S + 1e-9
