@@ -15,8 +15,10 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from godkaiser.domain.entities import Approval, DeviceRecord, SensorConfig
 from godkaiser.storage.engine.database import Database
@@ -146,8 +148,8 @@ def mqtt_packet(topic: bytes, payload: bytes, mid: int) -> bytes:
 
 def quick_client(client_id: str, port: int) -> mqtt.Client:
     """A connected paho client with TCP_NODELAY, its loop running."""
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id)
-    client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
+    client.on_socket_open = lambda _c, _u, sock: cast("socket.socket", sock).setsockopt(
         socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
     )
     client.max_inflight_messages_set(WINDOW)

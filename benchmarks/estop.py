@@ -11,6 +11,7 @@ import struct
 import tempfile
 import time
 from collections import deque
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ def _fleet(port: int, names: list[str], pipe: Connection) -> None:
     pipe.send("connected")
     waiting: set[str] = set()
     answers: deque[tuple[Any, str]] = deque()
-    beats = iter(())
+    beats: Iterator[tuple[socket.socket, str]] = iter(())
     next_beat = 0.0
     while True:
         now = time.monotonic()

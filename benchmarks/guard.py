@@ -248,11 +248,11 @@ def _status(name: str, pin: int, on: int, seq: int, emergency: str) -> DeviceRep
     status = inbound.ActuatorStatus(
         esp_id=name, state=bool(on), pwm=255 * on, emergency=emergency, seq=seq
     )
-    return DeviceReport(device_id=name, gpio=pin, payload=status, at=0.0, heard_at=time.monotonic())
+    return DeviceReport(device_id=name, gpio=pin, payload=status, heard_at=time.monotonic())
 
 
 def _answer(name: str, pin: int) -> DeviceReport:
     answer = inbound.ActuatorResponse(
         esp_id=name, success=True, correlation_id=f"{name}:{pin}", seq=2
     )
-    return DeviceReport(device_id=name, gpio=pin, payload=answer, at=0.0, heard_at=time.monotonic())
+    return DeviceReport(device_id=name, gpio=pin, payload=answer, heard_at=time.monotonic())

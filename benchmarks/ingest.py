@@ -12,6 +12,7 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import psycopg2
+from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks._parts import GatewayProcess, broker, flood, seed_device, sensor_payload
 from benchmarks.sustained import log_in, stored
@@ -154,7 +155,7 @@ def _count(port: int, count: int, ready, result) -> None:
             result.put(time.perf_counter() - began)
             client.disconnect()
 
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="floor", clean_session=False)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="floor", clean_session=False)
     client.on_message = on_message
     client.on_subscribe = lambda *_: ready.set()
     client.connect("127.0.0.1", port)
@@ -226,5 +227,5 @@ class _Counter:
 
     def rows(self) -> int:
         self._cursor.execute("SELECT count(*) FROM sensor_data")
-        found: int = self._cursor.fetchone()[0]
+        (found,) = self._cursor.fetchone() or (0,)
         return found

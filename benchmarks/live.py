@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import broadcast, serve
 
@@ -142,8 +143,8 @@ def _serve_bare(live: int, port: int, ready) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
-        client.on_message = lambda _c, _u, m: loop.call_soon_threadsafe(tell, m.payload)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.on_message = lambda _c, _u, m: loop.call_soon_threadsafe(tell, bytes(m.payload))
         client.on_subscribe = lambda *_: ready.set()
         client.connect("127.0.0.1", port)
         client.subscribe("kaiser/god/esp/+/sensor/+/data", 1)

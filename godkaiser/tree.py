@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
-import msgspec
 from apscheduler.triggers.cron import CronTrigger
 
 from godkaiser.actors.access.accounts import AccountsActor
@@ -56,7 +55,6 @@ from godkaiser.domain.entities import (
     DeviceRecord,
     SensorConfig,
 )
-from godkaiser.domain.records.retention import RetentionPolicy
 from godkaiser.domain.rules.rules import RuleDefinition, RuleMemory
 from godkaiser.domain.safety.holds import Holds
 from godkaiser.domain.safety.stop_state import SafetyState
@@ -196,7 +194,6 @@ def _control(parts: Parts) -> list[ChildSpec]:
 def _services(parts: Parts) -> list[ChildSpec]:
     config, database = parts.config, parts.database
     kaiser_id = config.gateway.kaiser_id
-    retention = RetentionPolicy(**msgspec.structs.asdict(config.retention))
     outbound = Outbound(outlets_of(config).destinations)
     return [
         supervisor("access", _access(parts), intensity=NEVER_GIVES_UP, backoff=ACCESS_BACKOFF),
@@ -211,7 +208,8 @@ def _services(parts: Parts) -> list[ChildSpec]:
         ChildSpec(name="rollups", factory=lambda: RollupsActor(database.paced(PATIENT))),
         ChildSpec(name="sensor_watch", factory=SensorWatchActor, pooled=True),
         ChildSpec(
-            name="housekeeper", factory=lambda: HousekeeperActor(database.paced(PATIENT), retention)
+            name="housekeeper",
+            factory=lambda: HousekeeperActor(database.paced(PATIENT), config.retention),
         ),
         _fleet("recipients"),
         ChildSpec(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from godkaiser.storage.engine.database import open_database
 from godkaiser.storage.engine.migrations import migrate
-from tests.provision.install import find
+from tests.provision.install import CI, find
 from tests.provision.servers import Mosquitto, PostgreSQL
 
 LEFT_OUT: Counter[str] = Counter()
@@ -31,8 +32,10 @@ structlog.configure(
 )
 
 
-def _need(program: str) -> None:
+def need(program: str) -> None:
     if find(program) is None:
+        if os.environ.get(CI):
+            pytest.fail(f"{program} is not installed, and {CI} is set: nothing may be left out")
         LEFT_OUT[program] += 1
         pytest.skip(f"{program} is not installed")
 
@@ -45,7 +48,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
 @pytest.fixture(scope="session")
 def mosquitto(tmp_path_factory):
     """A broker shared by tests that only talk to it."""
-    _need("mosquitto")
+    need("mosquitto")
     broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
     broker.start()
     yield broker
@@ -55,7 +58,7 @@ def mosquitto(tmp_path_factory):
 @pytest.fixture
 def mosquitto_factory(tmp_path_factory):
     """Starts brokers of the test's own, to be stopped and killed; takes `Mosquitto`'s options."""
-    _need("mosquitto")
+    need("mosquitto")
     brokers = []
 
     def make(**options):
@@ -77,8 +80,8 @@ def own_mosquitto(mosquitto_factory):
 
 @pytest.fixture(scope="session")
 def postgres():
-    _need("postgres")
-    _need("initdb")
+    need("postgres")
+    need("initdb")
     server = PostgreSQL()
     server.start()
     yield server

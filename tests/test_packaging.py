@@ -177,7 +177,8 @@ def test_the_first_python_that_fits_makes_the_environment(programs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "target", ["run", "test", "check", "reference", "constraints", "bench", "clean"]
+    "target",
+    ["run", "test", "test-all", "coverage", "check", "reference", "constraints", "bench", "clean"],
 )
 def test_every_target_of_the_makefile_can_be_planned(programs, target):
     planned = make("--dry-run", target, path=programs)

@@ -27,13 +27,13 @@ from godkaiser.config.toml_file import read_toml
 from godkaiser.domain.declared import Declared, DeclaredDevice
 from godkaiser.domain.declared_warnings import unknown_type
 from godkaiser.domain.devices import devices, gpio
+from godkaiser.domain.devices.actuator_settings import ActuatorSettings, Seconds, Text
 from godkaiser.domain.devices.pins import pin_users
 from godkaiser.domain.entities import (
     USUAL_MAX_RUNTIME_S,
     ActuatorConfig,
     ActuatorKey,
     ActuatorType,
-    OnShutdown,
     OperatingMode,
     SensorConfig,
     SensorKey,
@@ -46,11 +46,8 @@ from godkaiser.errors.base import GatewayError
 
 FOLDER = "devices.d"
 
-Name = Annotated[str, msgspec.Meta(max_length=100)]
 Zone = Annotated[str, msgspec.Meta(max_length=32)]
 Pin = Annotated[int, msgspec.Meta(ge=0, le=39)]
-Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
 Reference = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]+_[A-Z0-9]+/[0-9]{1,2}$")]
 
 
@@ -62,32 +59,20 @@ class _Sensor(_Table, frozen=True, kw_only=True):
     gpio: Pin
     type: str
     address: str = ""
-    name: Name = ""
+    name: Text = ""
     interval_s: Annotated[int, msgspec.Meta(ge=1, le=300)] = 30
     operating_mode: OperatingMode = OperatingMode.CONTINUOUS
     subzone: Zone = ""
 
 
-class _Actuator(_Table, frozen=True, kw_only=True):
+class _Actuator(_Table, ActuatorSettings, frozen=True, kw_only=True):
     gpio: Pin
     type: ActuatorType
-    name: Name = ""
-    aux_gpio: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
     subzone: Zone = ""
-    critical: bool = False
-    inverted_logic: bool = False
-    max_runtime_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
-    min_value: Fraction = 0.0
-    max_value: Fraction = 1.0
-    min_on_s: Seconds = 0.0
-    min_off_s: Seconds = 0.0
-    max_on_s_per_hour: Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)] = 0.0
-    max_switches_per_hour: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 0
-    on_shutdown: OnShutdown = OnShutdown.OFF
 
 
 class _Device(_Table, frozen=True, kw_only=True):
-    name: Name = ""
+    name: Text = ""
     board: str = "esp32_wroom"
     zone: Zone = ""
 

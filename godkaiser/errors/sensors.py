@@ -39,8 +39,3 @@ class UnknownCalibration(GatewayError):
 class NoRecalculation(GatewayError):
     code, status = "NO_RECALCULATION", 404
     template = "The past of this sensor is not being recalculated."
-
-
-class UnusableReading(GatewayError):
-    code, status = "UNUSABLE_READING", 422
-    template = "{reason}"

@@ -47,10 +47,7 @@ class ServiceManager:
         finally:
             is_over.set()
             extending.join(EXTENDED_S)
-            self.status("")
-
-    def status(self, text: str) -> None:
-        self._send(f"STATUS={text}")
+            self._send("STATUS=")
 
     def _send(self, state: str) -> None:
         if not self._address:

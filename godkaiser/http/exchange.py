@@ -46,6 +46,7 @@ from godkaiser.supervision import (
 MAX_BODY_BYTES = 1024 * 1024
 ASK_TIMEOUT_S = 5.0
 MAX_GPIO = 39
+MOST_DIGITS = 15
 
 
 class AuditNote(msgspec.Struct, frozen=True):
@@ -219,6 +220,13 @@ def device_view(system: ActorSystem, device_id: str) -> DeviceView:
     if not isinstance(view, DeviceView):
         raise UnknownDevice(device_id=device_id[:64])
     return view
+
+
+def number_in_path(name: str, text: str, unknown: type[GatewayError]) -> int:
+    """The number in a path that names one of our rows. Raises `unknown` when it cannot be one."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > MOST_DIGITS:
+        raise unknown(**{name: text[:40]})
+    return int(text)
 
 
 def check_gpio(value: str | int) -> int:

@@ -1,4 +1,4 @@
-"""One connection to the broker for one life: made, used, dropped, never re-used.
+"""One connection to the broker for one life: made, used, dropped, never reused.
 
 A client that reconnects by itself would send again what it had queued, and a command that waited
 through an outage must not move anything afterwards. So each connection has a client of its own, and

@@ -19,7 +19,7 @@ import msgspec
 
 from godkaiser.mqtt.gate import Fate, FateListener
 
-AT_LEAST_ONCE, EXACTLY_ONCE = 1, 2
+EXACTLY_ONCE = 2
 WINDOW = 18
 """Messages of QoS 2 that the broker has and that have not ended, withheld ones among them."""
 HELD_WINDOW = 12

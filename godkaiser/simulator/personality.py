@@ -9,10 +9,7 @@ from godkaiser.simulator.firmware.pins import ESP32_WROOM, XIAO_C3, Board
 
 @dataclass(frozen=True, slots=True)
 class Personality:
-    """`largest_packet` in bytes, None: only the limits that all have.
-
-    `traces_chains` publishes the diagnostic stages of section 16.4, which cost an outbound slot each.
-    """
+    """`largest_packet` in bytes, None: only the limits that all have."""
 
     name: str
     board: Board = ESP32_WROOM
@@ -23,7 +20,6 @@ class Personality:
     offline_buffer: int = 0
     largest_packet: int | None = None
     needs_token: bool = False
-    traces_chains: bool = False
     gated: bool = True
     correlates: bool = True
 
@@ -45,5 +41,3 @@ D25 = Personality(
     correlates=False,
 )  # fmt: skip
 """December 2025: no ack needed, a heartbeat of ten fields, no correlation, no outcomes."""
-
-BY_NAME = {personality.name: personality for personality in (ESP_IDF, PRODUCTION, PUBSUB, D25)}

@@ -22,7 +22,6 @@ class Child:
         "attempt",
         "awaited",
         "cell",
-        "finished",
         "incarnation",
         "must_stop",
         "not_before",
@@ -44,7 +43,6 @@ class Child:
         self.cell = cell
         self.static = static
         self.wanted = True
-        self.finished = False
         self.up = cell.life is not None
         self.incarnation = cell.incarnation
         self.up_since = 0.0
@@ -66,7 +64,6 @@ class Child:
     def want(self) -> None:
         """As after the first start: at once, with a clean slate."""
         self.wanted = self.cell.wanted = True
-        self.finished = False
         self.attempt = 0
         self.not_before = 0.0
 

@@ -51,7 +51,6 @@ class Mailbox:
         "_waiting",
         "high_water",
         "refused",
-        "superseded",
         "wake",
     )
 
@@ -67,7 +66,6 @@ class Mailbox:
         self.wake: Callable[[], None] = _no_reader_yet
         self.high_water = 0
         self.refused = 0
-        self.superseded = 0
         self.configure(spec)
 
     def configure(self, spec: MailboxSpec) -> None:
@@ -230,7 +228,6 @@ class Mailbox:
                     displaced = self._queue.popleft()
                 except IndexError:
                     return None
-                self.superseded += 1
                 return displaced
             case Overflow.BLOCK:
                 limit_s = self._spec.block_timeout_s

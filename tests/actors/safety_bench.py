@@ -264,7 +264,7 @@ class Bench:
     def report(self, payload, gpio=None, device=DEVICE, *, redelivered=False):
         self.guard.tell(
             DeviceReport(
-                device_id=device, gpio=gpio, payload=payload, at=self.runtime.now(),
+                device_id=device, gpio=gpio, payload=payload,
                 redelivered=redelivered, heard_at=self.runtime.monotonic(),
             )
         )  # fmt: skip

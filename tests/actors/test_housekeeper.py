@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from godkaiser import paths
 from godkaiser.actors.storage import housekeeper
 from godkaiser.actors.storage.housekeeper import PURGE_JOB, RETENTION_JOB, HousekeeperActor, RunJob
+from godkaiser.config.settings import RetentionConfig
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.domain.records.retention import DAY_S, RetentionPolicy
+from godkaiser.domain.records.retention import DAY_S
 from godkaiser.domain.records.retention_clock import PLAUSIBLE_S, Belief, believed, doubt
 from godkaiser.storage.series.readings import ReadingWriter
 from godkaiser.storage.series.retention import delete_before
@@ -20,7 +21,7 @@ from godkaiser.supervision import ActorSystem, Chances, ChildSpec, SimulatedRunt
 from tests.supervision.parts import Diary
 
 KEY = SensorKey("ESP_A00001", 4, "ds18b20")
-POLICY = RetentionPolicy(readings_days=30, dry_run=False)
+POLICY = RetentionConfig(readings_days=30, dry_run=False)
 
 
 class Box:

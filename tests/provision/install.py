@@ -1,5 +1,6 @@
 """Find Mosquitto and PostgreSQL, or install them with the system's package manager if that is
-allowed. What cannot be had is said in one line, and the tests that need it are counted as left out.
+allowed. What cannot be had is said in one line, and the tests that need it are counted as left out; in
+continuous integration (CI is set) that is a failure.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ PACKAGES = {
                  "brew": "postgresql"},
 }  # fmt: skip
 
+CI = "CI"
+"""The variable that GitHub, GitLab and others set, and `.ci/run`: then nothing may be left out."""
 SERVICES = {"mosquitto": "mosquitto", "postgres": "postgresql"}
 
 
@@ -39,7 +42,19 @@ def find(program: str) -> str | None:
     return wanted
 
 
-def main() -> None:
+def main() -> int:
+    """The exit code: 1 where all must be had and is not."""
+    _install()
+    still_missing = [program for program in PACKAGES if find(program) is None]
+    if still_missing and os.environ.get(CI):
+        print(
+            f"{', '.join(still_missing)} cannot be had, and {CI} is set: nothing may be left out."
+        )
+        return 1
+    return 0
+
+
+def _install() -> None:
     missing = [program for program in PACKAGES if find(program) is None]
     if not missing:
         return

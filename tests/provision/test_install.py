@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from tests import conftest
 from tests.provision import install
 
 
@@ -29,6 +30,7 @@ def machine(tmp_path, monkeypatch):
             return log.read_text().splitlines()
 
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv(install.CI, raising=False)
     monkeypatch.setattr(install, "HIDDEN_FOLDERS", ())
     monkeypatch.setattr(install, "POSTGRESQL_FOLDERS", ())
     return Machine
@@ -88,3 +90,22 @@ def test_a_service_that_ran_before_is_left_running(machine, monkeypatch):
     machine.has("systemctl")
     install.main()
     assert not any("disable" in call for call in machine.calls())
+
+
+def test_in_continuous_integration_nothing_may_be_left_out(machine, monkeypatch, capsys):
+    machine.has("mosquitto")
+    assert install.main() == 0
+    monkeypatch.setenv(install.CI, "true")
+    assert install.main() == 1
+    assert "postgres cannot be had, and CI is set" in capsys.readouterr().out
+    machine.has("postgres")
+    assert install.main() == 0
+
+
+def test_a_test_without_its_server_fails_there_and_is_left_out_elsewhere(machine, monkeypatch):
+    with pytest.raises(pytest.skip.Exception):
+        conftest.need("mosquitto")
+    conftest.LEFT_OUT.clear()
+    monkeypatch.setenv(install.CI, "true")
+    with pytest.raises(pytest.fail.Exception, match="mosquitto is not installed"):
+        conftest.need("mosquitto")

@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from godkaiser.domain.entities import Approval
 from godkaiser.mqtt.accounts import acl_file, hash_password, password_file
+from tests.conftest import need
 from tests.provision.install import find
 from tests.provision.servers import CONF, Mosquitto, await_port, free_port
 
@@ -21,8 +22,7 @@ NAMES = ("godkaiser", "ESP_4F3A9C", "ESP_0000FF")
 @pytest.fixture
 def guarded(mosquitto_factory, tmp_path):
     """A broker with an account for each of NAMES (the password is the name) and the ACL that the gateway makes."""
-    if find("mosquitto_passwd") is None:
-        pytest.skip("mosquitto_passwd is not installed")
+    need("mosquitto_passwd")
     passwords, acl = tmp_path / "passwd", tmp_path / "acl"
     acl.write_text(acl_file(NAMES[0], dict.fromkeys(NAMES[1:], Approval.APPROVED), ""))
     passwords.touch()

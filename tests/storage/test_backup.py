@@ -20,7 +20,7 @@ from godkaiser.storage.engine.database import open_database
 from godkaiser.storage.engine.migrations import migrate
 from godkaiser.storage.repositories import accounts, registry, rules
 from godkaiser.storage.repositories.access_book import AccessBook
-from godkaiser.storage.series.readings import ReadingQuery, ReadingWriter, find_readings
+from godkaiser.storage.series.readings import ReadingQuery, ReadingWriter, readings_page
 
 ELSE = Account("else", "hash", "admin", disabled=False)
 NOW = 1_767_096_000.0
@@ -250,7 +250,7 @@ def test_everything_moves_to_postgresql_and_goes_on_there(both):
     counts = move.move(source, target, quiet)
     assert counts == {name: tables.count(target, name) for name in tables.names()}
     query = ReadingQuery(limit=1000)
-    assert find_readings(target, query) == find_readings(source, query)
+    assert readings_page(target, query).rows == readings_page(source, query).rows
     assert registry.load_devices(target) == registry.load_devices(source)
     assert accounts.load(target) == accounts.load(source)
     assert ReadingWriter(target).write([reading(n) for n in range(501)]).stored == 1

@@ -7,7 +7,7 @@ import pytest
 from godkaiser.domain.entities import Calibration, Quality, Reading, SensorKey
 from godkaiser.domain.sensors.recalculation import Recalculation, after_batch, recalculated
 from godkaiser.storage.repositories import recalculations
-from godkaiser.storage.series.readings import ReadingQuery, ReadingWriter, find_readings
+from godkaiser.storage.series.readings import ReadingQuery, ReadingWriter, readings_page
 
 KEY = SensorKey("ESP_A00001", 34, "ph")
 OTHER = SensorKey("ESP_A00001", 35, "ph")
@@ -25,7 +25,7 @@ def fill(database, count):
 
 
 def values(database, gpio):
-    rows = find_readings(database, ReadingQuery(gpio=gpio, limit=1000))
+    rows = readings_page(database, ReadingQuery(gpio=gpio, limit=1000)).rows
     return sorted({(r.value, r.quality) for r in rows})
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from godkaiser.config.settings import RetentionConfig
 from godkaiser.domain.entities import Quality, Reading, SensorKey
-from godkaiser.domain.records.retention import DAY_S, RetentionPolicy, after_batch, plan, summary
+from godkaiser.domain.records.retention import DAY_S, after_batch, plan, summary
 from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.series.readings import ReadingWriter
 from godkaiser.storage.series.retention import Kind, count_before, delete_before
@@ -81,8 +82,8 @@ kinds = st.sampled_from([0, 1, 30])
 
 @given(kinds, kinds, kinds, st.lists(st.integers(0, 1000), max_size=150), st.booleans())
 def test_a_run_ends_and_counts_what_it_did(readings, history, audit, counts, dry_run):
-    policy = RetentionPolicy(readings_days=readings, history_days=history, audit_days=audit)
-    run = plan(policy, NOW, dry_run=dry_run)
+    kept_days = {"readings": readings, "commands": history, "executions": history, "audit": audit}
+    run = plan(kept_days, NOW, dry_run=dry_run)
     for kind, before in run.bounds:
         assert before <= NOW - DAY_S, f"{kind} of less than a day"
     removed = 0
@@ -97,8 +98,9 @@ def test_a_run_ends_and_counts_what_it_did(readings, history, audit, counts, dry
 
 
 def test_however_much_there_is_of_one_kind_the_others_get_their_turn():
-    policy = RetentionPolicy(readings_days=1, history_days=1, audit_days=1)
-    run = plan(policy, NOW, dry_run=False)
+    run = plan(
+        dict.fromkeys(("readings", "commands", "executions", "audit"), 1), NOW, dry_run=False
+    )
     kinds = []
     while len(kinds) < 500:
         kind, _ = run.current
@@ -109,8 +111,10 @@ def test_however_much_there_is_of_one_kind_the_others_get_their_turn():
 
 
 def test_nothing_is_forgotten_unless_somebody_says_so():
-    assert RetentionPolicy().dry_run
-    run = plan(RetentionPolicy(), NOW, dry_run=False)
+    assert RetentionConfig() == RetentionConfig(
+        readings_days=0, minutes_days=0, hours_days=0, history_days=0, audit_days=0, dry_run=True
+    )
+    run = plan({"readings": 0, "audit": 0}, NOW, dry_run=False)
     assert run.current is None
     assert "every period in [retention] is 0" in summary(run)
 

@@ -39,7 +39,6 @@ from godkaiser.storage.series import series
 from godkaiser.storage.series.readings import (
     ReadingQuery,
     ReadingWriter,
-    find_readings,
     past_values,
     readings_page,
 )
@@ -111,7 +110,7 @@ def test_a_thousand_new_series_cost_a_few_journeys_to_the_server(database, monke
     # Some known, some not, some made by another gateway meanwhile.
     other = ReadingWriter(database)
     assert other.write([reading(2000, key=key) for key in keys]).stored == 1000
-    found = find_readings(database, ReadingQuery(esp_id=keys[7].esp_id, limit=10))
+    found = readings_page(database, ReadingQuery(esp_id=keys[7].esp_id, limit=10)).rows
     assert [r.raw for r in found] == [2000, 7]
 
 
@@ -141,7 +140,7 @@ def test_a_page_of_many_series_costs_no_more_than_a_page(database, monkeypatch, 
 def test_readings_come_back_newest_first_with_all_their_fields(database):
     writer = ReadingWriter(database)
     assert writer.write([reading(n) for n in range(10)]).stored == 10
-    found = find_readings(database, ReadingQuery(limit=3))
+    found = readings_page(database, ReadingQuery(limit=3)).rows
     assert [r.timestamp for r in found] == [NOW + 9, NOW + 8, NOW + 7]
     assert (found[0].esp_id, found[0].gpio, found[0].sensor_type) == ("ESP_A00001", 4, "ds18b20")
     assert (found[0].raw, found[0].value, found[0].unit, found[0].quality) == (9, 4.5, "°C", "good")
@@ -152,7 +151,7 @@ def test_a_redelivered_reading_makes_no_second_row_also_after_a_restart(database
     assert ReadingWriter(database).write(batch).stored == 5
     again = ReadingWriter(database).write([*batch, reading(5), reading(5)])
     assert (again.stored, again.duplicates) == (1, 6)
-    assert len(find_readings(database, ReadingQuery(limit=100))) == 6
+    assert len(readings_page(database, ReadingQuery(limit=100)).rows) == 6
 
 
 @pytest.mark.parametrize(
@@ -162,7 +161,7 @@ def test_a_redelivered_reading_makes_no_second_row_also_after_a_restart(database
 def test_any_text_and_number_comes_back_as_it_was(database, unit, raw, value):
     odd = msgspec.structs.replace(reading(1), unit=unit, raw=raw, value=value)
     assert ReadingWriter(database).write([odd, reading(2)]).stored == 2
-    found = find_readings(database, ReadingQuery(limit=10))[-1]
+    found = readings_page(database, ReadingQuery(limit=10)).rows[-1]
     assert (found.unit, found.raw, found.value) == (unit, raw, value)
 
 
@@ -193,7 +192,7 @@ def test_however_it_is_delivered_each_reading_is_stored_once(database, batches):
     writer = ReadingWriter(database)
     for batch in batches:
         writer.write([reading(n, key=key) for n in batch])
-    found = find_readings(database, ReadingQuery(esp_id=key.esp_id, limit=1000))
+    found = readings_page(database, ReadingQuery(esp_id=key.esp_id, limit=1000)).rows
     assert sorted(r.raw for r in found) == sorted({n for batch in batches for n in batch})
 
 
@@ -201,11 +200,11 @@ def test_queries_choose_by_sensor_and_time(database):
     other = SensorKey("ESP_A00002", 0, "sht31_temp", "68")
     writer = ReadingWriter(database)
     writer.write([reading(n) for n in range(10)] + [reading(n, key=other) for n in range(10)])
-    by_device = find_readings(database, ReadingQuery(esp_id="ESP_A00002", limit=100))
+    by_device = readings_page(database, ReadingQuery(esp_id="ESP_A00002", limit=100)).rows
     assert {r.sensor_type for r in by_device} == {"sht31_temp"} and len(by_device) == 10
     window = ReadingQuery(esp_id="ESP_A00001", gpio=4, start=NOW + 3, end=NOW + 6, limit=100)
-    assert [r.timestamp - NOW for r in find_readings(database, window)] == [5, 4, 3]
-    assert find_readings(database, ReadingQuery(sensor_type="co2", limit=100)) == []
+    assert [r.timestamp - NOW for r in readings_page(database, window).rows] == [5, 4, 3]
+    assert readings_page(database, ReadingQuery(sensor_type="co2", limit=100)).rows == []
 
 
 def test_the_past_of_some_sensors_comes_in_the_order_of_its_time(database):
@@ -256,7 +255,7 @@ def test_many_threads_may_use_the_database(database):
     for thread in threads:
         thread.join(30)
     assert not wrong
-    assert len(find_readings(database, ReadingQuery(limit=1000))) == 60
+    assert len(readings_page(database, ReadingQuery(limit=1000)).rows) == 60
 
 
 # ---- what is configured
@@ -463,7 +462,7 @@ def test_a_failed_transaction_leaves_nothing(database):
     with pytest.raises(ZeroDivisionError), database.transaction():
         writer.write([reading(1)])
         raise ZeroDivisionError
-    assert find_readings(database, ReadingQuery(limit=10)) == []
+    assert readings_page(database, ReadingQuery(limit=10)).rows == []
 
 
 def test_a_folder_that_cannot_be_written_is_told_at_start(tmp_path):

@@ -353,7 +353,6 @@ class DeviceActor(Actor):
                 device_id=self._record.device_id,
                 gpio=message.topic.gpio,
                 payload=body,
-                at=message.inbound.received_at,
                 heard_at=message.inbound.heard_at,
                 redelivered=message.inbound.dup,
             )

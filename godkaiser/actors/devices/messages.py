@@ -100,14 +100,12 @@ class InstallInterlocks(Message, frozen=True, kw_only=True):
 class DeviceReport(Message, frozen=True, kw_only=True):
     """From a device to the safety actor: what it said of its actuators. `payload` is decoded.
 
-    `at` is when it was received, in unix seconds, and `heard_at` the same moment on the monotonic clock.
-    `redelivered`: the broker may have delivered it before.
+    `heard_at` is when it was received, on the monotonic clock. `redelivered`: the broker may have delivered it before.
     """
 
     device_id: str
     gpio: int | None
     payload: Any
-    at: float
     heard_at: float
     redelivered: bool = False
 

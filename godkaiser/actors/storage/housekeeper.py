@@ -17,8 +17,9 @@ from godkaiser import paths
 from godkaiser.actors.message import Message
 from godkaiser.actors.services.timekeeper import Tick
 from godkaiser.actors.storage.journal import RecordAudit
+from godkaiser.config.settings import RetentionConfig
 from godkaiser.domain.records import retention
-from godkaiser.domain.records.retention import RetentionPolicy, RetentionRun
+from godkaiser.domain.records.retention import RetentionRun
 from godkaiser.domain.records.retention_clock import believed, doubt
 from godkaiser.errors.base import InvalidTransition
 from godkaiser.errors.storage import DatabaseUnavailable
@@ -73,7 +74,7 @@ class RunView(Message, frozen=True, kw_only=True):
 class HousekeeperActor(Actor):
     refusals = (InvalidTransition,)
 
-    def __init__(self, database: Database, policy: RetentionPolicy) -> None:
+    def __init__(self, database: Database, policy: RetentionConfig) -> None:
         super().__init__()
         self._database = database
         self._policy = policy
@@ -126,7 +127,7 @@ class HousekeeperActor(Actor):
 
     def _plan(self, dry_run: bool) -> None:
         now = self._believe()
-        self._run = retention.plan(self._policy, now, dry_run=dry_run)
+        self._run = retention.plan(_kept_days(self._policy), now, dry_run=dry_run)
         self.context.own.tell(NextBatch())
 
     def _believe(self) -> float:
@@ -200,3 +201,14 @@ class HousekeeperActor(Actor):
     def _view(self, job: str) -> RunView:
         view = self.context.recall(job)
         return view if isinstance(view, RunView) else RunView(job=job)
+
+
+def _kept_days(policy: RetentionConfig) -> dict[str, float]:
+    return {
+        "readings": policy.readings_days,
+        "minutes": policy.minutes_days,
+        "hours": policy.hours_days,
+        "commands": policy.history_days,
+        "executions": policy.history_days,
+        "audit": policy.audit_days,
+    }

@@ -9,7 +9,6 @@ from godkaiser.domain.entities import DeviceRecord, Subzone
 from godkaiser.errors.base import ValidationFailed
 
 MOST_SUBZONES = 8
-MOST_PINS = 20
 _SUBZONE_ID = re.compile(r"[A-Za-z0-9_]{1,32}\Z")
 
 

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 DAY_S = 86_400.0
-
-
-class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Days; 0 keeps for ever. `history_days` is for commands and executions of rules, `minutes_days`
-    and `hours_days` are for what was made from readings.
-    """
-
-    readings_days: int = 0
-    minutes_days: int = 0
-    hours_days: int = 0
-    history_days: int = 0
-    audit_days: int = 0
-    dry_run: bool = True
 
 
 class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,16 +25,9 @@ class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
         return self.bounds[0] if self.bounds else None
 
 
-def plan(policy: RetentionPolicy, now: float, *, dry_run: bool) -> RetentionRun:
-    days = (
-        ("readings", policy.readings_days),
-        ("minutes", policy.minutes_days),
-        ("hours", policy.hours_days),
-        ("commands", policy.history_days),
-        ("executions", policy.history_days),
-        ("audit", policy.audit_days),
-    )
-    bounds = tuple((kind, now - DAY_S * kept) for kind, kept in days if kept > 0)
+def plan(kept_days: Mapping[str, float], now: float, *, dry_run: bool) -> RetentionRun:
+    """`kept_days`: for how many days each kind of record is kept; 0 is for ever."""
+    bounds = tuple((kind, now - DAY_S * kept) for kind, kept in kept_days.items() if kept > 0)
     return RetentionRun(dry_run=dry_run, bounds=bounds)
 
 

@@ -148,9 +148,7 @@ def _sent(
         effects = (_ended(before.pending, "superseded", "a newer command replaced it"),)
     changed = _replace(
         _on_its_way(state, sent),
-        pending=Pending(
-            sent.correlation_id, sent.generation, sent.level, now, now + ANSWER_TIMEOUT_S
-        ),
+        pending=Pending(sent.correlation_id, sent.level, now, now + ANSWER_TIMEOUT_S),
         off_proven=False,
         answered_off=False,
         quiet=0,

@@ -53,7 +53,6 @@ class Pending(msgspec.Struct, frozen=True):
     """The command whose outcome is awaited, until `deadline`."""
 
     correlation_id: str
-    generation: int
     level: float
     sent_at: float
     deadline: float

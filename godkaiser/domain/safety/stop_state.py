@@ -114,10 +114,6 @@ class SafetyState(msgspec.Struct, frozen=True):
         held = [record for record in self.records if record.scope.covers(device_id, zone_id)]
         return max(held, key=lambda record: _STRICTNESS[record.state], default=None)
 
-    def effective(self, device_id: str, zone_id: str) -> StopState:
-        record = self.covering(device_id, zone_id)
-        return StopState.NORMAL if record is None else record.state
-
     @property
     def strictest(self) -> StopState:
         states = (record.state for record in self.records)

@@ -176,11 +176,6 @@ _TABLE = (
 )  # fmt: skip
 SENSOR_TYPES = {kind.name: kind for kind in _TABLE}
 _CANONICAL = {alias: kind.name for kind in _TABLE for alias in (kind.name, *kind.aliases)}
-CHIP_VALUES = {
-    "sht31": ("sht31_temp", "sht31_humidity"),
-    "bmp280": ("bmp280_pressure", "bmp280_temp"),
-    "bme280": ("bme280_pressure", "bme280_temp", "bme280_humidity"),
-}
 _UNCALIBRATED = Calibration()
 # From best to worst; the device's own doubt caps what the gateway computes.
 _GRADES = (

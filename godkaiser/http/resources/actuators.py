@@ -21,13 +21,13 @@ from godkaiser.actors.safety.messages import (
     SafetyView,
     StopAll,
 )
+from godkaiser.domain.devices.actuator_settings import ActuatorSettings, Seconds, Text
 from godkaiser.domain.entities import (
     USUAL_MAX_RUNTIME_S,
     ActuatorConfig,
     ActuatorKey,
     ActuatorType,
     Command,
-    OnShutdown,
     Verb,
 )
 from godkaiser.domain.records.digests import digest_of
@@ -69,30 +69,15 @@ from godkaiser.http.services import Services
 from godkaiser.http.stalls import STALL_S, accepted_at, lay_in_a_stall
 from godkaiser.storage.repositories import history
 
-Text = Annotated[str, msgspec.Meta(max_length=100)]
-Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
 MAX_WAIT_S = 30.0
 LONGEST_AGE_S = 60.0
 
 
-class ActuatorBody(RequestBody, frozen=True, kw_only=True):
+class ActuatorBody(RequestBody, ActuatorSettings, frozen=True, kw_only=True):
     """`max_runtime_s` None: what is usual for the type."""
 
     actuator_type: str
-    name: Text = ""
-    aux_gpio: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
     subzone_id: Annotated[str, msgspec.Meta(max_length=32)] = ""
-    critical: bool = False
-    inverted_logic: bool = False
-    max_runtime_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
-    min_value: Fraction = 0.0
-    max_value: Fraction = 1.0
-    min_on_s: Seconds = 0.0
-    min_off_s: Seconds = 0.0
-    max_on_s_per_hour: Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)] = 0.0
-    max_switches_per_hour: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 0
-    on_shutdown: OnShutdown = OnShutdown.OFF
 
 
 class Order(RequestBody, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from godkaiser.http.exchange import (
     device_view,
     is_dry_run,
     issuer_of,
+    number_in_path,
     read_body,
     reply,
 )
@@ -40,7 +41,6 @@ from godkaiser.http.resources.devices import series_key
 from godkaiser.http.services import Services
 
 FRESH_S = 120.0
-MOST_DIGITS = 15
 
 Temperature = Annotated[float, msgspec.Meta(ge=-10.0, le=110.0)]
 
@@ -219,7 +219,4 @@ class CalibrationResources:
 
 
 def _number(session_id: str) -> int:
-    """Raises UnknownCalibration."""
-    if not (session_id.isascii() and session_id.isdecimal()) or len(session_id) > MOST_DIGITS:
-        raise UnknownCalibration(session_id=session_id[:40])
-    return int(session_id)
+    return number_in_path("session_id", session_id, UnknownCalibration)

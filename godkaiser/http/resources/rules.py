@@ -18,6 +18,7 @@ from godkaiser.http.exchange import (
     ask,
     identity_of,
     issuer_of,
+    number_in_path,
     query_float,
     query_int,
     read_body,
@@ -129,10 +130,7 @@ class RuleResources:
 
 
 def _number(rule_id: str) -> int:
-    longest = 15
-    if not rule_id.isascii() or not rule_id.isdecimal() or len(rule_id) > longest:
-        raise UnknownRule(rule_id=rule_id[:40])
-    return int(rule_id)
+    return number_in_path("rule_id", rule_id, UnknownRule)
 
 
 def _offline(system: ActorSystem, rule_id: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from godkaiser.http.exchange import (
     address_of,
     identity_of,
     note_audit,
+    number_in_path,
     read_body,
     reply,
     worded,
@@ -219,10 +220,7 @@ def _reply_keys(resp: falcon.Response, keys: tuple[SigningKey, ...]) -> None:
 
 
 def _number(key_id: str) -> int:
-    longest = 15
-    if not key_id.isascii() or not key_id.isdecimal() or len(key_id) > longest:
-        raise UnknownApiKey(key_id=key_id[:40])
-    return int(key_id)
+    return number_in_path("key_id", key_id, UnknownApiKey)
 
 
 def _user(account: Account) -> dict[str, Any]:

@@ -101,16 +101,6 @@ class RuleMemoryRow(peewee.Model):
         table_name = "rule_memory"
 
 
-class RuleExecution(peewee.Model):
-    id = peewee.AutoField()
-    rule_id = peewee.BigIntegerField()
-    at = peewee.DoubleField()
-    body = peewee.TextField()
-
-    class Meta:
-        table_name = "rule_executions"
-
-
 class CommandRow(peewee.Model):
     correlation_id = peewee.TextField(primary_key=True)
     esp_id = peewee.TextField()

@@ -207,11 +207,6 @@ class ReadingPage(msgspec.Struct, frozen=True, kw_only=True):
     last: tuple[int, int, int] | None
 
 
-def find_readings(database: Database, query: ReadingQuery) -> list[StoredReading]:
-    """The newest readings that match, newest first."""
-    return readings_page(database, query).rows
-
-
 def readings_page(database: Database, query: ReadingQuery) -> ReadingPage:
     """Newest first; those of one moment in the order of their series and content."""
     filters: list[str] = []

@@ -27,7 +27,7 @@ from godkaiser.storage.engine.database import Database
 PAGE = 5000
 _TABLES = {Resolution.MINUTE: "rollup_1m", Resolution.HOUR: "rollup_1h"}
 _BUCKET_COLUMNS = "bucket_ms, quality, count, valued, total, lowest, highest, last, last_ms"
-BEGINNING_MS, FOR_EVER_MS = -(2**62), 2**62
+FOR_EVER_MS = 2**62
 CLOCKS_DIFFER_S = 60.0
 """A reading may be dated by so much in the future: devices have clocks of their own."""
 _LAST_KEY = 2**63 - 1

@@ -82,5 +82,5 @@ def test_a_record_that_cannot_be_read_is_a_stop_of_everything_with_its_reason() 
     state = stopped_in_doubt("its checksum does not match", NOW)
     record = state.find(GLOBAL)
     assert record is not None
-    assert state.effective("ESP_4F3A9C", "tent") is StopState.ACTIVE
+    assert state.covering("ESP_4F3A9C", "tent").state is StopState.ACTIVE
     assert "its checksum does not match" in record.reason
