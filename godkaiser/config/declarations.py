@@ -14,14 +14,6 @@ from godkaiser.config.site_files import look_at_site
 from godkaiser.domain.declared import NOTHING, Declared, DeclaredRule
 
 
-def read_beside(path: Path | None) -> Declared:
-    """Both folders; nothing without a configuration file. Raises ConfigError with every mistake."""
-    declared, mistakes = look_beside(path)
-    if mistakes:
-        raise ConfigError(mistakes)
-    return declared
-
-
 def look_beside(path: Path | None) -> tuple[Declared, list[Mistake]]:
     """What can be read of both folders, and every mistake. No rules when there are mistakes in `devices.d`:
     what they name may be what could not be read there.

@@ -28,18 +28,6 @@ FOLDER = "rules.d"
 MOST_RULES = 1000
 
 
-def read_rules(folder: Path | None) -> tuple[DeclaredRule, ...]:
-    """The rules of all files of a folder; none where there is no such folder.
-
-    Raises:
-        ConfigError: with every mistake that was found.
-    """
-    found, mistakes = look_at_rules(folder)
-    if mistakes:
-        raise ConfigError(mistakes)
-    return found
-
-
 def look_at_rules(folder: Path | None) -> tuple[tuple[DeclaredRule, ...], list[Mistake]]:
     """The rules that can be read, also without some keys that are wrong, and every mistake."""
     found: dict[str, DeclaredRule] = {}

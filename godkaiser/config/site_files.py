@@ -92,18 +92,6 @@ class _StopInput(_Table, frozen=True, kw_only=True):
     silent_after_s: Annotated[float, msgspec.Meta(ge=2.0, le=3600.0)] = 30.0
 
 
-def read_site(folder: Path | None) -> Declared:
-    """What the files of a folder declare; nothing where there is no such folder.
-
-    Raises:
-        ConfigError: with every mistake that was found.
-    """
-    found, mistakes = look_at_site(folder)
-    if mistakes:
-        raise ConfigError(mistakes)
-    return found
-
-
 def look_at_site(folder: Path | None) -> tuple[Declared, list[Mistake]]:
     """What can be read of the files, also without some keys that are wrong, and every mistake."""
     reading = _Reading()

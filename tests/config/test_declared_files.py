@@ -12,8 +12,7 @@ import pytest
 
 from godkaiser.config.declared_files import listing
 from godkaiser.config.mistakes import ConfigError
-from godkaiser.config.rule_files import read_rules
-from godkaiser.config.site_files import read_site
+from tests.config.reading import read_rules, read_site
 
 DEVICE = '[devices.ESP_4F3A9C]\nname = "Tank"\n'
 READERS = pytest.mark.parametrize("read", [read_site, read_rules])

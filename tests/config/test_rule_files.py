@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from godkaiser.config.mistakes import ConfigError, describe
-from godkaiser.config.rule_files import read_rules
 from godkaiser.domain.rules import rules
 from godkaiser.domain.rules.schema import (
     Action,
@@ -23,6 +22,7 @@ from godkaiser.domain.rules.schema import (
     SequenceAction,
 )
 from tests import ROOT
+from tests.config.reading import read_rules
 
 PAGE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```(json|toml)(?: (rule|condition|action))?\n(.*?)```", PAGE, re.DOTALL)

@@ -11,9 +11,7 @@ import msgspec
 import pytest
 
 from godkaiser.config.outlets import outlets_of
-from godkaiser.config.rule_files import read_rules
 from godkaiser.config.settings import Config
-from godkaiser.config.site_files import read_site
 from godkaiser.domain.declared_warnings import warnings_of
 from godkaiser.domain.rules.conditions import evaluate
 from godkaiser.domain.rules.decision import decide
@@ -21,6 +19,7 @@ from godkaiser.domain.rules.facts import Fact, Facts, RuleMemory
 from godkaiser.domain.rules.replay import replay
 from godkaiser.domain.rules.rules import Truth
 from tests import ROOT
+from tests.config.reading import read_rules, read_site
 
 CONF = ROOT / "conf"
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()

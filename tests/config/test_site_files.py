@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from godkaiser.config.mistakes import ConfigError, describe
-from godkaiser.config.site_files import read_site
 from godkaiser.domain.declared import NOTHING
 from godkaiser.domain.entities import ActuatorKey, ActuatorType, SensorKey
 from godkaiser.domain.safety.interlocks import InterlockKind
 from godkaiser.domain.safety.stop_state import GLOBAL, Scope, ScopeKind
 from tests import ROOT
+from tests.config.reading import read_site
 
 EXAMPLES = ROOT / "conf" / "devices.d"
 GOOD = """\
