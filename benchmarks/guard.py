@@ -193,7 +193,7 @@ def _measure(devices: int) -> tuple[float, float, float]:
         if show is not None:
             actor.on_receive(show)
     confirm_s = time.perf_counter() - began
-    actor._show_now()
+    actor._display.show()
     view = context.recall("view")
     if view.stops[0].unconfirmed:
         raise RuntimeError("not every device has confirmed")
