@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from godkaiser.actors.safety.stop_wire import StopTokens
 from godkaiser.actors.services.webhook_keeper import Audience
+from godkaiser.config.credentials import StopTokens
 from godkaiser.config.settings import Config
 from godkaiser.domain.declared import Declared
 from godkaiser.domain.signing_keys import SigningKey

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from godkaiser.actors.safety.stop_wire import StopTokens
 from godkaiser.config.secret_file import first_line
 from godkaiser.config.settings import Config
 from godkaiser.errors.process import StartupFailed, startup_failure
 from godkaiser.mqtt.broker_address import BrokerAddress
+
+
+@dataclass(slots=True)
+class StopTokens:
+    """The tokens of devices that have one set (contract, 11.6); empty: none is set.
+
+    Not frozen: an admin may replace the tokens while the gateway runs, and a safety actor that starts
+    again must not go back to those of before.
+    """
+
+    device: str = ""
+    broadcast: str = ""
 
 
 def stop_tokens(config: Config) -> StopTokens:

@@ -11,7 +11,6 @@ import structlog
 from godkaiser import paths
 from godkaiser.actors.link.broker import UseAddress
 from godkaiser.actors.registry.messages import TakeDeclared
-from godkaiser.actors.safety.stop_wire import StopTokens
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.config.changes import (
     ACCOUNT,
@@ -20,7 +19,7 @@ from godkaiser.config.changes import (
     fingerprint,
     with_live_keys,
 )
-from godkaiser.config.credentials import broker_address, stop_tokens
+from godkaiser.config.credentials import StopTokens, broker_address, stop_tokens
 from godkaiser.config.mistakes import ConfigError
 from godkaiser.config.outlets import outlets_of
 from godkaiser.config.settings import LIVE, Config

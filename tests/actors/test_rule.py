@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from godkaiser.actors.devices.messages import ReadingAccepted
+from godkaiser.actors.rules.messages import EndRule
 from godkaiser.actors.rules.requests import DURABLE_S
-from godkaiser.actors.rules.rule import EndRule, RuleActor
+from godkaiser.actors.rules.rule import RuleActor
 from godkaiser.actors.safety.messages import StopAll
 from godkaiser.domain.entities import Quality, Reading, Verb
 from godkaiser.domain.rules.attempts import LONGEST_RETRY_S, VERDICT_S

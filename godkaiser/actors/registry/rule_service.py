@@ -11,7 +11,7 @@ from godkaiser import paths
 from godkaiser.actors.devices.messages import OfferOfflineRules
 from godkaiser.actors.registry.messages import CheckRule, DeleteRule, RuleSaved, SaveRule
 from godkaiser.actors.registry.site_config import ASK_TIMEOUT_S, SiteConfig
-from godkaiser.actors.rules.rule import EndRule
+from godkaiser.actors.rules.messages import EndRule
 from godkaiser.domain.rules import offline as offline_rules
 from godkaiser.domain.rules import rules
 from godkaiser.domain.rules.outlets import Outlets

@@ -7,6 +7,12 @@ from typing import Any
 from godkaiser.actors.message import Message
 
 
+class EndRule(Message, frozen=True, kw_only=True):
+    """From /services/registrar: the rule is about to be deleted. Reply: None, when it has done what is left."""
+
+    why: str
+
+
 class RuleView(Message, frozen=True, kw_only=True):
     """Published by /control/rules/<id> as "view"; `definition` is a RuleDefinition, `findings` say how its
     conditions came out last, `sequence` where a sequence stands, `refused` why safety does not let it fire

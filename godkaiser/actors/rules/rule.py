@@ -18,6 +18,7 @@ from godkaiser import paths
 from godkaiser.actors.devices.messages import ReadingAccepted
 from godkaiser.actors.message import Message
 from godkaiser.actors.rules.dose_keeper import KeepMemory, MemoryKept
+from godkaiser.actors.rules.messages import EndRule
 from godkaiser.actors.rules.report import RuleReport
 from godkaiser.actors.rules.requests import DURABLE_S, Asked, CommandEnded, RuleRequests
 from godkaiser.actors.rules.senses import RuleSenses
@@ -53,12 +54,6 @@ log = structlog.get_logger("godkaiser.rules")
 
 class LookAgain(Message, frozen=True, kw_only=True):
     """To oneself: something changes by itself now."""
-
-
-class EndRule(Message, frozen=True, kw_only=True):
-    """From /services/registrar: the rule is about to be deleted. Reply: None, when it has done what is left."""
-
-    why: str
 
 
 class RuleActor(Actor):

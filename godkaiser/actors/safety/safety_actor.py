@@ -51,7 +51,8 @@ from godkaiser.actors.safety.safety_disk import SafetyDisk, WriteAgain
 from godkaiser.actors.safety.safety_display import SafetyDisplay, ShowStops
 from godkaiser.actors.safety.standing_orders import StandingOrders
 from godkaiser.actors.safety.stop_service import Repeat, StopService
-from godkaiser.actors.safety.stop_wire import StopTokens, StopWire
+from godkaiser.actors.safety.stop_wire import StopWire
+from godkaiser.config.credentials import StopTokens
 from godkaiser.domain.entities import (
     ActuatorConfig,
     ActuatorKey,

@@ -7,28 +7,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
+from godkaiser.config.credentials import StopTokens
 from godkaiser.domain.entities import Issuer
 from godkaiser.mqtt.connection import NotConnected
 from godkaiser.mqtt.ports import StopPort
 from godkaiser.protocol import outbound
 
 log = structlog.get_logger("godkaiser.safety")
-
-
-@dataclass(slots=True)
-class StopTokens:
-    """The tokens of devices that have one set (contract, 11.6); empty: none is set.
-
-    Not frozen: an admin may replace the tokens while the gateway runs, and a safety actor that starts
-    again must not go back to those of before.
-    """
-
-    device: str = ""
-    broadcast: str = ""
 
 
 class StopWire:
