@@ -216,6 +216,11 @@ class Reading(msgspec.Struct, frozen=True):
         return self.content_key >= 0
 
 
+def without_raw(content_key: int) -> int:
+    """The key, of 63 bits, of a value that was not converted from a raw one: negative, in the same order."""
+    return content_key - 2**63
+
+
 OPERATORS = frozenset({"user", "key", "local"})
 
 

@@ -18,6 +18,30 @@ DRAFT, BEFORE = ".new", ".before"
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV}
 
 
+class SameFolder:
+    """A folder as it was found; whoever writes there later checks that it still is that one.
+
+    A disk that is unmounted or swapped leaves another folder under the same name: what is written there is
+    not found when the right one is back.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError: it is not there."""
+        self._folder = folder
+        self._identity = _identity_of(folder)
+
+    def check(self) -> None:
+        """Raises OSError: it has gone, or another one has its name."""
+        if _identity_of(self._folder) != self._identity:
+            text = "it is not the folder of the start any more: was its disk unmounted or swapped?"
+            raise OSError(errno.ESTALE, text, str(self._folder))
+
+
+def _identity_of(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
 class InDoubt(OSError):
     """A replacement failed, and after a power cut the disk may hold the old file or the new one."""
 
@@ -45,13 +69,10 @@ def make_folder(folder: Path, mode: int = 0o700) -> None:
 def replace_file(path: Path, content: bytes, *, mode: int, roll_back: bool = True) -> None:
     """Put `content` in place of the file, whatever the umask; on return it survives a power cut.
 
-    Missing folders are made, as accessible as the file is.
-
     Raises:
         InDoubt: see `put_in_place`.
-        OSError: the disk is full or failing; the file before it still stands, on disk too.
+        OSError: the folder is missing, the disk is full or failing; the file before it still stands, on disk too.
     """
-    make_folder(path.parent, mode | (mode & 0o444) >> 2)
     draft = path.with_name(path.name + DRAFT)
     try:
         write_file(draft, content, mode)

@@ -15,11 +15,12 @@ from godkaiser.config.secret_file import first_line
 from godkaiser.config.settings import STOP_ACCOUNT
 from godkaiser.domain.entities import BrokerAccount, DeviceRecord
 from godkaiser.errors.link import AccountFilesUnusable
-from godkaiser.host.durable_file import replace_file
+from godkaiser.host.durable_file import make_folder, replace_file
 from godkaiser.mqtt import accounts as broker_accounts
 
 PASSWORDS, RIGHTS, EXTRA = "passwd", "acl", ".extra"
 READABLE_BY_GROUP = 0o640
+FOLDER_OF_GROUP = 0o750
 
 
 class BrokerFiles:
@@ -113,6 +114,7 @@ class BrokerFiles:
         if present == wanted:
             return False
         try:
+            make_folder(self._folder, FOLDER_OF_GROUP)
             replace_file(self._folder / name, wanted.encode(), mode=READABLE_BY_GROUP)
         except OSError as error:
             reason = (

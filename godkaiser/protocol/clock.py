@@ -60,6 +60,9 @@ def normalise(
                 return DeviceTime(received_at, from_device=False, replayed=False, current=True)
             current = True
         age_s = own_age_s
+    if age_s < -AHEAD_S and received_at >= EARLIEST:
+        # Nothing is measured in the future, so when this was is not known.
+        return DeviceTime(received_at, from_device=False, replayed=False, current=False)
     return DeviceTime(
         seconds,
         from_device=True,

@@ -131,6 +131,9 @@ class MemoryRecord:
                 raise self.broken
             self.disk, self.pending = self.pending, None
 
+    def check(self):
+        """Its folder is never another one."""
+
 
 class Acks:
     """Keeps what is acknowledged to the broker."""

@@ -139,6 +139,7 @@ def test_who_may_read_it_is_the_programs_choice_and_not_that_of_the_umask(
     path = tmp_path / "a" / "b" / "file"
     before = os.umask(umask)
     try:
+        make_folder(path.parent, folder_mode)
         replace_file(path, b"new", mode=mode)
     finally:
         os.umask(before)
@@ -167,6 +168,7 @@ def test_root_leaves_no_file_of_its_own_in_a_folder_of_another_user(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     os.chown(folder, 12345, 54321)
+    make_folder(folder / "deep")
     replace_file(folder / "deep" / "file", b"1", mode=0o600)
     for path in (folder / "deep", folder / "deep" / "file"):
         assert (path.stat().st_uid, path.stat().st_gid) == (12345, 54321)

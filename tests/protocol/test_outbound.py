@@ -102,7 +102,8 @@ NOW = 1_767_096_100.0
         (-1e300, True, NOW, False, False, True),
         (NOW - 25 * 3600, True, NOW - 25 * 3600, True, True, False),
         (NOW - 600, True, NOW - 600, True, False, False),
-        (NOW + 600, True, NOW + 600, True, False, False),
+        (NOW + 600, True, NOW, False, False, False),
+        (NOW + 1e9, True, NOW, False, False, False),
     ],
 )
 def test_a_devices_clock_is_made_usable(ts, valid, at, from_device, replayed, current):

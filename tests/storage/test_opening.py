@@ -220,3 +220,27 @@ def test_numbers_go_on_beyond_32_bits(postgres_url):
            (("audit_log", "seq"), ("series", "id"), ("sensor_data", "series_id"))]  # fmt: skip
     assert ids == [2147483648] * 3
     database.close_all()
+
+
+def test_a_full_disk_is_the_reason_that_is_told(tmp_path):
+    """SQLite ends the transaction itself then, so that rolling it back fails as well."""
+    database = open_database(f"sqlite:///{tmp_path / 'full.db'}")
+    with database.transaction() as cursor:
+        cursor.execute("CREATE TABLE t (body TEXT)")
+        (pages,) = cursor.execute("PRAGMA page_count").fetchone()
+    database.engine.connection().execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(DatabaseUnavailable, match="full"), database.transaction() as cursor:
+        cursor.execute("INSERT INTO t VALUES (?)", ("x" * 100_000,))
+    database.close_all()
+
+
+def test_a_database_that_is_gone_is_not_made_anew(tmp_path):
+    path = tmp_path / "data" / "gateway.db"
+    database = open_database(f"sqlite:///{path}")
+    assert database.fetch("SELECT 1") == [(1,)]
+    database.close_thread()
+    path.parent.rename(tmp_path / "elsewhere")
+    path.parent.mkdir()
+    with pytest.raises(DatabaseUnavailable):
+        database.fetch("SELECT 1")
+    assert list(path.parent.iterdir()) == []

@@ -6,6 +6,7 @@ holds and could not be written is written as soon as it can be.
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
@@ -171,3 +172,28 @@ def test_a_record_that_cannot_be_opened_is_no_record_to_trust(path, latch):
     path.mkdir()
     with pytest.raises(RecordUnreadable):
         latch.read()
+
+
+def test_a_full_disk_takes_a_stop_into_the_room_that_was_kept(path, latch, disk):
+    latch.write(CLEARED)
+    disk.fail("write", code=errno.ENOSPC)
+    latch.insist(STOPPED)
+    assert after_kill(path) == STOPPED
+    assert path.with_name("latch.reserve").exists()
+
+
+def test_what_is_in_force_is_unwritten_while_its_folder_is_another_one(path, latch):
+    latch.insist(STOPPED)
+    right = path.parent.rename(path.parent.with_name("moved"))
+    path.parent.mkdir()
+    for write in (latch.check, lambda: latch.insist(STOPPED), lambda: latch.write(CLEARED)):
+        with pytest.raises(OSError, match="unmounted or swapped"):
+            write()
+    assert latch.unwritten
+    assert latch.read() == STOPPED
+    assert list(path.parent.iterdir()) == []
+    path.parent.rmdir()
+    right.rename(path.parent)
+    latch.retry()
+    assert not latch.unwritten
+    assert after_kill(path) == STOPPED

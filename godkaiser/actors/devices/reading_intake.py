@@ -21,6 +21,7 @@ from godkaiser.domain.entities import (
     Reading,
     SensorConfig,
     SensorKey,
+    without_raw,
 )
 from godkaiser.domain.records.reading_order import is_newer
 from godkaiser.domain.rules.rules import SensorRef, refs_of
@@ -34,6 +35,8 @@ from godkaiser.protocol import clock, inbound
 from godkaiser.supervision import ActorContext, Handle, Reply
 
 MASK_63_BITS = (1 << 63) - 1
+MASK_32_BITS = (1 << 32) - 1
+MASK_31_BITS = (1 << 31) - 1
 MOST_SERIES = 64
 
 Sensors = Mapping[SensorKey, SensorConfig]
@@ -100,7 +103,7 @@ class ReadingIntake:
             converted.unit,
             converted.quality,
             data.zone_id,
-            self._content_key(received, by_delivery=not when.from_device and data.seq is None),
+            self._content_key(received, data.seq, by_delivery=not when.from_device),
             not when.from_device or data.seq is None,
             received.dup,
             when.current and not series.is_doubtful,
@@ -120,18 +123,22 @@ class ReadingIntake:
         if config is not None:
             self._derive(reading, keep=received.to_be_kept)
 
-    def _content_key(self, received: Inbound, *, by_delivery: bool) -> int:
+    def _content_key(self, received: Inbound, seq: int | None, *, by_delivery: bool) -> int:
         """A digest of what was on the wire: the same bytes on the same topic have the same key.
 
-        With `by_delivery` only if they are one delivery, and its repetitions: the same packet id within the
-        same session. A QoS 0 message has none, and is never repeated.
+        It begins with the device's counter, so that readings of one second keep their order. Without a
+        counter and `by_delivery`, only one delivery and its repetitions have the same key: the same packet
+        id within the same session. A QoS 0 message has none, and is never repeated.
         """
         digest = hashlib.blake2b(received.payload, digest_size=8)
         digest.update(received.topic.encode())
-        if by_delivery:
+        if by_delivery and seq is None:
             packet = received.mid if received.qos else f"{received.heard_at} {next(self._serial)}"
             digest.update(received.session_mark + str(packet).encode())
-        return int.from_bytes(digest.digest(), "big") & MASK_63_BITS
+        key = int.from_bytes(digest.digest(), "big") & MASK_63_BITS
+        if seq is None:
+            return key
+        return (seq & MASK_31_BITS) << 32 | key & MASK_32_BITS
 
     def _has_too_many(self, configured: Sensors) -> bool:
         """A device that invents series may not fill the memory with them."""
@@ -246,7 +253,7 @@ class ReadingIntake:
             converted.unit,
             converted.quality,
             device.zone_id,
-            -1 - content_key if message.raw is None else content_key,
+            without_raw(content_key) if message.raw is None else content_key,
             dated=message.at is not None,
             heard_at=self._context.monotonic(),
             age_s=0.0 if message.at is None else max(0.0, now - message.at),

@@ -83,6 +83,10 @@ class EmergencyStops:
         """Write what is in force where that has failed before."""
         self._latch.write_again()
 
+    def check_record(self) -> bool:
+        """Look whether what is in force would be found after a restart; whether it would."""
+        return self._latch.check()
+
     @property
     def size(self) -> int:
         """How many devices the view names."""

@@ -289,6 +289,8 @@ class SafetyActor(Actor):
                 self._disk.write_again()
             case JudgeAgain():
                 self._standing.judge_offered(self._stops.state)
+                if not self._stops.check_record():
+                    self._disk.write_again()
                 self.context.schedule(JUDGE_AGAIN_S, JudgeAgain(), key="judge")
             case ShowStops():
                 self._display.show_planned()

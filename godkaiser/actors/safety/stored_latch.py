@@ -63,6 +63,15 @@ class StoredLatch:
         else:
             self._note(None)
 
+    def check(self) -> bool:
+        """Look whether what is in force would be found after a restart; whether it would."""
+        try:
+            self._file.check()
+        except OSError as error:
+            self._note(error)
+            return False
+        return True
+
     def _note(self, error: OSError | None) -> None:
         before, self.alarm = self.alarm, ""
         if error is not None and self._file.unwritten:

@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from godkaiser.domain.entities import Quality, Reading, SensorKey
+from godkaiser.domain.entities import Quality, Reading, SensorKey, without_raw
 from godkaiser.domain.sensors.sensors import worse_of
 
 VPD = "vpd"
@@ -56,7 +56,7 @@ def deficit_of(humidity: Reading, temperature: Reading) -> Reading | None:
         VPD_UNIT,
         quality,
         humidity.zone_id,
-        -1 - humidity.content_key,
+        without_raw(humidity.content_key),
         redelivered=humidity.redelivered,
         usable_by_rules=humidity.usable_by_rules and temperature.usable_by_rules,
         dated=humidity.dated,

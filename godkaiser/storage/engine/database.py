@@ -275,7 +275,7 @@ class Database:
                 breaker.succeeded()
             raise
         except AWAY as error:
-            reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+            reason = _reason_of(error)
             if isinstance(error, _ANSWERED):
                 # Others may be served: it is this statement that it cannot carry out.
                 raise DatabaseUnavailable(reason=f"{self.shown}: {reason}") from error
@@ -411,3 +411,13 @@ def _open_postgresql(url: str, place: DatabaseUrl) -> Database:
         )
         raise StartupFailed(reason=reason)
     return database
+
+
+def _reason_of(error: BaseException) -> str:
+    """In one line. SQLite ends the transaction itself when the disk is full: then the rollback fails, too,
+    and hides why.
+    """
+    while str(error).startswith("cannot rollback") and error.__context__ is not None:
+        error = error.__context__
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -11,6 +11,7 @@ import select
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import msgspec
 import peewee
@@ -105,8 +106,10 @@ def postgresql_engines(url: DatabaseUrl) -> Engines:
 
 
 def _sqlite(path: Path) -> peewee.Database:
+    # It was made at the start. A connection that finds it gone must not make an empty one.
     return peewee.SqliteDatabase(
-        str(path),
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
         pragmas={
             "journal_mode": "wal",
             "synchronous": "full",

@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from godkaiser.host.durable_file import replace_file, replace_unflushed
+from godkaiser.host.durable_file import SameFolder, replace_file, replace_unflushed
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class NotesFile:
         self, path: Path, still_true: Callable[[], Iterable[bytes]], *, flush_anew: bool = True
     ) -> None:
         self._path = path
+        self._folder: SameFolder | None = None
         self._replace = replace_file if flush_anew else replace_unflushed
         self._still_true = still_true
         self._descriptor: int | None = None
@@ -102,6 +103,9 @@ class NotesFile:
     def _begin_anew(self) -> None:
         """Raises OSError; then the file before it still stands."""
         self.close()
+        if self._folder is None:
+            self._folder = SameFolder(self._path.parent)
+        self._folder.check()
         content = b"".join(note + b"\n" for note in self._still_true())
         self._replace(self._path, content, mode=0o600)
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)

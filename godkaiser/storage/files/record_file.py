@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from godkaiser.domain.records import checked_record
 from godkaiser.domain.records.checked_record import RecordUnreadable
-from godkaiser.host.durable_file import InDoubt, replace_file
+from godkaiser.host.durable_file import InDoubt, SameFolder, replace_file, write_file
 
 T = TypeVar("T")
 
 MODE = 0o600
+RESERVE = ".reserve"
+RESERVED_BYTES = 64 * 1024
+"""Kept beside the record and given up for it when the disk is full: random, so that no disk compresses it."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class RecordFile(Generic[T]):
@@ -25,7 +32,11 @@ class RecordFile(Generic[T]):
     def __init__(self, path: Path, kind: type[T]) -> None:
         self._path = path
         self._kind = kind
+        self._folder = SameFolder(path.parent)
+        self._reserve = path.with_name(path.name + RESERVE)
+        self._known: bytes | None = None
         self._unwritten: bytes | None = None
+        self._keep_reserve()
 
     @property
     def unwritten(self) -> bool:
@@ -40,12 +51,14 @@ class RecordFile(Generic[T]):
         """
         try:
             record = self._path.read_bytes() if self._unwritten is None else self._unwritten
-            return checked_record.decode(record, self._kind)
+            value = checked_record.decode(record, self._kind)
         except FileNotFoundError:
             return None
         except OSError as error:
             msg = f"{self._path}: {error.strerror}"
             raise RecordUnreadable(msg) from error
+        self._known = record
+        return value
 
     def write(self, value: T) -> None:
         """Replace the record; on return it survives a power cut.
@@ -55,13 +68,14 @@ class RecordFile(Generic[T]):
                 it is `unwritten`.
             OSError: the record before it is in force, on disk too.
         """
-        before = self._in_force()
+        self._folder.check()
+        before, record = self._in_force(), checked_record.encode(value)
         try:
-            replace_file(self._path, checked_record.encode(value), mode=MODE)
+            replace_file(self._path, record, mode=MODE)
         except InDoubt:
             self._unwritten = before
             raise
-        self._unwritten = None
+        self._known, self._unwritten = record, None
 
     def insist(self, value: T) -> None:
         """Replace the record; it is in force even when this fails.
@@ -69,14 +83,41 @@ class RecordFile(Generic[T]):
         Raises:
             OSError: it is not on disk for certain: it is `unwritten`.
         """
-        self._unwritten = checked_record.encode(value)
+        self._known = self._unwritten = checked_record.encode(value)
         self.retry()
 
     def retry(self) -> None:
         """Write what is unwritten, if anything is. Raises OSError: it still is."""
-        if self._unwritten is not None:
+        if self._unwritten is None:
+            return
+        self._folder.check()
+        try:
             replace_file(self._path, self._unwritten, mode=MODE, roll_back=False)
-            self._unwritten = None
+        except OSError as error:
+            if error.errno not in FULL or not self._reserve.exists():
+                raise
+            self._reserve.unlink(missing_ok=True)
+            replace_file(self._path, self._unwritten, mode=MODE, roll_back=False)
+        self._unwritten = None
+        self._keep_reserve()
+
+    def check(self) -> None:
+        """Look whether what is in force would be found after a restart.
+
+        Raises:
+            OSError: the folder is another one now, or has gone; what is in force is `unwritten`.
+        """
+        try:
+            self._folder.check()
+        except OSError:
+            self._unwritten = self._known if self._unwritten is None else self._unwritten
+            raise
+
+    def _keep_reserve(self) -> None:
+        """Room for one record on a disk that fills up later; without it, as before."""
+        with suppress(OSError):
+            if not self._reserve.exists():
+                write_file(self._reserve, os.urandom(RESERVED_BYTES), MODE)
 
     def _in_force(self) -> bytes | None:
         """Raises OSError: a record that cannot be read could not be put back either."""

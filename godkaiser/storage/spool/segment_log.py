@@ -15,7 +15,14 @@ from pathlib import Path
 
 import msgspec
 
-from godkaiser.host.durable_file import InDoubt, replace_file, sync_file, sync_folder, write_file
+from godkaiser.host.durable_file import (
+    InDoubt,
+    SameFolder,
+    replace_file,
+    sync_file,
+    sync_folder,
+    write_file,
+)
 from godkaiser.storage.spool import frames as spool_frames
 from godkaiser.storage.spool.frames import Frame
 
@@ -53,6 +60,7 @@ class Opened(msgspec.Struct, frozen=True):
 class SegmentLog:
     def __init__(self, folder: Path, name: str, segment_bytes: int) -> None:
         self._folder = folder
+        self._found: SameFolder | None = None
         self._name = name
         self._segment_bytes = segment_bytes
         self._segments: list[_Segment] = []
@@ -64,6 +72,7 @@ class SegmentLog:
 
     def open(self) -> Opened:
         """Take up what an earlier process left. Raises OSError."""
+        self._found = SameFolder(self._folder)
         torn = 0
         damaged = []
         paths = sorted(self._folder.glob(f"{self._name}-*{SUFFIX}"))
@@ -206,6 +215,7 @@ class SegmentLog:
             self.close()
         if records:
             try:
+                self._check_folder()
                 replace_file(segment.path, b"".join(kept), mode=0o600)
             except InDoubt:
                 # Whichever of the two is there, the offsets must be its own.
@@ -229,6 +239,7 @@ class SegmentLog:
                 self._file = os.open(newest.path, os.O_WRONLY)
             return newest
         self.close()
+        self._check_folder()
         path = self._folder / f"{self._name}-{self._next:020d}{SUFFIX}"
         header = spool_frames.encode_header(self.epoch)
         try:
@@ -241,6 +252,11 @@ class SegmentLog:
         segment = _Segment(path, len(header), self._next, self._next - 1, 0)
         self._segments.append(segment)
         return segment
+
+    def _check_folder(self) -> None:
+        """Raises OSError: it is another one than at the start."""
+        if self._found is not None:
+            self._found.check()
 
     def _give_up_segment(self, segment: _Segment) -> None:
         """After a failed write or flush: cut what may be there, and do not trust the file again.

@@ -92,6 +92,9 @@ class MemoryFile:
             self.disk.replace(self._unwritten, roll_back=False)
             self._unwritten = None
 
+    def check(self) -> None:
+        """Its folder is never another one."""
+
 
 class MemoryNotes:
     """In the place of `RuleNotes`. A kill leaves all; after a power cut only what was flushed is there."""

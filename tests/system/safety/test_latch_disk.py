@@ -37,6 +37,9 @@ def small_disk(tmp_path):
 
 
 def fill(folder):
+    """Also the room that is kept for the safety record."""
+    for reserve in folder.glob("*.reserve"):
+        reserve.unlink()
     with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
         while filler.write(b"\0" * 4096) == 4096:
             pass
@@ -59,6 +62,51 @@ def test_a_stop_that_the_disk_does_not_take_is_latched_once_there_is_room(
         assert "not latched" in health["safety_alarm"]
         assert "not latched" in gateway.client.get("/safety/status")["alarm"]
         (small_disk / "filler").unlink()
+        eventually(lambda: gateway.client.get("/safety/status")["latched"])
+        gateway.kill()
+        gateway.start()
+        gateway.log_in()
+        assert gateway.client.get("/safety/status")["state"] == "active"
+    finally:
+        gateway.kill()
+
+
+def test_a_stop_finds_its_place_on_a_full_disk(tmp_path, small_disk, own_mosquitto):
+    """Room for it was kept while there was some."""
+    gateway = GatewayProcess(tmp_path, own_mosquitto.port).start()
+    try:
+        gateway.log_in()
+        with (small_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while filler.write(b"\0" * 4096) == 4096:
+                pass
+        answer = gateway.client.post("/actuators/emergency_stop", {"reason": "leak"}, 200)
+        assert (answer["state"], answer["latched"]) == ("active", True)
+        gateway.kill()
+        (small_disk / "filler").unlink()
+        gateway.start()
+        gateway.log_in()
+        assert gateway.client.get("/safety/status")["state"] == "active"
+    finally:
+        gateway.kill()
+
+
+def test_a_stop_is_not_latched_in_a_folder_that_only_has_the_name(tmp_path, own_mosquitto):
+    """As when a disk is unmounted or swapped under a gateway that runs."""
+    gateway = GatewayProcess(tmp_path, own_mosquitto.port).start()
+    folder, elsewhere = tmp_path / "var", tmp_path / "elsewhere"
+    try:
+        gateway.log_in()
+        folder.rename(elsewhere)
+        answer = gateway.client.post("/actuators/emergency_stop", {"reason": "leak"}, 200)
+        assert (answer["state"], answer["latched"]) == ("active", False)
+        assert not folder.exists()
+        folder.mkdir()
+        again = gateway.client.post("/actuators/emergency_stop", {"reason": "leak"}, 200)
+        assert again["latched"] is False
+        assert "unmounted or swapped" in again["alarm"]
+        assert list(folder.iterdir()) == []
+        folder.rmdir()
+        elsewhere.rename(folder)
         eventually(lambda: gateway.client.get("/safety/status")["latched"])
         gateway.kill()
         gateway.start()
