@@ -12,7 +12,6 @@ monotonic seconds. Nothing in here raises, whatever the order of the events.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -42,16 +41,23 @@ from godkaiser.domain.safety.actuator_events import (
     Transition,
     WentOffline,
 )
+from godkaiser.domain.safety.actuator_evidence import (
+    answered_one,
+    evidence_of_stop,
+    is_newer_than_answer,
+    is_older,
+    newest,
+    settled,
+    shown_stopped,
+    switched,
+)
 from godkaiser.domain.safety.actuator_state import (
-    HOUR_S,
-    MOST_SWITCHES,
     REPORTS_THAT_PROVE,
     ActuatorState,
     Pending,
     Sent,
     Wish,
     is_known_off,
-    is_settled,
 )
 
 ANSWER_TIMEOUT_S = 15.0
@@ -62,8 +68,6 @@ RETURN_DELAY_S = 3.0
 """A device that returned hears commands only some seconds after its first heartbeat (contract, 3.6)."""
 SAME_LEVEL = 0.02
 """Levels that differ by less are the same: the device counts in 255 steps."""
-REORDERED = 64
-"""A counter that is lower by more than this began again: the device has restarted."""
 MOST_SENT = 32
 
 
@@ -93,7 +97,7 @@ def _switch_on(state: ActuatorState, event: SwitchOn, now: float) -> Transition:
         started_at=now if began else state.started_at,
         runs_since=None if began else state.runs_since,
         clean_start=is_known_off(state) if began else state.clean_start,
-        switches=_switched(state.switches, now, on=True) if began else state.switches,
+        switches=switched(state.switches, now, on=True) if began else state.switches,
         repeat_at=None,
         attempts=0,
     )
@@ -172,19 +176,6 @@ def _on_its_way(state: ActuatorState, sent: Sent) -> ActuatorState:
     return _replace(state, sent=(*kept, sent), uncounted=True)
 
 
-def _answered_one(state: ActuatorState, event: Answered) -> tuple[Sent | None, tuple[Sent, ...]]:
-    """The command that this answers, and what is still not answered after it."""
-    if event.correlation_id:
-        found = next((s for s in state.sent if s.correlation_id == event.correlation_id), None)
-        if found is None:
-            return None, state.sent
-        return found, tuple(s for s in state.sent if s.generation > found.generation)
-    # Firmware without ids answers in the order of the commands; each answer speaks for one of them.
-    if not state.sent or state.uncounted or event.redelivered:
-        return None, state.sent
-    return state.sent[0], state.sent[1:]
-
-
 def _system_off(state: ActuatorState, name: str, now: float) -> Transition:
     """An OFF that this machine decides itself."""
     correlation_id = _own_id(name, state, state.generation + 1, now)
@@ -203,7 +194,7 @@ def _own_id(name: str, state: ActuatorState, number: int, now: float) -> str:
 def _answered(state: ActuatorState, event: Answered, now: float) -> Transition:
     if state.anonymous == bool(event.correlation_id):
         state = _replace(state, anonymous=not event.correlation_id)
-    found, left = _answered_one(state, event)
+    found, left = answered_one(state, event)
     if found is None:
         return state, ()
     pending = state.pending
@@ -217,7 +208,7 @@ def _answered(state: ActuatorState, event: Answered, now: float) -> Transition:
         quiet=0,
     )
     if pending is None or pending.correlation_id != found.correlation_id:
-        return _settled(changed, now), ()
+        return settled(changed, now), ()
     took_s = now - pending.sent_at
     outcome = "confirmed" if event.success else "failed"
     effects: tuple[Effect, ...] = (_ended(pending, outcome, event.message, took_s),)
@@ -229,11 +220,11 @@ def _answered(state: ActuatorState, event: Answered, now: float) -> Transition:
         # The wish is withdrawn, and nothing more: what it is now, an OFF and a report will tell.
         withdrawn, off = _system_off(changed, "failed", now)
         return withdrawn, (*effects, *off)
-    return _settled(changed, now), effects
+    return settled(changed, now), effects
 
 
 def _reported(state: ActuatorState, event: Reported, now: float) -> Transition:
-    if _is_older(state, event):
+    if is_older(state, event):
         return state, ()
     level = event.level
     as_wanted = abs(level - state.desired) < SAME_LEVEL
@@ -243,14 +234,14 @@ def _reported(state: ActuatorState, event: Reported, now: float) -> Transition:
         reported=level,
         reported_at=event.heard_at,
         emergency=event.emergency,
-        seq=_newest(state.seq, event.seq),
+        seq=newest(state.seq, event.seq),
         quiet=state.quiet + 1 if as_wanted else 0,
     )
-    changed = _evidence_of_stop(changed, event)
+    changed = evidence_of_stop(changed, event)
     if level > 0.0:
         began = min(now, now - event.runtime_s)
         if state.on_since is None:
-            switches = _switched(state.switches, began, on=True)
+            switches = switched(state.switches, began, on=True)
             changed = _replace(changed, on_since=began, started_at=began, switches=switches)
         elif began < state.on_since and state.desired == 0.0:
             changed = _replace(changed, on_since=began)
@@ -259,54 +250,21 @@ def _reported(state: ActuatorState, event: Reported, now: float) -> Transition:
             # There is no earlier period of which this report could be.
             changed = _replace(changed, runs_since=now)
     changed, effects = _confirmed_by_report(state, changed, event, now)
-    changed = _settled(changed, now, event)
+    changed = settled(changed, now, event)
     if changed.pending is not None:
         return changed, effects
-    if state.desired > 0.0 and level == 0.0 and _is_newer_than_answer(changed, event):
+    if state.desired > 0.0 and level == 0.0 and is_newer_than_answer(changed, event):
         # The device switched off by itself; the safe side is to agree.
         agreed = _replace(changed, desired=0.0, lease_until=None, lease_reason="")
-        return _settled(agreed, now, event), effects
+        return settled(agreed, now, event), effects
     if state.desired == 0.0 and level > 0.0 and not _repeats_soon(changed, now):
         drifted, off = _system_off(changed, "drift", now)
         return drifted, (*effects, *off)
     return changed, effects
 
 
-def _is_older(state: ActuatorState, event: Reported) -> bool:
-    """An older report cannot show that something is off; that it is on, is always believed."""
-    if event.level > 0.0 or event.seq is None or state.seq is None:
-        return event.level == 0.0 and event.redelivered and event.seq is None
-    return 0 < state.seq - event.seq <= REORDERED or (event.redelivered and event.seq == state.seq)
-
-
-def _newest(known: int | None, seq: int | None) -> int | None:
-    if seq is None or known is None:
-        return known if seq is None else seq
-    return seq if seq > known or known - seq > REORDERED else known
-
-
-def _is_newer_than_answer(state: ActuatorState, event: Reported) -> bool:
-    if event.seq is None or state.answered_seq is None:
-        return True
-    return event.seq > state.answered_seq or state.answered_seq - event.seq > REORDERED
-
-
 def _repeats_soon(state: ActuatorState, now: float) -> bool:
     return state.repeat_at is not None and state.repeat_at - now <= OFF_REPEAT_S
-
-
-def _evidence_of_stop(state: ActuatorState, event: Reported) -> ActuatorState:
-    if event.emergency == "active" and event.level == 0.0:
-        return _shown_stopped(state, event.heard_at, redelivered=event.redelivered)
-    locked = state.limit_locked and event.emergency != "normal"
-    return _replace(state, shown_stopped_at=None, limit_locked=locked)
-
-
-def _shown_stopped(state: ActuatorState, heard_at: float, *, redelivered: bool) -> ActuatorState:
-    """What was received before the newest stop speaks of an older one."""
-    if redelivered or (state.stopped_at is not None and heard_at < state.stopped_at):
-        return state
-    return _replace(state, shown_stopped_at=heard_at)
 
 
 def _confirmed_by_report(
@@ -329,29 +287,6 @@ def _confirmed_by_report(
     return _replace(state, pending=None), (ended,)
 
 
-def _settled(state: ActuatorState, now: float, report: Reported | None = None) -> ActuatorState:
-    """Draw the conclusions of an answer or a report: what is on its way, and whether it is known off."""
-    if not is_settled(state):
-        return state
-    if state.desired > 0.0 and state.reported and state.runs_since is None:
-        # Not before its command is answered: an earlier report may be of an earlier period.
-        return _replace(state, runs_since=now)
-    if state.desired > 0.0 or state.reported != 0.0:
-        return state
-    proven = state.off_proven or state.answered_off or state.quiet >= REPORTS_THAT_PROVE
-    if not proven and report is not None:
-        proven = report.seq is not None and _is_newer_than_answer(state, report)
-    if not proven:
-        return state
-    state = _replace(state, off_proven=True, repeat_at=None, attempts=0)
-    if state.on_since is None:
-        return state
-    switches = _switched(state.switches, now, on=False)
-    return _replace(
-        state, on_since=None, started_at=None, runs_since=None, off_since=now, switches=switches
-    )
-
-
 def _alerted(state: ActuatorState, event: Alerted, now: float) -> Transition:
     if event.redelivered:
         return state, ()
@@ -368,7 +303,7 @@ def _alerted(state: ActuatorState, event: Alerted, now: float) -> Transition:
     )
     if says_on:
         return state, ()
-    return _shown_stopped(state, event.heard_at, redelivered=event.redelivered), ()
+    return shown_stopped(state, event.heard_at, redelivered=event.redelivered), ()
 
 
 # ---- what becomes of a command on its way
@@ -389,7 +324,7 @@ def _died(state: ActuatorState, event: Died, now: float) -> Transition:
         changed = _restored(changed, found.before or Wish())
     if found.level > 0.0 and not changed.sent and changed.desired == 0.0:
         changed = _taken_back(changed, found)
-    return _settled(changed, now), effects
+    return settled(changed, now), effects
 
 
 def _restored(state: ActuatorState, wish: Wish) -> ActuatorState:
@@ -554,16 +489,6 @@ def _wish_of(state: ActuatorState) -> Wish:
 
 def _ended(pending: Pending, state: str, message: str, took_s: float | None = None) -> Ended:
     return Ended(correlation_id=pending.correlation_id, state=state, message=message, took_s=took_s)
-
-
-def _switched(
-    switches: tuple[tuple[float, bool], ...], at: float, *, on: bool
-) -> tuple[tuple[float, bool], ...]:
-    """The last hour, and of what is older the newest, which says how that hour began."""
-    kept = deque(switches, maxlen=MOST_SWITCHES - 1)
-    while len(kept) > 1 and at - kept[1][0] > HOUR_S:
-        kept.popleft()
-    return (*kept, (at, on))
 
 
 _replace = msgspec.structs.replace
