@@ -20,7 +20,7 @@ from godkaiser.errors.base import GatewayError
 from godkaiser.protocol import budget, clock, codec, inbound, outbound, topics
 from godkaiser.protocol.errors import PayloadError
 from godkaiser.protocol.topics import Tail
-from tests.conftest import _need
+from tests.conftest import need
 from tests.protocol.puppet import Puppet
 from tests.provision.servers import Mosquitto
 from tests.system.site import Site
@@ -248,7 +248,7 @@ def test_22_the_codec_bears_each_quirk(row):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    _need("mosquitto")
+    need("mosquitto")
     broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
     broker.start()
     made = Site(tmp_path_factory.mktemp("site"), broker, approval="auto")
