@@ -8,7 +8,8 @@ from __future__ import annotations
 import secrets
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import bcrypt
 import msgspec
@@ -97,7 +98,7 @@ class TokenService:
         Raises:
             WeakPassword, ValidationFailed.
         """
-        hashed = hash_password(check_password(password), self._rounds)
+        hashed = self._hash(password)
         name = prepared_name(username)
         account = Account(name, hashed, Role.ADMIN.word, disabled=False, created_at=now)
         pair, login = self._begun(account, now)
@@ -128,7 +129,7 @@ class TokenService:
 
     def create_user(self, username: str, password: str, role: Role, now: float) -> Account:
         """Raises WeakPassword, ValidationFailed, UserExists, NameLooksAlike."""
-        hashed = hash_password(check_password(password), self._rounds)
+        hashed = self._hash(password)
         name = prepared_name(username)
         known = self.find_user(name)
         if known is not None:
@@ -153,7 +154,7 @@ class TokenService:
         """
         hashed = None
         if password is not None:
-            hashed = hash_password(check_password(password), self._rounds)
+            hashed = self._hash(password)
         word = None if role is None else role.word
         change = ChangeUser(
             username=self.name_of(username), role=word, disabled=disabled, password_hash=hashed
@@ -166,7 +167,7 @@ class TokenService:
         Raises:
             WeakPassword, UnknownUser.
         """
-        hashed = hash_password(check_password(password), self._rounds)
+        hashed = self._hash(password)
         pair, login = self._begun(account, now)
         change = ChangeUser(username=account.username, password_hash=hashed, login=login)
         self._desk.change(change)
@@ -180,13 +181,8 @@ class TokenService:
         """The account whose password this is; None: it is not. Raises ServiceUnavailable."""
         account = self.find_user(username)
         expected = self._decoy if account is None else account.password_hash
-        # A hash takes a core for a fifth of a second: many at once would take all from the rest.
-        if not self._hashing.acquire(timeout=HASHING_PATIENCE_S):
-            raise ServiceUnavailable(reason="Too many log in at once. Try again in a second.")
-        try:
+        with self._turn():
             matches = any(password_matches(form, expected) for form in _forms(password))
-        finally:
-            self._hashing.release()
         if account is None or account.disabled or account.role not in ROLES or not matches:
             return None
         return account
@@ -250,6 +246,25 @@ class TokenService:
     def revoke(self, identity: Identity) -> None:
         """End a login: all access and refresh tokens that stem from it."""
         self._desk.change(EndLogin(family=identity.family))
+
+    def _hash(self, password: str) -> str:
+        """Raises WeakPassword, ServiceUnavailable."""
+        checked = check_password(password)
+        with self._turn():
+            return hash_password(checked, self._rounds)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A hash takes a core for a fifth of a second: many at once would take all from the rest.
+
+        Raises ServiceUnavailable.
+        """
+        if not self._hashing.acquire(timeout=HASHING_PATIENCE_S):
+            raise ServiceUnavailable(reason="Too many log in at once. Try again in a second.")
+        try:
+            yield
+        finally:
+            self._hashing.release()
 
     def _begun(self, account: Account, now: float) -> tuple[TokenPair, Login]:
         login = Login(uuid.uuid4().hex, account.username, uuid.uuid4().hex, now + REFRESH_S)

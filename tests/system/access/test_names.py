@@ -149,7 +149,9 @@ def test_what_is_prepared_stays_as_it_is(text):
     except ValidationFailed:
         return
     assert prepared_name(name) == prepared_name(unicodedata.normalize("NFD", name)) == name
-    assert skeleton(name) == skeleton(prepared_name(name.upper()))
+    # Some letters are others in capitals: the capitals of ß are SS.
+    if name.upper().lower() == name:
+        assert skeleton(name) == skeleton(prepared_name(name.upper()))
 
 
 @given(st.text(min_size=1, max_size=20))
