@@ -6,7 +6,7 @@ ARGS ?=
 # The Python to make the environment with; without it, the first that fits.
 PYTHON ?=
 TESTS ?= tests
-MEASURED := tests/actors tests/config tests/domain tests/protocol tests/supervision
+MEASURED := tests/config tests/domain tests/protocol tests/supervision
 REPRESENTATIVE ?= tests/config tests/host tests/live tests/mqtt tests/supervision
 TEXTS := godkaiser tests benchmarks docs conf systemd README.md CHANGELOG.md Makefile setup.cfg pyproject.toml
 
@@ -23,7 +23,7 @@ test: $(VENV)/.dev
 test-all: $(VENV)/.dev
 	@$(PY) -m tests.provision.pythons $(REPRESENTATIVE)
 
-# Those tests that do not start other processes, measured; coverage must not fall below the floor in setup.cfg.
+# Tests of what decides, measured; coverage must not fall below the floor in setup.cfg.
 coverage: $(VENV)/.dev
 	@$(PY) tests/provision/install.py
 	@$(VENV)/bin/coverage erase
