@@ -107,6 +107,7 @@ class Gateway:
         self.live_port: int | None = (
             None if self._live_listener is None else self._live_listener.getsockname()[1]
         )
+        self._stored_newest = stored.newest
         self._lockout = Lockout(config.http.login_attempts, float(config.http.login_lockout_s))
         self._notes = RuleNotes(config.data_dir / "rules.notes", config.data_dir / "rules.doses")
         self._started_at = time.time()
@@ -246,6 +247,7 @@ class Gateway:
             rate_limit=RateLimit(self.config.http.requests_per_s),
             idempotency=Idempotency(self.desk),
             reload=self.reload,
+            stored_newest=self._stored_newest,
             debug=self.config.debug.endpoints,
             cors_origins=self.config.http.cors_origins,
         )

@@ -21,6 +21,7 @@ from godkaiser.cli import backup as backup_console
 from godkaiser.cli import broker as broker_console
 from godkaiser.cli import decisions as decision_console
 from godkaiser.cli import estop as stop_console
+from godkaiser.cli import logs as log_console
 from godkaiser.cli import operator as operator_console
 from godkaiser.cli import spool as spool_console
 from godkaiser.cli.command_line import Console, JsonOption, echo_json, tell
@@ -149,6 +150,12 @@ def run(
         logs.set_up(chosen)
         _fail_in_log(error, chosen)
     logs.set_up(settings.log)
+    if config is None:
+        # Whoever has forgotten --config would look for devices that another folder knows.
+        structlog.get_logger("godkaiser.cli.main").warning(
+            "no_configuration_file", data_dir=str(settings.data_dir.resolve()),
+            remedy="--config names one; without it everything is as by default",
+        )  # fmt: skip
     manager = ServiceManager(dict(os.environ))
     read_again = None if config is None else functools.partial(_read_all, config)
     try:
@@ -388,6 +395,7 @@ def migrate(
 
 app.add_typer(console.app)
 app.add_typer(operator_console.app)
+app.add_typer(log_console.app)
 app.add_typer(decision_console.app)
 app.add_typer(stop_console.app)
 app.add_typer(spool_console.app)

@@ -13,9 +13,15 @@ from urllib.parse import quote
 
 import typer
 
-from godkaiser.cli.command_line import Console, JsonOption, echo_json, echo_line
+from godkaiser.cli.command_line import Console, JsonOption, echo_json
 from godkaiser.cli.exits import EXIT_NOT_GOOD, EXIT_USAGE, fail
-from godkaiser.cli.gateway_link import ConfigOption, DataOption, HttpOption, Link, settings_of
+from godkaiser.cli.gateway_link import (
+    ConfigOption,
+    DataOption,
+    HttpOption,
+    Link,
+    settings_of,
+)
 from godkaiser.errors.base import ValidationFailed
 
 app = Console()
@@ -276,53 +282,6 @@ def keys(
         ("until", at("expires_at")), ("last used", at("last_used_at")),
     )  # fmt: skip
     show(link.get("/auth/keys"), columns, as_json=as_json)
-
-
-EVENT_TYPES = ("actuator", "device", "rule", "safety", "system")
-"""Without --type. Readings come by the second: only those who ask for them get them."""
-
-
-@app.command()
-def logs(
-    config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
-    as_json: JsonOption = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens.")] = False,
-    limit: Annotated[int, typer.Option(min=0, max=1000, help="How many of the past.")] = 20,
-    kind: Annotated[list[str] | None, typer.Option(
-        "--type", help="Of what happens: safety, system, device, actuator, rule or reading; again for"
-        " more. Without it all but readings.")] = None,
-    device: Annotated[list[str] | None, typer.Option(help="Only of this device; again for more.")] = None,
-) -> None:  # fmt: skip
-    """Show the newest entries of the audit trail and, with --follow, what happens from now on."""
-    link = link_to(config, data, http)
-    past = link.get(f"/audit/log?limit={limit}")["data"] if limit else []
-    for entry in reversed(past):
-        if not device or any(name in f"{entry['what']} {entry['details']}" for name in device):
-            _show_entry(entry, as_json=as_json)
-    if not follow:
-        return
-    wanted: dict[str, Any] = {"types": kind or EVENT_TYPES}
-    if device:
-        wanted["esp_ids"] = device
-    for event in link.live(wanted, _note):
-        if as_json:
-            echo_line(event)
-        else:
-            shown = " ".join(f"{key}={_cell(value)}" for key, value in event["data"].items()
-                             if value not in (None, "", []))  # fmt: skip
-            typer.echo(f"{at('at')(event)}  {event['topic']}  {shown}")
-
-
-def _note(text: str) -> None:
-    typer.echo(f"godkaiser: {text}", err=True)
-
-
-def _show_entry(entry: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        echo_line(entry)
-    else:
-        details = printable_line(f"{entry['what']}: {entry['result']} {entry['details']}".rstrip())
-        typer.echo(f"{at('at')(entry)}  {entry['who']:<16} {details}")
 
 
 def point_of(text: str) -> tuple[str, int]:

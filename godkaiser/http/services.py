@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from godkaiser.config.changes import Reloaded
-from godkaiser.domain.entities import Issuer
+from godkaiser.domain.entities import Issuer, Reading, SensorKey
 from godkaiser.http.access.desk import AccessDesk
 from godkaiser.http.access.gate import Gate
 from godkaiser.http.access.idempotency import Idempotency
@@ -45,6 +45,8 @@ class Services:
     rate_limit: RateLimit
     idempotency: Idempotency
     reload: Callable[[Issuer], Reloaded]
+    stored_newest: Mapping[str, Mapping[SensorKey, Reading]] = field(default_factory=dict)
+    """By device, the newest readings from before the start."""
     debug: bool = False
     """Whether the endpoints for debugging are open."""
     cors_origins: tuple[str, ...] = ()

@@ -4,17 +4,19 @@ until its actor has read it again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import msgspec
 
 from godkaiser.domain.access import Access
-from godkaiser.domain.entities import ActuatorConfig, DeviceRecord, SensorConfig
+from godkaiser.domain.entities import ActuatorConfig, DeviceRecord, Reading, SensorConfig, SensorKey
 from godkaiser.domain.rules.rules import RuleMemory
 from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.engine.database import Database
 from godkaiser.storage.engine.unusable import unusable
 from godkaiser.storage.repositories import accounts, registry, rules
+from godkaiser.storage.series.series import newest_of_each
 
 
 class StoredSite(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +27,8 @@ class StoredSite(msgspec.Struct, frozen=True, kw_only=True):
     actuators: Mapping[str, list[ActuatorConfig]] = {}
     rules: tuple[rules.StoredRule, ...] = ()
     memories: Mapping[int, RuleMemory] = {}
+    newest: Mapping[str, Mapping[SensorKey, Reading]] = {}
+    """By device, of each series; to be shown until its sensor is heard again."""
     access: Access = Access()
 
 
@@ -43,6 +47,7 @@ def read_stored_site(database: Database) -> StoredSite:
             actuators=actuators,
             rules=tuple(rules.load_rules(database)),
             memories=rules.load_rule_memories(database),
+            newest=newest_of_each(database, time.time()),
             access=accounts.load(database),
         )
     except DatabaseUnavailable as error:

@@ -168,7 +168,8 @@ class SpoolActor(Actor):
         delay_s = backoff_delay(RETRY, self._attempt + 1, self.context.random())
         state = "away" if isinstance(error, DatabaseUnavailable) else "blocked"
         if self._view.state != state:
-            log.warning("spool_waits", state=state, reason=error.message, exc_info=error.__cause__)
+            log.warning("spool_waits", state=state, reason=error.message)
+            log.debug("spool_waits_for", state=state, exc_info=error.__cause__)
         self._show(state=state, last_error=error.message)
         self.context.schedule(delay_s, Replay(), key="replay")
 

@@ -259,7 +259,7 @@ def _out_of_reach(definition: RuleDefinition) -> Found:
             continue
         low, _, high, _ = _interval(condition)
         if low > kind.high or high < kind.low:
-            text = f"{kind.name} is never there: it reads {kind.low:g} to {kind.high:g} {kind.unit}"
+            text = f"no {kind.name} ever reads this: its range is {kind.low:g} to {kind.high:g} {kind.unit}"
             yield path, text
 
 

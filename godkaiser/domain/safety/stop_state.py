@@ -251,14 +251,23 @@ def resume_automation(state: SafetyState, scope: Scope) -> SafetyState:
     Raises:
         InvalidTransition: nothing is held there, or the stop is not over.
     """
-    if state.find(scope) is not None:
-        reason = f"The stop of {scope} is not over; clear it first."
-        raise InvalidTransition(reason=reason)
+    record = state.find(scope)
+    if record is not None:
+        raise InvalidTransition(reason=_why_not_over(record))
     left = () if scope == GLOBAL else tuple(held for held in state.held if held != scope)
     if left == state.held:
         reason = f"Rules are not held back for {scope}."
         raise InvalidTransition(reason=reason)
     return SafetyState(state.records, left)
+
+
+def _why_not_over(record: StopRecord) -> str:
+    if record.state is StopState.ACTIVE:
+        return f"The stop of {record.scope} is not over; clear it first."
+    return (
+        f"The stop of {record.scope} is being cleared already, and waits until each device has confirmed that:"
+        " GET /api/v1/safety/status names those that have not (unconfirmed). Resume after that."
+    )
 
 
 def held_by_another(state: SafetyState, scope: Scope, device_id: str, zone_id: str) -> bool:

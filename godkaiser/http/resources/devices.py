@@ -53,6 +53,9 @@ MAX_ROWS = 10_000
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
+LONGEST_IN_PATH = 64
+
+
 class RegisterBody(RequestBody, frozen=True, kw_only=True):
     device_id: str
     name: Text = ""
@@ -119,7 +122,7 @@ class DeviceResources:
 
     def on_get_device(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         view = device_view(self._services.system, device_id)
-        published = self._services.system.published(paths.device(device_id))
+        published = _published(self._services, device_id)
         body = _device(view)
         body["sensors"] = [_sensor(config, published.get(config.key)) for config in view.sensors]
         resp.etag = device_digest(view.record)
@@ -185,9 +188,9 @@ class SensorResources:
         wanted, sensor_type = req.get_param("esp_id"), _type_or_none(req.get_param("sensor_type"))
         found: list[dict[str, Any]] = []
         for path in system.children(paths.DEVICES):
-            published = system.published(path)
-            view = published.get("view")
+            view = system.published_value(path, "view")
             if isinstance(view, DeviceView) and wanted in {None, view.record.device_id}:
+                published = _published(self._services, view.record.device_id)
                 found.extend(_sensor(config, published.get(config.key)) for config in view.sensors)
                 found.extend(_computed(published))
         if sensor_type is not None:
@@ -232,7 +235,7 @@ class SensorResources:
         ]
         if len(alike) != 1:
             raise UnknownSensor(esp_id=esp_id, gpio=key.gpio, sensor_type=key.sensor_type)
-        published = self._services.system.published(paths.device(esp_id))
+        published = _published(self._services, esp_id)
         resp.etag = digest_of(alike[0])
         reply(resp, _sensor(alike[0], published.get(alike[0].key)))
 
@@ -288,8 +291,11 @@ def submission(body: ReadingBody, issuer: Issuer) -> SubmitReading:
 
 
 def series_key(req: falcon.Request, esp_id: str, gpio: str, sensor_type: str) -> SensorKey:
-    """The series of a path, with `?address=` where several share a pin. Raises ValidationFailed."""
+    """The series of a path, with `?address=` where several share a pin. Raises ValidationFailed, UnknownSensor."""
     address = parse_address(req.get_param("address") or "")
+    if max(len(esp_id), len(sensor_type)) > LONGEST_IN_PATH:
+        # Nothing has such a name, and the answer is not to repeat it at length.
+        raise UnknownSensor(esp_id=esp_id[:64], gpio=gpio[:20], sensor_type=sensor_type[:64])
     return SensorKey(esp_id, check_gpio(gpio), canonical_type(sensor_type), address)
 
 
@@ -305,9 +311,17 @@ def parse_address(text: str) -> str:
     try:
         number = int(text, 16 if len(text) == rom_digits else 0)
     except ValueError as error:
-        reason = f"address '{text}': use 16 hex digits (OneWire) or a number like 0x44 (I2C)."
+        reason = f"address '{text[:40]}': use 16 hex digits (OneWire) or a number like 0x44 (I2C)."
         raise ValidationFailed(reason=reason) from error
     return text.upper() if len(text) == rom_digits else hex(number)
+
+
+def _published(services: Services, device_id: str) -> Mapping[Hashable, object]:
+    """By its actor; of a series that was not heard since the start, the newest reading from before."""
+    found: dict[Hashable, object] = {}
+    found.update(services.stored_newest.get(device_id, {}).items())
+    found.update(services.system.published(paths.device(device_id)))
+    return found
 
 
 def _device(view: DeviceView) -> dict[str, Any]:

@@ -235,8 +235,9 @@ def _warnings(recorder: object, link: object) -> list[str]:
     if isinstance(recorder, RecorderView):
         texts += [recorder.warning, recorder.overload]
     if isinstance(link, LinkView) and link.rivals:
+        times = "once" if link.rivals == 1 else f"{link.rivals} times in a row"
         texts.append(
-            f"Another client took one of our client ids from us ({link.rivals} times in a row): most"
+            f"Another client took one of our client ids from us ({times}): most"
             " likely a second gateway with this kaiser_id. Stop one of the two."
         )
     return [text for text in texts if text]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from godkaiser.domain.entities import SensorKey
+from godkaiser.domain.entities import Quality, Reading, SensorKey
 from godkaiser.domain.records.rollups import (
     WIDTH_MS,
     Aggregate,
@@ -96,6 +96,25 @@ def newest(database: Database, series_id: int, now: float) -> Newest | None:
         unit=unit,
         quality=quality,
     )
+
+
+def newest_of_each(database: Database, now: float) -> dict[str, dict[SensorKey, Reading]]:
+    """By device, the newest reading of each series that is not dated in the future; `now` in unix seconds."""
+    rows = database.fetch(
+        "SELECT s.esp_id, s.gpio, s.sensor_type, s.address, d.at_ms, d.received_ms, d.raw, d.value, d.unit,"
+        " d.quality FROM series s JOIN sensor_data d ON d.series_id = s.id AND d.at_ms ="
+        " (SELECT MAX(at_ms) FROM sensor_data WHERE series_id = s.id AND at_ms <= ?)"
+        " ORDER BY d.content_key",
+        (int((now + CLOCKS_DIFFER_S) * 1000),),
+    )
+    found: dict[str, dict[SensorKey, Reading]] = {}
+    for esp_id, gpio, sensor_type, address, at_ms, received_ms, raw, value, unit, quality in rows:
+        key = SensorKey(esp_id, gpio, sensor_type, address)
+        found.setdefault(esp_id, {})[key] = Reading(
+            key=key, at=at_ms / 1000.0, received_at=received_ms / 1000.0, raw=raw, value=value,
+            unit=unit, quality=Quality(quality),
+        )  # fmt: skip
+    return found
 
 
 def _newest_until(database: Database, series_id: int, latest_ms: int) -> list[Any]:

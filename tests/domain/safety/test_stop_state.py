@@ -159,6 +159,18 @@ def test_after_a_stop_automation_is_held_until_an_operator_lets_it_go_on() -> No
     assert not state.holds_automation("ESP_4F3A9C", "tent")
 
 
+def test_a_resume_that_comes_too_soon_is_told_what_is_waited_for() -> None:
+    """The kind: the advice is to do what has been done already."""
+    with pytest.raises(InvalidTransition, match="clear it first"):
+        safety_state.resume_automation(stopped(), GLOBAL)
+    clearing = begun(stopped())
+    for state in (clearing, safety_state.cleared(clearing, GLOBAL)):
+        with pytest.raises(InvalidTransition, match="being cleared already") as refusal:
+            safety_state.resume_automation(state, GLOBAL)
+        assert "clear it first" not in refusal.value.message
+        assert "/safety/status" in refusal.value.message
+
+
 scopes = st.sampled_from([GLOBAL, TENT, DEVICE])
 devices = st.sampled_from(sorted(ZONES))
 

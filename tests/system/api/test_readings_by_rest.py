@@ -61,3 +61,48 @@ def test_the_deficit_of_temperature_and_humidity_is_a_series(site):
     assert abs(row["value"] - 1.267) < 0.01 and row["unit"] == "kPa"
     shown = site.client.get(f"/sensors?esp_id={OTHER}")["data"]
     assert [s["latest"]["unit"] for s in shown if s.get("computed")] == ["kPa"]
+
+
+def test_after_a_restart_every_sensor_has_its_newest_reading_at_once(make_site):
+    """The kind: what is known to the database is unknown to a list that is made of what was heard."""
+    site = make_site(devices=1)
+    site.start_fleet(interval_s=0.2)
+    site.wait_in_sync()
+
+    def newest():
+        return {
+            (s["gpio"], s["sensor_type"], s["address"]): s["latest"]
+            for s in site.client.get("/sensors")["data"]
+        }
+
+    eventually(lambda: all(newest().values()))
+    site.fleet.stop()
+    site.fleet = None
+
+    def stored(key):
+        """None while the first one has been heard and is not stored yet."""
+        gpio, sensor_type, address = key
+        path = f"/sensors/ESP_A00001/{gpio}/{sensor_type}/latest?address={address}"
+        status, body = site.client.call("GET", path)
+        return body if status == 200 else None
+
+    def is_stored(key, reading):
+        found = stored(key)
+        return found is not None and abs(reading["timestamp"] - found["timestamp"]) < 0.002
+
+    eventually(lambda: all(is_stored(*pair) for pair in newest().items()))
+    before = newest()
+    site.stop_gateway()
+    site.start_gateway()
+    after = newest()
+    assert set(after) >= set(before)
+    for key, reading in before.items():
+        gpio, sensor_type, address = key
+        path = f"/sensors/ESP_A00001/{gpio}/{sensor_type}"
+        assert after[key]["value"] == reading["value"] == stored(key)["value"]
+        assert abs(after[key]["timestamp"] - stored(key)["timestamp"]) < 0.002
+        # A computed series has no configuration of its own.
+        one = None if sensor_type == "vpd" else site.client.get(f"{path}?address={address}")
+        assert one is None or one["latest"] == after[key]
+    in_device = site.client.get("/esp/devices/ESP_A00001")["sensors"]
+    assert all(sensor["latest"] is not None for sensor in in_device)

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from godkaiser.cli.gateway_link import Link, settings_of
 from godkaiser.cli.main import app
-from godkaiser.http.access import tokens
+from godkaiser.http.access import signed_tokens
 from tests.provision.servers import free_port
 from tests.system.process import GatewayProcess
 from tests.waiting import eventually
@@ -262,7 +263,8 @@ class Followed:
         )  # fmt: skip
 
     def __enter__(self):
-        return map(json.loads, self._process.stdout)
+        # Entries of the audit trail, which have no topic, come between.
+        return (line for line in map(json.loads, self._process.stdout) if "topic" in line)
 
     def __exit__(self, *_exc_info):
         self._process.kill()
@@ -288,9 +290,44 @@ def test_the_log_is_filtered_and_floods_nobody(site):
         assert next(all_lines)["topic"] == "actuator/ESP_A00002/25"
 
 
+def test_the_log_tells_a_person_who_did_what_from_where_and_why(site):
+    """The kind: what changes a view is told, and what a person did to cause it is not; a view is told as Python
+    writes it.
+    """
+    command = [sys.executable, "-m", "godkaiser", "logs", "--follow", "--limit", "0",
+               "--data", site.config.gateway.data_dir,
+               "--http", f"127.0.0.1:{site.gateway.http_port}"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))
+    reader.start()
+    try:
+        eventually(lambda: site.client.get("/system/live")["live"]["clients"] == 1)
+        user = {"username": "anna", "password": "a good long passphrase", "role": "viewer"}
+        site.client.post("/users", user, 201)
+        status, _ = site.client.call("PATCH", f"/esp/devices/{BENCH}", {"name": "Tank"})
+        assert status == 200
+        site.client.post("/actuators/emergency_stop", {"reason": "a hand in the pump"}, 200)
+
+        def told(*words):
+            return any(all(word in line for word in words) for line in list(lines))
+
+        eventually(lambda: told("user:admin", "user anna created", "from 127.0.0.1"))
+        eventually(lambda: told("user:admin", BENCH, "from 127.0.0.1"))
+        eventually(lambda: told("user:admin", "a hand in the pump", "from 127.0.0.1"))
+        eventually(lambda: told("safety: active", "by user:admin: a hand in the pump"))
+        eventually(lambda: told(f"actuator/{BENCH}/25", "reported off"))
+        assert not told("{'"), lines
+        assert not told("…"), lines
+    finally:
+        process.kill()
+        reader.join()
+        process.communicate()
+
+
 def test_the_log_goes_on_after_the_end_of_its_token(site, monkeypatch):
     """It is of a minute; the server ends a connection whose token has ended."""
-    monkeypatch.setattr(tokens, "LOCAL_S", 1)
+    monkeypatch.setattr(signed_tokens, "LOCAL_S", 1)
     link = Link(
         settings_of(None, Path(site.config.gateway.data_dir), f"127.0.0.1:{site.gateway.http_port}")
     )
