@@ -27,7 +27,7 @@ test-all: $(VENV)/.dev
 coverage: $(VENV)/.dev
 	@$(PY) tests/provision/install.py
 	@$(VENV)/bin/coverage erase
-	@$(VENV)/bin/coverage run -m pytest --numprocesses 2 --dist loadfile $(MEASURED) $(ARGS)
+	@$(VENV)/bin/coverage run -m pytest --numprocesses 2 --dist loadfile --timeout 600 $(MEASURED) $(ARGS)
 	@$(VENV)/bin/coverage combine --quiet
 	@$(VENV)/bin/coverage report --skip-covered --sort=cover
 
