@@ -46,9 +46,10 @@ format: $(VENV)/.dev
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-# What is made of the table of settings: conf/godkaiser.toml, docs/configuration.md.
+# What is made of the tables of settings and of endpoints: conf/godkaiser.toml, docs/configuration.md, docs/api.md.
 reference: $(VENV)/.installed
 	@$(PY) -m godkaiser.config.reference
+	@$(PY) -m godkaiser.http.reference
 
 # The exact versions that the checks and the tests use: the newest that setup.cfg allows.
 constraints: $(VENV)/bin/pip

@@ -31,6 +31,7 @@ from godkaiser.http.access.lockout import Lockout
 from godkaiser.http.access.rate_limit import RateLimit
 from godkaiser.http.access.tokens import TokenService
 from godkaiser.http.app import create_app
+from godkaiser.http.endpoints import EVENTS
 from godkaiser.http.server import ApiServer, bind
 from godkaiser.http.services import Services
 from godkaiser.live.door import LiveDoor
@@ -142,6 +143,7 @@ class Gateway:
             self.system.runtime.now,
             self.system.runtime.monotonic,
             self._tell_forgery,
+            EVENTS,
         )
         self.system.dead_letters.subscribe(self._acknowledge_dead_letter)
         self.system.events.subscribe(self._keep_life_event)

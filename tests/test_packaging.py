@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 
 import godkaiser
 from godkaiser.host.extras import MODULES
-from godkaiser.http.access.permissions import PERMISSIONS
+from godkaiser.http.endpoints import ENDPOINTS
+from godkaiser.http.reference import renewed, role_of
 from tests import ROOT
 
 PACKAGE = ROOT / "godkaiser"
@@ -25,7 +26,7 @@ PACKAGE = ROOT / "godkaiser"
 NEVER_IMPORTED = {"tzdata"}
 MINDED_IN = {
     "demo": "demo/embedded_broker.py",
-    "docs": "http/openapi.py",
+    "docs": "http/pages.py",
     "postgresql": "storage/engine/driver.py",
 }
 
@@ -221,11 +222,13 @@ def test_the_systemd_unit_has_no_mistake(tmp_path):
     assert "godkaiser.service" not in checked.stderr, checked.stderr
 
 
-def test_the_page_of_the_api_names_every_endpoint_with_its_role():
-    page = (ROOT / "docs" / "api.md").read_text()
-    for (method, path), role in PERMISSIONS.items():
-        word = "open" if role is None else role.word
-        assert f"| `{method} {path}` | {word} |" in page
+def test_the_page_of_the_api_is_what_the_records_of_the_endpoints_say():
+    """`make reference` renews it."""
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert renewed(page) == page
+    for endpoint in ENDPOINTS:
+        row = f"| `{endpoint.method} {endpoint.path}` | {role_of(endpoint)} | {endpoint.says}"
+        assert page.count(row) == 1, row
 
 
 def test_links_between_the_documents_lead_somewhere():

@@ -116,7 +116,7 @@ def configure_sensor(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Configure a sensor, or change what is given of it."""
-    from godkaiser.http.resources.devices import SensorBody
+    from godkaiser.http.resources.sensors.sensors import SensorBody
 
     esp_id, gpio = point_of(point)
     path = f"/sensors/{quote(esp_id, safe='')}/{gpio}"
@@ -144,7 +144,7 @@ def configure_actuator(
     """Configure an actuator, or change what is given of it; for its other limits use the API or
     devices.d.
     """
-    from godkaiser.http.resources.actuators import ActuatorBody
+    from godkaiser.http.resources.actuators.actuators import ActuatorBody
 
     esp_id, gpio = point_of(point)
     path = f"/actuators/{quote(esp_id, safe='')}/{gpio}"

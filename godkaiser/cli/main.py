@@ -16,6 +16,7 @@ import typer
 
 from godkaiser import __version__
 from godkaiser.cli import actors as console
+from godkaiser.cli import api as api_console
 from godkaiser.cli import audit as audit_console
 from godkaiser.cli import backup as backup_console
 from godkaiser.cli import broker as broker_console
@@ -396,6 +397,7 @@ def migrate(
 app.add_typer(console.app)
 app.add_typer(operator_console.app)
 app.add_typer(log_console.app)
+app.add_typer(api_console.app)
 app.add_typer(decision_console.app)
 app.add_typer(stop_console.app)
 app.add_typer(spool_console.app)

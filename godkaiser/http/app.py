@@ -28,45 +28,28 @@ from godkaiser.errors.base import (
 from godkaiser.errors.requests import GatewayStalled, MethodNotAllowed
 from godkaiser.http.access.api_keys import PREFIX
 from godkaiser.http.access.gate import check
-from godkaiser.http.access.permissions import (
-    API,
-    FOR_DEBUGGING,
-    NEVER_LATE,
-    PERMISSIONS,
-    allowed_methods,
-)
+from godkaiser.http.access.permissions import API
 from godkaiser.http.audit_trail import AuditMiddleware
 from godkaiser.http.channels import SECURITY_HEADERS
 from godkaiser.http.compression import CompressionMiddleware
+from godkaiser.http.endpoint import Endpoint
+from godkaiser.http.endpoints import ALLOWED, BY_KEY, SERVED
 from godkaiser.http.exchange import address_of, reply_error, request_id_of
 from godkaiser.http.json_guard import has_invisible
-from godkaiser.http.metrics import GatewayCollector, MetricsResource, RequestTimes
-from godkaiser.http.openapi import OpenApiResources
+from godkaiser.http.openapi import describe
+from godkaiser.http.pages import PageResources
 from godkaiser.http.queries import check_query
-from godkaiser.http.resources.actuators import ActuatorResources, SafetyResources
-from godkaiser.http.resources.auth import AuthResources
-from godkaiser.http.resources.batch import BatchResource
-from godkaiser.http.resources.broker_accounts import BrokerAccountResources
-from godkaiser.http.resources.calibration import CalibrationResources
-from godkaiser.http.resources.device_requests import DeviceRequestResources
-from godkaiser.http.resources.devices import DeviceResources, SensorResources
-from godkaiser.http.resources.jobs import JobResources
-from godkaiser.http.resources.mocks import MockResources
-from godkaiser.http.resources.placement import PlacementResources
-from godkaiser.http.resources.rule_trials import RuleTrialResources
-from godkaiser.http.resources.rules import RuleResources
-from godkaiser.http.resources.series import SeriesResources
-from godkaiser.http.resources.storage import StorageResources
-from godkaiser.http.resources.system import HealthResource, SystemResources
-from godkaiser.http.resources.users import KeyResources, SigningKeyResources, UserResources
-from godkaiser.http.resources.webhooks import WebhookResources
+from godkaiser.http.resources.system.metrics import (
+    GatewayCollector,
+    MetricsResource,
+    RequestTimes,
+)
 from godkaiser.http.services import Services
 from godkaiser.http.stalls import STALL_S, lay_in_a_stall
 
 log = structlog.get_logger("godkaiser.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _EXPOSED = ("ETag", "Retry-After", "X-Request-ID", "Idempotency-Replayed")
-UNLIMITED = frozenset({("POST", "/actuators/emergency_stop"), ("GET", "/health")})
 
 
 class RequestIdMiddleware:
@@ -110,7 +93,7 @@ class HeadMiddleware:
                     close()
                 resp.stream = None
         elif asked == "OPTIONS" and resource is not None:
-            resp.set_header("Allow", allowed_methods((req.uri_template or "").removeprefix(API)))
+            resp.set_header("Allow", ALLOWED[_template_of(req)])
 
 
 class FrontDoorMiddleware:
@@ -122,7 +105,7 @@ class FrontDoorMiddleware:
 
 
 class AccessMiddleware:
-    """The table of permissions, applied. What is not in it is not reachable."""
+    """Applies the record of the endpoint: rate limit, identity, role, query. What has no record is not reachable."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -130,47 +113,52 @@ class AccessMiddleware:
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, Any]
     ) -> None:
-        template = (req.uri_template or "").removeprefix(API)
+        now = self._services.monotonic()
         if req.method == "OPTIONS":
             # Falcon answers. A browser asks first, without a token, what a page from elsewhere may do.
-            self._limit(req, template, f"address {address_of(req)}", self._services.monotonic())
+            self._services.rate_limit.check(f"address {address_of(req)}", now)
             return
-        if (req.method, template) not in PERMISSIONS:
-            raise _not_allowed(req, template)
+        endpoint = BY_KEY.get((req.method, _template_of(req)))
+        if endpoint is None:
+            raise _not_allowed(req)
+        req.context["endpoint"] = endpoint
         if any(has_invisible(str(value)) for value in params.values()):
             raise NotFound(path=ascii(req.path[:200])[1:-1])
-        now = self._services.monotonic()
-        if PERMISSIONS[req.method, template] is None:
-            self._limit(req, template, f"address {address_of(req)}", now)
-            check_query(req, template)
+        if endpoint.role is None:
+            self._limit(endpoint, f"address {address_of(req)}", now)
+            check_query(req, endpoint.query)
             return
         try:
             identity = self._services.gate.identify(_token_of(req))
         except GatewayError:
             # Requests without a good token share the limit of their address.
-            self._limit(req, template, f"address {address_of(req)}", now)
+            self._limit(endpoint, f"address {address_of(req)}", now)
             raise
-        self._limit(req, template, identity.principal, now)
+        self._limit(endpoint, identity.principal, now)
         req.context["identity"] = identity
-        check(identity, req.method, template)
-        if (req.method, template) in FOR_DEBUGGING and not self._services.debug:
+        check(identity, endpoint)
+        if endpoint.for_debugging and not self._services.debug:
             raise DebugIsOff
-        if (req.method, template) in NEVER_LATE and lay_in_a_stall(req.env):
+        if endpoint.never_late and lay_in_a_stall(req.env):
             raise GatewayStalled(stall_s=STALL_S)
-        check_query(req, template)
+        check_query(req, endpoint.query)
 
-    def _limit(self, req: falcon.Request, template: str, who: str, now: float) -> None:
-        """Raises TooManyRequests; never for a stop, and never for who asks whether all is well."""
-        if (req.method, template) not in UNLIMITED:
+    def _limit(self, endpoint: Endpoint, who: str, now: float) -> None:
+        """Raises TooManyRequests."""
+        if not endpoint.is_unlimited:
             self._services.rate_limit.check(who, now)
 
 
-def _not_allowed(req: falcon.Request, template: str) -> MethodNotAllowed:
+def _template_of(req: falcon.Request) -> str:
+    return (req.uri_template or "").removeprefix(API)
+
+
+def _not_allowed(req: falcon.Request) -> MethodNotAllowed:
     method = req.context.get("method") or req.method
     return MethodNotAllowed(
         method=ascii(method[:20])[1:-1],
         path=ascii(req.path[:200])[1:-1],
-        allow=allowed_methods(template),
+        allow=ALLOWED[_template_of(req)],
     )
 
 
@@ -230,138 +218,15 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(GatewayError, RefusalHandler(services))
-    pages = OpenApiResources(services.version)
-    for path, suffix in (
-        ("/openapi.json", "document"),
-        ("/docs", "page"),
-        ("/docs/{name}", "file"),
-    ):
-        app.add_route(f"{API}{path}", pages, suffix=suffix)
-    _add_routes(app, services)
-    app.add_route(f"{API}/metrics", MetricsResource(registry))
+    given: dict[Any, object] = {
+        MetricsResource: MetricsResource(registry),
+        PageResources: PageResources(describe(services.version)),
+    }
+    for kind, endpoints in SERVED:
+        resource = given.get(kind) or kind(services)
+        for path, responder in dict.fromkeys((one.path, one.responder) for one in endpoints):
+            app.add_route(f"{API}{path}", resource, suffix=responder)
     return app
-
-
-def _add_routes(app: falcon.App[Any, Any], services: Services) -> None:
-    auth = AuthResources(services)
-    users = UserResources(services)
-    keys = KeyResources(services)
-    signing = SigningKeyResources(services)
-    webhooks = WebhookResources(services)
-    devices = DeviceResources(services)
-    sensors = SensorResources(services)
-    actuators = ActuatorResources(services)
-    safety = SafetyResources(services)
-    rules = RuleResources(services)
-    trials = RuleTrialResources(services)
-    system = SystemResources(services)
-    placement = PlacementResources(services)
-    requests = DeviceRequestResources(services)
-    mocks = MockResources(services)
-    storage = StorageResources(services)
-    series = SeriesResources(services)
-    jobs = JobResources(services)
-    batch = BatchResource(services)
-    calibration = CalibrationResources(services)
-    broker_accounts = BrokerAccountResources(services)
-    app.add_route(f"{API}/health", HealthResource(services))
-    for path, resource, suffix in (
-        ("/auth/setup", auth, "setup"),
-        ("/auth/login", auth, "login"),
-        ("/auth/refresh", auth, "refresh"),
-        ("/auth/logout", auth, "logout"),
-        ("/auth/me", auth, "me"),
-        ("/esp/devices", devices, "devices"),
-        ("/esp/devices/{device_id}", devices, "device"),
-        ("/esp/register", devices, "register"),
-        ("/esp/devices/{device_id}/approve", devices, "approve"),
-        ("/esp/devices/{device_id}/reject", devices, "reject"),
-        ("/esp/devices/{device_id}/diagnostics", requests, "diagnostics"),
-        ("/esp/devices/{device_id}/commands", requests, "commands"),
-        ("/esp/devices/{device_id}/commands/{correlation_id}", requests, "command"),
-        ("/esp/devices/{device_id}/onewire/scan", requests, "scan"),
-        ("/esp/devices/{device_id}/broker-account", broker_accounts, "account"),
-        ("/system/broker-accounts", broker_accounts, "accounts"),
-        ("/esp/devices/{device_id}/zone", placement, "zone"),
-        ("/esp/devices/{device_id}/subzones/{subzone_id}", placement, "subzone"),
-        ("/esp/devices/{device_id}/subzones/{subzone_id}/safe-mode", placement, "safe_mode"),
-        ("/zones", placement, "zones"),
-        ("/sensors", sensors, "sensors"),
-        ("/sensors/data", sensors, "data"),
-        ("/sensors/data/batch", batch, "batch"),
-        ("/sensors/{esp_id}/{gpio}", sensors, "sensor"),
-        ("/sensors/{esp_id}/{gpio}/measure", requests, "measure"),
-        ("/sensors/{esp_id}/{gpio}/{sensor_type}", sensors, "series"),
-        ("/sensors/{esp_id}/{gpio}/{sensor_type}/calibration", calibration, "sessions"),
-        ("/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/undo", calibration, "undo"),
-        (
-            "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/{session_id}",
-            calibration,
-            "session",
-        ),
-        (
-            "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/{session_id}/points",
-            calibration,
-            "points",
-        ),
-        (
-            "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration/{session_id}/apply",
-            calibration,
-            "apply",
-        ),
-        ("/sensors/{esp_id}/{gpio}/{sensor_type}/recalculation", calibration, "recalculation"),
-        ("/sensors/{esp_id}/{gpio}/{sensor_type}/latest", series, "latest"),
-        ("/sensors/{esp_id}/{gpio}/{sensor_type}/readings", series, "readings"),
-        ("/sensors/{esp_id}/{gpio}/{sensor_type}/statistics", series, "statistics"),
-        ("/sensors/{esp_id}/{gpio}/{sensor_type}/export", series, "export"),
-        ("/actuators", actuators, "actuators"),
-        ("/actuators/command", actuators, "command"),
-        ("/actuators/commands", actuators, "commands"),
-        ("/actuators/emergency_stop", safety, "stop"),
-        ("/actuators/clear_emergency", safety, "clear"),
-        ("/actuators/resume", safety, "resume"),
-        ("/actuators/{esp_id}/{gpio}", actuators, "actuator"),
-        ("/actuators/{esp_id}/{gpio}/command", actuators, "order"),
-        ("/actuators/{esp_id}/{gpio}/explain", actuators, "explain"),
-        ("/actuators/{esp_id}/{gpio}/hold", actuators, "hold"),
-        ("/safety/status", safety, "status"),
-        ("/safety/interlocks", safety, "interlocks"),
-        ("/logic/rules", rules, "rules"),
-        ("/logic/rules/test", trials, "test"),
-        ("/logic/explain", trials, "explain"),
-        ("/logic/rules/{rule_id}", rules, "rule"),
-        ("/logic/rules/{rule_id}/versions", rules, "versions"),
-        ("/logic/rules/{rule_id}/history", rules, "history"),
-        ("/audit/log", system, "audit"),
-        ("/audit/statistics", jobs, "statistics"),
-        ("/system/jobs", jobs, "jobs"),
-        ("/system/jobs/{job}/run", jobs, "run"),
-        ("/system/tree", system, "tree"),
-        ("/system/events", system, "events"),
-        ("/system/storage", storage, "storage"),
-        ("/system/live", storage, "live"),
-        ("/users", users, "users"),
-        ("/users/{username}", users, "user"),
-        ("/auth/password", users, "password"),
-        ("/auth/keys", keys, "keys"),
-        ("/auth/keys/{key_id}", keys, "key"),
-        ("/auth/keys/{key_id}/rotate", keys, "rotate"),
-        ("/webhooks", webhooks, "webhooks"),
-        ("/webhooks/{webhook_id}", webhooks, "webhook"),
-        ("/webhooks/{webhook_id}/test", webhooks, "test"),
-        ("/auth/signing-keys", signing, "keys"),
-        ("/auth/signing-keys/rotate", signing, "rotate"),
-        ("/system/dead-letters", system, "dead_letters"),
-        ("/system/dead-letters/{letter_id}/resend", system, "resend"),
-        ("/system/actors/restart", system, "restart"),
-        ("/system/reload", system, "reload"),
-        ("/system/actors/crash", system, "crash"),
-        ("/debug/mock-esp", mocks, "mocks"),
-        ("/debug/mock-esp/{mock_id}", mocks, "mock"),
-        ("/debug/mock-esp/{mock_id}/sensors/{gpio}", mocks, "value"),
-        ("/debug/mock-esp/{mock_id}/faults", mocks, "faults"),
-    ):
-        app.add_route(f"{API}{path}", resource, suffix=suffix)
 
 
 class RefusalHandler:
@@ -391,7 +256,7 @@ def _falcon_error(
     if error.status_code == HTTPStatus.NOT_FOUND:
         translated: GatewayError = NotFound(path=req.path[:200])
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        translated = _not_allowed(req, (req.uri_template or "").removeprefix(API))
+        translated = _not_allowed(req)
     else:
         translated = ValidationFailed(reason=f"{error.title}: {error.description or ''}".strip())
     reply_error(req, resp, translated)

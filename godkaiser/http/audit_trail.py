@@ -1,6 +1,6 @@
 """Every call that changes something leaves one entry in the audit trail, refused or not.
 
-The entry is made here, from the table of permissions, for all endpoints alike; a resource may put it into
+The entry is made here, for all endpoints alike; a resource may put it into
 better words (`note_audit`). What actors do in consequence has entries of theirs, with the same correlation id.
 """
 
@@ -14,13 +14,12 @@ from godkaiser import paths
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.errors.base import GatewayError, TooManyRequests
 from godkaiser.http.access.identity import Identity
-from godkaiser.http.access.permissions import API, PERMISSIONS
+from godkaiser.http.access.permissions import API
+from godkaiser.http.endpoints import BY_KEY
 from godkaiser.http.exchange import AuditNote, address_of, is_dry_run, request_id_of
 from godkaiser.http.services import Services
 from godkaiser.storage.audit.trail import AuditEntry
 
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
-CHANGES_NOTHING = frozenset({("POST", "/logic/rules/test")})
 LONGEST = 300
 
 
@@ -33,8 +32,8 @@ class AuditMiddleware:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        call = (req.method, (req.uri_template or "").removeprefix(API))
-        if req.method in READING or call not in PERMISSIONS or call in CHANGES_NOTHING:
+        endpoint = BY_KEY.get((req.method, (req.uri_template or "").removeprefix(API)))
+        if endpoint is None or not endpoint.is_audited:
             return
         identity, note = req.context.get("identity"), req.context.get("audit")
         error = req.context.get("error")

@@ -1,112 +1,82 @@
-"""The API as OpenAPI 3.1, from the tables and types that validate; and pages to browse it, without a network."""
+"""The API as OpenAPI 3.1, made of the records of its endpoints and of the types that they name."""
 
 from __future__ import annotations
 
-import importlib.resources
 import re
-from http import HTTPStatus
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
-import falcon
 import msgspec
 
-from godkaiser.domain.devices.mocks import MockFaults
-from godkaiser.domain.rules.rules import RuleDefinition
-from godkaiser.errors.base import NotFound
-from godkaiser.host.extras import require
-from godkaiser.http.access.permissions import API, PERMISSIONS, Role
-from godkaiser.http.examples import EXAMPLES
-from godkaiser.http.exchange import encode
-from godkaiser.http.queries import QUERIES
-from godkaiser.http.resources.actuators import (
-    ActuatorBody,
-    AddressedOrder,
-    ClearBody,
-    HoldBody,
-    InterlocksBody,
-    Order,
-    ResumeBody,
-    StopBody,
+from godkaiser.errors.access import (
+    DebugIsOff,
+    InvalidApiKey,
+    InvalidToken,
+    NotAuthenticated,
+    OutOfArea,
+    PermissionDenied,
 )
-from godkaiser.http.resources.auth import Credentials, RefreshBody, SetupBody
-from godkaiser.http.resources.batch import BatchBody
-from godkaiser.http.resources.calibration import ApplyBody, PointBody, RecalculationBody, StartBody
-from godkaiser.http.resources.device_requests import ScanBody, SystemCommandBody
-from godkaiser.http.resources.devices import (
-    DecisionBody,
-    DeviceBody,
-    ReadingBody,
-    RegisterBody,
-    SensorBody,
+from godkaiser.errors.base import (
+    ChangedMeanwhile,
+    GatewayError,
+    GatewayOverloaded,
+    InternalError,
+    NotFound,
+    ServiceUnavailable,
+    TooManyRequests,
+    ValidationFailed,
 )
-from godkaiser.http.resources.jobs import RunBody
-from godkaiser.http.resources.mocks import MockBody, ValueBody
-from godkaiser.http.resources.placement import SafeModeBody, SubzoneBody, ZoneBody
-from godkaiser.http.resources.rule_trials import TestBody
-from godkaiser.http.resources.system import PathBody
-from godkaiser.http.resources.users import (
-    NewKey,
-    NewUser,
-    PasswordChange,
-    Rotation,
-    SigningRotation,
-    UserChange,
+from godkaiser.errors.requests import (
+    BodyTooLarge,
+    GatewayStalled,
+    KeyInDoubt,
+    KeyInUse,
+    KeyReused,
+    MalformedBody,
+    UnsupportedMediaType,
+    WeakETag,
 )
-from godkaiser.http.resources.webhooks import WebhookBody, WebhookChange
+from godkaiser.errors.safety import OutcomeUnknown
+from godkaiser.errors.storage import DatabaseInDoubt, DatabaseUnavailable
+from godkaiser.http.access.permissions import API
+from godkaiser.http.endpoint import JSON, NO_CONTENT, READING, Endpoint
+from godkaiser.http.endpoints import ENDPOINTS
 
-_CALIBRATION = "/sensors/{esp_id}/{gpio}/{sensor_type}/calibration"
-BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
-    ("POST", "/auth/setup"): SetupBody,
-    ("POST", "/auth/login"): Credentials,
-    ("POST", "/auth/refresh"): RefreshBody,
-    ("POST", "/auth/password"): PasswordChange,
-    ("POST", "/auth/keys"): NewKey,
-    ("POST", "/auth/keys/{key_id}/rotate"): Rotation,
-    ("POST", "/auth/signing-keys/rotate"): SigningRotation,
-    ("POST", "/webhooks"): WebhookBody,
-    ("PATCH", "/webhooks/{webhook_id}"): WebhookChange,
-    ("POST", "/users"): NewUser,
-    ("PATCH", "/users/{username}"): UserChange,
-    ("POST", "/esp/register"): RegisterBody,
-    ("POST", "/esp/devices/{device_id}/approve"): DecisionBody,
-    ("POST", "/esp/devices/{device_id}/reject"): DecisionBody,
-    ("PATCH", "/esp/devices/{device_id}"): DeviceBody,
-    ("POST", "/esp/devices/{device_id}/commands"): SystemCommandBody,
-    ("POST", "/esp/devices/{device_id}/onewire/scan"): ScanBody,
-    ("PUT", "/esp/devices/{device_id}/zone"): ZoneBody,
-    ("PUT", "/esp/devices/{device_id}/subzones/{subzone_id}"): SubzoneBody,
-    ("POST", "/esp/devices/{device_id}/subzones/{subzone_id}/safe-mode"): SafeModeBody,
-    ("POST", "/sensors/{esp_id}/{gpio}"): SensorBody,
-    ("POST", "/sensors/data"): ReadingBody,
-    ("POST", "/sensors/data/batch"): BatchBody,
-    ("POST", _CALIBRATION): StartBody,
-    ("POST", f"{_CALIBRATION}/{{session_id}}/points"): PointBody,
-    ("POST", f"{_CALIBRATION}/{{session_id}}/apply"): ApplyBody,
-    ("POST", "/sensors/{esp_id}/{gpio}/{sensor_type}/recalculation"): RecalculationBody,
-    ("POST", "/actuators/{esp_id}/{gpio}"): ActuatorBody,
-    ("POST", "/actuators/command"): AddressedOrder,
-    ("POST", "/actuators/{esp_id}/{gpio}/command"): Order,
-    ("POST", "/actuators/{esp_id}/{gpio}/hold"): HoldBody,
-    ("POST", "/actuators/emergency_stop"): StopBody,
-    ("POST", "/actuators/clear_emergency"): ClearBody,
-    ("POST", "/actuators/resume"): ResumeBody,
-    ("PUT", "/safety/interlocks"): InterlocksBody,
-    ("POST", "/logic/rules"): RuleDefinition,
-    ("PUT", "/logic/rules/{rule_id}"): RuleDefinition,
-    ("POST", "/logic/rules/test"): TestBody,
-    ("POST", "/system/jobs/{job}/run"): RunBody,
-    ("POST", "/system/actors/restart"): PathBody,
-    ("POST", "/system/actors/crash"): PathBody,
-    ("POST", "/debug/mock-esp"): MockBody,
-    ("POST", "/debug/mock-esp/{mock_id}/sensors/{gpio}"): ValueBody,
-    ("POST", "/debug/mock-esp/{mock_id}/faults"): MockFaults,
+REFERENCE = "#/components/schemas/{name}"
+_NAMES = {
+    400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict",
+    412: "PreconditionFailed", 413: "ContentTooLarge", 415: "UnsupportedMediaType",
+    422: "UnprocessableContent", 429: "TooManyRequests", 500: "InternalServerError", 501: "NotImplemented",
+    503: "ServiceUnavailable",
+}  # fmt: skip
+"""By status: the component that describes it. Python's own phrases change with its version."""
+_DONE = {200: "Done.", 201: "Created.", 202: "Accepted; it goes on.", NO_CONTENT: "Done; no body."}
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 64}
+_NUMBER = {"type": "integer", "minimum": 1}
+PATH_PARAMETERS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "device_id": (_TEXT, "Id of the device.", "ESP_4F3A9C"),
+    "esp_id": (_TEXT, "Id of the device.", "ESP_4F3A9C"),
+    "gpio": ({"type": "integer", "minimum": 0, "maximum": 39}, "Number of the pin.", "4"),
+    "sensor_type": (_TEXT, "Type of the sensor.", "ds18b20"),
+    "subzone_id": (_TEXT, "Id of the part of the zone.", "north"),
+    "correlation_id": (_TEXT, "Id that the answer to the request named.", "5f0c..."),
+    "session_id": (_NUMBER, "Number of the calibration session.", "1"),
+    "rule_id": (_NUMBER, "Number of the rule.", "1"),
+    "webhook_id": (_NUMBER, "Number of the webhook.", "1"),
+    "key_id": (_NUMBER, "Number of the API key.", "1"),
+    "letter_id": (_NUMBER, "Number of the dead letter.", "1"),
+    "username": (_TEXT, "Name of the user.", "anna"),
+    "job": (_TEXT, "Name of the job.", "retention"),
+    "mock_id": (_TEXT, "Id of the mock.", "MOCK_TANK01"),
+    "name": (_TEXT, "Name of the file.", "swagger-ui.css"),
 }
-"""What each endpoint reads; the tests hold it against what it does read."""
+"""Of each name in a path: schema, description and an example."""
 
-FAILURES = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503)
 _ERROR = {
     "type": "object",
-    "required": ["success", "error"],
+    "description": "The one shape of all errors: act on `error.code`. The members beside it are those of RFC 9457.",
+    "required": ["success", "error", "type", "title", "status", "detail", "instance"],
     "properties": {
         "success": {"const": False},
         "error": {
@@ -119,43 +89,52 @@ _ERROR = {
                 "request_id": {"type": "string"},
             },
         },
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
     },
 }
 
 
 def describe(version: str) -> dict[str, Any]:
     """The whole document."""
-    kinds = tuple(dict.fromkeys(BODIES.values()))
-    references, schemas = msgspec.json.schema_components(
-        kinds, ref_template="#/components/schemas/{name}"
-    )
-    body_of = dict(zip(kinds, references, strict=True))
+    schema_of_body, schema_of_answer, schemas = _schemas()
     paths: dict[str, dict[str, Any]] = {}
-    for (method, template), role in PERMISSIONS.items():
-        kind = BODIES.get((method, template))
-        operation = _operation(method, template, role)
-        if kind is not None:
-            operation["requestBody"] = {
-                "required": True,
-                "content": {
-                    "application/json": {
-                        "schema": body_of[kind],
-                        "examples": _examples(method, template),
-                    }
-                },
-            }
-        paths.setdefault(f"{API}{template}", {})[method.lower()] = operation
+    statuses: set[int] = set()
+    for endpoint in ENDPOINTS:
+        refusals = refusals_of(endpoint)
+        statuses |= refusals.keys()
+        operation = _operation(endpoint, refusals)
+        if endpoint.body is not None:
+            content = {"schema": schema_of_body[endpoint.body], "examples": _examples(endpoint)}
+            operation["requestBody"] = {"required": True, "content": {JSON: content}}
+        operation["responses"] = {
+            str(endpoint.status): _answer(endpoint, schema_of_answer.get(endpoint.key)),
+            **operation["responses"],
+        }
+        paths.setdefault(f"{API}{endpoint.path}", {})[endpoint.method.lower()] = operation
+    error = {"schema": {"$ref": REFERENCE.format(name="Error")}}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "God-Kaiser",
             "version": version,
-            "description": "A gateway for fleets of ESP32s.",
+            "description": "A gateway for fleets of ESP32s. Times are unix seconds unless a name says otherwise.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "tags": [{"name": area} for area in dict.fromkeys(one.area for one in ENDPOINTS)],
         "paths": paths,
         "components": {
             "schemas": {**schemas, "Error": _ERROR},
+            "responses": {
+                _NAMES[status]: {
+                    "description": re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _NAMES[status]),
+                    "content": {JSON: error, "application/problem+json": error},
+                }
+                for status in sorted(statuses)
+            },
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -164,97 +143,184 @@ def describe(version: str) -> dict[str, Any]:
     }
 
 
-def _examples(method: str, template: str) -> dict[str, Any]:
-    found = [one for one in EXAMPLES if (one.method, one.template) == (method, template)]
-    return {f"example {n}": {"value": one.body} for n, one in enumerate(found, start=1)}
+def refusals_of(endpoint: Endpoint) -> dict[int, list[str]]:
+    """The codes of all errors that the endpoint may answer with, by their status."""
+    kinds: list[type[GatewayError]] = [ValidationFailed, InternalError, *endpoint.refuses]
+    if not endpoint.is_unlimited:
+        kinds.append(TooManyRequests)
+    if endpoint.role is not None:
+        kinds += [NotAuthenticated, InvalidToken, InvalidApiKey, PermissionDenied, OutOfArea]
+    if "{" in endpoint.path:
+        kinds.append(NotFound)
+    if endpoint.body is not None:
+        kinds += [MalformedBody, BodyTooLarge, UnsupportedMediaType]
+    if endpoint.edits:
+        kinds += [ChangedMeanwhile, WeakETag]
+    if endpoint.once:
+        kinds += [KeyInUse, KeyInDoubt, KeyReused]
+    if endpoint.never_late:
+        kinds.append(GatewayStalled)
+    if endpoint.for_debugging:
+        kinds.append(DebugIsOff)
+    kinds += [ServiceUnavailable, GatewayOverloaded, DatabaseUnavailable]
+    if endpoint.method not in READING:
+        kinds += [OutcomeUnknown, DatabaseInDoubt]
+    found: dict[int, set[str]] = defaultdict(set)
+    for kind in kinds:
+        found[kind.status].add(kind.code)
+    return {status: sorted(found[status]) for status in sorted(found)}
 
 
-def _operation(method: str, template: str, role: Role | None) -> dict[str, Any]:
-    words = re.findall(r"\w+", template)
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": _path_schema(name)}
-        for name in re.findall(r"{(\w+)}", template)
-    ]
-    parameters += [
-        {
-            "name": parameter.name,
-            "in": "query",
-            "required": False,
-            "schema": parameter.schema,
-            "description": parameter.description,
-        }
-        for parameter in QUERIES.get((method, template), ())
-    ]
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+def summary_of_access(endpoint: Endpoint) -> str:
+    if endpoint.role is None:
+        return "No token is needed."
+    people = ", as a person, not with an API key" if endpoint.for_people else ""
+    return f"Needs the role {endpoint.role.word}{people}."
+
+
+def _operation(endpoint: Endpoint, refusals: dict[int, list[str]]) -> dict[str, Any]:
+    words = re.findall(r"\w+", endpoint.path)
+    parts = [endpoint.says, endpoint.details, summary_of_access(endpoint)]
     operation: dict[str, Any] = {
-        "operationId": "_".join((method.lower(), *words)),
-        "tags": [words[0]],
-        "summary": "open" if role is None else f"needs the role {role.word}",
-        "parameters": parameters,
+        "operationId": "_".join((endpoint.method.lower(), *words)),
+        "tags": [endpoint.area],
+        "summary": endpoint.says.rstrip("."),
+        "description": " ".join(filter(None, parts)),
+        "parameters": list(_parameters(endpoint)),
         "responses": {
-            "2XX": {"description": "done"},
-            **{
-                str(code): {"description": HTTPStatus(code).phrase, "content": error}
-                for code in FAILURES
-            },
+            str(status): {
+                "$ref": f"#/components/responses/{_NAMES[status]}",
+                "description": ", ".join(codes),
+            }
+            for status, codes in refusals.items()
         },
     }
-    if role is not None:
+    if endpoint.role is not None:
         operation["security"] = [{"token": []}, {"key": []}]
     return operation
 
 
-def _path_schema(name: str) -> dict[str, Any]:
-    if name == "gpio":
-        return {"type": "integer", "minimum": 0, "maximum": 39}
-    return {"type": "string", "minLength": 1, "maxLength": 64}
+def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
+    for name in re.findall(r"{(\w+)}", endpoint.path):
+        schema, description, example = PATH_PARAMETERS[name]
+        shown: Any = int(example) if schema["type"] == "integer" else example
+        yield {
+            "name": name, "in": "path", "required": True, "schema": schema,
+            "description": description, "example": shown,
+        }  # fmt: skip
+    for parameter in endpoint.query:
+        yield {
+            "name": parameter.name, "in": "query", "required": False, "schema": parameter.schema,
+            "description": parameter.description,
+        }  # fmt: skip
+    for name, is_taken, description in (
+        ("If-Match", endpoint.edits, "The ETag that was read: what has changed since is not touched."),
+        ("Idempotency-Key", endpoint.once, "A name for this request: sent again, it is not done again."),
+    ):  # fmt: skip
+        if is_taken:
+            yield {
+                "name": name, "in": "header", "required": False, "schema": {"type": "string"},
+                "description": description,
+            }  # fmt: skip
 
 
-# ---- to browse it
-
-_FILES = {
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-}
-_PAGE = f"""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>God-Kaiser API</title>
-<link rel="stylesheet" href="{API}/docs/swagger-ui.css"></head>
-<body><div id="ui"></div>
-<script src="{API}/docs/swagger-ui-bundle.js"></script>
-<script src="{API}/docs/start.js"></script>
-</body>
-</html>
-"""
-_START = f'SwaggerUIBundle({{url: "{API}/openapi.json", dom_id: "#ui", validatorUrl: null}});\n'
-_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+def _examples(endpoint: Endpoint) -> dict[str, Any]:
+    return {f"example {n}": {"value": one.body} for n, one in enumerate(endpoint.examples, start=1)}
 
 
-class OpenApiResources:
-    def __init__(self, version: str) -> None:
-        self._document = encode(describe(version))
+def _answer(endpoint: Endpoint, schema: dict[str, Any] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": _DONE[endpoint.status]}
+    if endpoint.tagged:
+        found["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "For If-Match."}}
+    if endpoint.status != NO_CONTENT:
+        found["content"] = {
+            media: {"schema": {"type": "string"} if schema is None else schema}
+            for media in endpoint.media
+        }
+    return found
 
-    def on_get_document(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = self._document
 
-    def on_get_page(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Raises ExtraMissing."""
-        require("docs", f"The page {API}/docs")
-        resp.content_type = falcon.MEDIA_HTML
-        resp.set_header("Content-Security-Policy", _POLICY)
-        resp.text = _PAGE
+# ---- schemas
 
-    def on_get_file(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        if name == "start.js":
-            resp.content_type = "text/javascript; charset=utf-8"
-            resp.text = _START
-            return
-        kind = _FILES.get(name)
-        if kind is None:
-            raise NotFound(path=req.path[:200])
-        resp.content_type = kind
-        # Only who looks at the pages pays for their package.
-        import swagger_ui
 
-        resp.data = (importlib.resources.files(swagger_ui) / "static" / name).read_bytes()
+def _schemas() -> tuple[dict[Any, Any], dict[tuple[str, str], Any], dict[str, Any]]:
+    """Of each body, of the answer of each endpoint, and the components of both.
+
+    A field of a body that has a default may be left out; in an answer every field is there. So a type that
+    is read and told has two schemas, of which that of answers is called `...Output`.
+    """
+    bodies = tuple(dict.fromkeys(one.body for one in ENDPOINTS if one.body is not None))
+    of_bodies, read = msgspec.json.schema_components(bodies, ref_template=REFERENCE)
+    answers = {one.key: _types_of(one) for one in ENDPOINTS if one.answer is not None}
+    kinds = [kind for found in answers.values() for kind in found]
+    of_answers, told = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
+    read = {name: _described(schema) for name, schema in read.items()}
+    told = {name: _described(_told(schema)) for name, schema in told.items()}
+    names = {name: _name(name, schema, read) for name, schema in told.items()}
+    assert len(set(names.values())) == len(names), "two schemas have one name"
+    schemas = {**read, **{names[name]: _renamed(schema, names) for name, schema in told.items()}}
+    shown = iter([_renamed(schema, names) for schema in of_answers])
+    schema_of_answer = {key: [next(shown) for _ in found] for key, found in answers.items()}
+    return (
+        dict(zip(bodies, of_bodies, strict=True)),
+        {
+            key: found[0] if len(found) == 1 else {"anyOf": found}
+            for key, found in schema_of_answer.items()
+        },
+        schemas,
+    )
+
+
+def _types_of(endpoint: Endpoint) -> tuple[Any, ...]:
+    return endpoint.answer if isinstance(endpoint.answer, tuple) else (endpoint.answer,)
+
+
+def _described(schema: dict[str, Any]) -> dict[str, Any]:
+    """A docstring's lines are those of a file, not of a page."""
+    if "description" not in schema:
+        return schema
+    return {**schema, "description": " ".join(schema["description"].split())}
+
+
+def _told(schema: dict[str, Any]) -> dict[str, Any]:
+    """Of an answer: a field with a default is there, too; one that is left out (UNSET) has none."""
+    if "properties" not in schema:
+        return schema
+    always = set(schema.get("required", ()))
+    required = [
+        name for name, found in schema["properties"].items() if name in always or "default" in found
+    ]
+    properties = {
+        name: {key: value for key, value in found.items() if key != "default"}
+        for name, found in schema["properties"].items()
+    }
+    return {**schema, "properties": properties, "required": required}
+
+
+def _name(name: str, schema: dict[str, Any], read: dict[str, Any]) -> str:
+    generic = re.fullmatch(r"(Page|Entries)_(\w+)_", name)
+    if generic is not None:
+        return f"{generic[2]}{generic[1]}"
+    is_twofold = name in read and "properties" in schema
+    return f"{name}Output" if is_twofold else name
+
+
+def _renamed(schema: Any, names: dict[str, str]) -> Any:
+    """With references to the components as they are named in the end."""
+    if isinstance(schema, list):
+        return [_renamed(item, names) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _renamed(value, names) for key, value in schema.items()}
+    if isinstance(found.get("$ref"), str):
+        found["$ref"] = REFERENCE.format(name=names[found["$ref"].rpartition("/")[2]])
+    if "discriminator" in found and "mapping" in found["discriminator"]:
+        mapping = found["discriminator"]["mapping"]
+        found["discriminator"] = {
+            **found["discriminator"],
+            "mapping": {
+                tag: REFERENCE.format(name=names[ref.rpartition("/")[2]])
+                for tag, ref in mapping.items()
+            },
+        }
+    return found

@@ -11,6 +11,7 @@ import falcon
 import msgspec
 
 from godkaiser.errors.base import ValidationFailed
+from godkaiser.http.endpoint import Endpoint, Page
 from godkaiser.http.exchange import query_int, reply
 
 MOST = 1000
@@ -41,13 +42,12 @@ def cursor_of(req: falcon.Request, kind: Any) -> Any:
 def reply_page(
     req: falcon.Request,
     resp: falcon.Response,
-    rows: Iterable[dict[str, Any]],
+    rows: Iterable[Any],
     *,
     identity: Sequence[str],
-    sortable: Sequence[str],
 ) -> None:
     """What the client asks for of `rows`: `limit` of them (without it, all), behind `cursor`, in the order of
-    `sort` (a field, or -field for the reverse; equal ones by `identity`).
+    `sort` (a field that the endpoint's record lists, or -field for the reverse; equal ones by `identity`).
 
     Raises:
         ValidationFailed: a limit, cursor or field that is none.
@@ -56,7 +56,7 @@ def reply_page(
     limit = query_int(req, "limit", None, 1, MOST)
     field = req.get_param("sort")
     if field is not None or limit is not None:
-        place = _place_of(field, identity, sortable)
+        place = _place_of(field, identity, _sortable(req))
         backwards = field is not None and field.startswith("-")
         after = cursor_of(req, list[Any])
         try:
@@ -74,11 +74,18 @@ def reply_page(
         if limit is not None and len(found) > limit:
             found = found[:limit]
             following = encode_cursor(place(found[-1]).parts)
-            reply(resp, {"data": found, "count": len(found), "next": following})
+            reply(resp, Page(data=found, count=len(found), next=following))
             return
     elif req.get_param("cursor") is not None:
         raise ValidationFailed(reason="cursor goes with limit: send both.")
-    reply(resp, {"data": found, "count": len(found), "next": None})
+    reply(resp, Page(data=found, count=len(found), next=None))
+
+
+def _sortable(req: falcon.Request) -> list[str]:
+    endpoint = req.context["endpoint"]
+    assert isinstance(endpoint, Endpoint)
+    (order,) = (one for one in endpoint.query if one.name == "sort")
+    return [field for field in order.schema["enum"] if not field.startswith("-")]
 
 
 class _Place:
@@ -100,10 +107,10 @@ class _Place:
 
 def _place_of(
     field: str | None, identity: Sequence[str], sortable: Sequence[str]
-) -> Callable[[dict[str, Any]], _Place]:
+) -> Callable[[Any], _Place]:
     name = (field or "").removeprefix("-")
     if field is not None and name not in sortable:
         reason = f"sort '{field[:40]}': use one of {', '.join(sortable)}, with - before it for the reverse."
         raise ValidationFailed(reason=reason)
     names = (name, *identity) if field is not None else tuple(identity)
-    return lambda row: _Place([row.get(part) for part in names])
+    return lambda row: _Place([getattr(row, part) for part in names])

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from godkaiser import __version__
 from godkaiser.cli.main import app
 from godkaiser.cli.operator import printable_line
+from godkaiser.http.endpoints import BY_KEY
 
 STREAMS = {"run", "demo", "simulate", "embedded-broker"}
 """These go on until they are stopped; the log of `run` can be JSON."""
@@ -54,6 +55,20 @@ def test_the_program_and_its_groups_know_their_version():
     assert json.loads(CliRunner().invoke(app, ["version", "--json"]).output) == {
         "version": __version__
     }
+
+
+def test_the_endpoints_are_told_from_their_records():
+    listed = CliRunner().invoke(app, ["api", "--json"])
+    assert {(one["method"], one["path"]) for one in json.loads(listed.output)} == set(BY_KEY)
+    for endpoint in BY_KEY.values():
+        shown = CliRunner().invoke(app, ["api", endpoint.method.lower(), f"/api/v1{endpoint.path}"])
+        assert shown.exit_code == 0
+        assert endpoint.says in shown.output
+        assert all(one.name in shown.output for one in endpoint.query)
+    some = CliRunner().invoke(app, ["api", "post", "calibration"]).output.splitlines()
+    assert some and all(line.startswith("POST") and "calibration" in line for line in some)
+    wrong = CliRunner().invoke(app, ["api", "nothing"])
+    assert (wrong.exit_code, "no such endpoint" in wrong.output) == (2, True)
 
 
 def run(*arguments, env=None, **streams):

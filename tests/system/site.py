@@ -22,6 +22,7 @@ from godkaiser.demo.demo import seed
 from godkaiser.gateway import Gateway
 from godkaiser.http.access.tokens import TokenService
 from godkaiser.simulator.fleet import Fleet
+from tests.system.contract import endpoint_of, mistakes_of
 from tests.waiting import eventually
 
 PASSWORD = "correct horse battery"
@@ -32,6 +33,8 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        self.answered: set[tuple[tuple[str, str], int]] = set()
+        """The endpoints that were called, each with a status that it answered."""
         self.token = ""
 
     def call(
@@ -47,9 +50,16 @@ class Client:
         response = self._connection.getresponse()
         content = response.read()
         self.last_headers = dict(response.getheaders())
-        if content and response.headers.get_content_type() != "application/json":
-            return response.status, content.decode()
-        return response.status, json.loads(content) if content else None
+        media = response.headers.get_content_type()
+        found = content.decode() if content and media != "application/json" else None
+        if content and found is None:
+            found = json.loads(content)
+        endpoint = endpoint_of(method, path)
+        if endpoint is not None:
+            self.answered.add((endpoint.key, response.status))
+            mistakes = mistakes_of(endpoint, response.status, media, found)
+            assert not mistakes, (endpoint.key, mistakes[:3], found)
+        return response.status, found
 
     def get(self, path: str) -> Any:
         status, body = self.call("GET", path)

@@ -22,11 +22,11 @@ from godkaiser.actors.registry.messages import (
 from godkaiser.actors.registry.site_config import SiteConfig
 from godkaiser.domain.entities import Calibration, CalibrationPoint, SensorConfig, SensorKey
 from godkaiser.domain.sensors import calibration
+from godkaiser.domain.sensors.calibration import CalibrationSession
 from godkaiser.domain.sensors.sensors import convert
 from godkaiser.errors.base import InvalidTransition
 from godkaiser.errors.sensors import UnknownCalibration
 from godkaiser.storage.repositories import calibrations, registry
-from godkaiser.storage.repositories.calibrations import CalibrationSession
 
 DAY_S = 86_400.0
 MOST_POINTS = 3

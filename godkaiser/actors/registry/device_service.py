@@ -154,8 +154,10 @@ class DeviceService:
 
     def remove_device(self, message: RemoveDevice) -> None:
         device_id = message.device_id
-        self._site.known(device_id)
+        record = self._site.known(device_id)
         self._site.refuse_declared(device_id, device_id)
+        if not is_seen(message.seen, device_digest(record)):
+            raise ChangedMeanwhile(what=device_id)
         for key in self._site.sensors.get(device_id, {}):
             self._site.refuse_used((key.esp_id, key.gpio, key.sensor_type), f"sensor {key.gpio}")
         for actuator in self._site.actuators.get(device_id, {}).values():

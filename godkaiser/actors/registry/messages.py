@@ -65,24 +65,31 @@ class RemoveSubzone(Message, frozen=True, kw_only=True):
 
 
 class RemoveSensor(Message, frozen=True, kw_only=True):
-    """Reply: None; its readings stay. Refusals: UnknownSensor, StillInUse, DeclaredInFile."""
+    """Reply: None; its readings stay. Refusals: UnknownSensor, StillInUse, DeclaredInFile,
+    ChangedMeanwhile.
+    """
 
     key: SensorKey
     issuer: Issuer
+    seen: str = ""
 
 
 class RemoveActuator(Message, frozen=True, kw_only=True):
-    """Reply: None. Refusals: UnknownActuator, StillInUse, DeclaredInFile, CommandRefused (it is on)."""
+    """Reply: None. Refusals: UnknownActuator, StillInUse, DeclaredInFile, CommandRefused (it is on),
+    ChangedMeanwhile.
+    """
 
     key: ActuatorKey
     issuer: Issuer
+    seen: str = ""
 
 
 class RemoveDevice(Message, frozen=True, kw_only=True):
-    """Reply: None; its readings stay. Refusals: UnknownDevice, StillInUse, DeclaredInFile."""
+    """Reply: None; its readings stay. Refusals: UnknownDevice, StillInUse, DeclaredInFile, ChangedMeanwhile."""
 
     device_id: str
     issuer: Issuer
+    seen: str = ""
 
 
 class ConfigureSensor(Message, frozen=True, kw_only=True):
@@ -204,10 +211,11 @@ class TakeDeclared(Message, frozen=True, kw_only=True):
 
 
 class DeleteRule(Message, frozen=True, kw_only=True):
-    """Reply: None. Refusals: UnknownRule, DeclaredInFile."""
+    """Reply: None. Refusals: UnknownRule, DeclaredInFile, ChangedMeanwhile."""
 
     rule_id: int
     issuer: Issuer
+    seen: str = ""
 
 
 class SaveInterlocks(Message, frozen=True, kw_only=True):

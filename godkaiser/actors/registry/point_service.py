@@ -94,6 +94,7 @@ class PointService:
         key = self._site.sensor(message.key).key
         mine = self._site.sensors[key.esp_id]
         self._site.refuse_declared(key, f"{key.esp_id}/{key.gpio}")
+        self._site.refuse_changed(message.seen, mine[key], f"sensor {key.esp_id}/{key.gpio}")
         self._site.refuse_used(
             (key.esp_id, key.gpio, key.sensor_type), f"sensor {key.esp_id}/{key.gpio}"
         )
@@ -113,6 +114,8 @@ class PointService:
         if key.gpio not in mine:
             raise UnknownActuator(esp_id=key.esp_id, gpio=key.gpio)
         self._site.refuse_declared(key, f"{key.esp_id}/{key.gpio}")
+        present = mine[key.gpio]
+        self._site.refuse_changed(message.seen, present, f"actuator {key.esp_id}/{key.gpio}")
         self._site.refuse_used((key.esp_id, key.gpio), f"actuator {key.esp_id}/{key.gpio}")
         # Not on the path from a reading to an actuator; the safety actor asks nobody here.
         self._site.safety.ask(UninstallActuator(key=key), timeout_s=ASK_TIMEOUT_S)

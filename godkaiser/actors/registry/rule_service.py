@@ -117,9 +117,12 @@ class RuleService:
         )
 
     def delete(self, message: DeleteRule) -> None:
-        """Raises UnknownRule, DeclaredInFile."""
+        """Raises UnknownRule, DeclaredInFile, ChangedMeanwhile."""
         rule_id = message.rule_id
         self._refuse_declared(rule_id)
+        present = self._site.rules.get(rule_id)
+        if present is not None:
+            self._site.refuse_changed(message.seen, present, f"Rule {rule_id}")
         if not stored_rules.delete_rule(self._site.database, rule_id):
             raise UnknownRule(rule_id=rule_id)
         self._site.rules.pop(rule_id, None)

@@ -175,6 +175,9 @@ class ActuatorView(Message, frozen=True, kw_only=True):
     last_outcome: CommandOutcome | None = None
     answered_after: Latencies = Latencies()
     """From a command on the wire to the device's answer."""
+    held_by: str = ""
+    """The person who has taken it from the rules, until `held_until` (None: until it is released)."""
+    held_until: float | None = None
     limit_locked: bool = False
     """The device holds it after its own runtime limit, until the device is cleared."""
 

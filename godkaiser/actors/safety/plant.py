@@ -6,6 +6,7 @@ it checks the interlocks of the actuator, and releases what violates them.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -282,7 +283,7 @@ class Plant:
     def _view(self, key: ActuatorKey, state: ActuatorState) -> ActuatorView:
         """For people: the moments of the monotonic clock as unix seconds."""
         set_by = self._context.now() - self._context.monotonic()
-        pending = state.pending
+        pending, hold = state.pending, state.hold
         return ActuatorView(
             config=state.config,
             desired_value=state.desired,
@@ -295,6 +296,8 @@ class Plant:
             pending_correlation_id="" if pending is None else pending.correlation_id,
             last_outcome=state.outcome,
             answered_after=self._answered_after.get(key, _NOTHING),
+            held_by="" if hold is None else hold.by,
+            held_until=None if hold is None or math.isinf(hold.until) else hold.until + set_by,
             limit_locked=state.limit_locked,
         )
 

@@ -14,8 +14,9 @@ from godkaiser.actors.services.webhook import Deliver, UseRecord, WebhookActor
 from godkaiser.actors.storage.journal import RecordAudit
 from godkaiser.domain import webhooks
 from godkaiser.domain.entities import Issuer
+from godkaiser.domain.records.digests import digest_of, is_seen
 from godkaiser.domain.webhooks import Delivery, WebhookRecord
-from godkaiser.errors.base import GatewayError
+from godkaiser.errors.base import ChangedMeanwhile, GatewayError
 from godkaiser.errors.services import TooManyWebhooks, UnknownWebhook
 from godkaiser.errors.storage import DatabaseUnavailable
 from godkaiser.storage.audit.trail import entry_by
@@ -48,7 +49,9 @@ Audience = Callable[[Mapping[int, tuple[str, Handle]]], None]
 
 class SaveWebhook(Message, frozen=True, kw_only=True):
     """Create (`webhook_id` None) or change; None: as it is. Reply: WebhookRecord. Refusals: UnknownWebhook,
-    TooManyWebhooks, ValidationFailed, DatabaseUnavailable.
+    TooManyWebhooks, ValidationFailed, ChangedMeanwhile, DatabaseUnavailable.
+
+    With `seen`, the digest of what its author has read, another record is not changed.
     """
 
     issuer: Issuer
@@ -58,6 +61,7 @@ class SaveWebhook(Message, frozen=True, kw_only=True):
     secret: str | None = None
     filters: str | None = None
     enabled: bool | None = None
+    seen: str = ""
 
     def __repr__(self) -> str:
         """It may be shown as a dead letter: without the secret."""
@@ -67,10 +71,11 @@ class SaveWebhook(Message, frozen=True, kw_only=True):
 
 
 class DeleteWebhook(Message, frozen=True, kw_only=True):
-    """Reply: None. Refusals: UnknownWebhook, DatabaseUnavailable."""
+    """Reply: None. Refusals: UnknownWebhook, ChangedMeanwhile, DatabaseUnavailable."""
 
     webhook_id: int
     issuer: Issuer
+    seen: str = ""
 
 
 class TryWebhook(Message, frozen=True, kw_only=True):
@@ -145,7 +150,7 @@ class WebhookKeeperActor(Actor):
 
     def _wanted(self, message: SaveWebhook) -> WebhookRecord:
         if message.webhook_id is not None:
-            present = self._known(message.webhook_id)
+            present = self._seen(message.webhook_id, message.seen)
         else:
             if len(self._records) >= MOST_WEBHOOKS:
                 raise TooManyWebhooks(most=MOST_WEBHOOKS)
@@ -163,12 +168,19 @@ class WebhookKeeperActor(Actor):
         return msgspec.structs.replace(present, **changes)
 
     def _delete(self, message: DeleteWebhook) -> None:
-        self._known(message.webhook_id)
+        self._seen(message.webhook_id, message.seen)
         storage.delete_webhook(self._database, message.webhook_id)
         del self._records[message.webhook_id]
         self._unplug(message.webhook_id)
         self._show()
         self._audit(message.issuer, f"webhook {message.webhook_id} deleted")
+
+    def _seen(self, webhook_id: int, seen: str) -> WebhookRecord:
+        """Raises UnknownWebhook, ChangedMeanwhile."""
+        record = self._known(webhook_id)
+        if not is_seen(seen, digest_of(record)):
+            raise ChangedMeanwhile(what=f"webhook {webhook_id}")
+        return record
 
     def _known(self, webhook_id: int) -> WebhookRecord:
         record = self._records.get(webhook_id)

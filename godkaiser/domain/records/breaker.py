@@ -66,3 +66,9 @@ def retry_after_s(breaker: Breaker, policy: BreakerPolicy, now: float) -> float:
         return 0.0
     wait_s = policy.open_s if breaker.state is BreakerState.OPEN else policy.half_open_s
     return max(0.0, breaker.since + wait_s - now)
+
+
+class BreakerView(msgspec.Struct, frozen=True, kw_only=True):
+    state: str
+    failures: int
+    retry_after_s: float

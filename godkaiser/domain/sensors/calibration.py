@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from godkaiser.domain.entities import Calibration, CalibrationPoint
+from godkaiser.domain.entities import Calibration, CalibrationPoint, SensorKey
 from godkaiser.domain.sensors.sensors import (
     ADC_FULL,
     ADC_VOLTS,
@@ -38,6 +38,22 @@ MOST_OFFSET = {
     "co2": 500.0,
     "light": 1e4,
 }
+
+
+class CalibrationSession(msgspec.Struct, frozen=True, kw_only=True):
+    """`result` is what was applied, `previous` what held before; unix seconds."""
+
+    session_id: int
+    key: SensorKey
+    method: str
+    state: str
+    started_by: str
+    started_at: float
+    points: tuple[CalibrationPoint, ...] = ()
+    ended_by: str = ""
+    ended_at: float | None = None
+    result: Calibration | None = None
+    previous: Calibration | None = None
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from godkaiser.errors.access import ForgedToken, OutOfArea, PermissionDenied, UnknownSecret
 from godkaiser.http.access.identity import Identity
 from godkaiser.http.access.lockout import Lockout
-from godkaiser.http.access.permissions import EVENTS, FOR_PEOPLE, PERMISSIONS
 from godkaiser.http.access.tokens import TokenService
+from godkaiser.http.endpoint import Endpoint
 
 
-def check(identity: Identity, method: str, template: str) -> None:
-    """Raises PermissionDenied or OutOfArea; `template` is a path of the table of permissions."""
-    needed = PERMISSIONS[method, template]
+def check(identity: Identity, endpoint: Endpoint) -> None:
+    """Raises PermissionDenied or OutOfArea."""
+    needed = endpoint.role
     if needed is None:
         return
     if identity.role < needed:
         raise PermissionDenied(needed=needed.word, role=identity.role.word)
-    area = template.split("/")[1]
+    area = endpoint.area
     if identity.areas and area not in identity.areas:
         raise OutOfArea(areas=", ".join(identity.areas), area=area)
-    if identity.is_key and (method, template) in FOR_PEOPLE:
+    if identity.is_key and endpoint.for_people:
         raise PermissionDenied(needed="login of a person", role="an API key")
 
 
-def types_heard_by(identity: Identity) -> frozenset[str]:
-    """The types of events that the live socket may tell."""
-    return frozenset(kind for kind, endpoint in EVENTS.items() if _may(identity, *endpoint))
-
-
-def _may(identity: Identity, method: str, template: str) -> bool:
+def _may(identity: Identity, endpoint: Endpoint) -> bool:
     try:
-        check(identity, method, template)
+        check(identity, endpoint)
     except (PermissionDenied, OutOfArea):
         return False
     return True
@@ -48,13 +43,17 @@ class Gate:
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         tell_audit: Callable[[str, str], None],
+        events: Mapping[str, Endpoint],
     ) -> None:
-        """`tell_audit` is called with an address and what has happened there."""
+        """`tell_audit` is called with an address and what has happened there. `events` has for each type of
+        event the endpoint whose users may hear it.
+        """
         self._tokens = tokens
         self._lockout = lockout
         self._clock = clock
         self._monotonic = monotonic
         self._tell_audit = tell_audit
+        self._events = events
 
     def identify(self, token: str) -> Identity:
         """Raises InvalidToken, InvalidApiKey."""
@@ -83,7 +82,7 @@ class Gate:
         except (ForgedToken, UnknownSecret):
             self.blame(address)
             raise
-        types = types_heard_by(identity)
+        types = frozenset(kind for kind, one in self._events.items() if _may(identity, one))
         if not types:
             raise OutOfArea(areas=", ".join(identity.areas), area="the live socket")
         return types

@@ -6,23 +6,16 @@ import math
 import threading
 from collections.abc import Callable
 
-import msgspec
-
 from godkaiser.domain.records.breaker import (
     Breaker,
     BreakerPolicy,
+    BreakerView,
     admit,
     failed,
     retry_after_s,
     succeeded,
 )
 from godkaiser.errors.storage import DatabaseUnavailable
-
-
-class BreakerView(msgspec.Struct, frozen=True, kw_only=True):
-    state: str
-    failures: int
-    retry_after_s: float
 
 
 class DatabaseBreaker:

@@ -4,24 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from godkaiser.domain.entities import Calibration, CalibrationPoint, SensorKey
+from godkaiser.domain.entities import SensorKey
+from godkaiser.domain.sensors.calibration import CalibrationSession
 from godkaiser.storage.engine.database import Database
-
-
-class CalibrationSession(msgspec.Struct, frozen=True, kw_only=True):
-    """`result` is what was applied, `previous` what held before; unix seconds."""
-
-    session_id: int
-    key: SensorKey
-    method: str
-    state: str
-    started_by: str
-    started_at: float
-    points: tuple[CalibrationPoint, ...] = ()
-    ended_by: str = ""
-    ended_at: float | None = None
-    result: Calibration | None = None
-    previous: Calibration | None = None
 
 
 def begin_session(database: Database, session: CalibrationSession) -> CalibrationSession:

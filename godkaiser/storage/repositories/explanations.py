@@ -7,6 +7,13 @@ from typing import Any
 import msgspec
 
 from godkaiser.domain.entities import ActuatorKey
+from godkaiser.domain.rules.rules import (
+    ActuatorAction,
+    Finding,
+    NotificationAction,
+    StopAction,
+)
+from godkaiser.domain.safety.facts import Check
 from godkaiser.storage.engine.database import Database
 
 _COMMAND = (
@@ -22,10 +29,21 @@ SLACK_S = 5.0
 """A rule decides shortly before its command is asked for; both are stamped with their own time."""
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """One command, with the verdict on it, how it ended and, where a rule gave it, what that rule saw.
+class RuleExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule saw and did, as it was recorded; `at` in unix seconds. `commands` are correlation ids."""
 
-    `execution`: `{"at", "findings", "actions", ...}` as it was recorded; times in unix seconds.
+    at: float
+    fired: bool = False
+    findings: tuple[Finding, ...] = ()
+    actions: tuple[ActuatorAction | StopAction | NotificationAction, ...] = ()
+    commands: tuple[str, ...] = ()
+    remark: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """One command, with the checks of its verdict, how it ended and, where a rule gave it, what that rule saw.
+
+    Times in unix seconds.
     """
 
     correlation_id: str
@@ -37,9 +55,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     message: str
     ended_at: float | None
-    checks: Any
+    checks: tuple[Check, ...]
     rule_id: int | None = None
-    execution: Any = None
+    execution: RuleExecution | None = None
 
 
 def explain(
@@ -50,13 +68,20 @@ def explain(
     return [_explained(database, row) for row in rows]
 
 
-def executions_of(database: Database, rule_id: int, before: float, limit: int) -> list[Any]:
+def executions_of(
+    database: Database, rule_id: int, before: float, limit: int
+) -> list[RuleExecution]:
     """What a rule saw and did, newest first."""
     rows = database.fetch(
         "SELECT at, body FROM rule_executions WHERE rule_id = ? AND at < ? ORDER BY at DESC LIMIT ?",
         (rule_id, before, limit),
     )
-    return [{"at": at, **msgspec.json.decode(body)} for at, body in rows]
+    return [_execution(at, body) for at, body in rows]
+
+
+def _execution(at: float, body: str) -> RuleExecution:
+    """Its parts stay as they were recorded, whatever they are today."""
+    return RuleExecution(at=at, **msgspec.json.decode(body))
 
 
 def _explained(database: Database, row: tuple[Any, ...]) -> Explanation:
@@ -69,9 +94,9 @@ def _explained(database: Database, row: tuple[Any, ...]) -> Explanation:
     if rule_id is not None:
         bounds = (rule_id, requested_at + SLACK_S, requested_at - SLACK_S)
         for at, body in database.fetch(_EXECUTIONS, bounds):
-            found = msgspec.json.decode(body)
-            if correlation_id in found.get("commands", ()):
-                execution = {"at": at, **found}
+            found = _execution(at, body)
+            if correlation_id in found.commands:
+                execution = found
                 break
     return Explanation(
         correlation_id=correlation_id,
@@ -83,7 +108,7 @@ def _explained(database: Database, row: tuple[Any, ...]) -> Explanation:
         state=state,
         message=message,
         ended_at=end,
-        checks=msgspec.json.decode(verdict) if verdict else [],
+        checks=msgspec.json.decode(verdict) if verdict else (),
         rule_id=rule_id,
         execution=execution,
     )

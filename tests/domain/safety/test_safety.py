@@ -23,7 +23,7 @@ from godkaiser.domain.safety.safety import (
     judge,
 )
 from godkaiser.domain.safety.stop_state import StopState
-from godkaiser.http.resources.actuators import REFUSALS
+from godkaiser.http.resources.actuators.commands import REFUSALS
 from tests.domain.safety.safety_builders import (
     NOW,
     PUMP,

@@ -14,7 +14,8 @@ from godkaiser.domain.signing_keys import believed
 from godkaiser.errors.access import SigningKeyGiven
 from godkaiser.errors.process import StartupFailed
 from godkaiser.gateway import Gateway
-from godkaiser.http.access.permissions import FOR_PEOPLE, PERMISSIONS, Role
+from godkaiser.http.access.permissions import Role
+from godkaiser.http.endpoints import ENDPOINTS
 from godkaiser.storage.files.signing_key_file import open_signing_keys
 from tests.system.site import PASSWORD
 from tests.waiting import eventually
@@ -56,7 +57,8 @@ def test_every_endpoint_for_every_role(site, people, log_in):
     }
     wrong = []
     anonymous = log_in()
-    for (method, path), needed in PERMISSIONS.items():
+    for endpoint in ENDPOINTS:
+        method, path, needed = endpoint.method, endpoint.path, endpoint.role
         if path.startswith(("/auth/logout", "/auth/setup", "/auth/login", "/auth/refresh")):
             continue
         url = filled(path)
@@ -73,7 +75,7 @@ def test_every_endpoint_for_every_role(site, people, log_in):
                 method, url, raw=b"[]", headers={"X-API-Key": key[role]}
             )
             refused = code_of(answer) == "PERMISSION_DENIED"
-            expected = needed is not None and (role < needed or (method, path) in FOR_PEOPLE)
+            expected = needed is not None and (role < needed or endpoint.for_people)
             if refused != expected or status in {401, 500}:
                 wrong.append((method, path, f"key of {role}", status, answer))
     assert not wrong

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import pytest
 
-from godkaiser.http.access.permissions import PERMISSIONS
-from godkaiser.http.audit_trail import CHANGES_NOTHING, READING
+from godkaiser.http.endpoints import ENDPOINTS
 from godkaiser.storage.audit.chain import examine
 from tests.system.site import PASSWORD, Client
 from tests.waiting import eventually
 
 BENCH, FAN = "ESP_A00001", 25
 CHANGING = [
-    (method, path)
-    for (method, path), role in PERMISSIONS.items()
-    if method not in READING and (method, path) not in CHANGES_NOTHING and role is not None
+    endpoint.key for endpoint in ENDPOINTS if endpoint.is_audited and endpoint.role is not None
 ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from godkaiser.http.access.permissions import FOR_DEBUGGING, PERMISSIONS
+from godkaiser.http.endpoints import BY_KEY
 from tests.system.access.test_access import code_of, filled
 
 STAYS = [
@@ -35,14 +35,15 @@ def test_an_api_key_of_an_administrator_leaves_nothing_behind(make_site, debug):
 
 def test_debugging_is_off_unless_it_is_configured(make_site):
     site = make_site(debug=False)
-    assert {("POST", "/system/actors/crash"), ("GET", "/debug/mock-esp")} <= FOR_DEBUGGING
-    for method, path in FOR_DEBUGGING:
+    debugging = {key for key, endpoint in BY_KEY.items() if endpoint.for_debugging}
+    assert {("POST", "/system/actors/crash"), ("GET", "/debug/mock-esp")} <= debugging
+    for method, path in debugging:
         status, answer = site.client.call(
             method, filled(path), raw=b'{"path":"/control/link/broker"}'
         )
         assert (status, code_of(answer)) == (403, "DEBUG_OFF"), (method, path)
         assert "[debug]" in answer["error"]["message"]
-    assert ("POST", "/system/actors/restart") in PERMISSIONS
+    assert ("POST", "/system/actors/restart") in BY_KEY
     restarted = site.client.call("POST", "/system/actors/restart", {"path": "/services/rollups"})
     assert restarted[0] == 202
     crashed = [e for e in site.client.get("/system/events")["data"] if e["step"] == "crashed"]

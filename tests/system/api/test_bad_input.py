@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode
 import paho.mqtt.client as mqtt
 import pytest
 
-from godkaiser.http.access.permissions import PERMISSIONS, ROLES
+from godkaiser.http.access.permissions import ROLES
+from godkaiser.http.endpoints import BY_KEY
 from godkaiser.http.services import MOST_WAITERS
 from tests.provision.servers import free_port
 from tests.system.site import PASSWORD, Client
@@ -140,7 +141,7 @@ def test_no_request_whatsoever_is_an_internal_error(site):
         "accept_unconfirmed",
     ]  # fmt: skip
     wrong = []
-    for method, path in PERMISSIONS:
+    for method, path in BY_KEY:
         if path in NEVER:
             continue
         for _ in range(25):

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import pytest
 
-from godkaiser.http.access.permissions import PERMISSIONS
+from godkaiser.http.endpoints import BY_KEY
 from tests.system.access.test_access import code_of, filled
 from tests.system.site import Site
 from tests.waiting import eventually
 
-TEMPLATES = sorted({path for _, path in PERMISSIONS})
+TEMPLATES = sorted({path for _, path in BY_KEY})
 
 
 def test_head_is_get_without_its_body(site):
-    for method, path in PERMISSIONS:
+    for method, path in BY_KEY:
         if method != "GET" or path in {"/metrics", "/system/live", "/health"}:
             continue
         url = filled(path).replace("ESP_NOBODY", "ESP_A00001")
@@ -45,7 +45,7 @@ def test_head_of_a_stream_is_answered_and_the_connection_goes_on(site):
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_what_is_not_possible_is_told_with_what_is(site_once, template):
-    methods = {method for method, path in PERMISSIONS if path == template}
+    methods = {method for method, path in BY_KEY if path == template}
     allowed = methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"}
     client = site_once.client
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):

@@ -18,12 +18,14 @@ from schemathesis.specs.openapi.checks import (
 )
 
 import godkaiser.http
-from godkaiser.http.access.permissions import API, PERMISSIONS
-from godkaiser.http.openapi import BODIES, describe
-from godkaiser.http.queries import QUERIES
+from godkaiser.http.access.permissions import API
+from godkaiser.http.endpoint import JSON
+from godkaiser.http.endpoints import BY_KEY, ENDPOINTS
+from godkaiser.http.openapi import describe
 from tests.system.access.test_access import filled
 
 DOCUMENT = describe("test")
+BODIES = {endpoint.key: endpoint.body for endpoint in ENDPOINTS if endpoint.body is not None}
 
 
 def test_every_endpoint_is_in_it_and_nothing_else():
@@ -32,9 +34,7 @@ def test_every_endpoint_is_in_it_and_nothing_else():
         for path, operations in DOCUMENT["paths"].items()
         for method in operations
     }
-    assert told == set(PERMISSIONS)
-    assert set(BODIES) <= told
-    assert set(QUERIES) <= told
+    assert told == set(BY_KEY)
     numbers = [
         operation["operationId"]
         for found in DOCUMENT["paths"].values()
@@ -58,13 +58,50 @@ def test_it_is_the_types_that_are_read(site, monkeypatch):
         found = importlib.import_module(module.name)
         if hasattr(found, "read_body") and module.name != "godkaiser.http.exchange":
             monkeypatch.setattr(found, "read_body", note)
-    for method, path in PERMISSIONS:
+    for method, path in BY_KEY:
         if method in {"POST", "PUT", "PATCH"} and path != "/auth/logout":
             site.client.call(method, filled(path).replace("ESP_NOBODY", "ESP_A00001"), {})
     unread = {key for key in BODIES if key not in read}
     # Refused before their body, for what the path names is not there.
     assert unread <= {key for key in BODIES if "{" in key[1]}
     assert {key: BODIES[key] for key in read} == read
+
+
+def test_every_answer_has_a_schema():
+    for endpoint in ENDPOINTS:
+        operation = DOCUMENT["paths"][f"{API}{endpoint.path}"][endpoint.method.lower()]
+        found = operation["responses"][str(endpoint.status)]
+        if endpoint.status == 204:
+            assert "content" not in found, endpoint.key
+            continue
+        assert set(found["content"]) == set(endpoint.media), endpoint.key
+        for media, content in found["content"].items():
+            schema = content["schema"]
+            assert (
+                media != JSON
+                or schema.keys() & {"$ref", "anyOf"}
+                or endpoint.path == "/openapi.json"
+            )
+
+
+def test_every_operation_is_described():
+    said = [endpoint.says for endpoint in ENDPOINTS]
+    assert len(set(said)) == len(said)
+    for operations in DOCUMENT["paths"].values():
+        for operation in operations.values():
+            assert len(operation["description"]) > len(operation["summary"]) > 5
+            assert operation["tags"]
+            assert all(parameter["description"] for parameter in operation["parameters"])
+
+
+def test_errors_are_written_once():
+    for operations in DOCUMENT["paths"].values():
+        for operation in operations.values():
+            for status, found in operation["responses"].items():
+                if int(status) >= 400:
+                    name = found["$ref"].rpartition("/")[2]
+                    assert name in DOCUMENT["components"]["responses"]
+                    assert found["description"]
 
 
 def test_its_schemas_are_schemas():
@@ -119,8 +156,8 @@ def _without_security(document):
         path: {m: {k: v for k, v in found.items() if k != "security"} for m, found in those.items()}
         for path, those in document["paths"].items()
     }
-    schemas = {"schemas": document["components"]["schemas"]}
-    return {**document, "paths": paths, "components": schemas}
+    components = {k: v for k, v in document["components"].items() if k != "securitySchemes"}
+    return {**document, "paths": paths, "components": components}
 
 
 CALLED = schemathesis.openapi.from_dict(_without_security(DOCUMENT))
@@ -171,7 +208,9 @@ def _call(site, operation, wrong, statuses):
                 response,
                 checks=[not_a_server_error, status_code_conformance, response_schema_conformance],
             )
-        except Exception as error:
-            wrong.append(f"{operation.method} {operation.path}: {response.status_code} {error}")
+        except (Exception, BaseExceptionGroup) as error:
+            told = error.exceptions if isinstance(error, BaseExceptionGroup) else [error]
+            what = f"{operation.method} {operation.path}: {response.status_code}"
+            wrong.append(f"{what} {told} {response.text[:300]}")
 
     call()

@@ -6,23 +6,44 @@ import json
 
 import falcon
 import falcon.testing
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from godkaiser.errors.base import ValidationFailed
+from godkaiser import paths
+from godkaiser.actors.registry.messages import (
+    DeleteRule,
+    RemoveActuator,
+    RemoveDevice,
+    RemoveSensor,
+)
+from godkaiser.actors.services.webhook_keeper import DeleteWebhook, SaveWebhook
+from godkaiser.domain.entities import ActuatorKey, Issuer, SensorKey
+from godkaiser.errors.base import ChangedMeanwhile, ValidationFailed
+from godkaiser.http.endpoint import Endpoint
 from godkaiser.http.paging import encode_cursor, reply_page
+from godkaiser.http.queries import sorted_by
 from tests.system.site import Client
 from tests.waiting import eventually
 
 BENCH, FAN = "ESP_A00001", 25
 
 
+class Row(msgspec.Struct):
+    id: int
+    name: str | None
+
+
+LIST = Endpoint("GET", "/zones", "rows", None, "List the rows.", query=sorted_by("id", "name"))
+
+
 def page(rows, query):
     """The answer to a query, by the function that all lists use."""
     req = falcon.testing.create_req(query_string=query)
+    req.context["endpoint"] = LIST
     resp = falcon.Response()
-    reply_page(req, resp, rows, identity=("id",), sortable=("id", "name"))
+    reply_page(req, resp, [Row(**row) for row in rows], identity=("id",))
     return json.loads(resp.data)
 
 
@@ -208,3 +229,41 @@ def test_of_two_who_edit_the_second_looks_again(make_site):
     assert client.call("GET", f"/actuators/{BENCH}/39")[0] == 404
     assert client.call("GET", "/users/nobody")[0] == 404
     other.close()
+
+
+def test_a_deletion_is_of_what_was_read_as_the_writer_has_it(site):
+    """The kind: If-Match compared before the one writer's turn, so that a change in between is not noticed.
+
+    The messages are those of the API, with what a person had read before somebody else's change.
+    """
+    client, issuer = site.client, Issuer("user", "somebody")
+    hook = {"name": "panel", "url": "https://panel.example/hook"}
+    number = client.post("/webhooks", hook, 201)["id"]
+    sensor = client.get(f"/sensors?esp_id={BENCH}")["data"][0]
+    key = SensorKey(BENCH, sensor["gpio"], sensor["sensor_type"], sensor["address"])
+    series = f"/sensors/{BENCH}/{key.gpio}/{key.sensor_type}"
+    rule = client.get("/logic/rules")["data"][0]["id"]
+    for read, path, message in (
+        (series, paths.REGISTRAR, RemoveSensor(key=key, issuer=issuer)),
+        (f"/actuators/{BENCH}/{FAN}", paths.REGISTRAR,
+         RemoveActuator(key=ActuatorKey(BENCH, FAN), issuer=issuer)),
+        (f"/esp/devices/{BENCH}", paths.REGISTRAR, RemoveDevice(device_id=BENCH, issuer=issuer)),
+        (f"/logic/rules/{rule}", paths.REGISTRAR, DeleteRule(rule_id=rule, issuer=issuer)),
+        (f"/webhooks/{number}", paths.WEBHOOK_KEEPER, DeleteWebhook(webhook_id=number, issuer=issuer)),
+        (f"/webhooks/{number}", paths.WEBHOOK_KEEPER,
+         SaveWebhook(webhook_id=number, name="x", issuer=issuer)),
+    ):  # fmt: skip
+        late = msgspec.structs.replace(message, seen="0123456789ab")
+        with pytest.raises(ChangedMeanwhile):
+            site.gateway.system.handle(path).ask(late, timeout_s=10)
+        client.get(read)
+        # By the API, too.
+        verb = "PATCH" if isinstance(message, SaveWebhook) else "DELETE"
+        body = {"name": "x"} if verb == "PATCH" else None
+        status, answer = client.call(verb, read, body, headers={"If-Match": '"0123456789ab"'})
+        assert (status, answer["error"]["code"]) == (412, "CHANGED_MEANWHILE"), read
+        client.get(read)
+    for read in (f"/logic/rules/{rule}", f"/webhooks/{number}"):
+        client.get(read)
+        tag = client.last_headers["Etag"]
+        assert client.call("DELETE", read, headers={"If-Match": tag})[0] == 204

@@ -106,6 +106,8 @@ def test_declarations_are_taken_and_told(running, tmp_path):
     eventually(renamed)
     again = reload(running)
     assert (again.returncode, again.stdout) == (0, "nothing has changed\n")
+    told = running.client.post("/system/reload", {}, 200)
+    assert told == {"taken": [], "needs_restart": [], "warnings": []}
 
 
 def registrar(process):

@@ -58,6 +58,8 @@ def test_dry_runs_say_what_would_be_and_change_nothing(site):
 def test_a_manual_hold_beats_rules_until_it_is_released(site):
     held = site.client.post(f"/actuators/{BENCH}/{FAN}/hold", {}, 200)
     assert held["held"] is True and held["by"] == "user:admin" and held["until"] is None
+    shown = eventually(lambda: site.client.get(f"/actuators/{BENCH}/{FAN}")["hold"])
+    assert shown == {"by": "user:admin", "until": None}
     rule = {
         "name": "wants the fan",
         "conditions": [{"type": "sensor", "esp_id": BENCH, "gpio": 0, "sensor_type": "sht31_temp",
@@ -81,6 +83,7 @@ def test_a_manual_hold_beats_rules_until_it_is_released(site):
     assert site.firmware(BENCH).levels()[FAN] == 0.0
     status, released = site.client.call("DELETE", f"/actuators/{BENCH}/{FAN}/hold")
     assert (status, released["held"]) == (200, False)
+    eventually(lambda: site.actuator(BENCH, FAN)["hold"] is None)
     eventually(lambda: site.firmware(BENCH).levels()[FAN] == 1.0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import falcon
 import msgspec
@@ -20,13 +20,16 @@ from godkaiser.domain.records.rollups import (
 )
 from godkaiser.domain.sensors.sensors import canonical_type
 from godkaiser.errors.base import ServiceUnavailable, ValidationFailed
+from godkaiser.errors.devices import InvalidGpio
 from godkaiser.errors.requests import InvalidTimeRange
 from godkaiser.errors.sensors import UnknownSensor
+from godkaiser.http.endpoint import VIEWER, Endpoint
 from godkaiser.http.exchange import query_float, query_int, reply
-from godkaiser.http.resources.devices import series_key
+from godkaiser.http.queries import ADDRESS, END, RESOLUTION, START, count, word
+from godkaiser.http.resources.sensors.sensors import series_key
 from godkaiser.http.services import Services
 from godkaiser.storage.series import series
-from godkaiser.storage.series.series import Measured
+from godkaiser.storage.series.series import Measured, Newest
 
 DAY_S = 86_400.0
 MOST_EXPORTS = 2
@@ -43,6 +46,70 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     start_ms: int
     end_ms: int
     resolution: Resolution
+
+
+class RawSeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Readings as they were measured, oldest first; times in unix seconds. `next` is the `start` of what
+    follows.
+    """
+
+    resolution: Literal["raw"]
+    start: float
+    end: float
+    data: list[Measured]
+    count: int
+    next: float | None
+
+
+class SeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Minutes or hours, oldest first; as for raw ones."""
+
+    resolution: Literal["1m", "1h"]
+    start: float
+    end: float
+    data: list[Aggregate]
+    count: int
+    next: float | None
+
+
+class StatisticsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a time, in whole minutes or hours. `count` includes readings without a value, which nothing else does."""
+
+    resolution: Resolution
+    start: float
+    end: float
+    count: int
+    min: float | None
+    max: float | None
+    mean: float | None
+    last: float | None
+    by_quality: dict[str, int]
+
+
+_SERIES = "/sensors/{esp_id}/{gpio}/{sensor_type}"
+_UNKNOWN = (InvalidGpio, UnknownSensor)
+_TIME = (ADDRESS, START, END, RESOLUTION)
+ENDPOINTS = (
+    Endpoint(
+        "GET", f"{_SERIES}/latest", "latest", VIEWER, "Show the newest stored reading of a sensor.", Newest,
+        query=(ADDRESS,), refuses=_UNKNOWN,
+    ),
+    Endpoint(
+        "GET", f"{_SERIES}/readings", "readings", VIEWER, "List the readings of a time, oldest first.",
+        (RawSeriesAnswer, SeriesAnswer), details="See [readings over time](api.md#readings-over-time).", query=(*_TIME, count(MOST_POINTS)),
+        refuses=(*_UNKNOWN, InvalidTimeRange),
+    ),
+    Endpoint(
+        "GET", f"{_SERIES}/statistics", "statistics", VIEWER,
+        "Tell count, minimum, maximum, mean, last value and qualities of a time.", StatisticsAnswer,
+        query=_TIME, refuses=(*_UNKNOWN, InvalidTimeRange),
+    ),
+    Endpoint(
+        "GET", f"{_SERIES}/export", "export", VIEWER, "Export a time of any length, as a stream.",
+        query=(*_TIME, word("format", "Of the answer.", *FORMATS)),
+        refuses=(*_UNKNOWN, InvalidTimeRange), media=("text/csv", "application/x-ndjson"),
+    ),
+)  # fmt: skip
 
 
 class SeriesResources:
@@ -66,10 +133,10 @@ class SeriesResources:
     ) -> None:
         wanted = self._wanted(req, series_key(req, esp_id, gpio, sensor_type))
         limit = query_int(req, "limit", MOST_POINTS, 1, MOST_POINTS) or MOST_POINTS
-        found: Sequence[Measured | Aggregate]
+        start, end = wanted.start_ms / 1000.0, wanted.end_ms / 1000.0
         # One more than asked for, to know whether there is more.
         if wanted.resolution is Resolution.RAW:
-            found, following = _page(
+            measured, following = _page(
                 series.measured(
                     self._services.database,
                     wanted.series_id,
@@ -78,6 +145,14 @@ class SeriesResources:
                     limit + 1,
                 ),
                 limit,
+            )
+            answer: Any = RawSeriesAnswer(
+                resolution="raw",
+                start=start,
+                end=end,
+                data=measured,
+                count=len(measured),
+                next=following,
             )
         else:
             width = WIDTH_MS[wanted.resolution]
@@ -92,15 +167,15 @@ class SeriesResources:
                 ),
                 limit,
             )
-        body = {
-            "resolution": wanted.resolution,
-            "start": wanted.start_ms / 1000.0,
-            "end": wanted.end_ms / 1000.0,
-            "data": found,
-            "count": len(found),
-            "next": following,
-        }
-        reply(resp, body)
+            answer = SeriesAnswer(
+                resolution="1m" if wanted.resolution is Resolution.MINUTE else "1h",
+                start=start,
+                end=end,
+                data=found,
+                count=len(found),
+                next=following,
+            )
+        reply(resp, answer)
 
     def on_get_statistics(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str
@@ -115,10 +190,18 @@ class SeriesResources:
             wanted.start_ms,
             wanted.end_ms,
         )
-        body = msgspec.structs.asdict(found)
-        del body["timestamp"]
-        period = {"start": start_ms / 1000.0, "end": end_ms / 1000.0}
-        reply(resp, {"resolution": wanted.resolution, **period, **body})
+        answer = StatisticsAnswer(
+            resolution=wanted.resolution,
+            start=start_ms / 1000.0,
+            end=end_ms / 1000.0,
+            count=found.count,
+            min=found.min,
+            max=found.max,
+            mean=found.mean,
+            last=found.last,
+            by_quality=found.by_quality,
+        )
+        reply(resp, answer)
 
     def on_get_export(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str

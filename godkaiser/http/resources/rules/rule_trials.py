@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import falcon
 import msgspec
@@ -17,20 +17,33 @@ from godkaiser.actors.safety.messages import ActuatorView, ExplainCommand
 from godkaiser.domain.entities import ActuatorKey, Quality, Reading
 from godkaiser.domain.records.reading_order import measured_at
 from godkaiser.domain.rules import rules
-from godkaiser.domain.rules.replay import PastReading, replay
-from godkaiser.domain.rules.rules import Fact, Facts, RuleDefinition, RuleMemory
+from godkaiser.domain.rules.replay import PastReading, Replay, replay
+from godkaiser.domain.rules.rules import (
+    Fact,
+    Facts,
+    Finding,
+    Problem,
+    RuleDefinition,
+    RuleMemory,
+    Truth,
+)
 from godkaiser.domain.rules.schema import command_of, every_command, every_condition
 from godkaiser.domain.sensors.sensors import may_feed_rules
 from godkaiser.errors.base import GatewayError, ServiceUnavailable, ValidationFailed
+from godkaiser.http.endpoint import OPERATOR, VIEWER, Endpoint, Entries, Example
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
+    identity_of,
     issuer_of,
     query_float,
     query_int,
     read_body,
     reply,
 )
+from godkaiser.http.hidden_targets import shown_to
+from godkaiser.http.queries import TIME, Parameter, count, text
+from godkaiser.http.resources.rules.rules import DOSING
 from godkaiser.http.services import Services
 from godkaiser.storage.repositories import explanations
 from godkaiser.storage.series.readings import past_values
@@ -53,6 +66,47 @@ class TestBody(RequestBody, frozen=True, kw_only=True):
     hours: Annotated[float, msgspec.Meta(ge=0, le=MOST_HOURS)] = 24.0
 
 
+class CommandTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command of the rule would be answered now; `path` is its place in the rule."""
+
+    path: str
+    allowed: bool
+    code: str
+    message: str
+
+
+class TrialNow(msgspec.Struct, frozen=True, kw_only=True):
+    truth: Truth
+    findings: tuple[Finding, ...]
+    verdicts: list[CommandTrial]
+
+
+class TrialAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a rule; `now` and `history` are null where an error keeps it from being tried."""
+
+    problems: list[Problem]
+    now: TrialNow | None
+    history: Replay | None
+
+
+ENDPOINTS = (
+    Endpoint(
+        "POST", "/logic/rules/test", "test", OPERATOR, "Try a rule: nothing is saved and nothing is switched.",
+        TrialAnswer,
+        details="What is wrong with it, whether it holds now, what each command would be answered, and what it"
+        " would have done in the last `hours` (24).",
+        body=TestBody, changes_nothing=True, examples=(Example({"rule": DOSING, "hours": 1}),),
+    ),
+    Endpoint(
+        "GET", "/logic/explain", "explain", VIEWER,
+        "Explain the newest commands to an actuator: verdict, outcome and, where a rule gave it, the readings.",
+        Entries[explanations.Explanation],
+        query=(text("actuator", "ESP:GPIO, such as ESP_4F3A9C:25."), Parameter("at", TIME, "Up to this time."),
+               count(100)),
+    ),
+)  # fmt: skip
+
+
 class RuleTrialResources:
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -66,14 +120,14 @@ class RuleTrialResources:
             paths.REGISTRAR,
             CheckRule(definition=body.rule, rule_id=body.rule_id),
         )
-        answer: dict[str, Any] = {"problems": problems, "now": None, "history": None}
+        now, history = None, None
         if not any(problem.severity == "error" for problem in problems):
-            answer["now"] = self._now(req, body.rule)
+            now = self._now(req, body.rule)
             if body.hours:
-                answer["history"] = self._history(body.rule, body.hours * 3600.0)
-        reply(resp, answer)
+                history = self._history(body.rule, body.hours * 3600.0)
+        reply(resp, TrialAnswer(problems=problems, now=now, history=history))
 
-    def _now(self, req: falcon.Request, rule: RuleDefinition) -> dict[str, Any]:
+    def _now(self, req: falcon.Request, rule: RuleDefinition) -> TrialNow:
         now = self._services.clock()
         evaluation = rules.evaluate(
             rule, self._facts(rule), RuleMemory(), self._services.system.runtime.monotonic(), now
@@ -89,19 +143,11 @@ class RuleTrialResources:
             )
             try:
                 verdict = ask(self._services.system, paths.SAFETY, ExplainCommand(command=command))
-                found = {
-                    "allowed": verdict.allowed,
-                    "code": verdict.code,
-                    "message": verdict.message,
-                }
+                allowed, code, message = verdict.allowed, verdict.code, verdict.message
             except GatewayError as error:
-                found = {"allowed": False, "code": error.code, "message": error.message}
-            verdicts.append({"path": path, **found})
-        return {
-            "truth": evaluation.truth.value,
-            "findings": evaluation.findings,
-            "verdicts": verdicts,
-        }
+                allowed, code, message = False, error.code, error.message
+            verdicts.append(CommandTrial(path=path, allowed=allowed, code=code, message=message))
+        return TrialNow(truth=evaluation.truth, findings=evaluation.findings, verdicts=verdicts)
 
     def _facts(self, rule: RuleDefinition) -> Facts:
         """What is known now; a trail of the past there is not."""
@@ -127,7 +173,7 @@ class RuleTrialResources:
             levels[ref] = view.reported_value if isinstance(view, ActuatorView) else None
         return Facts(readings, {}, online, levels, levels)
 
-    def _history(self, rule: RuleDefinition, span_s: float) -> Any:
+    def _history(self, rule: RuleDefinition, span_s: float) -> Replay:
         """`complete` is false where the trial ends before the present: there is more than it may look at."""
         if not self._trials.acquire(blocking=False):
             reason = f"{MOST_TRIALS} trials are running, as many as may at once. Try again."
@@ -147,9 +193,8 @@ class RuleTrialResources:
             found = replay(rule, past, end - span_s, end, most_looks=most_looks)
         finally:
             self._trials.release()
-        answer: dict[str, Any] = msgspec.to_builtins(found)
-        answer["complete"] = found.complete and past.taken < MOST_READINGS
-        return answer
+        is_complete = found.complete and past.taken < MOST_READINGS
+        return msgspec.structs.replace(found, complete=is_complete)
 
     def on_get_explain(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`?actuator=ESP:GPIO&at=`: the newest commands up to then, each back to its cause."""
@@ -165,7 +210,10 @@ class RuleTrialResources:
             self._services.clock() if at is None else at,
             limit,
         )
-        reply(resp, {"data": data, "count": len(data)})
+        for one in data:
+            if one.execution is not None:
+                shown_to(identity_of(req).role, one.execution.actions)
+        reply(resp, Entries(data=data, count=len(data)))
 
 
 class _Past:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import falcon
 import msgspec
 
-from godkaiser.errors.access import InvalidCredentials, SetupClosed, SetupNeedsToken
+from godkaiser.errors.access import (
+    InvalidCredentials,
+    InvalidToken,
+    SetupClosed,
+    SetupNeedsToken,
+    WeakPassword,
+)
+from godkaiser.http.access.tokens import TokenPair
+from godkaiser.http.endpoint import VIEWER, Done, Endpoint, Example
 from godkaiser.http.exchange import (
     RequestBody,
     address_of,
@@ -28,6 +36,7 @@ Username = Annotated[
     ),
 ]
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+RoleWord = Literal["viewer", "operator", "admin"]
 
 
 class Credentials(RequestBody, frozen=True, kw_only=True):
@@ -41,6 +50,44 @@ class SetupBody(Credentials, frozen=True, kw_only=True):
 
 class RefreshBody(RequestBody, frozen=True, kw_only=True):
     refresh_token: Secret
+
+
+class MeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`areas` are those that an API key is confined to; empty: all."""
+
+    username: str
+    role: RoleWord
+    kind: Literal["user", "key", "local"]
+    areas: tuple[str, ...]
+
+
+_PERSON = {"username": "anna", "password": "seven long plums"}
+ENDPOINTS = (
+    Endpoint(
+        "POST", "/auth/setup", "setup", None, "Create the first administrator.", TokenPair, 201,
+        details="From another machine or through a proxy with `setup_token`, as the gateway printed it at its"
+        " start (403 `SETUP_NEEDS_TOKEN` otherwise); refused once there is a user.",
+        body=SetupBody, refuses=(SetupClosed, SetupNeedsToken, WeakPassword),
+        examples=(Example(_PERSON),),
+    ),
+    Endpoint(
+        "POST", "/auth/login", "login", None, "Log in.", TokenPair,
+        details="Too many wrong passwords lock the person out for a while (429).",
+        body=Credentials, refuses=(InvalidCredentials,), examples=(Example(_PERSON),),
+    ),
+    Endpoint(
+        "POST", "/auth/refresh", "refresh", None, "Exchange a refresh token for a new pair.", TokenPair,
+        details="Each refresh token works once. A second use within 10 s is answered with the same new refresh token"
+        " (two tabs); a later one ends the login.",
+        body=RefreshBody, refuses=(InvalidToken,),
+        examples=(Example({"refresh_token": "eyJhbGciOiJIUzI1NiIsImtpZCI6..."}),),
+    ),
+    Endpoint("POST", "/auth/logout", "logout", VIEWER, "End the login.", Done, for_people=True),
+    Endpoint(
+        "GET", "/auth/me", "me", VIEWER, "Tell whose token this is.", MeAnswer,
+        details="Name, role, and whether `kind` is a user, an API key (with its `areas`) or `local`.",
+    ),
+)  # fmt: skip
 
 
 class AuthResources:
@@ -98,16 +145,14 @@ class AuthResources:
         identity = identity_of(req)
         self._services.tokens.revoke(identity)
         note_audit(req, "logout")
-        reply(resp, {"success": True})
+        reply(resp, Done())
 
     def on_get_me(self, req: falcon.Request, resp: falcon.Response) -> None:
         identity = identity_of(req)
-        reply(
-            resp,
-            {
-                "username": identity.username,
-                "role": identity.role.word,
-                "kind": identity.kind,
-                "areas": identity.areas,
-            },
+        answer = MeAnswer(
+            username=identity.username,
+            role=cast("RoleWord", identity.role.word),
+            kind=identity.kind,
+            areas=identity.areas,
         )
+        reply(resp, answer)

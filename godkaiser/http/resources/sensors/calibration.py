@@ -1,4 +1,4 @@
-"""/sensors/{esp_id}/{gpio}/{sensor_type}/calibration and /recalculation."""
+"""/sensors/.../calibration and /recalculation: what a sensor's raw values mean, now and in the past."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ from godkaiser.actors.registry.messages import (
     AbortCalibration,
     AddCalibrationPoint,
     ApplyCalibration,
+    CalibrationPreview,
     ListCalibrations,
     StartCalibration,
     UndoCalibration,
 )
 from godkaiser.actors.storage.recalculator import CancelRecalculation, Recalculate
-from godkaiser.domain.entities import Reading, SensorConfig, SensorKey
-from godkaiser.domain.sensors.calibration import METHODS
+from godkaiser.domain.entities import Calibration, Reading, SensorConfig, SensorKey
+from godkaiser.domain.sensors.calibration import METHODS, CalibrationSession
 from godkaiser.domain.sensors.recalculation import Recalculation
+from godkaiser.errors.base import InvalidTransition
+from godkaiser.errors.devices import InvalidGpio, UnknownDevice
 from godkaiser.errors.requests import InvalidTimeRange
 from godkaiser.errors.sensors import (
+    ImplausibleCalibration,
     NoFreshReading,
     NoRecalculation,
     UnknownCalibration,
     UnknownSensor,
 )
+from godkaiser.http.endpoint import OPERATOR, VIEWER, Endpoint, Example
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -37,7 +42,8 @@ from godkaiser.http.exchange import (
     read_body,
     reply,
 )
-from godkaiser.http.resources.devices import series_key
+from godkaiser.http.queries import ADDRESS, DRY_RUN
+from godkaiser.http.resources.sensors.sensors import series_key
 from godkaiser.http.services import Services
 
 FRESH_S = 120.0
@@ -69,6 +75,85 @@ class RecalculationBody(RequestBody, frozen=True, kw_only=True):
     end: Annotated[float, msgspec.Meta(ge=0, le=1e11)] | None = None
 
 
+class MethodAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`points`: at least and at most so many; `references` says what they are to be."""
+
+    method: str
+    points: tuple[int, int]
+    references: str
+
+
+class CalibrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The calibration that holds, the methods for the type, and the sessions, newest first."""
+
+    calibration: Calibration | None
+    methods: list[MethodAnswer]
+    data: list[CalibrationSession]
+    count: int
+
+
+_SERIES = "/sensors/{esp_id}/{gpio}/{sensor_type}"
+_SESSION = f"{_SERIES}/calibration/{{session_id}}"
+_UNKNOWN = (InvalidGpio, UnknownDevice, UnknownSensor)
+_OF_SESSION = (*_UNKNOWN, UnknownCalibration, InvalidTransition)
+_PH = {"esp_id": "MOCK_TANK01", "gpio": "34", "sensor_type": "ph"}
+_IN_SESSION = {**_PH, "session_id": "1"}
+ENDPOINTS = (
+    Endpoint(
+        "GET", f"{_SERIES}/calibration", "sessions", VIEWER,
+        "Show how a sensor is calibrated, the methods for its type, and its sessions.",
+        CalibrationAnswer, query=(ADDRESS,), refuses=_UNKNOWN,
+    ),
+    Endpoint(
+        "POST", f"{_SERIES}/calibration", "sessions", OPERATOR, "Begin a calibration.",
+        CalibrationSession, 201, body=StartBody, query=(ADDRESS,),
+        refuses=(*_UNKNOWN, ImplausibleCalibration, InvalidTransition),
+        examples=(Example({"method": "ph"}, _PH),),
+    ),
+    Endpoint(
+        "POST", f"{_SERIES}/calibration/undo", "undo", OPERATOR, "Put the calibration of before in force again.",
+        CalibrationSession, query=(ADDRESS,), refuses=(*_UNKNOWN, InvalidTransition),
+    ),
+    Endpoint(
+        "DELETE", _SESSION, "session", OPERATOR, "Abort a calibration.", CalibrationSession,
+        query=(ADDRESS,), refuses=_OF_SESSION,
+    ),
+    Endpoint(
+        "POST", f"{_SESSION}/points", "points", OPERATOR, "Add a measurement of something known.",
+        CalibrationSession, 201,
+        details="Without `raw`, the newest raw value of the last 120 s is taken.",
+        body=PointBody, query=(ADDRESS,), refuses=(*_OF_SESSION, NoFreshReading),
+        examples=(
+            Example({"reference": 7.0, "raw": 1880, "temperature_c": 25.0}, _IN_SESSION),
+            Example({"reference": 4.0, "raw": 1080, "temperature_c": 25.0}, _IN_SESSION),
+        ),
+    ),
+    Endpoint(
+        "POST", f"{_SESSION}/apply", "apply", OPERATOR, "Put a calibration in force.", CalibrationPreview,
+        details="`readings` has of each point its reference, what it read before, and what it reads with this.",
+        body=ApplyBody, query=(ADDRESS, DRY_RUN), refuses=(*_OF_SESSION, ImplausibleCalibration),
+        examples=(Example({"valid_days": 30}, _IN_SESSION),),
+    ),
+    Endpoint(
+        "GET", f"{_SERIES}/recalculation", "recalculation", VIEWER,
+        "Tell how far the newest recalculation of stored readings is.", Recalculation,
+        query=(ADDRESS,), refuses=(*_UNKNOWN, NoRecalculation),
+    ),
+    Endpoint(
+        "POST", f"{_SERIES}/recalculation", "recalculation", OPERATOR,
+        "Recompute stored readings with the calibration that holds now.", Recalculation, 202,
+        body=RecalculationBody, query=(ADDRESS,),
+        refuses=(*_UNKNOWN, InvalidTimeRange, InvalidTransition),
+        examples=(Example({"start": 1790000000}, _PH),),
+    ),
+    Endpoint(
+        "DELETE", f"{_SERIES}/recalculation", "recalculation", OPERATOR,
+        "Cancel a recalculation; what is done stays.", Recalculation, query=(ADDRESS,),
+        refuses=(*_UNKNOWN, NoRecalculation, InvalidTransition),
+    ),
+)  # fmt: skip
+
+
 class CalibrationResources:
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -79,17 +164,14 @@ class CalibrationResources:
         config = self._config(req, esp_id, gpio, sensor_type)
         sessions = ask(self._services.system, paths.REGISTRAR, ListCalibrations(key=config.key))
         methods = [
-            {"method": m.name, "points": [m.least, m.most], "references": m.references}
+            MethodAnswer(method=m.name, points=(m.least, m.most), references=m.references)
             for m in METHODS.values()
             if config.sensor_type in m.types
         ]
-        body = {
-            "calibration": config.calibration,
-            "methods": methods,
-            "data": sessions,
-            "count": len(sessions),
-        }
-        reply(resp, body)
+        answer = CalibrationAnswer(
+            calibration=config.calibration, methods=methods, data=sessions, count=len(sessions)
+        )
+        reply(resp, answer)
 
     def on_post_sessions(
         self, req: falcon.Request, resp: falcon.Response, esp_id: str, gpio: str, sensor_type: str

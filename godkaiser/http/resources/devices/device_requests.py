@@ -9,13 +9,23 @@ import msgspec
 import pykka
 
 from godkaiser import paths
+from godkaiser.actors.devices.device_log import DeviceDiagnostics
 from godkaiser.actors.devices.device_requests import Request
 from godkaiser.actors.devices.messages import MeasureNow, SendSystemCommand
 from godkaiser.domain.devices import system_commands
 from godkaiser.errors.access import PermissionDenied
 from godkaiser.errors.base import NotFound
+from godkaiser.errors.devices import (
+    DeviceBusy,
+    DeviceNotApproved,
+    DeviceOffline,
+    InvalidGpio,
+    UnknownDevice,
+)
+from godkaiser.errors.link import BrokerUnavailable
 from godkaiser.errors.requests import NotConfirmed
 from godkaiser.http.access.permissions import Role
+from godkaiser.http.endpoint import OPERATOR, VIEWER, Endpoint, Entries, Example
 from godkaiser.http.exchange import (
     RequestBody,
     ask,
@@ -28,6 +38,7 @@ from godkaiser.http.exchange import (
     read_body,
     reply,
 )
+from godkaiser.http.queries import wait
 from godkaiser.http.services import Services
 
 MAX_WAIT_S = 10.0
@@ -43,6 +54,50 @@ class SystemCommandBody(RequestBody, frozen=True, kw_only=True):
 
 class ScanBody(RequestBody, frozen=True, kw_only=True):
     pin: Annotated[int, msgspec.Meta(ge=0, le=39)] | None = None
+
+
+class DiagnosticsAnswer(DeviceDiagnostics, frozen=True, kw_only=True):
+    """What a device told of itself: the newest message of each kind under `last`, errors with advice."""
+
+    device_id: str
+    health: int
+    health_reasons: tuple[str, ...]
+
+
+_DEVICE = "/esp/devices/{device_id}"
+_REFUSALS = (UnknownDevice, DeviceOffline, DeviceNotApproved, DeviceBusy, BrokerUnavailable)
+_TANK = {"device_id": "MOCK_TANK01"}
+ENDPOINTS = (
+    Endpoint(
+        "GET", f"{_DEVICE}/diagnostics", "diagnostics", VIEWER,
+        "Show the health of a device, its newest messages, errors with advice, and counts.",
+        DiagnosticsAnswer, refuses=(UnknownDevice,),
+    ),
+    Endpoint(
+        "GET", f"{_DEVICE}/commands", "commands", VIEWER,
+        "List the newest requests to a device with their answers.", Entries[Request],
+        refuses=(UnknownDevice,),
+    ),
+    Endpoint(
+        "POST", f"{_DEVICE}/commands", "commands", OPERATOR, "Send a device a system command.", Request, 202,
+        details="Which there are is in [devices.md](devices.md); some need the role admin.",
+        body=SystemCommandBody, query=(wait(MAX_WAIT_S),), refuses=(*_REFUSALS, NotConfirmed),
+        never_late=True, examples=(Example({"command": "diagnostics"}, _TANK),),
+    ),
+    Endpoint(
+        "GET", f"{_DEVICE}/commands/{{correlation_id}}", "command", VIEWER,
+        "Show one request to a device with its answer.", Request, refuses=(UnknownDevice,),
+    ),
+    Endpoint(
+        "POST", f"{_DEVICE}/onewire/scan", "scan", OPERATOR, "Have a device look for OneWire sensors.",
+        Request, 202, body=ScanBody, query=(wait(MAX_WAIT_S),), refuses=_REFUSALS,
+        examples=(Example({"pin": 4}, _TANK),),
+    ),
+    Endpoint(
+        "POST", "/sensors/{esp_id}/{gpio}/measure", "measure", OPERATOR, "Have a sensor measure now.",
+        Request, 202, query=(wait(MAX_WAIT_S),), refuses=(*_REFUSALS, InvalidGpio),
+    ),
+)  # fmt: skip
 
 
 class DeviceRequestResources:
@@ -74,8 +129,8 @@ class DeviceRequestResources:
         self._ask(req, resp, esp_id, message, outcome_to)
 
     def on_get_commands(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
-        found = [msgspec.to_builtins(request) for request in self._requests(device_id)]
-        reply(resp, {"data": found[::-1], "count": len(found)})
+        found = list(self._requests(device_id))[::-1]
+        reply(resp, Entries(data=found, count=len(found)))
 
     def on_get_command(
         self, req: falcon.Request, resp: falcon.Response, device_id: str, correlation_id: str
@@ -91,14 +146,15 @@ class DeviceRequestResources:
     ) -> None:
         view = device_view(self._services.system, device_id)
         published = self._services.system.published(paths.device(device_id))
-        body: dict[str, Any] = {
-            "device_id": device_id,
-            "health": view.health,
-            "health_reasons": view.health_reasons,
-        }
         found = published.get("diagnostics")
-        body.update(msgspec.to_builtins(found) if found is not None else {})
-        reply(resp, body)
+        told = found if isinstance(found, DeviceDiagnostics) else DeviceDiagnostics()
+        answer = DiagnosticsAnswer(
+            device_id=device_id,
+            health=view.health,
+            health_reasons=view.health_reasons,
+            **msgspec.structs.asdict(told),
+        )
+        reply(resp, answer)
 
     def _requests(self, device_id: str) -> tuple[Request, ...]:
         device_view(self._services.system, device_id)
@@ -128,10 +184,17 @@ class DeviceRequestResources:
         note_audit(req, f"{command} {device_id}", correlation_id=correlation_id)
         if outcome_to is not None:
             self._await(outcome_to, query_seconds(req, "wait", MAX_WAIT_S))
+        # Where many came since, it is not kept any more.
         found = next(
-            (r for r in self._requests(device_id) if r.correlation_id == correlation_id), None
+            (r for r in self._requests(device_id) if r.correlation_id == correlation_id),
+            Request(
+                correlation_id=correlation_id,
+                what=command,
+                issuer=str(message.issuer),
+                asked_at=self._services.clock(),
+            ),
         )
-        reply(resp, found or {"correlation_id": correlation_id, "state": "open"}, 202)
+        reply(resp, found, 202)
 
     def _await(self, outcome_to: Any, wait_s: float) -> None:
         waiters = self._services.waiters

@@ -22,7 +22,8 @@ from godkaiser.actors.services.notifier import NotifierView
 from godkaiser.actors.services.webhook import WebhookView
 from godkaiser.actors.storage.messages import RecorderView
 from godkaiser.domain.records.latency import Latencies, cumulative, merged
-from godkaiser.http.resources.storage import spool_view
+from godkaiser.http.endpoint import VIEWER, Endpoint
+from godkaiser.http.resources.system.storage import spool_view
 from godkaiser.http.services import Services
 from godkaiser.supervision import ActorInfo
 
@@ -222,11 +223,20 @@ class GatewayCollector:
         return (system.published_value(child, "view") for child in system.children(path))
 
 
+ENDPOINTS = (
+    Endpoint(
+        "GET", "/metrics", "metrics", VIEWER, "Show the metrics for Prometheus, as text.",
+        details="Queues, drops, restarts, storage, breaker, devices, stops, requests by route.",
+        media=("text/plain",),
+    ),
+)  # fmt: skip
+
+
 class MetricsResource:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def on_get_metrics(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = CONTENT_TYPE
         resp.data = generate_latest(self._registry)
 

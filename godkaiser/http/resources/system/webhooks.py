@@ -13,10 +13,12 @@ from godkaiser.actors.services.webhook_keeper import DeleteWebhook, SaveWebhook,
 from godkaiser.domain.records.digests import digest_of
 from godkaiser.domain.webhooks import WebhookRecord
 from godkaiser.errors.base import ValidationFailed
-from godkaiser.errors.services import LiveIsOff, UnknownWebhook
-from godkaiser.http.editing import refuse_changed, seen_by
+from godkaiser.errors.services import LiveIsOff, TooManyWebhooks, UnknownWebhook
+from godkaiser.http.editing import seen_by
+from godkaiser.http.endpoint import ADMIN, Done, Endpoint, Example, Page
 from godkaiser.http.exchange import RequestBody, ask, issuer_of, read_body, reply
 from godkaiser.http.paging import reply_page
+from godkaiser.http.queries import sorted_by
 from godkaiser.http.services import Services
 from godkaiser.live.subscription import Filter, Filters, Subscription, problem_of
 
@@ -43,6 +45,71 @@ class WebhookChange(RequestBody, frozen=True, kw_only=True):
     enabled: bool | None = None
 
 
+class FilterAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """As it was given: a part that was not given is left out, and fits everything."""
+
+    types: list[str] | msgspec.UnsetType = msgspec.UNSET
+    esp_ids: list[str] | msgspec.UnsetType = msgspec.UNSET
+    sensor_types: list[str] | msgspec.UnsetType = msgspec.UNSET
+    topic_pattern: str | msgspec.UnsetType = msgspec.field(
+        default=msgspec.UNSET, name="topicPattern"
+    )
+
+
+class WebhookAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook and how its deliveries go."""
+
+    id: int
+    name: str
+    url: str
+    filters: list[FilterAnswer]
+    enabled: bool
+    made_by: str
+    made_at: float
+    delivery: WebhookView
+
+
+class NewWebhookAnswer(WebhookAnswer, frozen=True, kw_only=True):
+    """`secret` is in this answer and nowhere else."""
+
+    secret: str
+
+
+_WEBHOOK = "/webhooks/{webhook_id}"
+ENDPOINTS = (
+    Endpoint(
+        "GET", "/webhooks", "webhooks", ADMIN, "List the webhooks with how their deliveries go.",
+        Page[WebhookAnswer], details="See [live.md](live.md#webhooks).", query=sorted_by("id", "name"),
+    ),
+    Endpoint(
+        "POST", "/webhooks", "webhooks", ADMIN, "Create a webhook.", NewWebhookAnswer, 201,
+        details="The `secret` is shown once.", body=WebhookBody, refuses=(LiveIsOff, TooManyWebhooks),
+        tagged=True, for_people=True,
+        examples=(
+            Example({
+                "name": "alarm panel", "url": "https://panel.example/hook",
+                "filters": [{"types": ["safety", "device"]}],
+            }),
+        ),
+    ),
+    Endpoint(
+        "GET", _WEBHOOK, "webhook", ADMIN, "Show one webhook.", WebhookAnswer, refuses=(UnknownWebhook,), tagged=True,
+    ),
+    Endpoint(
+        "PATCH", _WEBHOOK, "webhook", ADMIN, "Change a webhook; what is not given stays.", WebhookAnswer,
+        details="One that was suspended begins again.", body=WebhookChange,
+        refuses=(UnknownWebhook, LiveIsOff), edits=True, tagged=True, for_people=True,
+        examples=(Example({"enabled": False}, {"webhook_id": "1"}),),
+    ),
+    Endpoint(
+        "DELETE", _WEBHOOK, "webhook", ADMIN, "Delete a webhook.", status=204, refuses=(UnknownWebhook,),
+        edits=True, for_people=True,
+    ),
+    Endpoint(
+        "POST", f"{_WEBHOOK}/test", "test", ADMIN, "Deliver an event that tells nothing.", Done, 202,
+        refuses=(UnknownWebhook,), for_people=True,
+    ),
+)  # fmt: skip
 ALL_BUT_READINGS = (Filter(types=frozenset({"actuator", "device", "rule", "safety", "system"})),)
 
 
@@ -52,8 +119,8 @@ class WebhookResources:
         self._system = services.system
 
     def on_get_webhooks(self, req: falcon.Request, resp: falcon.Response) -> None:
-        found = [self._shown(record) for record in self._known().values()]
-        reply_page(req, resp, found, identity=("id",), sortable=("id", "name"))
+        found = [WebhookAnswer(**self._shown(record)) for record in self._known().values()]
+        reply_page(req, resp, found, identity=("id",))
 
     def on_post_webhooks(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The secret is in this answer and nowhere else."""
@@ -65,34 +132,34 @@ class WebhookResources:
             )
         )  # fmt: skip
         resp.etag = digest_of(record)
-        reply(resp, {**self._shown(record), "secret": record.secret}, 201)
+        reply(resp, NewWebhookAnswer(**self._shown(record), secret=record.secret), 201)
 
     def on_get_webhook(self, req: falcon.Request, resp: falcon.Response, webhook_id: str) -> None:
         record = self._record(webhook_id)
         resp.etag = digest_of(record)
-        reply(resp, self._shown(record))
+        reply(resp, WebhookAnswer(**self._shown(record)))
 
     def on_patch_webhook(self, req: falcon.Request, resp: falcon.Response, webhook_id: str) -> None:
         """One that was suspended begins again with it."""
         body = read_body(req, WebhookChange)
         record = self._record(webhook_id)
-        refuse_changed(seen_by(req), digest_of(record), f"webhook {record.webhook_id}")
         record = self._save(
             SaveWebhook(
                 issuer=issuer_of(req), webhook_id=record.webhook_id, name=body.name, url=body.url,
                 secret=body.secret, enabled=body.enabled,
-                filters=None if body.filters is None else _checked(body.filters),
+                filters=None if body.filters is None else _checked(body.filters), seen=seen_by(req),
             )
         )  # fmt: skip
         resp.etag = digest_of(record)
-        reply(resp, self._shown(record))
+        reply(resp, WebhookAnswer(**self._shown(record)))
 
     def on_delete_webhook(
         self, req: falcon.Request, resp: falcon.Response, webhook_id: str
     ) -> None:
         record = self._record(webhook_id)
-        refuse_changed(seen_by(req), digest_of(record), f"webhook {record.webhook_id}")
-        message = DeleteWebhook(webhook_id=record.webhook_id, issuer=issuer_of(req))
+        message = DeleteWebhook(
+            webhook_id=record.webhook_id, issuer=issuer_of(req), seen=seen_by(req)
+        )
         ask(self._system, paths.WEBHOOK_KEEPER, message)
         resp.status = 204
 
@@ -104,7 +171,7 @@ class WebhookResources:
         }  # fmt: skip
         message = TryWebhook(webhook_id=record.webhook_id, event=msgspec.json.encode(event))
         ask(self._system, paths.WEBHOOK_KEEPER, message)
-        reply(resp, {"success": True}, 202)
+        reply(resp, Done(), 202)
 
     def _save(self, message: SaveWebhook) -> WebhookRecord:
         if self._services.live() is None:
@@ -132,9 +199,9 @@ class WebhookResources:
             view = WebhookView(state="idle" if record.enabled else "off")
         return {
             "id": record.webhook_id, "name": record.name, "url": record.url,
-            "filters": msgspec.json.decode(record.filters), "enabled": record.enabled,
+            "filters": msgspec.json.decode(record.filters, type=list[FilterAnswer]), "enabled": record.enabled,
             "made_by": record.made_by, "made_at": record.made_at,
-            "delivery": msgspec.to_builtins(view),
+            "delivery": view,
         }  # fmt: skip
 
 

@@ -24,7 +24,17 @@ from godkaiser.domain.devices.mocks import DrivenValue, MockFaults, MockRecord
 from godkaiser.domain.entities import ActuatorConfig, ActuatorType, Approval, SensorConfig
 from godkaiser.domain.sensors.sensors import canonical_type
 from godkaiser.errors.base import GatewayError, ValidationFailed
-from godkaiser.errors.devices import UnknownMock
+from godkaiser.errors.devices import (
+    DuplicateMock,
+    GpioConflict,
+    InvalidDeviceId,
+    InvalidGpio,
+    InvalidMockId,
+    InvalidZone,
+    TooManyMocks,
+    UnknownMock,
+)
+from godkaiser.http.endpoint import ADMIN, Endpoint, Example
 from godkaiser.http.exchange import RequestBody, ask, check_gpio, issuer_of, read_body, reply
 from godkaiser.http.services import Services
 
@@ -66,6 +76,70 @@ class ValueBody(RequestBody, frozen=True, kw_only=True):
     sensor_type: str = ""
 
 
+class MockAnswer(MockRecord, frozen=True, kw_only=True):
+    """A mock as it is kept, and how its device is; null while it has not come up."""
+
+    device: MockView | None
+
+
+class MocksAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`orphans` are devices whose mock is gone."""
+
+    data: list[MockAnswer]
+    count: int
+    orphans: tuple[str, ...]
+
+
+_MOCK = "/debug/mock-esp/{mock_id}"
+_NEW = (
+    InvalidMockId,
+    DuplicateMock,
+    TooManyMocks,
+    InvalidDeviceId,
+    InvalidZone,
+    InvalidGpio,
+    GpioConflict,
+)
+_TANK = {"mock_id": "MOCK_TANK01"}
+ENDPOINTS = (
+    Endpoint(
+        "GET", "/debug/mock-esp", "mocks", ADMIN, "List the mock ESPs with how their devices are.", MocksAnswer,
+        details="`orphans` are devices whose mock is gone.", for_people=True, for_debugging=True,
+    ),
+    Endpoint(
+        "POST", "/debug/mock-esp", "mocks", ADMIN, "Create a mock ESP.", MockAnswer, 201,
+        details="See [mock esps](api.md#mock-esps).", body=MockBody, refuses=_NEW,
+        for_people=True, for_debugging=True,
+        examples=(
+            Example({
+                **_TANK, "approve": True,
+                "sensors": [{"gpio": 34, "sensor_type": "ph", "interval_s": 1, "value": 6.2}],
+                "actuators": [{"gpio": 25, "actuator_type": "pump"}, {"gpio": 26, "actuator_type": "valve"}],
+            }),
+        ),
+    ),
+    Endpoint(
+        "GET", _MOCK, "mock", ADMIN, "Show one mock ESP.", MockAnswer, refuses=(UnknownMock,),
+        for_people=True, for_debugging=True,
+    ),
+    Endpoint(
+        "DELETE", _MOCK, "mock", ADMIN, "Unplug a mock ESP for good; its device and readings stay.", status=204,
+        refuses=(UnknownMock,), for_people=True, for_debugging=True,
+    ),
+    Endpoint(
+        "POST", f"{_MOCK}/sensors/{{gpio}}", "value", ADMIN, "Say what a mock's sensor measures from now on.",
+        MockAnswer, details="`value` null: the read fails. `sensor_type` where a pin has several.",
+        body=ValueBody, refuses=(UnknownMock, InvalidGpio), for_people=True, for_debugging=True,
+        examples=(Example({"value": 6.4}, {**_TANK, "gpio": "34"}),),
+    ),
+    Endpoint(
+        "POST", f"{_MOCK}/faults", "faults", ADMIN, "Say how a mock fails from now on; `{}` mends it.",
+        MockAnswer, body=MockFaults, refuses=(UnknownMock,), for_people=True, for_debugging=True,
+        examples=(Example({"delay_s": 0.01}, _TANK),),
+    ),
+)  # fmt: skip
+
+
 class MockResources:
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -74,7 +148,7 @@ class MockResources:
         system = self._services.system
         found = [self._shown(record) for record in self._records().values()]
         orphans = system.published_value(paths.MOCK_KEEPER, "orphans") or ()
-        reply(resp, {"data": found, "count": len(found), "orphans": orphans})
+        reply(resp, MocksAnswer(data=found, count=len(found), orphans=orphans))
 
     def on_get_mock(self, req: falcon.Request, resp: falcon.Response, mock_id: str) -> None:
         record = self._records().get(mock_id)
@@ -186,10 +260,7 @@ class MockResources:
             )
             ask(system, paths.REGISTRAR, ConfigureActuator(config=wanted, issuer=issuer))
 
-    def _shown(self, record: MockRecord) -> dict[str, Any]:
+    def _shown(self, record: MockRecord) -> MockAnswer:
         view = self._services.system.published_value(paths.mock(record.mock_id), "view")
-        body: dict[str, Any] = msgspec.to_builtins(record)
-        body["device"] = (
-            msgspec.to_builtins(view, str_keys=True) if isinstance(view, MockView) else None
-        )
-        return body
+        device = view if isinstance(view, MockView) else None
+        return MockAnswer(**msgspec.structs.asdict(record), device=device)

@@ -1,0 +1,1 @@
+"""Actuators, commands and stops."""
