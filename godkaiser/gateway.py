@@ -277,7 +277,7 @@ class Gateway:
         self.system.handle(paths.JOURNAL).tell(RecordAudit(entry=entry))
 
     def _keep_life_event(self, event: LifeEvent) -> None:
-        """What goes wrong in the tree belongs into the audit trail, not only into the log."""
+        """Failures in the tree must be in the audit trail, not only in the log."""
         journal = self.system.find(paths.JOURNAL) if event.step in NOTEWORTHY else None
         if journal is not None:
             entry = AuditEntry(

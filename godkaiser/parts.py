@@ -1,4 +1,4 @@
-"""What the tree of actors is made of, opened by `gateway.py`."""
+"""The parts of which the tree of actors is made; `gateway.py` opens them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from godkaiser.storage.stored_site import StoredSite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the actors are made of. `stored` is what the database held when the process started: the
-    devices and rules of control start from it, so that they need no database. `make_live_server` is
-    None where the live socket is off.
+    """The parts for the actors. `stored` is the content of the database at the start of the
+    process: the devices and rules of control start from it, so that they need no database.
+    `make_live_server` is None where the live socket is off.
     """
 
     config: Config

@@ -1,1 +1,1 @@
-"""The domain's actors: thin shells that hold state and pass messages round pure decisions."""
+"""The domain's actors: thin shells with state and messages around pure decisions."""

@@ -1,9 +1,9 @@
-"""The base of what actors say to each other.
+"""The base of the messages between actors.
 
-Messages are frozen. Imperative names ask for something (`RequestCommand`), past names tell what happened
-(`ReadingAccepted`). A message that is *asked* names its reply in the docstring; refusals come back as the errors
-of `godkaiser.errors`. Each stands in the package of the actor that receives it, beside the views that this actor
-publishes for everybody.
+Messages are frozen. Imperative names ask for something (`RequestCommand`), past names report an
+event (`ReadingAccepted`). A message that is *asked* names its reply in the docstring; refusals come
+back as the errors of `godkaiser.errors`. A message is defined in the package of its receiver,
+beside the views that this actor publishes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Commands for the operator at the gateway box: look at the tree, restart an actor."""
+"""Commands for the operator at the gateway box: show the tree, restart an actor, reload, dead
+letters.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ def tree(
     data: DataOption = None,
     http: HttpOption = "",
     *,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again each second.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every second.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show every actor: state, restarts, mailbox, messages handled, last error."""
@@ -58,7 +60,7 @@ def restart(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Stop an actor in order and start it again; its mailbox waits."""
+    """Stop an actor in order and start it again; its mailbox is kept."""
     answer = Link(settings_of(config, data, http)).post("/system/actors/restart", {"path": path})
     tell(answer, f"{path} is being restarted", as_json=as_json)
 
@@ -71,10 +73,10 @@ def reload(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the gateway take what has changed in its files; tell what was taken and what needs a restart."""
+    """Apply changes in the gateway's files; show which were applied and which need a restart."""
     link = Link(settings_of(config, data, http))
     try:
-        # It waits for the registrar, which may wait for the database.
+        # The reload waits for the registrar, which may wait for the database.
         answer = link.call("POST", "/system/reload", {}, timeout_s=RELOAD_TIMEOUT_S)
     except Unanswered as error:
         fail(str(error), EXIT_CONFIG if error.code == "RELOAD_REFUSED" else error.exit_code)
@@ -98,14 +100,14 @@ def dead_letters(
     http: HttpOption = "",
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
-    resend: Annotated[int | None, typer.Option(help="Send this one again.")] = None,
+    resend: Annotated[int | None, typer.Option(help="Resend the dead letter with this id.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show messages that nobody handled, newest first, or send one again."""
+    """Show messages that no actor handled, newest first, or resend one."""
     link = Link(settings_of(config, data, http))
     if resend is not None:
         sent = link.post(f"/system/dead-letters/{resend}/resend", {})
-        tell(sent, f"{resend} was sent again", as_json=as_json)
+        tell(sent, f"{resend} was resent", as_json=as_json)
         return
     answer = link.get(f"/system/dead-letters?limit={limit}")
     if as_json:
@@ -115,14 +117,14 @@ def dead_letters(
         at = time.strftime("%H:%M:%S", time.localtime(letter["at"]))
         typer.echo(f"{letter['id']:>6}  {at}  {letter['reason']:<10} {letter['path']}")
         typer.echo(f"        {letter['detail']}")
-    typer.echo(f"in all: {answer['totals'] or 'none'}")
+    typer.echo(f"total: {answer['totals'] or 'none'}")
 
 
 _MARK = {"running": " ", "stopped": "-", "down": "!", "starting": "+", "stopping": "-"}
 
 
 def _lines(actors: list[dict[str, Any]]) -> list[str]:
-    """The tree, indented; a line for each actor."""
+    """The tree, indented; one line for each actor."""
     lines = [
         f"{'actor':<46} {'state':<9} {'restarts':>8} {'waiting':>8} {'handled':>10}  last error"
     ]

@@ -1,6 +1,4 @@
-"""`godkaiser audit`: whether the trail is as it was written, and taking it out. Works with the gateway
-down.
-"""
+"""`godkaiser audit`: verifies and exports the audit trail. Also works while the gateway is down."""
 
 from __future__ import annotations
 
@@ -27,22 +25,24 @@ from godkaiser.host.durable_file import new_file
 if TYPE_CHECKING:
     from godkaiser.storage.engine.database import Database
 
-app = Console(no_args_is_help=True, help="Look after the audit trail.")
+app = Console(no_args_is_help=True, help="Verify and export the audit trail.")
 
 
 @app.callback()
 def audit() -> None:
-    """Look after the audit trail."""
+    """Verify and export the audit trail."""
 
 
 @app.command()
 def verify(
     config: Annotated[Path | None, typer.Option(help="The configuration of the gateway.")] = None,
-    expect: Annotated[str, typer.Option(help="A head noted earlier, which must be in it.")] = "",
+    expect: Annotated[
+        str, typer.Option(help="A head hash from an earlier run, which the trail must contain.")
+    ] = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Look through the hash chain; ends with 1 when an entry was changed, removed or put in."""
+    """Verify the hash chain; exit code 1 if an entry was changed, removed or inserted."""
     from godkaiser.storage.audit import chain as audit_chain
 
     try:
@@ -55,23 +55,30 @@ def verify(
         echo_json(report)
     if report.problem:
         where = "the audit trail" if report.seq is None else f"entry {report.seq}"
-        fail(f"{where}: {report.problem}. {report.entries} entries before it fit", EXIT_NOT_GOOD)
+        fail(
+            f"{where}: {report.problem}. {report.entries} entries before it are intact",
+            EXIT_NOT_GOOD,
+        )
     if not as_json:
-        typer.echo(f"{report.entries} entries fit; head {report.head}")
+        typer.echo(f"{report.entries} entries are intact; head {report.head}")
 
 
 @app.command()
 def export(
-    to: Annotated[Path, typer.Option(help="A file that is not there yet.")],
+    to: Annotated[Path, typer.Option(help="A new file.")],
     config: Annotated[Path | None, typer.Option(help="The configuration of the gateway.")] = None,
     recipient: Annotated[
-        Path | None, typer.Option(help="Who may read it: a public X25519 key (PEM).")
+        Path | None, typer.Option(help="The recipient's public X25519 key (PEM).")
     ] = None,
     passphrase_file: Annotated[
         Path | None, typer.Option(help="Or: a file whose first line is the passphrase.")
     ] = None,
-    start: Annotated[datetime | None, typer.Option(help="Only entries from then on (UTC).")] = None,
-    end: Annotated[datetime | None, typer.Option(help="Only entries before (UTC).")] = None,
+    start: Annotated[
+        datetime | None, typer.Option(help="Only entries from this time on (UTC).")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option(help="Only entries before this time (UTC).")
+    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -104,8 +111,8 @@ def export(
 
 @app.command(name="open")
 def open_export(
-    source: Annotated[Path, typer.Option("--from", help="A file of audit export.")],
-    to: Annotated[Path, typer.Option(help="A file that is not there yet: lines of JSON.")],
+    source: Annotated[Path, typer.Option("--from", help="A file written by audit export.")],
+    to: Annotated[Path, typer.Option(help="A new file, for lines of JSON.")],
     key: Annotated[Path | None, typer.Option(help="The recipient's private key (PEM).")] = None,
     passphrase_file: Annotated[
         Path | None, typer.Option(help="Or: a file whose first line is the passphrase.")
@@ -113,7 +120,7 @@ def open_export(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Decrypt an export, and look through its hash chain."""
+    """Decrypt an export, and verify its hash chain."""
     from godkaiser.storage.audit import export as audit_export
     from godkaiser.storage.audit import sealed_file
 
@@ -133,7 +140,7 @@ def open_export(
         fail(f"{source}: {error.message}", EXIT_NOT_GOOD)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}. Choose another file.", EXIT_IO)
-    text = f"{report.entries} entries fit, from {report.first} to {report.last}"
+    text = f"{report.entries} entries are intact, from {report.first} to {report.last}"
     tell(report, text, as_json=as_json)
 
 

@@ -20,12 +20,12 @@ Configured = Annotated[Path | None, typer.Option(help="The configuration of the 
 
 @app.command()
 def backup(
-    to: Annotated[Path, typer.Option(help="A folder that is not there yet.")],
+    to: Annotated[Path, typer.Option(help="A new folder.")],
     config: Configured = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Back up the database, also beside a running gateway; checked, with a manifest."""
+    """Back up the database, even while a gateway runs; verified, with a manifest."""
     from godkaiser.storage.backup import backup as backups
     from godkaiser.storage.engine.database import open_present
 
@@ -48,7 +48,7 @@ def restore(
     source: Annotated[Path, typer.Option("--from", help="The folder of a backup.")],
     config: Configured = None,
     *,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing data.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Restore a backup into an empty database, with the gateway stopped."""
@@ -66,19 +66,21 @@ def restore(
     made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.created_at))
     text = (
         f"restored {sum(manifest.tables.values()):,} rows of {made}, counts compared\n"
-        "Stops are not in a backup: what is latched here stays so (docs/operations.md)."
+        "Stops are not in a backup: the latch on this box is unchanged (docs/operations.md)."
     )
     tell(manifest, text, as_json=as_json)
 
 
 @app.command(name="migrate-data")
 def migrate_data(
-    to: Annotated[str, typer.Option(help="postgresql://USER:PASSWORD@HOST/NAME, empty.")],
+    to: Annotated[
+        str, typer.Option(help="postgresql://USER:PASSWORD@HOST/NAME of an empty database.")
+    ],
     config: Configured = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Move everything from SQLite to PostgreSQL, with the gateway stopped; goes on where it ended."""
+    """Move all data from SQLite to PostgreSQL, with the gateway stopped; can be resumed."""
     from godkaiser.storage.engine.database import open_database, open_present
     from godkaiser.storage.engine.move import move
 
@@ -99,13 +101,13 @@ def migrate_data(
         fail_with(error, EXIT_NOT_GOOD)
     text = (
         f"{sum(counts.values()):,} rows in {len(counts)} tables, counts compared\n"
-        "Now set [database] url to it, and start the gateway."
+        "Now set [database] url to this database, and start the gateway."
     )
     tell({"tables": counts}, text, as_json=as_json)
 
 
 class _Shown:
-    """A line a second at most, and one for the end of each part."""
+    """Shows progress: at most one line a second, and one at the end of each part."""
 
     def __init__(self) -> None:
         self._told_at = 0.0

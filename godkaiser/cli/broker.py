@@ -1,4 +1,4 @@
-"""`godkaiser mqtt`: the accounts that devices have with Mosquitto."""
+"""`godkaiser mqtt`: the devices' accounts on the broker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from godkaiser.errors.base import GatewayError
 from godkaiser.errors.link import AccountFilesUnusable
 from godkaiser.host.data_folder import make_data_folder
 
-app = Console(no_args_is_help=True, help="Accounts of devices with the broker.")
+app = Console(no_args_is_help=True, help="Manage the devices' accounts on the broker.")
 
 
 @app.command()
@@ -32,7 +32,9 @@ def sync(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Write Mosquitto's passwd and acl from what is stored; works without the gateway, and before its first start."""
+    """Write Mosquitto's passwd and acl from the database; works without the gateway, and before its
+    first start.
+    """
     from godkaiser.config.credentials import broker_address
     from godkaiser.storage.engine import migrations
     from godkaiser.storage.engine.database import open_database
@@ -52,7 +54,7 @@ def sync(
             if others:
                 reason = (
                     f"the database is new, and passwd holds the accounts of {len(others)} devices,"
-                    f" such as {others[0]}, which would be dropped. Is {config} the gateway's own?"
+                    f" such as {others[0]}, which would be removed. Is {config} the gateway's own configuration?"
                     " If it is, remove passwd first."
                 )
                 raise AccountFilesUnusable(reason=reason)
@@ -72,15 +74,15 @@ def sync(
 def account(
     device: Annotated[str, typer.Argument(help="The device, such as ESP_4F3A9C.")],
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
-    remove: Annotated[bool, typer.Option("--remove", help="Let it in no more.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the account.")] = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Make an account for a device, or a new password for it; it is shown once."""
+    """Create an account for a device, or set a new password, which is shown once."""
     link = link_to(config, data, http)
     path = f"/esp/devices/{quote(device, safe='')}/broker-account"
     if remove:
         link.delete(path)
-        tell({"removed": device}, f"the account of {device} is gone", as_json=as_json)
+        tell({"removed": device}, f"the account of {device} is removed", as_json=as_json)
         return
     made = link.post(path, {})
     if as_json:
@@ -94,7 +96,7 @@ def accounts(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """List the accounts, and whether Mosquitto has them."""
+    """List the accounts, and whether Mosquitto's files are up to date."""
     found = link_to(config, data, http).get("/system/broker-accounts")
     columns = (
         ("device", of("device_id")), ("rights", of("rights")), ("by", of("made_by")),

@@ -1,4 +1,4 @@
-"""What all commands share: `--version` and `--json`, and how an answer is shown."""
+"""The common parts of all commands: `--version`, `--json`, and the output of an answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from godkaiser import __version__
 
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 VERSION = "--version"
 
 
@@ -28,7 +28,7 @@ class _Group(TyperGroup):
 
 
 def _without_version(ctx: Any, args: list[str]) -> list[str]:
-    """The arguments; or the version and the end, where they ask for it."""
+    """The arguments without --version; with it, print the version and exit."""
     before = args[: args.index("--")] if "--" in args else args
     if VERSION in before and not ctx.resilient_parsing:
         typer.echo(__version__)
@@ -37,7 +37,7 @@ def _without_version(ctx: Any, args: list[str]) -> list[str]:
 
 
 class Console(typer.Typer):
-    """A group of commands of which each knows --version."""
+    """A group of commands that all accept --version."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(cls=_Group, pretty_exceptions_enable=False, **settings)
@@ -51,12 +51,12 @@ def echo_json(answer: Any) -> None:
 
 
 def echo_line(entry: Any) -> None:
-    """One line of JSON: for a stream of them."""
+    """Print one line of JSON, for a stream of lines."""
     typer.echo(msgspec.json.encode(entry).decode())
 
 
 def tell(answer: Any, text: str, *, as_json: bool) -> None:
-    """The answer for programs, or the text for people."""
+    """Print the answer as JSON for programs, or the text for people."""
     if as_json:
         echo_json(answer)
     else:

@@ -1,4 +1,4 @@
-"""Commands for what an operator decides: the end of a stop, new devices, what a device carries."""
+"""Commands for an operator's decisions: end of a stop, approval of devices, their configuration."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ app.add_typer(configure, name="configure")
 
 Device = Annotated[str, typer.Argument(help="The device, such as ESP_4F3A9C.")]
 Point = Annotated[str, typer.Argument(help="DEVICE/GPIO, such as ESP_4F3A9C/25.")]
-OfDevice = Annotated[str, typer.Option("--device", help="Only of this device.")]
-OfZone = Annotated[str, typer.Option("--zone", help="Only of this zone.")]
+OfDevice = Annotated[str, typer.Option("--device", help="Only for this device.")]
+OfZone = Annotated[str, typer.Option("--zone", help="Only for this zone.")]
 
 
 def _scope(device: str, zone: str) -> dict[str, str]:
@@ -32,11 +32,11 @@ def _scope(device: str, zone: str) -> dict[str, str]:
 
 @app.command()
 def clear(
-    reason: Annotated[str, typer.Option(help="What was mended.")] = "",
+    reason: Annotated[str, typer.Option(help="What was repaired.")] = "",
     device: OfDevice = "", zone: OfZone = "",
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     accept_unconfirmed: Annotated[bool, typer.Option(
-        "--accept-unconfirmed", help="End it though not all devices have confirmed.")] = False,
+        "--accept-unconfirmed", help="End the stop although not all devices have confirmed.")] = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Clear an emergency stop. Nothing starts; rules wait for `resume`."""
@@ -53,7 +53,7 @@ def resume(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Let rules act again after a stop that was cleared."""
+    """Let rules act again after a cleared stop."""
     answer = link_to(config, data, http).post("/actuators/resume", _scope(device, zone))
     tell(answer, f"safety    {answer['state']}", as_json=as_json)
 
@@ -64,7 +64,7 @@ def approve(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Let a new device in."""
+    """Approve a new device."""
     path = f"/esp/devices/{quote(device, safe='')}/approve"
     answer = link_to(config, data, http).post(path, {})
     tell(answer, f"{device} {answer['approval']}", as_json=as_json)
@@ -73,11 +73,11 @@ def approve(
 @app.command()
 def reject(
     device: Device,
-    reason: Annotated[str, typer.Option(help="Why; it is shown and kept.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason; it is shown and stored.")] = "",
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Keep a device out."""
+    """Reject a device."""
     path = f"/esp/devices/{quote(device, safe='')}/reject"
     answer = link_to(config, data, http).post(path, {"reason": reason})
     tell(answer, f"{device} {answer['approval']}", as_json=as_json)
@@ -92,7 +92,7 @@ def configure_device(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Name a device, tell its board, or put it into a zone."""
+    """Set a device's name, board or zone."""
     link = link_to(config, data, http)
     path = f"/esp/devices/{quote(device, safe='')}"
     body = _given({"name": name, "board": board})
@@ -110,12 +110,12 @@ def configure_sensor(
     point: Point,
     kind: Annotated[str, typer.Argument(metavar="TYPE", help="Such as ds18b20.")],
     name: Annotated[str | None, typer.Option()] = None,
-    address: Annotated[str | None, typer.Option(help="On a bus: its address.")] = None,
+    address: Annotated[str | None, typer.Option(help="The address, for a sensor on a bus.")] = None,
     interval: Annotated[int | None, typer.Option(help="Seconds between readings.")] = None,
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Configure a sensor, or change what is given of it."""
+    """Configure a sensor, or change the given settings."""
     from godkaiser.http.resources.sensors.sensors import SensorBody
 
     esp_id, gpio = point_of(point)
@@ -133,15 +133,15 @@ def configure_actuator(
     point: Point,
     kind: Annotated[str, typer.Argument(metavar="TYPE", help="pump, valve, relay or pwm.")],
     name: Annotated[str | None, typer.Option()] = None,
-    max_runtime: Annotated[int | None, typer.Option(help="Seconds that it runs at most.")] = None,
-    min_off: Annotated[float | None, typer.Option(help="Seconds of rest at least.")] = None,
+    max_runtime: Annotated[int | None, typer.Option(help="Maximum runtime in seconds.")] = None,
+    min_off: Annotated[float | None, typer.Option(help="Minimum rest in seconds.")] = None,
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     inverted: Annotated[bool | None, typer.Option(
-        "--inverted/--not-inverted", help="It is on when its pin is low.")] = None,
+        "--inverted/--not-inverted", help="The actuator is on when its pin is low.")] = None,
     critical: Annotated[bool | None, typer.Option("--critical/--not-critical")] = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Configure an actuator, or change what is given of it; for its other limits use the API or
+    """Configure an actuator, or change the given settings; for its other limits use the API or
     devices.d.
     """
     from godkaiser.http.resources.actuators.actuators import ActuatorBody
@@ -163,13 +163,13 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _present(link: Link, path: str, body: type[msgspec.Struct]) -> dict[str, Any]:
-    """What is configured there already, so that what is not given stays; nothing if nothing is."""
+    """The present configuration, so that settings that are not given stay; {} if there is none."""
     try:
         found = link.call("GET", path)
     except Unanswered as error:
         if error.code in {UnknownActuator.code, UnknownSensor.code, UnknownDevice.code}:
             return {}
         fail(str(error), error.exit_code)
-    # Of a sensor its calibration stays by itself.
+    # The API keeps the calibration of a sensor by itself.
     names = set(body.__struct_fields__) - {"calibration"}
     return {name: value for name, value in found.items() if name in names}

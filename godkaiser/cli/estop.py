@@ -1,8 +1,8 @@
 """`godkaiser estop`: stops everything, whatever else is broken.
 
-The stop is published on the broker before anything else is looked at, with what can be read of the
-configuration: a mistake elsewhere in it, a gateway that is down, or a user who may not read its key
-delays nothing.
+The stop is published on the broker first, with the readable part of the configuration. So it is not
+delayed by a mistake elsewhere in the configuration, by a gateway that is down, or by a key that the
+user may not read.
 """
 
 from __future__ import annotations
@@ -48,15 +48,19 @@ BROKER_TIMEOUT_S = 5.0
 
 @app.command()
 def estop(
-    reason: Annotated[str, typer.Option(help="Why; it is shown and kept.")] = "stopped by CLI",
+    reason: Annotated[
+        str, typer.Option(help="The reason; it is shown and stored.")
+    ] = "stopped by CLI",
     config: ConfigOption = None,
     data: DataOption = None,
     http: HttpOption = "",
-    mqtt: Annotated[str, typer.Option("--mqtt", help="HOST or HOST:PORT of its broker.")] = "",
+    mqtt: Annotated[
+        str, typer.Option("--mqtt", help="HOST or HOST:PORT of the gateway's broker.")
+    ] = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Stop every device at once: over the broker, also when the gateway is down."""
+    """Stop every device at once, over the broker, even when the gateway is down."""
     if config is None and data is None and INSTALLED.exists():
         config = INSTALLED
     settings, remarks = _usable(config, data, http, mqtt)
@@ -76,7 +80,7 @@ def estop(
 
 
 class _Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """What the running gateway says of its safety; `silence` is why it says nothing."""
+    """The safety state of the running gateway; `silence` is the reason if it does not answer."""
 
     state: str = ""
     is_on_disk: bool = False
@@ -90,9 +94,9 @@ class _Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 def _tell(trouble: str, gateway: _Gateway, remarks: list[str]) -> None:
     for remark in remarks:
-        typer.echo(f"godkaiser: passed over: {remark}", err=True)
+        typer.echo(f"godkaiser: ignored: {remark}", err=True)
     if trouble:
-        typer.echo(f"the broker could not be told: {trouble}", err=True)
+        typer.echo(f"the broker did not get the stop: {trouble}", err=True)
     else:
         typer.echo(f"the broker has the stop ({time.strftime('%H:%M:%S')})")
     if gateway.silence:
@@ -101,18 +105,18 @@ def _tell(trouble: str, gateway: _Gateway, remarks: list[str]) -> None:
         typer.echo("the gateway says: active")
     elif gateway.state == "active":
         typer.echo(
-            "the gateway says: active, but the stop is not on its disk yet and would not outlive a"
+            "the gateway says: active, but the stop is not on its disk yet and would not survive a"
             f" restart{': ' if gateway.alarm else ''}{gateway.alarm}",
             err=True,
         )
     else:
-        typer.echo(f"the gateway says: {gateway.state}: it has not taken the stop", err=True)
+        typer.echo(f"the gateway says: {gateway.state}: it has not received the stop", err=True)
 
 
 def _usable(
     config: Path | None, data: Path | None, http: str, mqtt: str
 ) -> tuple[Config, list[str]]:
-    """What can be used of the configuration and of the options, and what was passed over."""
+    """The usable part of the configuration and the options, and remarks about ignored parts."""
     settings, mistakes = salvage(config, os.environ)
     remarks = [str(mistake) for mistake in mistakes]
     if http:
@@ -137,7 +141,7 @@ def _has_port(text: str) -> bool:
 
 
 def _publish(settings: Config, config: Path | None, reason: str) -> str:
-    """What went wrong; "" when the broker has acknowledged."""
+    """Publish the stop; returns the problem, or "" if the broker has acknowledged."""
     mqtt, token = settings.mqtt, _secret(settings.safety.broadcast_token_file)
     payload = outbound.broadcast_stop(
         reason, printable(who()), uuid.uuid4().hex, time.time(), token
@@ -162,8 +166,8 @@ def _publish(settings: Config, config: Path | None, reason: str) -> str:
 
 
 def _accounts(settings: Config, config: Path | None) -> Iterator[tuple[str, str, str]]:
-    """Those that can be tried (the one that may only stop, the gateway's own, none), each with its password
-    and a remark on that.
+    """The accounts to try (the account for stops, the gateway's own, none), each with its password
+    and a remark about it.
     """
     beside = None if config is None else config.parent / PASSWORD_BESIDE
     for file in (settings.mqtt.stop_password_file, "" if beside is None else str(beside)):
@@ -178,7 +182,7 @@ def _accounts(settings: Config, config: Path | None) -> Iterator[tuple[str, str,
 
 
 def _secret(file: str) -> str:
-    """The secret in a file; "" where there is none that this user may read."""
+    """The secret in a file; "" if this user cannot read it."""
     try:
         return first_line(Path(file)) if file else ""
     except (OSError, ValueError):
@@ -192,15 +196,15 @@ def _ask_gateway(settings: Config, reason: str, *, at_broker: bool) -> _Gateway:
             link.call("POST", "/actuators/emergency_stop", {"reason": reason})
         return _await_latched(link)
     except NoGateway as error:
-        return _Gateway(silence=f"{error}; it latches the stop only when it runs")
+        return _Gateway(silence=f"{error}; a gateway latches the stop only while it runs")
     except Unanswered as error:
-        return _Gateway(silence=f"the gateway could not be told: {error}")
+        return _Gateway(silence=f"the gateway did not get the stop: {error}")
 
 
 def _await_latched(link: Link) -> _Gateway:
     deadline = time.monotonic() + API_TIMEOUT_S
     while True:
-        # Health needs no token, and so no right to read the gateway's key.
+        # Health needs no token, so the user need not be able to read the gateway's key.
         health: Any = link.call("GET", "/health", token=False)
         found = _Gateway(
             state=health["safety"],

@@ -1,4 +1,6 @@
-"""How a command ends: its exit code, one line for a person, and never a traceback for a person's mistake."""
+"""The end of a command: its exit code, and one line of text instead of a traceback for a user's
+mistake.
+"""
 
 from __future__ import annotations
 
@@ -21,25 +23,27 @@ from godkaiser.errors.process import PassingCondition
 from godkaiser.errors.storage import DatabaseUnavailable
 
 EXIT_NOT_GOOD = 1
-"""The command has worked, and its answer is no: a check that fails, a command that was not confirmed."""
+"""The command worked, but its result is negative: a failed check, an unconfirmed command."""
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 69
-"""EX_UNAVAILABLE: no gateway answers, or there is no key to ask it with."""
+"""EX_UNAVAILABLE: no gateway answers, or its key cannot be read."""
 EXIT_STUCK = 70
 EXIT_CANNOT_WRITE = 73
 """EX_CANTCREAT."""
 EXIT_IO = 74
 """EX_IOERR."""
 EXIT_REFUSED = 77
-"""EX_NOPERM: the gateway answers, and refuses what was asked."""
+"""EX_NOPERM: the gateway refuses the request."""
 EXIT_TRY_AGAIN = 75
-"""EX_TEMPFAIL: the condition may pass by itself; systemd starts the gateway again."""
+"""EX_TEMPFAIL: a temporary failure; systemd starts the gateway again."""
 EXIT_CONFIG = 78
-"""EX_CONFIG: an admin must change something first; systemd does not start the gateway again."""
+"""EX_CONFIG: an administrator must change something first; systemd does not start the gateway
+again.
+"""
 
 
 def code_of(error: GatewayError | ConfigError) -> int:
-    """75 for what may pass by itself, 78 for what an admin must change."""
+    """75 for a temporary failure, 78 if an administrator must change something."""
     if isinstance(error, ConfigError):
         passes = all(mistake.passing for mistake in error.mistakes)
     else:
@@ -48,7 +52,7 @@ def code_of(error: GatewayError | ConfigError) -> int:
 
 
 def say(text: str) -> bool:
-    """A line on the terminal at once; False when that is gone, which must end nothing."""
+    """Print a line at once; False if the terminal is gone, which must not end the program."""
     try:
         typer.echo(text)
         sys.stdout.flush()
@@ -63,7 +67,7 @@ def fail(text: str, code: int) -> NoReturn:
 
 
 def fail_with(error: GatewayError | ConfigError, code: int | None = None) -> NoReturn:
-    """End with what the error says, and with its exit code unless another is given."""
+    """End with the error's text, and with its exit code unless another one is given."""
     if isinstance(error, ConfigError):
         for mistake in error.mistakes:
             typer.echo(str(mistake), err=True)
@@ -83,7 +87,7 @@ def as_an_end(error: GatewayError) -> GatewayError:
 
 
 def secret_in(path: Path) -> str:
-    """The first line of a file of a person's choice, or the end of the command."""
+    """The first line of a file that the user names; ends the command if it cannot be read."""
     try:
         return first_line(path)
     except ValueError as error:
@@ -93,7 +97,7 @@ def secret_in(path: Path) -> str:
 
 
 def settings_from(path: Path | None) -> Config:
-    """The configuration, or the end of the command with every mistake in it."""
+    """The configuration; ends the command with every mistake in it."""
     try:
         return load(path, os.environ)
     except ConfigError as error:
@@ -101,9 +105,9 @@ def settings_from(path: Path | None) -> Config:
 
 
 def run_safely(command: Callable[[], None]) -> None:
-    """Run the command line; whatever the terminal and its character set, a mistake is one line."""
+    """Run the command line; on any terminal and character set, a mistake is shown as one line."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal without the characters gets escapes. Streams that are closed are None.
+        # Characters that the terminal lacks are escaped. A closed stream is None.
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
@@ -117,7 +121,7 @@ def run_safely(command: Callable[[], None]) -> None:
         _leave(code_of(ended))
     except OSError as error:
         if error.errno in {errno.EPIPE, errno.EIO} and error.filename is None:
-            # The reader of our output has gone: there is nobody to be told.
+            # The reader of our output has gone, so nobody would see a message.
             _leave(EXIT_NOT_GOOD)
         where = f"{error.filename}: " if error.filename else ""
         _say(f"{where}{error.strerror or error}")
@@ -126,7 +130,7 @@ def run_safely(command: Callable[[], None]) -> None:
 
 def _say(text: str) -> None:
     if logging.getLogger().handlers:
-        # The log is set up, and its lines may have to be JSON.
+        # The log is set up, and its format may be JSON.
         logging.getLogger("godkaiser.cli.main").critical(text)
         return
     try:
@@ -136,5 +140,5 @@ def _say(text: str) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """Without the flush of the interpreter's end, which would fail once more on a stream that is gone."""
+    """Exit without the interpreter's final flush, which would fail again on a closed stream."""
     os._exit(code)

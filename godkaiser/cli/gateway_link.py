@@ -1,5 +1,5 @@
-"""How a command reaches the running gateway: over its API, with a token of a minute that whoever may read
-the gateway's key file makes for himself.
+"""Connects a command with the running gateway, over its API. A user who may read the gateway's key
+file makes a token for himself, valid for a minute.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from godkaiser.config.values import split_address
 API_TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 TOKEN_ENDED = 4403
-"""How the live socket ends a connection whose token has."""
+"""The close code of the live socket for a token that has expired."""
 
 ConfigOption = Annotated[
     Path | None,
-    # Whether it can be read is for `config` to say, and for `estop` no reason to end.
+    # `config` reports an unreadable file; `estop` must go on without it.
     typer.Option("--config", readable=False, help="The configuration of the running gateway."),
 ]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Its data folder (the demo's: var).")
+    Path | None, typer.Option("--data", help="The gateway's data folder (the demo's: var).")
 ]
-HttpOption = Annotated[str, typer.Option("--http", help="Where its API listens.")]
+HttpOption = Annotated[str, typer.Option("--http", help="HOST:PORT of the gateway's API.")]
 
 
 def settings_of(config: Path | None, data: Path | None, http: str = "") -> Config:
@@ -42,7 +42,7 @@ def settings_of(config: Path | None, data: Path | None, http: str = "") -> Confi
 
 
 def with_options(settings: Config, data: Path | None, http: str) -> Config:
-    """What `--data` and `--http` change of the configuration."""
+    """Apply `--data` and `--http` to the configuration."""
     if data is not None:
         gateway = msgspec.structs.replace(settings.gateway, data_dir=str(data))
         settings = msgspec.structs.replace(settings, gateway=gateway)
@@ -53,7 +53,7 @@ def with_options(settings: Config, data: Path | None, http: str) -> Config:
 
 
 def address_of(text: str, option: str) -> tuple[str, int]:
-    """HOST:PORT of an option, or the end of the command."""
+    """Parse HOST:PORT of an option; ends the command if it is malformed."""
     try:
         return split_address(text)
     except ValueError:
@@ -61,7 +61,7 @@ def address_of(text: str, option: str) -> tuple[str, int]:
 
 
 def who() -> str:
-    """The person at the keyboard, also where the user has no name."""
+    """The name of the local user, even if the user id has no name."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
@@ -69,22 +69,22 @@ def who() -> str:
 
 
 class Unanswered(Exception):
-    """The gateway has not done what was asked; the text says why."""
+    """The gateway did not carry out the request; the text says why."""
 
     code = ""
     exit_code = EXIT_UNREACHABLE
 
 
 class NoGateway(Unanswered):
-    """Nothing answers where its API should be."""
+    """Nothing answers at the address of its API."""
 
 
 class NoKey(Unanswered):
-    """The key that signs a token cannot be read: nothing was asked."""
+    """The key that signs a token cannot be read: no request was sent."""
 
 
 class Refused(Unanswered):
-    """It answers, and refuses; `code` is of the error."""
+    """The gateway refuses the request; `code` is the code of its error."""
 
     exit_code = EXIT_REFUSED
 
@@ -94,8 +94,8 @@ class Refused(Unanswered):
 
 
 class Link:
-    """The running gateway's API. Its methods but `call` end the command with a line when it refuses or
-    does not answer.
+    """The running gateway's API. Except for `call`, its methods end the command with a line of text
+    if the gateway refuses or does not answer.
     """
 
     def __init__(self, settings: Config) -> None:
@@ -117,8 +117,9 @@ class Link:
         self._demand("DELETE", path)
 
     def live(self, wanted: dict[str, Any], note: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-        """The events of the live socket that the filter `wanted` lets through, for ever: over the end of a
-        token, and over a restart of the gateway. `note` is told what may be missing.
+        """The events of the live socket that pass the filter `wanted`, for ever: across the end of
+        a token and a restart of the gateway. `note` is called with a text when events may be
+        missing.
         """
         from websockets.exceptions import ConnectionClosed, WebSocketException
         from websockets.sync.client import connect
@@ -126,7 +127,7 @@ class Link:
         newest, pause_s = "", FIRST_PAUSE_S
         while True:
             try:
-                # Asked for each time: another start may have another port.
+                # Read each time: after a restart the port may be another one.
                 url = self._live_url()
                 headers = {"Authorization": f"Bearer {self._token()}"}
                 with connect(
@@ -154,7 +155,7 @@ class Link:
                     fail(f"the live socket does not answer ({error})", EXIT_UNREACHABLE)
                 reason = str(error)
             if pause_s == FIRST_PAUSE_S:
-                note(f"the live socket has ended ({reason}); trying again")
+                note(f"the live socket was closed ({reason}); connecting again")
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -162,7 +163,7 @@ class Link:
         found = self.call("GET", "/system/live")["live"]
         if found is None:
             fail(
-                'the live socket is off: set [live] listen to something else than "off"',
+                "the live socket is off: set [live] listen to an address",
                 EXIT_UNREACHABLE,
             )
         address = self._settings.live_address
@@ -180,12 +181,12 @@ class Link:
         self, method: str, path: str, body: Any = None, *, token: bool = True,
         timeout_s: float = API_TIMEOUT_S,
     ) -> Any:  # fmt: skip
-        """The answer; a `body` of None sends none, `token` False no token.
+        """Send a request; returns the answer. `body` None: no body; `token` False: no token.
 
         Raises:
-            NoGateway: nothing answers there.
+            NoGateway: nothing answers at the address.
             NoKey: no token could be made.
-            Refused: what answers refuses.
+            Refused: the gateway refuses.
         """
         import http
         import http.client
@@ -208,21 +209,21 @@ class Link:
         if answer.status < http.HTTPStatus.BAD_REQUEST:
             return found
         if "error" not in found:
-            reason = f"what answers on {host}:{port} is no gateway (it answers {answer.status})"
+            reason = f"the server on {host}:{port} is not a gateway (it answers {answer.status})"
             raise NoGateway(reason)
         if token and answer.status == http.HTTPStatus.UNAUTHORIZED:
             self._compare_ids(f"{host}:{port}")
         raise Refused(found["error"]["message"], found["error"]["code"])
 
     def _compare_ids(self, address: str) -> None:
-        """Raise Refused when the configuration is of a gateway with another kaiser_id than the running one."""
+        """Raise Refused if the configuration has another kaiser_id than the running gateway."""
         running = self.call("GET", "/health", token=False)["kaiser_id"]
         given = self._settings.gateway.kaiser_id
         if running != given:
             reason = (
                 f"the gateway on {address} runs as '{running}', and this configuration says '{given}'. A new"
-                " [gateway] kaiser_id needs a restart (systemctl restart godkaiser). If another gateway was"
-                " meant, give its --config."
+                " [gateway] kaiser_id needs a restart (systemctl restart godkaiser). If you"
+                " meant another gateway, use its --config."
             )
             raise Refused(reason, "KAISER_ID_DIFFERS")
 
@@ -244,17 +245,15 @@ class Link:
         if isinstance(error, PermissionError):
             return "Run this as a user who may read the gateway's key, such as its own."
         if self._settings.gateway.data_dir == GatewayConfig().data_dir:
-            return "Give the gateway's --config or --data."
-        return (
-            "Is this the data folder of the running gateway? It makes the key at its first start."
-        )
+            return "Use --config or --data of the gateway."
+        return "Is this the data folder of the running gateway? The gateway creates the key at its first start."
 
 
 def printable(text: str) -> str:
-    """A text of the command line as it can be sent: without the bytes that its character set lacks."""
+    """A text from the command line that can be sent: invalid bytes are replaced."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _reachable(host: str) -> str:
-    """0.0.0.0 is where it listens, not where it is."""
+    """The address to connect to: 0.0.0.0 is only for listening."""
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104

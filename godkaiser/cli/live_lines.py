@@ -1,4 +1,4 @@
-"""What happens, as readable lines on a terminal: for the demo and for `godkaiser run`."""
+"""Prints events as readable lines on a terminal, for the demo and for `godkaiser run`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOUD_STEPS = frozenset(
 
 
 class LiveLines:
-    """Compares what is published now with what was, and tells the difference."""
+    """Compares the published values with the previous ones, and prints the differences."""
 
     def __init__(self, system: ActorSystem) -> None:
         self._system = system
@@ -35,7 +35,7 @@ class LiveLines:
             self._events.append(event)
 
     def lines(self) -> Iterator[str]:
-        """What is new since the last call; call it about once a second."""
+        """The lines since the last call; call it about once a second."""
         stamp = time.strftime("%H:%M:%S")
         events, self._events = self._events, []
         for event in events:

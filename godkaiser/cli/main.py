@@ -66,7 +66,9 @@ def main() -> None:
 
 
 def _read_all(path: Path | None) -> tuple[Config, Declared]:
-    """The configuration and what is declared beside it. Raises ConfigError with every mistake of both."""
+    """The configuration and the declarations beside it. Raises ConfigError with every mistake of
+    both.
+    """
     settings, site, mistakes = _look_at_all(path)
     if mistakes:
         raise ConfigError(mistakes)
@@ -74,7 +76,7 @@ def _read_all(path: Path | None) -> tuple[Config, Declared]:
 
 
 def _look_at_all(path: Path | None) -> tuple[Config, Declared, list[Mistake]]:
-    """What can be used of the configuration and of what is declared beside it, and every mistake of both."""
+    """The usable part of the configuration and its declarations, and every mistake of both."""
     try:
         settings, mistakes = load(path, os.environ), list[Mistake]()
     except ConfigError as error:
@@ -132,13 +134,13 @@ def _tell_good(config: Path, site: Declared) -> None:
 @app.command()
 def run(
     config: Annotated[
-        Path | None, typer.Option(help="The configuration file; without it, the defaults.")
+        Path | None, typer.Option(help="The configuration file; default: the built-in defaults.")
     ] = None,
 ) -> None:
-    """Run the gateway with an external broker: what the systemd service starts."""
-    # Before anything is read: a signal during the start still stops in order, or reads again.
+    """Run the gateway with an external broker, as the systemd service does."""
+    # Before any file is read, so that a signal during the start also stops in order, or reloads.
     signals = Signals(hangup_stops=False)
-    # Imported here: `check` and `--help` need not wait for the whole gateway.
+    # Imported here, so that `check` and `--help` do not load the whole gateway.
     from godkaiser.gateway import Gateway
     from godkaiser.host import logs
     from godkaiser.host.service_manager import ServiceManager
@@ -146,7 +148,7 @@ def run(
     try:
         settings, site = _read_all(config)
     except ConfigError as error:
-        # The format is known as far as that part of the file is good.
+        # The log format is known if that part of the file is correct.
         chosen = salvage(config, os.environ)[0].log
         logs.set_up(chosen)
         _fail_in_log(error, chosen)
@@ -170,7 +172,7 @@ def run(
     if not gateway.tokens.has_users():
         token = gateway.tokens.setup.token
         text = (
-            "Nobody can log in yet. POST /api/v1/auth/setup from this machine, or from elsewhere with"
+            "Nobody can log in yet. POST /api/v1/auth/setup from this machine, or from another one with"
             f' "setup_token": "{token}"'
         )
         _tell(settings.log, text, "nobody_can_log_in_yet", setup_token=token)
@@ -189,7 +191,7 @@ def run(
 
 
 def _tell(config: LogConfig, text: str, event: str, **details: str) -> None:
-    """For the terminal; where the log is JSON, a line of it instead."""
+    """Print for the terminal; with a JSON log, write a log line instead."""
     if config.format == "json":
         structlog.get_logger("godkaiser.cli.main").info(event, **details)
     else:
@@ -197,7 +199,7 @@ def _tell(config: LogConfig, text: str, event: str, **details: str) -> None:
 
 
 def _fail_in_log(error: GatewayError | ConfigError, config: LogConfig) -> NoReturn:
-    """End with what is wrong as lines of the log where that is JSON, else as lines for people."""
+    """End with the mistakes: as log lines with a JSON log, else as lines for people."""
     if config.format != "json":
         fail_with(error)
     log = structlog.get_logger("godkaiser.cli.main")
@@ -211,7 +213,7 @@ def _fail_in_log(error: GatewayError | ConfigError, config: LogConfig) -> NoRetu
 
 
 def _reload(gateway: Gateway) -> None:
-    """For SIGHUP. The gateway has told the log and the audit trail what it took, or why it did not."""
+    """Reload on SIGHUP. The gateway reports the result in the log and the audit trail."""
     try:
         gateway.reload(Issuer("system", "SIGHUP"))
     except ReloadRefused:
@@ -222,10 +224,8 @@ def _reload(gateway: Gateway) -> None:
 
 @app.command()
 def demo(
-    http: Annotated[str, typer.Option(help="Where the API listens.")] = "127.0.0.1:8000",
-    mqtt: Annotated[
-        str, typer.Option(help="Where the embedded broker listens.")
-    ] = "127.0.0.1:1883",
+    http: Annotated[str, typer.Option(help="HOST:PORT of the API.")] = "127.0.0.1:8000",
+    mqtt: Annotated[str, typer.Option(help="HOST:PORT of the embedded broker.")] = "127.0.0.1:1883",
     data: Annotated[Path, typer.Option(help="The folder of the database.")] = Path("var"),
     devices: Annotated[int, typer.Option(min=1, max=1000, help="Simulated ESP32s.")] = 5,
 ) -> None:
@@ -256,7 +256,7 @@ def demo(
         say(f"  user       {ADMIN}")
         say(f"  password   {running.password}   (shown once, now)")
     else:
-        say(f"  user       {ADMIN}   (with the password of the first start)")
+        say(f"  user       {ADMIN}   (use the password of the first start)")
     say("  stop       Ctrl-C")
     say("")
     live = LiveLines(running.gateway.system)
@@ -268,7 +268,7 @@ def demo(
     say("stopping in order ...")
     in_order = running.stop(signals.stop_asked)
     code = running.gateway.system.exit_code
-    say("stopped." if in_order and not code else "stopped, not in order: see the log.")
+    say("stopped." if in_order and not code else "not stopped in order: see the log.")
     _leave(code if code or in_order else EXIT_STUCK)
 
 
@@ -277,7 +277,7 @@ def simulate(
     broker: Annotated[str, typer.Option(help="HOST:PORT of the broker.")] = "127.0.0.1:1883",
     devices: Annotated[int, typer.Option(min=1, max=5000)] = 5,
     ids: Annotated[
-        list[str] | None, typer.Option("--id", help="A device of this id; again for more.")
+        list[str] | None, typer.Option("--id", help="The id of a device; repeat for more.")
     ] = None,
     interval: Annotated[
         float, typer.Option(min=0.0, help="Seconds between readings; 0: as configured.")
@@ -291,14 +291,18 @@ def simulate(
     accounts: Annotated[
         Path | None,
         typer.Option(
-            help="A line DEVICE:PASSWORD for each; these are the devices, unless --id says."
+            help="A file with a line DEVICE:PASSWORD for each device; without --id these are the devices."
         ),
     ] = None,
-    ca_cert: Annotated[Path | None, typer.Option(help="With --tls: whom to believe.")] = None,
-    client_cert: Annotated[Path | None, typer.Option(help="With --tls: who they are.")] = None,
+    ca_cert: Annotated[
+        Path | None, typer.Option(help="With --tls: the trusted certificate authorities.")
+    ] = None,
+    client_cert: Annotated[
+        Path | None, typer.Option(help="With --tls: the devices' certificate.")
+    ] = None,
     client_key: Annotated[Path | None, typer.Option(help="The key of --client-cert.")] = None,
     *,
-    tls: Annotated[bool, typer.Option("--tls", help="Talk TLS to the broker.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="Use TLS to the broker.")] = False,
     follow_parent: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run simulated ESP32s against a broker."""
@@ -339,7 +343,7 @@ def simulate(
 
 
 def _accounts_in(path: Path) -> dict[str, str]:
-    """DEVICE:PASSWORD, a line each, or the end of the command with the first that is none."""
+    """The lines DEVICE:PASSWORD of a file; ends the command at the first malformed one."""
     found = {}
     lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     for number, line in enumerate(lines, start=1):
@@ -366,13 +370,13 @@ def embedded_broker(address: str) -> None:
 def migrate(
     config: Annotated[Path | None, typer.Option(help="The configuration file.")] = None,
     *,
-    check: Annotated[bool, typer.Option("--check", help="Only tell what is missing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only list the missing steps.")] = False,
     no_backup: Annotated[
-        bool, typer.Option("--no-backup", help="Without a backup before it.")
+        bool, typer.Option("--no-backup", help="Upgrade without a backup.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the database schema up to date, after a backup of a database that is not empty."""
+    """Upgrade the database schema, after a backup of a database that is not empty."""
     from godkaiser.storage.engine import migrations
     from godkaiser.storage.engine.database import open_database, open_present
     from godkaiser.storage.engine.upgrade import upgrade
@@ -407,7 +411,7 @@ app.add_typer(broker_console.app, name="mqtt")
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process even when a stuck thread would keep it."""
+    """End the process even if a thread is stuck."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, AttributeError):
             stream.flush()

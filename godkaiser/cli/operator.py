@@ -1,5 +1,5 @@
-"""Commands for the operator at the gateway box: what is there, and what to do with it. Tables for people,
-`--json` for programs.
+"""Commands for the operator at the gateway box: lists, commands, users, keys, logs. Tables for
+people, `--json` for programs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Column = tuple[str, Callable[[dict[str, Any]], Any]]
 LONGEST_CELL = 40
 ROLE_WORDS = ("viewer", "operator", "admin")
 EXIT_STOPPED, EXIT_SUSPENDED = 3, 4
-"""Of `status`: a stop is active or rules are held; a rule is suspended."""
+"""Exit codes of `status`: a stop is active or rules are held; a rule is suspended."""
 
 
 def link_to(config: Path | None, data: Path | None, http: str) -> Link:
@@ -38,7 +38,7 @@ def link_to(config: Path | None, data: Path | None, http: str) -> Link:
 
 
 def printable_line(text: str) -> str:
-    """Without line ends and terminal codes, which a device could send in a name or an error."""
+    """Escape line ends and terminal codes, which a device could send in a name or an error."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
@@ -84,7 +84,7 @@ def at(*keys: str) -> Callable[[dict[str, Any]], Any]:
 
 
 def _all(link: Link, path: str) -> list[dict[str, Any]]:
-    """Every entry of a list, over its pages."""
+    """Every entry of a list, from all its pages."""
     found: list[dict[str, Any]] = []
     cursor = ""
     while True:
@@ -177,7 +177,7 @@ def rules(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """List the rules: whether each holds, and what it did last."""
+    """List the rules, whether each holds, and its last result."""
     columns = (
         ("rule", of("id")), ("name", of("name")), ("enabled", of("enabled")),
         ("priority", of("priority")), ("holds", of("state", "truth")),
@@ -196,7 +196,7 @@ def command(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Command an actuator, and wait for its answer; exit code 1 when it did not confirm."""
+    """Command an actuator and wait for its answer; exit code 1 if it did not confirm."""
     esp_id, gpio = point_of(actuator)
     body: dict[str, Any] = {"command": verb.upper()}
     body |= {} if value is None else {"value": value}
@@ -216,17 +216,17 @@ def command(
 def users(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
-    add: Annotated[str, typer.Option(help="Add this user; the password is asked for.")] = "",
-    role: Annotated[str, typer.Option(help="viewer, operator or admin; of a new user viewer.")] = "",
-    password: Annotated[str, typer.Option(help="Set the password of this user anew.")] = "",
-    disable: Annotated[str, typer.Option(help="Let this user in no more.")] = "",
+    add: Annotated[str, typer.Option(help="Add this user; asks for the password.")] = "",
+    role: Annotated[str, typer.Option(help="viewer, operator or admin; default for a new user: viewer.")] = "",
+    password: Annotated[str, typer.Option(help="Set a new password for this user.")] = "",
+    disable: Annotated[str, typer.Option(help="Disable this user.")] = "",
     delete: Annotated[str, typer.Option(help="Delete this user.")] = "",
-    change: Annotated[str, typer.Option(help="Give this user the role of --role.")] = "",
+    change: Annotated[str, typer.Option(help="Set the role of this user to --role.")] = "",
 ) -> None:  # fmt: skip
-    """List who may log in, or change that."""
+    """List the users, or change them."""
     link = link_to(config, data, http)
     if bool(change) > bool(role):
-        fail("give --role with --change", EXIT_USAGE)
+        fail("--change needs --role", EXIT_USAGE)
     if role not in {"", *ROLE_WORDS}:
         fail(f"--role {role}: use {', '.join(ROLE_WORDS)}", EXIT_USAGE)
     if add:
@@ -254,12 +254,12 @@ def users(
 def keys(
     config: ConfigOption = None, data: DataOption = None, http: HttpOption = "", *,
     as_json: JsonOption = False,
-    add: Annotated[str, typer.Option(help="Make a key of this name; its secret is shown once.")] = "",
+    add: Annotated[str, typer.Option(help="Create a key with this name; its secret is shown once.")] = "",
     role: Annotated[str, typer.Option(help="viewer, operator or admin.")] = "viewer",
-    area: Annotated[list[str] | None, typer.Option(help="What it may use; again for more.")] = None,
-    days: Annotated[float, typer.Option(help="For how long.")] = 365.0,
-    rotate: Annotated[int | None, typer.Option(help="Make this key anew.")] = None,
-    delete: Annotated[int | None, typer.Option(help="Delete this key.")] = None,
+    area: Annotated[list[str] | None, typer.Option(help="An area that it may use; repeat for more.")] = None,
+    days: Annotated[float, typer.Option(help="How many days the key is valid.")] = 365.0,
+    rotate: Annotated[int | None, typer.Option(help="Replace the key with this id by a new one.")] = None,
+    delete: Annotated[int | None, typer.Option(help="Delete the key with this id.")] = None,
 ) -> None:  # fmt: skip
     """List the API keys, or change them."""
     link = link_to(config, data, http)
@@ -285,7 +285,7 @@ def keys(
 
 
 def point_of(text: str) -> tuple[str, int]:
-    """DEVICE/GPIO as a pair, or the end of the command."""
+    """Parse DEVICE/GPIO; ends the command if it is malformed."""
     esp_id, separator, gpio = text.rpartition("/")
     if not separator or not esp_id or not gpio.isascii() or not gpio.isdecimal():
         fail(f"{text}: write DEVICE/GPIO, such as ESP_4F3A9C/25", EXIT_USAGE)

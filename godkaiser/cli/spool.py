@@ -1,4 +1,6 @@
-"""`godkaiser spool`: what waits for the database, from the files alone, so also with the gateway down."""
+"""`godkaiser spool`: shows or exports the spool from its files; also works while the gateway is
+down.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,16 @@ app = Console()
 @app.command()
 def spool(
     config: Annotated[Path | None, typer.Option(help="The configuration of the gateway.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Its data folder (the demo's: var).")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The gateway's data folder (the demo's: var).")
+    ] = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write every record to this file, a line of JSON each.")
+        Path | None, typer.Option(help="Write every record to this file, one line of JSON each.")
     ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what waits for the database, or take it out; the spool itself is not changed."""
+    """Show or export the records that wait for the database; the spool is not changed."""
     settings = settings_of(config, data)
     folder = settings.spool_dir
     try:
@@ -47,7 +51,7 @@ def spool(
         else:
             typer.echo("\n".join(_lines(folder, kept, settings.spool.max_bytes)))
     except FileExistsError:
-        fail(f"{export} is there already: choose another file", EXIT_IO)
+        fail(f"{export} exists already: choose another file", EXIT_IO)
     except OSError as error:
         fail(
             f"{error.filename}: {error.strerror}. Run this as the user that runs the gateway.",
@@ -58,7 +62,7 @@ def spool(
 
 
 def _summaries(folder: Path) -> list[spool_reader.Kept]:
-    # Listing it says why it cannot be read; a folder that is not there is an empty spool.
+    # Listing the folder raises if it cannot be read; a missing folder is an empty spool.
     with contextlib.suppress(FileNotFoundError):
         os.listdir(folder)  # noqa: PTH208 -- for its error
     return [spool_reader.summary(folder, stream) for stream in Stream]
@@ -78,12 +82,10 @@ def _lines(folder: Path, kept: list[spool_reader.Kept], max_bytes: int) -> list[
         if stream.unreadable_bytes:
             lines.append(
                 f"            {stream.unreadable_bytes:,} bytes at the end of a file cannot be read:"
-                " a write that is under way or was cut off"
+                " a write that is still running or was cut off"
             )
         if stream.damaged_files:
-            lines.append(
-                f"            {stream.damaged_files} damaged files are kept aside (*.damaged)"
-            )
+            lines.append(f"            {stream.damaged_files} damaged files are kept (*.damaged)")
     if total:
         lines.append("  (records of the oldest file may be in the database already)")
     return lines

@@ -1,4 +1,5 @@
-"""What an administrator writes: the configuration file, and what `devices.d` and `rules.d` declare.
+"""The files of an administrator: the configuration file, and the declarations in `devices.d` and
+`rules.d`.
 
 Start with `settings.py`.
 """

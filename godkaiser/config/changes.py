@@ -1,4 +1,4 @@
-"""What a running gateway takes of a changed configuration, and what needs a restart; pure but for reading."""
+"""Decides which changes of the configuration a running gateway applies, and which need a restart."""
 
 from __future__ import annotations
 

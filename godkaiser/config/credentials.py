@@ -1,4 +1,6 @@
-"""What the configuration names files for: the account with the broker, and the emergency tokens."""
+"""Reads the secrets that the configuration keeps in files: the broker account and the emergency
+tokens.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from godkaiser.mqtt.broker_address import BrokerAddress
 class StopTokens:
     """The tokens of devices that have one set (contract, 11.6); empty: none is set.
 
-    Not frozen: an admin may replace the tokens while the gateway runs, and a safety actor that starts
-    again must not go back to those of before.
+    Not frozen: an administrator may replace the tokens while the gateway runs, and a restarted
+    safety actor must not use the old ones.
     """
 
     device: str = ""

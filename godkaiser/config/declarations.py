@@ -1,4 +1,4 @@
-"""What is declared beside a configuration file: `devices.d` and `rules.d` together."""
+"""Reads the declarations beside a configuration file: `devices.d` and `rules.d` together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the readers of declarations share: places in a file, and words for what is wrong there."""
+"""The common part of the readers of declarations: places in a file, and texts for mistakes."""
 
 from __future__ import annotations
 

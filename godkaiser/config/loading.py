@@ -58,7 +58,7 @@ def secrets_of(config: Config, environ: Mapping[str, str]) -> Config:
 
 
 class Reading:
-    """What was read so far: the good values, where each came from, and the mistakes."""
+    """The state of reading: the valid values, their origins, and the mistakes."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
@@ -131,7 +131,7 @@ class Reading:
             # The gateway would lock itself out.
             origin = self._origins["broker_accounts", "folder"]
             self._refuse(*origin, "[mqtt] username and password_file with it", "none")
-        # Whoever names a certificate and forgets the switch would talk in the clear unknowingly.
+        # A certificate without the tls switch would mean an unencrypted connection by mistake.
         if "tls" not in mqtt and not self._refused("mqtt", "tls"):
             for key in ("ca_cert", "client_cert"):
                 if mqtt.get(key):
@@ -199,7 +199,7 @@ def _homes(key: str) -> list[str]:
 
 
 def _nearest(word: str, known: Iterable[str], homes: Iterable[str] = ()) -> str:
-    """What the author may have meant: another section, a like word, or else all there are."""
+    """Suggestions for the author: another section, a similar word, or else all words."""
     choices = list(known)
     places = list(homes)
     if places:

@@ -1,6 +1,6 @@
-"""What is made of the table of settings: the commented configuration file, and its page in the documentation.
+"""Makes the commented configuration file, and its page in the documentation, from the table of settings.
 
-python -m godkaiser.config.reference     renews both in the working directory
+python -m godkaiser.config.reference     updates both in the working directory
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from godkaiser.config.settings import KEYS, LIVE, SECRETS, SECTIONS, Config, Set
 
 WIDTH = 100
 HEAD_OF_FILE = """\
-God-Kaiser, production configuration. Every key is optional; what is set here is the default, unless \
+God-Kaiser, production configuration. Every key is optional; the values here are the defaults, unless \
 a comment says otherwise. Check it with: godkaiser check --config conf/godkaiser.toml
 A relative path is relative to this file, whatever the working directory.
-docs/configuration.md says what each key takes. This file is made by `make reference`: edit a copy."""
+docs/configuration.md lists what each key accepts. This file is made by `make reference`: edit a copy."""
 HEAD_OF_PAGE = """\
 # Configuration
 
 `godkaiser run --config FILE` reads one TOML file; [conf/godkaiser.toml](../conf/godkaiser.toml) is a copy of it
-with every default. Every key is optional. `godkaiser check --config FILE` tells every mistake with its line.
+with every default. Every key is optional. `godkaiser check --config FILE` lists every mistake with its line.
 Devices and rules are declared beside it, in `devices.d` ([safety](safety.md)) and `rules.d` ([rules](rules.md)).
 
 - A relative path is relative to the folder of the file, whatever the working directory. One in the
   environment, or without a file, is relative to the working directory.
 - An environment variable overrides the key of the file; an empty one overrides nothing.
-- `godkaiser reload` and SIGHUP take the keys with *reload: yes* while the gateway runs; the others need a restart.
+- `godkaiser reload` and SIGHUP apply the keys with *reload: yes* while the gateway runs; the others need a restart.
 
 This page is made from the table in `godkaiser/config/settings.py` by `make reference`.
 """
@@ -68,7 +68,7 @@ def page() -> str:
         for name, (_, setting) in SECRETS.items()
     ]
     parts.append(
-        "## Secrets\n\nFrom the environment alone; no file holds them.\n\n"
+        "## Secrets\n\nOnly from the environment; no file contains them.\n\n"
         f"| variable | meaning | takes |\n|---|---|---|\n{''.join(rows)}"
     )
     return "\n".join(parts)

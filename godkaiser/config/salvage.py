@@ -1,4 +1,6 @@
-"""What can still be used of a broken configuration: for the emergency stop, which must not wait for an editor."""
+"""Reads the usable part of a broken configuration, for the emergency stop, which must not wait for
+a correction.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Every setting of God-Kaiser, in one table: its section and key, type, default, meaning, what is expected of
-its value, the environment variable over it, and whether a reload takes it.
+"""The table of all settings of God-Kaiser: section and key, type, default, meaning, expected value,
+the environment variable that overrides it, and whether a reload applies it.
 
-The loader, what is told about mistakes, `conf/godkaiser.toml` and `docs/configuration.md` are all made from it
-(`make reference` renews the last two).
+The loader, the texts about mistakes, `conf/godkaiser.toml` and `docs/configuration.md` are made
+from it (`make reference` updates the last two).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from godkaiser.config.database_url import HIGHEST_PORT, sqlite_url
 from godkaiser.config.values import Rule, split_address
 
 STOP_ACCOUNT = "godkaiser-estop"
-"""The account with the broker that may publish the emergency stop and nothing else."""
+"""The broker account that may publish the emergency stop and nothing else."""
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """What is known of one key. `environment` names the variable that overrides it; `shipped` is the value in
-    the shipped file where that is not the default.
+    """The description of one key. `environment` names the variable that overrides it; `shipped` is
+    the value in the shipped file if it is not the default.
     """
 
     meaning: str
@@ -58,24 +58,23 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[
         str,
         Setting(
-            "Where the API listens. Keep it on loopback and put a proxy with HTTPS before it.",
+            "The address of the API. Keep it on loopback and put a proxy with HTTPS in front of it.",
             values.LISTEN,
         ),
     ] = "127.0.0.1:8000"
     trusted_proxy: Annotated[
         str,
         Setting(
-            "The address of that proxy. X-Forwarded-For is believed from this address alone, so that"
-            " log-ins are locked by the address of the person and not of the proxy, and the audit trail"
-            " tells it.",
+            "The address of that proxy. X-Forwarded-For is trusted only from this address; then login"
+            " locks and audit entries use the address of the person instead of that of the proxy.",
             values.IP_ADDRESS,
         ),
     ] = ""
     requests_per_s: Annotated[
         int,
         Setting(
-            "Requests a second of each person, key or address; twice as many at once. Stops and /health"
-            " have no limit.",
+            "Requests a second for each person, key or address; bursts of twice as many are allowed."
+            " Stops and /health have no limit.",
             values.integer(0, 1_000_000, "0: no limit"),
         ),
     ] = 200
@@ -83,7 +82,7 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Setting(
             "Wrong passwords of one person from one address before the first wait; each wait is twice the"
-            " one before. An address has four times as many, whoever it tries to be.",
+            " one before. One address, for all persons together, has four times as many.",
             values.integer(1, 1000),
         ),
     ] = 5
@@ -117,14 +116,14 @@ class LiveConfig(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[
         str,
         Setting(
-            'Where it listens; "" is the address of [http] at the next port, "off" is nowhere.',
+            'Its address; "" is the address of [http] at the next port, "off" disables it.',
             values.LISTEN_OR_OFF,
         ),
     ] = ""
 
 
 class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The broker, and the gateway's account with it."""
+    """The broker, and the gateway's account on it."""
 
     host: Annotated[str, Setting("The broker.", values.HOST, environment="MQTT_BROKER_HOST")] = (
         "127.0.0.1"
@@ -148,8 +147,8 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Setting(
             f"The password of the account {STOP_ACCOUNT}, which may publish the stop and nothing else:"
-            " `godkaiser estop` uses it, so give the file to a group of those who may stop"
-            " (docs/operations.md). Empty: it uses the account above.",
+            " `godkaiser estop` uses it, so let the group of people who may stop read the"
+            " file (docs/operations.md). Empty: it uses the account above.",
             values.PASSWORD_FILE,
             is_live=True,
         ),
@@ -163,7 +162,7 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     ca_cert: Annotated[
         str,
         Setting(
-            "The authorities that may vouch for the broker; empty: those of the system.",
+            "The trusted certificate authorities for the broker; empty: those of the system.",
             values.CERTIFICATES,
             environment="MQTT_CA_CERT_PATH",
             is_live=True,
@@ -172,7 +171,7 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     client_cert: Annotated[
         str,
         Setting(
-            "The gateway's own certificate (PEM), where the broker asks for one; with client_key.",
+            "The gateway's own certificate (PEM), if the broker requires one; with client_key.",
             values.READABLE_FILE,
             environment="MQTT_CLIENT_CERT_PATH",
             is_live=True,
@@ -190,7 +189,7 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_s: Annotated[
         int,
         Setting(
-            "A broker that is silent for longer than this is lost.",
+            "A broker that is silent for longer than this counts as lost.",
             values.integer(5, 3600, "seconds"),
         ),
     ] = 30
@@ -202,7 +201,7 @@ class BrokerAccountsConfig(msgspec.Struct, frozen=True, kw_only=True):
     folder: Annotated[
         str,
         Setting(
-            "The folder where the gateway writes passwd and acl; empty: it writes none. Needs username and"
+            "The folder where the gateway writes passwd and acl; empty: off. Needs username and"
             " password_file of [mqtt].",
             values.FOLDER_OR_NONE,
         ),
@@ -210,7 +209,7 @@ class BrokerAccountsConfig(msgspec.Struct, frozen=True, kw_only=True):
     pid_file: Annotated[
         str,
         Setting(
-            "Mosquitto's pid_file, to tell it to read them again; empty:"
+            "Mosquitto's pid_file, so that the gateway can signal it to read them again; empty:"
             " systemd/godkaiser-accounts.path does that.",
             values.PID_FILE,
         ),
@@ -218,7 +217,7 @@ class BrokerAccountsConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The database. Control goes on while it is away."""
+    """The database. Control works on while it is unavailable."""
 
     url: Annotated[
         str,
@@ -238,50 +237,53 @@ class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5
     breaker_open_s: Annotated[
         int,
-        Setting("For this long; then one request tries it.", values.integer(1, 3600, "seconds")),
+        Setting(
+            "For this long; then one trial request is let through.",
+            values.integer(1, 3600, "seconds"),
+        ),
     ] = 60
     breaker_half_open_s: Annotated[
         int,
-        Setting("The time that this request has.", values.integer(1, 3600, "seconds")),
+        Setting("The timeout of this trial request.", values.integer(1, 3600, "seconds")),
     ] = 30
 
 
 class SpoolConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Readings and journal entries go to <data_dir>/spool while the database is away."""
+    """Readings and journal entries go to <data_dir>/spool while the database is unavailable."""
 
     max_bytes: Annotated[
         int,
         Setting(
-            "The most that it holds. A reading takes about 100 bytes (docs/operations.md).",
+            "Its maximum size. A reading takes about 100 bytes (docs/operations.md).",
             values.integer(2**20, 2**40, "bytes"),
         ),
     ] = 256 * 1024 * 1024
     when_full: Annotated[
         str,
         Setting(
-            "thin: the oldest readings of the series that measures most often are dropped. hold: nothing"
-            " more is taken, and new readings stay with the broker. Journal entries are never dropped.",
+            "When it is full. thin: the oldest readings of the series with most readings are dropped. hold:"
+            " it takes no more, and new readings stay with the broker. Journal entries are never dropped.",
             values.one_of("thin", "hold"),
         ),
     ] = "thin"
     replay_per_s: Annotated[
         int,
         Setting(
-            "Readings a second that go back into the database, so that live ones keep their place.",
+            "Readings a second that are replayed into the database; the limit leaves time for live readings.",
             values.integer(100, 100_000, "readings"),
         ),
     ] = 2000
 
 
 class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things are kept."""
+    """How long data is kept."""
 
     readings_days: Annotated[int, Setting("Readings.", values.DAYS)] = 0
     minutes_days: Annotated[
-        int, Setting("Minutes: made from readings, and kept when those go.", values.DAYS)
+        int, Setting("Rollups of a minute; they stay when the readings are deleted.", values.DAYS)
     ] = 0
     hours_days: Annotated[
-        int, Setting("Hours: made from readings, and kept when those go.", values.DAYS)
+        int, Setting("Rollups of an hour; they stay when the readings are deleted.", values.DAYS)
     ] = 0
     history_days: Annotated[
         int, Setting("The history of commands and of executions of rules.", values.DAYS)
@@ -290,7 +292,7 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: Annotated[
         bool,
         Setting(
-            "true: only tell what would be removed. Look at GET /api/v1/system/jobs, then set it to false.",
+            "true: only report what would be removed. Look at GET /api/v1/system/jobs, then set it to false.",
             values.TRUE_OR_FALSE,
         ),
     ] = True
@@ -302,7 +304,7 @@ class DevicesConfig(msgspec.Struct, frozen=True, kw_only=True):
     approval: Annotated[
         str,
         Setting(
-            "manual: a device that reports for the first time waits for an operator. auto: it is let in.",
+            "manual: a new device waits for the approval of an operator. auto: it is approved at once.",
             values.one_of("manual", "auto"),
         ),
     ] = "manual"
@@ -316,7 +318,9 @@ class DevicesConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SafetyConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Devices with emergency tokens (set_emergency_token) take a stop or a clear only with them."""
+    """Devices with emergency tokens (set_emergency_token) obey a stop or a clear only with the
+    token.
+    """
 
     device_token_file: Annotated[
         str,
@@ -337,10 +341,10 @@ class SafetyConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotifyConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How e-mail of rules leaves. Webhooks and MQTT need nothing here."""
+    """The mail server for notifications of rules. Webhooks and MQTT need nothing here."""
 
     smtp_host: Annotated[
-        str, Setting("The mail server; empty: no e-mail leaves.", values.MAIL_SERVER)
+        str, Setting("The mail server; empty: no e-mail is sent.", values.MAIL_SERVER)
     ] = ""
     smtp_port: Annotated[int, Setting("Its port.", values.PORT)] = 587
     smtp_user: Annotated[str, Setting("The account; empty: none.", values.TEXT)] = ""
@@ -353,7 +357,8 @@ class NotifyConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     smtp_from: Annotated[str, Setting("The sender.", values.MAIL_ADDRESS)] = "god-kaiser@localhost"
     smtp_starttls: Annotated[
-        bool, Setting("Encrypt before anything is sent.", values.TRUE_OR_FALSE)
+        bool,
+        Setting("Encrypt the connection (STARTTLS) before anything is sent.", values.TRUE_OR_FALSE),
     ] = True
 
 
@@ -363,8 +368,8 @@ class OutboundConfig(msgspec.Struct, frozen=True, kw_only=True):
     allow: Annotated[
         tuple[str, ...],
         Setting(
-            "Networks, addresses and host names inside that they may reach, like"
-            ' ["192.168.1.0/24", "panel.local"]; without them, the internet alone.',
+            "Internal networks, addresses and host names that they may reach, like"
+            ' ["192.168.1.0/24", "panel.local"]; without them, only the internet.',
             values.DESTINATIONS,
         ),
     ] = ()
@@ -376,7 +381,8 @@ class DebugConfig(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: Annotated[
         bool,
         Setting(
-            "Open /debug (simulated devices) and /system/actors/crash, for people alone; keep it off in"
+            "Open /debug (simulated devices) and /system/actors/crash, only for people, not for API keys; keep it off in"
+            ""
             " production.",
             values.TRUE_OR_FALSE,
         ),
@@ -389,7 +395,7 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     level: Annotated[
         str,
         Setting(
-            "debug, info, warning or error: the least important lines that are written.",
+            "debug, info, warning or error: lines below this level are not written.",
             values.one_of("debug", "info", "warning", "error"),
             is_live=True,
         ),
@@ -397,7 +403,7 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     format: Annotated[
         str,
         Setting(
-            "console: for people. json: one object a line, for collectors.",
+            "console: for people. json: one JSON object a line, for log collectors.",
             values.one_of("console", "json"),
             is_live=True,
         ),
@@ -422,7 +428,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     jwt_secret: Annotated[
         str,
         Setting(
-            "Signs access tokens; unset: jwt.key in data_dir, made on the first start.",
+            "The key that signs access tokens; unset: jwt.key in data_dir, created on the first start.",
             values.SIGNING_SECRET,
             environment="JWT_SECRET_KEY",
         ),
@@ -430,7 +436,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     jwt_secret_previous: Annotated[
         str,
         Setting(
-            "Does not sign, and is still believed: the key before the last rotation.",
+            "The key before the last rotation: it no longer signs, but its tokens are still accepted.",
             values.SIGNING_SECRET,
             environment="JWT_SECRET_KEY_PREVIOUS",
         ),
@@ -438,12 +444,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def live_address(self) -> tuple[str, int] | None:
-        """Host and port of the live socket; None when there is to be none."""
+        """Host and port of the live socket; None if it is off."""
         if self.live.listen == "off":
             return None
         if self.live.listen:
             return split_address(self.live.listen)
-        # The port after the highest one is none; 0 is any.
+        # There is no port after the highest one; 0 means any port.
         port = self.http.port
         return self.http.host, port + 1 if 0 < port < HIGHEST_PORT else 0
 
@@ -480,11 +486,11 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
 }
 """Each variable and the key that it overrides. An empty variable overrides nothing."""
 SECRETS = {setting.environment: (field, setting) for field, setting in _settings_in(Config).items()}
-"""Each variable that no key of the file stands for, and the field of `Config` that it sets."""
+"""Each variable without a key in the file, and the field of `Config` that it sets."""
 LIVE = frozenset(
     (section, key)
     for section, settings in KEYS.items()
     for key, setting in settings.items()
     if setting.is_live
 )
-"""The keys that a reload takes while the gateway runs. The others need a restart."""
+"""The keys that a reload applies while the gateway runs. The others need a restart."""

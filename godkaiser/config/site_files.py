@@ -93,7 +93,7 @@ class _StopInput(_Table, frozen=True, kw_only=True):
 
 
 def look_at_site(folder: Path | None) -> tuple[Declared, list[Mistake]]:
-    """What can be read of the files, also without some keys that are wrong, and every mistake."""
+    """The readable part of the files, without wrong keys, and every mistake."""
     reading = _Reading()
     for path in listing(folder).files:
         reading.read_file(path)

@@ -1,4 +1,4 @@
-"""What one value of the configuration must be: in words, as a test, and where it holds a path, relative to what."""
+"""The rule for one value of the configuration: its text, its test and, for a path, its base folder."""
 
 from __future__ import annotations
 

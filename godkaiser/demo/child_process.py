@@ -1,7 +1,7 @@
 """Helper processes of the demo: the embedded broker and the simulated devices.
 
-A child ends when its standard input closes. That is how it notices the end of the gateway whatever
-ended it, `kill -9` included, and a second start finds its port free.
+A child ends when its standard input closes. So it notices every end of the gateway, even by
+`kill -9`, and a second start finds its port free.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ LOOK_S = 60.0
 
 
 class ChildProcess:
-    """`python -m godkaiser ARGS`, in a session of its own: a Ctrl-C is for the gateway alone."""
+    """`python -m godkaiser ARGS`, in a session of its own, so that only the gateway receives a
+    Ctrl-C.
+    """
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = tuple(arguments)
@@ -63,7 +65,9 @@ def when_parent_ends(act: Callable[[], None]) -> None:
 
 
 def stop_event_of_process(*, follow_parent: bool) -> threading.Event:
-    """Set by SIGTERM, SIGINT, SIGHUP (its terminal is closed) and, if wanted, by the end of the parent."""
+    """An event that is set by SIGTERM, SIGINT, SIGHUP (closed terminal) and optionally by the end
+    of the parent.
+    """
     stop = threading.Event()
     signals = Signals(hangup_stops=True)
 
@@ -80,7 +84,8 @@ def stop_event_of_process(*, follow_parent: bool) -> threading.Event:
 
 
 class Signals:
-    """SIGTERM and SIGINT ask for an ordered stop, SIGHUP for a reload or, if wanted, for a stop, too.
+    """Handles signals: SIGTERM and SIGINT request an ordered stop, SIGHUP a reload or, with
+    `hangup_stops`, a stop.
 
     A handler only writes into a pipe: a lock that the main thread holds at that moment could not be waited
     for. Made by the main thread; one thread waits.
@@ -88,7 +93,7 @@ class Signals:
 
     def __init__(self, *, hangup_stops: bool) -> None:
         self.stop_asked = ""
-        """The signal that asked for a stop; "" while none has."""
+        """The signal that requested a stop; "" while there was none."""
         self._reload_asked = False
         self._hangup_stops = hangup_stops
         self._reader, self._writer = os.pipe()
@@ -101,18 +106,18 @@ class Signals:
             self._reload_asked = True
         else:
             self.stop_asked = signal.Signals(number).name
-        # A full pipe wakes the reader as well.
+        # A full pipe also wakes the reader.
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer, b"!")
 
     def wait(self, timeout_s: float) -> None:
-        """Until a signal comes; for `timeout_s` at most."""
+        """Wait for a signal, at most `timeout_s`."""
         if self.stop_asked or self._reload_asked:
             return
         if select.select([self._reader], [], [], timeout_s)[0]:
             os.read(self._reader, 4096)
 
     def take_reload(self) -> bool:
-        """Whether a reload was asked for since the last call."""
+        """Whether a reload was requested since the last call."""
         asked, self._reload_asked = self._reload_asked, False
         return asked

@@ -1,4 +1,4 @@
-"""`godkaiser demo`: the gateway at work on embedded defaults, with a simulated greenhouse."""
+"""`godkaiser demo`: the gateway with embedded defaults and a simulated greenhouse."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Demo:
         live = self._config().live_address
         if live is not None and live[1] == port:
             reason = (
-                f"port {port} is that of the live socket, which is next to --http. Choose another"
+                f"port {port} is needed for the live socket (the port after that of --http). Choose another"
                 " port with --mqtt."
             )
             raise StartupFailed(reason=reason)
@@ -92,7 +92,9 @@ class Demo:
             raise
 
     def stop(self, reason: str = "") -> bool:
-        """The gateway first, so that its good-bye reaches the devices; then they, then the broker."""
+        """Stop the gateway first, so that the devices receive its last status; then the devices,
+        then the broker.
+        """
         in_order = self.gateway.stop(reason=reason)
         self._devices.stop()
         self._broker.stop()
@@ -111,19 +113,19 @@ class Demo:
         )
 
     def _first_administrator(self) -> str:
-        """The password of an administrator made now; "" when there is one already."""
+        """Create an administrator and return the password; "" if there already is one."""
         given = self._environ.get("GODKAISER_ADMIN_PASSWORD", "")
         if given:
             check_password(given)
         password = given or secrets.token_urlsafe(12)
         now = self.gateway.system.runtime.now()
         made = self.gateway.tokens.create_first_user(ADMIN, password, now)
-        # Who chose it himself knows it, and it does not belong into a log.
+        # A password that the user chose is known, and must not be logged.
         return password if made and not given else ""
 
 
 def seed(database: Database, devices: int, interval_s: int, now: float) -> None:
-    """The greenhouse's devices, approved, with what they carry and their rules; once each."""
+    """Store the greenhouse's devices, approved, with sensors, actuators and rules; each only once."""
     known = {record.device_id for record in registry.load_devices(database)}
     for index in range(devices):
         if device_id(index) not in known:
@@ -174,7 +176,7 @@ _CONTROL: tuple[tuple[str, str, dict[str, float], str], ...] = (
 def _rules(
     name: str, sensors: tuple[dict[str, Any], ...], actuators: tuple[dict[str, Any], ...]
 ) -> list[RuleDefinition]:
-    """What keeps this device's bench in range, as far as it has the sensor and the actuator."""
+    """The rules that keep this device's bench in range, if it has the sensor and the actuator."""
     found = []
     for actuator_name, sensor_type, thresholds, purpose in _CONTROL:
         sensor = next((s for s in sensors if s["sensor_type"] == sensor_type), None)

@@ -1,10 +1,10 @@
 """The MQTT broker of the quick start: amqtt, in a process of its own.
 
 A real broker without a system package, for devices on this machine. Production uses Mosquitto
-(conf/mosquitto.conf): what waits in this broker is in memory, and gone with it.
+(conf/mosquitto.conf): messages that wait in this broker are in memory and lost with it.
 
-amqtt 0.12 breaks some promises of MQTT that the gateway stands on; `FaithfulBroker` and
-`PatientHandler` keep them, each with its reason beside it. Nagle's algorithm needs no word here:
+amqtt 0.12 breaks some guarantees of MQTT that the gateway needs; `FaithfulBroker` and
+`PatientHandler` restore them, each with its reason beside it. Nagle's algorithm needs no change:
 asyncio sets TCP_NODELAY on every socket that it accepts.
 """
 
@@ -23,13 +23,13 @@ from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import OUTGOING, Session
 
 SESSION_EXPIRY_S = 600
-"""What is queued for a client that never comes back must not grow for ever."""
+"""The queue for a client that never returns must not grow for ever."""
 KEEPALIVE_GRACE = 1.5
-"""MQTT 3.1.1, 3.1.2.10: silent for one and a half keep-alive periods is gone."""
+"""MQTT 3.1.1, 3.1.2.10: a client that is silent for one and a half keep-alive periods is gone."""
 
 
 def serve(host: str, port: int, stop: threading.Event) -> None:
-    """Serve whoever connects, without accounts, until `stop` is set. Blocks."""
+    """Serve all clients, without accounts, until `stop` is set. Blocks."""
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     logging.getLogger("transitions").setLevel(logging.CRITICAL)
     asyncio.run(_serve(host, port, stop))
@@ -53,7 +53,7 @@ async def _serve(host: str, port: int, stop: threading.Event) -> None:
 
 
 class LetIn(BaseAuthPlugin):  # type: ignore[misc, unused-ignore]
-    """Lets everybody in. amqtt's own anonymous plugin forgets their sessions at each disconnect."""
+    """Admits every client. amqtt's own anonymous plugin forgets sessions at each disconnect."""
 
     async def authenticate(self, *, session: Session) -> bool | None:
         return True
@@ -68,8 +68,9 @@ class PatientHandler(BrokerProtocolHandler):  # type: ignore[misc, unused-ignore
         self._redeliveries: set[asyncio.Task[None]] = set()
 
     async def _handle_qos1_message_flow(self, app_message: Any) -> None:
-        """The library drops what was not acknowledged within 5 s or before the connection ended. The
-        gateway acknowledges after its commit: until then the message stays with the session.
+        """The library drops messages that are not acknowledged within 5 s or before the connection
+        ends. The gateway acknowledges after its commit; until then the message must stay with the
+        session.
         """
         session = self.session
         if app_message.direction != OUTGOING or session is None:
@@ -87,8 +88,8 @@ class PatientHandler(BrokerProtocolHandler):  # type: ignore[misc, unused-ignore
         session.inflight_out.pop(app_message.packet_id, None)
 
     async def _retry_deliveries(self) -> None:
-        """The library waits up to 10 s for the answers before it reads on. The gateway may well
-        subscribe first and acknowledge later.
+        """The library waits up to 10 s for these acknowledgements before it reads on. But the
+        gateway may subscribe first and acknowledge later.
         """
         session = self.session
         if session is None:
@@ -100,7 +101,8 @@ class PatientHandler(BrokerProtocolHandler):  # type: ignore[misc, unused-ignore
 
     def _redelivered(self, task: asyncio.Task[None]) -> None:
         self._redeliveries.discard(task)
-        # Read, so that asyncio does not complain: an interrupted one is tried at the next connect.
+        # Retrieve the exception, so that asyncio does not log it; the delivery is retried at the
+        # next connect.
         if not task.cancelled():
             task.exception()
 
@@ -110,7 +112,7 @@ class PatientHandler(BrokerProtocolHandler):  # type: ignore[misc, unused-ignore
         await super().stop()
 
     def handle_read_timeout(self) -> None:
-        """The library ignores a client's silence, so the will of one that hangs never goes out."""
+        """End the connection. The library ignores a silent client, so its will would never be sent."""
         self._loop.create_task(self.handle_connection_closed())
 
 
@@ -139,8 +141,8 @@ class FaithfulBroker(Broker):  # type: ignore[misc, unused-ignore]
     async def _client_message_loop(
         self, client_session: Session, handler: BrokerProtocolHandler
     ) -> None:
-        # The loop of the connection that was taken over may have just marked the session as
-        # disconnected, and a session that is marked so is sent nothing.
+        # The old connection's loop may just have marked the session as disconnected, and a
+        # session that is marked so receives nothing.
         self._mark_connected(client_session)
         if isinstance(handler, PatientHandler):
             handler.serves = True
@@ -162,8 +164,8 @@ class FaithfulBroker(Broker):  # type: ignore[misc, unused-ignore]
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session
     ) -> None:
-        """The library also sends to each client that connects what is retained for anybody's
-        subscription, and fails where another one subscribes meanwhile. MQTT wants it sent at a
+        """At a connect, the library also sends the retained messages of other clients'
+        subscriptions, and it fails if another client subscribes meanwhile. MQTT requires them at a
         client's own SUBSCRIBE, which is read once the handler serves.
         """
         handler = self._get_handler(session)

@@ -1,4 +1,4 @@
-"""Accounts, logins and API keys, as requests are checked against them; pure."""
+"""Accounts, logins and API keys, against which requests are checked; pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import msgspec
 
 ADMIN = "admin"
 GRACE_S = 10.0
-"""How long the refresh token before the newest is still answered: for a second tab of the same browser, and for
-an answer that was lost.
+"""How long the refresh token before the newest is still accepted: for a second tab of the same
+browser, and after a lost answer.
 """
 
 
@@ -23,7 +23,7 @@ class Account(msgspec.Struct, frozen=True):
     created_at: float = 0.0
 
     def __repr__(self) -> str:
-        """It may be shown as a dead letter: without the hash."""
+        """Without the hash, because it may be shown as a dead letter."""
         return f"Account({self.username!r}, {self.role!r})"
 
     @property
@@ -32,9 +32,9 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Login(msgspec.Struct, frozen=True):
-    """All tokens that stem from one login are good as long as it is listed.
+    """One login. All its tokens are valid as long as it is listed.
 
-    Of its refresh tokens only the newest (`current_jti`) may be used, and for `GRACE_S` after `renewed_at`
+    Only its newest refresh token (`current_jti`) may be used and, for `GRACE_S` after `renewed_at`,
     the one before it. `expires_at` in unix seconds, `renewed_at` in monotonic seconds.
     """
 
@@ -50,8 +50,8 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
-    """An API key; of its secret only a digest is kept. `areas` are the first words of the paths that it
-    may use; none: all. Times in unix seconds.
+    """An API key; only a digest of its secret is stored. `areas` are the first words of the paths
+    that it may use; empty: all. Times in unix seconds.
     """
 
     key_id: int
@@ -66,7 +66,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a request is checked against: users by name, logins by family, keys by digest.
+    """All access data: users by name, logins by family, keys by digest.
 
     `version` counts the changes in the database; -1: not loaded yet.
     """
@@ -90,10 +90,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def renewed(known: Login, used_jti: str, fresh: Login, now: float) -> Login | None:
-    """What becomes of a login when somebody uses the refresh token `used_jti` of it; `now` is monotonic.
+    """The login after a use of its refresh token `used_jti`; `now` is monotonic.
 
-    The newest token: `fresh` takes its place. The one before it, within the grace: `known` itself, whose
-    newest token is given again. Any other: None, the login is ended, as somebody uses a stolen or an old one.
+    The newest token: returns `fresh`. The one before it, within the grace: `known`, whose newest
+    token is given again. Any other: None, and the login must be ended, because somebody uses a
+    stolen or an old token.
     """
     if known.current_jti == used_jti:
         return msgspec.structs.replace(fresh, previous_jti=used_jti, renewed_at=now)
@@ -102,9 +103,11 @@ def renewed(known: Login, used_jti: str, fresh: Login, now: float) -> Login | No
 
 
 def read_again(before: Access, found: Access, now: float) -> Access:
-    """`found` in the database, with the grace of each login, which is not stored; `now` is monotonic.
+    """`found`, loaded from the database, with the grace of each login, which is not stored; `now`
+    is monotonic.
 
-    A login whose token is another one than before was renewed, and the answer may be lost: its grace begins.
+    If the token of a login has changed, it was renewed, and the answer may be lost: its grace
+    begins.
     """
     logins = {
         family: _with_grace(before.logins.get(family), login, now)

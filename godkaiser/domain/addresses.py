@@ -1,4 +1,4 @@
-"""Internet addresses: which one is meant, and which of them lead inside; pure."""
+"""Internet addresses: normal form, and which of them are internal; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 
 def unmapped(host: str) -> str:
-    """An IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) as what it is; all else as it is."""
+    """Convert an IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) to IPv4; return others
+    unchanged.
+    """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -20,9 +22,9 @@ def unmapped(host: str) -> str:
 
 
 def inside(address: str) -> str:
-    """Where an IP address leads that is not the public internet (`loopback`, `private`, ...); "" when it is.
+    """The kind of an internal IP address (`loopback`, `private`, ...); "" for a public one.
 
-    IPv4 addresses that are wrapped in IPv6 (mapped, 6to4, NAT64) are judged as such.
+    IPv4 addresses that are embedded in IPv6 (mapped, 6to4, NAT64) are classified as IPv4.
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     wrapped = _wrapped(found)
@@ -65,7 +67,9 @@ def _wrapped(
 
 
 class Destinations:
-    """Where webhooks and notifications may go: anywhere outside, and inside only what is declared."""
+    """The permitted destinations of webhooks and notifications: all public addresses, and declared
+    internal ones.
+    """
 
     def __init__(self, declared: Iterable[str] = ()) -> None:
         """`declared` are networks (`192.168.1.0/24`), addresses and host names (`panel.local`)."""
@@ -78,7 +82,7 @@ class Destinations:
                 self._hosts.add(entry.lower().rstrip("."))
 
     def refusal_of_host(self, host: str) -> str:
-        """What can be said of the host of a URL before its name is resolved; "" when nothing can."""
+        """Why a URL's host is refused before its name is resolved; "" if it is not."""
         name = host.lower().rstrip(".")
         try:
             return self.refusal_of(host, str(ipaddress.ip_address(name.partition("%")[0])))
@@ -88,7 +92,7 @@ class Destinations:
             return self.refusal_of(host, address) if address else ""
 
     def refusal_of(self, host: str, address: str) -> str:
-        """Why this address of this host is not connected to; "" when it may be."""
+        """Why a connection to this address of this host is refused; "" if it is allowed."""
         kind = inside(address)
         if not kind or host.lower().rstrip(".") in self._hosts:
             return ""

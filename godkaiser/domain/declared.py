@@ -1,4 +1,6 @@
-"""What an admin has declared in files; it holds whatever the database says, and REST cannot change it."""
+"""The declarations of an administrator in files. They override the database, and REST cannot change
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from godkaiser.domain.safety.stop_inputs import StopInput
 
 
 class DeclaredDevice(msgspec.Struct, frozen=True, kw_only=True):
-    """A device that is declared is approved: who may write the file, may do so."""
+    """A declared device. It is approved, because its author may approve devices."""
 
     device_id: str
     name: str
@@ -22,14 +24,16 @@ class DeclaredDevice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeclaredRule(msgspec.Struct, frozen=True, kw_only=True):
-    """`where` is the place, such as `conf/rules.d/vent.toml:3`."""
+    """`where` is the place of the declaration, such as `conf/rules.d/vent.toml:3`."""
 
     definition: RuleDefinition
     where: str
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """`origins` has the place, such as `conf/devices.d/tank.toml:12`, of each thing by its key."""
+    """`origins` maps each key to the place of its declaration, such as
+    `conf/devices.d/tank.toml:12`.
+    """
 
     devices: tuple[DeclaredDevice, ...] = ()
     sensors: tuple[SensorConfig, ...] = ()

@@ -1,4 +1,4 @@
-"""What is doubtful in the site files, as REST tells it when it is saved there; pure."""
+"""Warnings about the site files, the same as REST gives when such an entry is saved; pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from godkaiser.domain.sensors.sensors import SENSOR_TYPES
 
 
 def warnings_of(declared: Declared, outlets: Outlets) -> Iterator[tuple[str, str]]:
-    """A place such as `conf/rules.d/vent.toml:3`, and what is doubtful there. Sensors and actuators that
-    were made by REST are not known here.
+    """Pairs of a place, such as `conf/rules.d/vent.toml:3`, and a warning. Sensors and actuators
+    that were added by REST are not known here.
     """
     stop_inputs = {stop_input.sensor for stop_input in declared.stop_inputs}
     for sensor in declared.sensors:
-        # A stop input goes by its raw value, whatever its type.
+        # A stop input uses its raw value, so its type does not matter.
         text = "" if sensor.key in stop_inputs else unknown_type(sensor.sensor_type)
         if text:
             yield declared.origins[sensor.key], text
@@ -28,12 +28,12 @@ def warnings_of(declared: Declared, outlets: Outlets) -> Iterator[tuple[str, str
             *rules.problems_of(rule.definition, site),
             *rules.conflicts_of(number, rule.definition, numbered),
         ):
-            # What is missing here may have been made by REST, so none of it is an error.
+            # A missing entry may have been added by REST, so these are never errors.
             yield rule.where, f"{rule.definition.name}: {problem.path}: {problem.message}"
 
 
 def unknown_type(sensor_type: str) -> str:
-    """What is doubtful about a type that the gateway does not know; "" when it does."""
+    """A warning about an unknown sensor type; "" for a known one."""
     if sensor_type in SENSOR_TYPES:
         return ""
     near = difflib.get_close_matches(sensor_type, SENSOR_TYPES, n=1)

@@ -1,4 +1,6 @@
-"""E-mail addresses: those that every mail server takes (RFC 5321, without quoted names); pure."""
+"""Checks e-mail addresses: accepts those that every mail server accepts (RFC 5321, without quoted
+names); pure.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ _ADDRESS = re.compile(rf"{_WORD}(?:\.{_WORD})*@(?:{_LABEL}\.)+{_LABEL}")
 
 
 def is_email_address(text: str) -> bool:
-    """Internationalised domains in their `xn--` form."""
+    """Internationalised domains must be in their `xn--` form."""
     return (
         len(text) <= LONGEST
         and len(text.rpartition("@")[0]) <= LONGEST_NAME

@@ -1,4 +1,4 @@
-"""The things that the gateway knows of: devices, sensors, actuators, readings, commands.
+"""The entities of the gateway: devices, sensors, actuators, readings, commands.
 
 Frozen records without behaviour. They cross every boundary (messages between actors, rows of the
 database, bodies of the REST API), so a field has one name and one unit everywhere. Times are unix
@@ -38,7 +38,7 @@ USUAL_MAX_RUNTIME_S = {
     ActuatorType.RELAY: 18 * 3600,
     ActuatorType.PWM: 18 * 3600,
 }
-"""Where nobody has set one: water runs for an hour at most, a light or a fan for a long day."""
+"""Default maximum runtimes: an hour for water, a long day for a light or a fan."""
 
 
 class Verb(StrEnum):
@@ -79,7 +79,7 @@ class ActuatorKey(msgspec.Struct, frozen=True, order=True):
 
 
 class Subzone(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a device's zone: some of its pins, that go into safe mode together."""
+    """A part of a device's zone: some of its pins, which go into safe mode together."""
 
     subzone_id: str
     name: str = ""
@@ -87,7 +87,9 @@ class Subzone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemovedEntry(msgspec.Struct, frozen=True, order=True):
-    """A sensor or an actuator that the device may still have; `sensor_type` is empty for the latter."""
+    """A deleted sensor or actuator that the device may still have; `sensor_type` is empty for an
+    actuator.
+    """
 
     gpio: int
     sensor_type: str = ""
@@ -95,9 +97,10 @@ class RemovedEntry(msgspec.Struct, frozen=True, order=True):
 
 
 class DeviceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted of a device. `zone_set_by` is empty while nobody here has decided on its zone.
+    """The desired configuration of a device. `zone_set_by` is empty until somebody here sets its
+    zone.
 
-    `removed` and `removed_subzones` are what it has yet to be told to forget.
+    `removed` and `removed_subzones` are entries that the device must still be told to delete.
     """
 
     device_id: str
@@ -127,10 +130,10 @@ class CalibrationPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """Processed value = slope * x + offset, with x as the sensor type's table says.
+    """Processed value = slope * x + offset, with x as defined in the table of sensor types.
 
-    `medium_c` is the temperature of the medium that is measured, for what is compensated to 25 degrees
-    Celsius. After `valid_until` a reading is rated no better than fair.
+    `medium_c` is the temperature of the measured medium, for values that are compensated to 25
+    degrees Celsius. After `valid_until` a reading is rated no better than fair.
     """
 
     slope: float | None = None
@@ -162,7 +165,7 @@ class SensorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActuatorConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What an actuator is and what it may do. Limits of 0 mean: no such limit."""
+    """The configuration and the limits of an actuator. Limits of 0 mean: no such limit."""
 
     esp_id: str
     gpio: int
@@ -187,12 +190,12 @@ class ActuatorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One measurement, converted. `content_key` is a digest of what arrived on the wire: it tells
-    a redelivery from a second measurement. `repeatable` is true when the device sent neither a
+    """One measurement, converted. `content_key` is a digest of the payload: it distinguishes a
+    redelivery from a second measurement. `repeatable` is true when the device sent neither a
     clock nor a sequence number, so that equal contents do not prove equal measurements. A final value
-    that came by REST was not converted from a raw one; its `content_key` is negative. `dated`: `at` is of
-    the device's own clock. `heard_at`: when it arrived, by the monotonic clock of this process; `age_s`: how
-    old it was then.
+    from REST was not converted from a raw one; its `content_key` is negative. `dated`: `at` is from
+    the device's own clock. `heard_at`: the arrival, by the monotonic clock of this process;
+    `age_s`: the age at that moment.
     """
 
     key: SensorKey
@@ -227,7 +230,8 @@ OPERATORS = frozenset({"user", "key", "local"})
 class Issuer(msgspec.Struct, frozen=True):
     """The source of a command: kind is user, key (an API key), local, rule, schedule, device or system.
 
-    Of a request, `source` is the address that it came from and `correlation_id` its id, for the audit trail.
+    For a request, `source` is the client's address and `correlation_id` the request's id, for the
+    audit trail.
     """
 
     kind: str
@@ -238,7 +242,9 @@ class Issuer(msgspec.Struct, frozen=True):
 
     @property
     def is_operator(self) -> bool:
-        """A person, or a program that a person has given a key: not held back as rules are."""
+        """Whether this is a person, or a program with a person's key; these are not held like
+        rules.
+        """
         return self.kind in OPERATORS
 
     def __str__(self) -> str:
@@ -246,10 +252,11 @@ class Issuer(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody asks of an actuator. `duration_s` 0 means: until the maximum runtime.
+    """A request to an actuator. `duration_s` 0 means: until the maximum runtime.
 
-    `requested_at` is for people; `decided_at` is the monotonic time of the process that decided (0: not
-    told), from which its age counts. Older than `max_age_s` it is void; None: the default limit.
+    `requested_at` is for display; `decided_at` is the monotonic time in the process that decided
+    (0: unknown), from which its age counts. A command older than `max_age_s` is void; None: the
+    default limit.
     """
 
     esp_id: str
@@ -269,7 +276,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BrokerAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a device; its id is the name. `made_at` in unix seconds."""
+    """The broker account of a device; its id is the account name. `made_at` in unix seconds."""
 
     device_id: str
     password_hash: str

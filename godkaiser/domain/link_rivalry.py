@@ -1,8 +1,8 @@
-"""Two gateways that take each other's client ids: how long each stays away; pure.
+"""Two gateways with the same client ids: decides how long each one pauses; pure.
 
-Each of them would come back at once and cut off the other, for ever. So each waits longer every time,
-with a random part, and devices have one gateway for most of the time while somebody reads the log.
-Times are monotonic.
+Without pauses, each of them would reconnect at once and disconnect the other, for ever. So each
+pause is longer than the last one, with a random part; then devices have one gateway for most of the
+time, until somebody reads the log. Times are monotonic.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 FIRST_PAUSE_S = 15.0
 LONGEST_PAUSE_S = 300.0
 CALM_S = 600.0
-"""Connected for so long without being taken over: the rival is gone."""
+"""After this time connected without a takeover, the rival counts as gone."""
 
 
 class Rivalry(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Rivalry(msgspec.Struct, frozen=True):
         return Rivalry(1 if is_calm else self.times + 1)
 
     def pause_s(self, chance: float) -> float:
-        """Until the next attempt, 0 without a rival; `chance` from 0 to 1."""
+        """Seconds until the next attempt, 0 without a rival; `chance` from 0 to 1."""
         if not self.times or self.connected_at is not None:
             return 0.0
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self.times - 1, 10))

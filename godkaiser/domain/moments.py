@@ -1,4 +1,6 @@
-"""A moment on all clocks: what is kept over a restart is written beside the boot that it belongs to."""
+"""A moment on all clocks. Times that survive a restart are stored with the boot to which they
+belong.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import msgspec
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """`monotonic` in seconds of the boot `boot_id`; `wall` in unix seconds, and perhaps wrong."""
+    """`monotonic` in seconds of the boot `boot_id`; `wall` in unix seconds, may be wrong."""
 
     boot_id: str
     monotonic: float

@@ -1,6 +1,6 @@
-"""Webhooks: programs elsewhere that are told of events; pure.
+"""Webhooks: other programs that receive events by POST; pure.
 
-Signed as Standard Webhooks has it (github.com/standard-webhooks): HMAC-SHA256 over id, time and body.
+Signed as in Standard Webhooks (github.com/standard-webhooks): HMAC-SHA256 over id, time and body.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import msgspec
 
 from godkaiser.errors.base import ValidationFailed
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 -- what each begins with
+SECRET_PREFIX = "whsec_"  # noqa: S105 -- the prefix, not a secret
 SHORTEST_SECRET, LONGEST_SECRET = 24, 64
 MOST_WAITING = 1000
 MOST_AT_ONCE = 50
 GIVE_UP_S = 86_400.0
-"""A day without one good answer: nobody is there any more."""
+"""Suspended after 24 h without a 2xx answer."""
 
 
 class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """`filters` as JSON, in the form of the live socket. `made_at` in unix seconds."""
+    """`filters` as JSON, in the format of the live socket. `made_at` in unix seconds."""
 
     webhook_id: int
     name: str
@@ -37,19 +37,21 @@ class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
     made_at: float
 
     def __repr__(self) -> str:
-        """It may be shown as a dead letter: without its secret, and what its URL may hide."""
+        """Without the secret, and without the secret parts of the URL: it may be shown as a dead
+        letter.
+        """
         return f"WebhookRecord({self.webhook_id}, {self.name!r}, {shown_url(self.url)!r})"
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """An event that waits, as JSON; a value may be left out when too many wait."""
+    """A waiting event, as JSON; a value may be dropped when too many wait."""
 
     text: bytes
     is_value: bool
 
 
 def shown_url(url: str) -> str:
-    """Without the parts that may hold a secret: path, query, user."""
+    """The URL without the parts that may contain a secret: path, query, user."""
     try:
         parts = urlsplit(url)
         return f"{parts.scheme}://{parts.hostname or ''}"[:100]
@@ -80,7 +82,7 @@ def check_url(url: str) -> None:
 
 
 def check_secret(secret: str) -> None:
-    """Raises ValidationFailed; the secret is not in the text."""
+    """Raises ValidationFailed; its text does not contain the secret."""
     try:
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -88,7 +90,7 @@ def check_secret(secret: str) -> None:
     if not (secret.startswith(SECRET_PREFIX) and SHORTEST_SECRET <= len(key) <= LONGEST_SECRET):
         reason = (
             f"secret: use {SECRET_PREFIX} and {SHORTEST_SECRET} to {LONGEST_SECRET} random bytes in"
-            " base64, or leave it out and one is made."
+            " base64, or leave it out to have one generated."
         )
         raise ValidationFailed(reason=reason)
 
@@ -109,7 +111,9 @@ def signed(secret: str, message_id: str, at: int, body: bytes) -> dict[str, str]
 
 
 def keep(waiting: deque[Delivery], fresh: Delivery) -> int:
-    """Add one to those that wait; how many had to go for it: the oldest value, or else the oldest."""
+    """Add an event to the waiting ones; returns how many were dropped: the oldest value, else the
+    oldest event.
+    """
     waiting.append(fresh)
     if len(waiting) <= MOST_WAITING:
         return 0

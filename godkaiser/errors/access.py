@@ -1,4 +1,4 @@
-"""Who is asking, and what they may not do."""
+"""Errors of authentication, permissions and accounts."""
 
 from __future__ import annotations
 
@@ -26,18 +26,16 @@ class InvalidToken(GatewayError):
 
 
 class ForgedToken(InvalidToken):
-    """Nobody comes by one by accident."""
+    """A token with an invalid signature; counts as an attack."""
 
 
 class InvalidApiKey(GatewayError):
     code, status = "INVALID_API_KEY", 401
-    template = (
-        "The API key is refused: {reason}. An administrator makes one with POST /api/v1/auth/keys."
-    )
+    template = "The API key is refused: {reason}. An administrator creates keys with POST /api/v1/auth/keys."
 
 
 class UnknownSecret(InvalidApiKey):
-    """Likewise: a key that there never was, or no more."""
+    """A key that never existed or was deleted; also counts as an attack."""
 
 
 class PermissionDenied(GatewayError):
@@ -47,13 +45,13 @@ class PermissionDenied(GatewayError):
 
 class DebugIsOff(GatewayError):
     code, status = "DEBUG_OFF", 403
-    template = "This is for debugging, and off here. Set [debug] endpoints = true and start the gateway again."
+    template = "Debug endpoints are off. Set [debug] endpoints = true and restart the gateway."
 
 
 class SetupNeedsToken(GatewayError):
     code, status = "SETUP_NEEDS_TOKEN", 403
     template = (
-        "The first administrator is made on the gateway itself or with its set-up token, and {reason}."
+        "The first administrator can be created only on the gateway itself or with its set-up token: {reason}."
         ' Send "setup_token" as the gateway printed it at its last start (journalctl -u godkaiser).'
     )
 
@@ -75,27 +73,27 @@ class UnknownApiKey(GatewayError):
 
 class UserExists(GatewayError):
     code, status = "USER_EXISTS", 409
-    template = "There is a user {username} already. Choose another name, or change that one."
+    template = "The user {username} exists already. Choose another name, or change that user."
 
 
 class NameLooksAlike(GatewayError):
     code, status = "USER_NAME_LOOKS_ALIKE", 409
-    template = "{username} looks like {other}, who exists already. Choose a name that nobody takes for another."
+    template = "{username} looks like the existing user {other}. Choose a name that cannot be confused with it."
 
 
 class LastAdministrator(GatewayError):
     code, status = "LAST_ADMINISTRATOR", 409
-    template = "{username} is the last administrator. Make another one first."
+    template = "{username} is the last administrator. Make another user an administrator first."
 
 
 class OutOfArea(GatewayError):
     code, status = "OUT_OF_AREA", 403
-    template = "This API key may use {areas} only; this is {area}."
+    template = "This API key may use only {areas}; this request needs {area}. Use another key."
 
 
 class SigningKeyGiven(GatewayError):
     code, status = "SIGNING_KEY_GIVEN", 409
     template = (
         "The signing key comes from JWT_SECRET_KEY. To rotate it, put the old one into"
-        " JWT_SECRET_KEY_PREVIOUS and a new one into JWT_SECRET_KEY, and start the gateway again."
+        " JWT_SECRET_KEY_PREVIOUS and a new one into JWT_SECRET_KEY, and restart the gateway."
     )

@@ -1,4 +1,4 @@
-"""The base of all errors for people, and those that belong to no one subject."""
+"""The base of all errors for people, and errors without a subject of their own."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ class ValidationFailed(GatewayError):
 
 class NotFound(GatewayError):
     code, status = "NOT_FOUND", 404
-    template = "There is nothing at {path}. The endpoints are listed in docs/api.md."
+    template = "There is no endpoint {path}. docs/api.md lists all endpoints."
 
 
 class ChangedMeanwhile(GatewayError):
     code, status = "CHANGED_MEANWHILE", 412
-    template = "{what} was changed by somebody else meanwhile. Read it again, and change what is there now."
+    template = (
+        "{what} was changed by somebody else meanwhile. Read it again and repeat your change."
+    )
 
 
 class InvalidTransition(GatewayError):
@@ -49,7 +51,7 @@ class TooManyRequests(GatewayError):
 
 class InternalError(GatewayError):
     code, status = "INTERNAL_ERROR", 500
-    template = "The gateway failed on this request; the log has it under {request_id}."
+    template = "The gateway failed on this request. Look in the log for {request_id}."
 
 
 class ServiceUnavailable(GatewayError):

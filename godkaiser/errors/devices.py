@@ -1,4 +1,4 @@
-"""Devices, mocks, pins and places."""
+"""Errors about devices, mocks, pins and zones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from godkaiser.errors.base import GatewayError
 
 class InvalidMockId(GatewayError):
     code, status = "INVALID_MOCK_ID", 400
-    template = "'{mock_id}' is no id of a mock: use MOCK_ and up to 26 of A-Z and 0-9."
+    template = (
+        "'{mock_id}' is not a valid mock id: use MOCK_ and up to 26 characters of A-Z and 0-9."
+    )
 
 
 class InvalidDeviceId(GatewayError):
@@ -25,7 +27,9 @@ class InvalidGpio(GatewayError):
 
 class InvalidZone(GatewayError):
     code, status = "INVALID_ZONE", 400
-    template = "'{zone_id}' is not a zone id. Use a to z, 0 to 9, '_' and '-', at most 32."
+    template = (
+        "'{zone_id}' is not a zone id. Use a to z, 0 to 9, '_' and '-', at most 32 characters."
+    )
 
 
 class UnknownDevice(GatewayError):
@@ -40,32 +44,34 @@ class UnknownMock(GatewayError):
 
 class UnknownSubzone(GatewayError):
     code, status = "SUBZONE_NOT_FOUND", 404
-    template = "Device {device_id} has no subzone '{subzone_id}'."
+    template = "Device {device_id} has no subzone '{subzone_id}'. GET /api/v1/esp/devices/{device_id} lists them."
 
 
 class DuplicateDevice(GatewayError):
     code, status = "DUPLICATE_ESP", 409
-    template = "Device {device_id} is registered already. Approve it, or change it in place."
+    template = "Device {device_id} is already registered. Approve it, or change it."
 
 
 class DuplicateMock(GatewayError):
     code, status = "DUPLICATE_MOCK", 409
-    template = "There is a mock {mock_id} already. Delete it first, or choose another id."
+    template = "The mock {mock_id} exists already. Delete it first, or choose another id."
 
 
 class TooManyMocks(GatewayError):
     code, status = "TOO_MANY_MOCKS", 409
-    template = "There are {most} mocks, as many as one gateway keeps. Delete one first."
+    template = "There are already {most} mocks, the maximum of one gateway. Delete one first."
 
 
 class GpioConflict(GatewayError):
     code, status = "GPIO_CONFLICT", 409
-    template = "GPIO {gpio} of {esp_id} is used by {user}. Remove that first, or choose another."
+    template = (
+        "GPIO {gpio} of {esp_id} is used by {user}. Remove that first, or choose another pin."
+    )
 
 
 class DeviceBusy(GatewayError):
     code, status = "DEVICE_BUSY", 409
-    template = "{reason}. Wait for it, or for its time-out of 15 s."
+    template = "{reason}. Wait until it has answered, or for the timeout of 15 s."
 
 
 class StillInUse(GatewayError):
@@ -75,7 +81,7 @@ class StillInUse(GatewayError):
 
 class DeclaredInFile(GatewayError):
     code, status = "DECLARED_IN_FILE", 409
-    template = "{what} is declared in {where}. Change it there and restart the gateway."
+    template = "{what} is declared in {where}. Change it there and reload the gateway."
 
 
 class DeviceNotApproved(GatewayError):
@@ -85,4 +91,4 @@ class DeviceNotApproved(GatewayError):
 
 class DeviceOffline(GatewayError):
     code, status = "DEVICE_OFFLINE", 409
-    template = "Device {esp_id} is not online, so its state is in doubt: only OFF is accepted."
+    template = "Device {esp_id} is offline, so its state is unknown: only OFF is accepted."

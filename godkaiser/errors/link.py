@@ -1,4 +1,4 @@
-"""The broker and its accounts."""
+"""Errors about the broker and its accounts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from godkaiser.errors.base import GatewayError, ServiceUnavailable
 
 class UnknownBrokerAccount(GatewayError):
     code, status = "BROKER_ACCOUNT_UNKNOWN", 404
-    template = "{device_id} has no account with the broker. Make one with POST on the same path."
+    template = "{device_id} has no account on the broker. Create one with POST on the same path."
 
 
 class NoBrokerAccounts(GatewayError):
     code, status = "BROKER_ACCOUNTS_OFF", 409
-    template = "This gateway makes no accounts for the broker. Set [broker_accounts] folder in its configuration."
+    template = "This gateway does not manage accounts on the broker. Set [broker_accounts] folder in its configuration."
 
 
 class AccountFilesUnusable(ServiceUnavailable):

@@ -1,4 +1,4 @@
-"""Why the process does not start, or does not take a changed configuration."""
+"""Errors at the start of the process and at a reload."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from godkaiser.errors.base import GatewayError
 
 
 class StartupFailed(GatewayError):
-    """The gateway cannot start; the message tells the admin what to change."""
+    """The gateway cannot start; the message tells the administrator what to change."""
 
     code = "STARTUP_FAILED"
     template = "{reason}"
@@ -25,18 +25,18 @@ class ExtraMissing(StartupFailed):
 
 
 class ReloadRefused(GatewayError):
-    """The changed files cannot be taken; `problems` has a line for each mistake."""
+    """The changed files cannot be applied; `problems` has a line for each mistake."""
 
     code, status = "RELOAD_REFUSED", 409
     template = "{reason}"
 
 
 class PassingCondition(StartupFailed):
-    """The gateway cannot start now, but the cause may pass by itself, so that a later try helps."""
+    """The gateway cannot start now, but the cause is temporary, so a later try may succeed."""
 
 
 class DatabaseAway(PassingCondition):
-    """The database cannot be used now: its server is starting, or a tool has locked it."""
+    """The database cannot be used now: for example its server is starting, or a tool has locked it."""
 
 
 _LASTING = frozenset({
@@ -46,6 +46,6 @@ _LASTING = frozenset({
 
 
 def startup_failure(reason: str, error: OSError) -> StartupFailed:
-    """The failure of a start for a system error, by whether its cause may pass."""
+    """The error for a failed start: temporary or permanent, by the system error."""
     kind = StartupFailed if error.errno in _LASTING else PassingCondition
     return kind(reason=reason)

@@ -1,4 +1,4 @@
-"""A request that is wrong in itself, or comes at the wrong moment."""
+"""Errors of requests that are malformed or arrive at the wrong moment."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ class InvalidTimeRange(GatewayError):
 
 class NotConfirmed(GatewayError):
     code, status = "NOT_CONFIRMED", 400
-    template = '{what} cannot be undone from here. To go on, send "confirm": "{device_id}".'
+    template = '{what} cannot be undone remotely. To confirm, send "confirm": "{device_id}".'
 
 
 class KeyInUse(GatewayError):
     code, status = "IDEMPOTENCY_KEY_IN_USE", 409
     template = (
-        "The first request with this Idempotency-Key is still under way. Ask again in a moment."
+        "The first request with this Idempotency-Key is still running. Send it again in a moment."
     )
 
 
 class KeyInDoubt(GatewayError):
     code, status = "IDEMPOTENCY_KEY_IN_DOUBT", 409
     template = (
-        "The gateway ended, or found no time to answer, while the first request with this Idempotency-Key was under"
-        " way: it may have been given. Look at the actuator, and command it with a new key if it is to be."
+        "The gateway ended, or could not answer in time, during the first request with this Idempotency-Key:"
+        " the command may have been given. Check the actuator, then send again with a new key if it is still wanted."
     )
 
 
 class MethodNotAllowed(GatewayError):
     code, status = "METHOD_NOT_ALLOWED", 405
-    template = "{method} is not possible at {path}; what is: {allow}."
+    template = "{method} is not allowed at {path}. Allowed: {allow}."
 
 
 class WeakETag(GatewayError):
     code, status = "WEAK_ETAG", 412
     template = (
-        "If-Match compares strongly, and this ETag is weak: a proxy that compresses has made it so. Read the"
-        " resource again with 'Accept-Encoding: identity', or let the proxy leave it as it is."
+        "If-Match needs a strong ETag, and this one is weak, probably because a proxy compressed the answer. Read"
+        " the resource again with 'Accept-Encoding: identity', or configure the proxy not to change ETags."
     )
 
 
 class BodyTooLarge(GatewayError):
     code, status = "BODY_TOO_LARGE", 413
-    template = "The request body is larger than {limit_bytes} bytes."
+    template = "The request body is larger than {limit_bytes} bytes. Send a smaller one."
 
 
 class UnsupportedMediaType(GatewayError):
@@ -67,6 +67,6 @@ class GatewayStalled(ServiceUnavailable):
     code = "GATEWAY_STALLED"
     retry_after_s = 2
     template = (
-        "The gateway stood still for more than {stall_s:g} s while this request waited: it may be older than its"
-        " sender thinks. Look at how things are, and send it again if it is still wanted."
+        "The gateway stalled for more than {stall_s:g} s while this request waited, so the request may be outdated."
+        " Check the state, and send it again if it is still wanted."
     )

@@ -1,4 +1,4 @@
-"""Rules."""
+"""Errors about rules."""
 
 from __future__ import annotations
 

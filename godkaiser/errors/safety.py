@@ -1,4 +1,4 @@
-"""Commands to actuators, and the emergency stop."""
+"""Errors about commands to actuators, and the emergency stop."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class UnknownActuator(GatewayError):
 class EmergencyStopActive(GatewayError):
     code, status = "EMERGENCY_STOP_ACTIVE", 409
     template = (
-        "{scope} is stopped since {since} ({reason}). Nothing is energised until an operator has"
-        " cleared the stop and operation has resumed."
+        "{scope} has been stopped since {since} ({reason}). Nothing is energised until an operator has cleared the stop and"
+        " the state is normal."
     )
 
 
 class StopInputPressed(GatewayError):
     code, status = "STOP_INPUT_PRESSED", 409
-    template = "{reason}. Release it (or mend it), then clear the stop."
+    template = "{reason}. Release or repair it, then clear the stop."
 
 
 class CommandRefused(GatewayError):
@@ -53,13 +53,15 @@ class NoEmergencyStop(GatewayError):
 
 class ClearLockedOut(GatewayError):
     code, status = "CLEAR_LOCKED_OUT", 409
-    template = "The stop is {age_s:.1f} s old; devices accept a clear after {lockout_s} s. Wait."
+    template = (
+        "The stop is {age_s:.1f} s old; devices accept a clear after {lockout_s} s. Try again then."
+    )
 
 
 class CommandTooOld(ServiceUnavailable):
     code = "COMMAND_TOO_OLD"
     template = (
-        "The command is {age_s:.1f} s old, and void after its max_age_s of {max_age_s:g} s. Send it again if it"
+        "The command is {age_s:.1f} s old, more than its limit of {max_age_s:g} s (max_age_s). Send it again if it"
         " is still wanted."
     )
 
@@ -68,6 +70,6 @@ class OutcomeUnknown(ServiceUnavailable):
     code = "OUTCOME_UNKNOWN"
     retry_after_s = None
     template = (
-        "{path} has begun with it and did not say how it ended. It may be done: look before you send it"
-        " again."
+        "{path} has begun the request but did not report the result. It may"
+        " be done: check before you send it again."
     )

@@ -1,4 +1,4 @@
-"""Sensors, readings and calibration."""
+"""Errors about sensors, readings and calibration."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class ImplausibleCalibration(GatewayError):
 class NoFreshReading(GatewayError):
     code, status = "NO_FRESH_READING", 409
     template = (
-        "The sensor has told no raw value within the last {age_s:g} s. Wait for its next reading,"
+        "The sensor has sent no raw value within the last {age_s:g} s. Wait for its next reading,"
         " ask for one with POST /api/v1/sensors/{esp_id}/{gpio}/measure, or send raw."
     )
 
 
 class UnknownSensor(GatewayError):
     code, status = "SENSOR_NOT_FOUND", 404
-    template = "Device {esp_id} has no sensor {sensor_type} on GPIO {gpio}."
+    template = "Device {esp_id} has no sensor {sensor_type} on GPIO {gpio}. GET /api/v1/sensors lists all sensors."
 
 
 class UnknownCalibration(GatewayError):
@@ -38,4 +38,4 @@ class UnknownCalibration(GatewayError):
 
 class NoRecalculation(GatewayError):
     code, status = "NO_RECALCULATION", 404
-    template = "The past of this sensor is not being recalculated."
+    template = "No recalculation was started for this sensor. Start one with POST on the same path."

@@ -1,4 +1,4 @@
-"""Webhooks, jobs, actors, dead letters."""
+"""Errors about webhooks, jobs, actors and dead letters."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class UnknownJob(GatewayError):
 
 class UnknownDeadLetter(GatewayError):
     code, status = "DEAD_LETTER_NOT_FOUND", 404
-    template = "There is no dead letter {letter_id}; the oldest ones are dropped first."
+    template = "There is no dead letter {letter_id}; the oldest ones are dropped. GET /api/v1/system/dead-letters lists the others."
 
 
 class TooManyWebhooks(GatewayError):
     code, status = "TOO_MANY_WEBHOOKS", 409
-    template = "There are {most} webhooks already, as many as may be. Delete one."
+    template = "There are already {most} webhooks, the maximum. Delete one first."
 
 
 class LiveIsOff(GatewayError):
     code, status = "LIVE_OFF", 409
-    template = 'Webhooks hear what the live socket tells, and that is off: set [live] listen to another than "off".'
+    template = "Webhooks need the live socket, which is off: set [live] listen to an address."

@@ -1,4 +1,4 @@
-"""The database, the spool, backups."""
+"""Errors about the database, the spool and backups."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class DatabaseUnavailable(ServiceUnavailable):
 
 class SpoolUnavailable(ServiceUnavailable):
     code = "SPOOL_UNAVAILABLE"
-    template = "The spool cannot keep it: {reason}; readings wait with the broker until then."
+    template = "The spool cannot store records: {reason}; until then readings wait with the broker."
 
 
 class DatabaseInDoubt(DatabaseUnavailable):
@@ -20,7 +20,7 @@ class DatabaseInDoubt(DatabaseUnavailable):
 
     code = "DATABASE_IN_DOUBT"
     retry_after_s = None
-    template = "The database did not say whether it has stored this: {reason}. Look before you send it again."
+    template = "The database did not confirm whether it has stored this: {reason}. Check before you send it again."
 
 
 class RecordNotWritten(ServiceUnavailable):
@@ -28,14 +28,14 @@ class RecordNotWritten(ServiceUnavailable):
 
 
 class BackupRefused(GatewayError):
-    """Of a backup, a restore or a move of data, at the command line."""
+    """A backup, a restore or a move of data is refused, on the command line."""
 
     code = "BACKUP_REFUSED"
     template = "{reason}"
 
 
 class SealRefused(GatewayError):
-    """Of a sealed file, its keys and passphrases, at the command line."""
+    """A sealed file, its key or its passphrase is refused, on the command line."""
 
     code = "SEAL_REFUSED"
     template = "{reason}"

@@ -7,7 +7,7 @@ import importlib.util
 from godkaiser.errors.process import ExtraMissing
 
 MODULES = {"demo": "amqtt", "docs": "swagger_ui", "postgresql": "psycopg2"}
-"""What each extra of setup.cfg brings."""
+"""The content of each extra in setup.cfg."""
 
 
 def require(extra: str, for_what: str) -> None:

@@ -1,4 +1,4 @@
-"""What an operator wants to find in the log, made from what the actors publish: stops and their clearing,
+"""Makes log lines for an operator from what the actors publish: stops and their clearing,
 alarms, why the broker is away, new devices and decisions on them.
 """
 

@@ -22,7 +22,7 @@ from godkaiser.config.settings import LogConfig
 
 AtWork = Callable[[], tuple[str, object] | None]
 _HOLDERS = ("command", "issuer", "entry", "outcome")
-"""What in a message may have its correlation id."""
+"""The fields of a message that may contain its correlation id."""
 
 
 class _Context:

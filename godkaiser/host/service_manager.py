@@ -1,4 +1,4 @@
-"""What systemd wants to hear: ready, stopping, still alive."""
+"""Notifies systemd: ready, stopping, still alive."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class ReleaseConnectionMiddleware:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        # A SQLite connection stays with its thread; one of PostgreSQL belongs to the pool.
+        # An SQLite connection stays with its thread; a PostgreSQL connection goes back to the pool.
         if not self._services.database.is_sqlite:
             self._services.database.close_thread()
 

@@ -1,1 +1,1 @@
-"""What happens, told as it happens: over a WebSocket, filtered, never at the cost of the gateway."""
+"""The live socket: sends events over a WebSocket, filtered, without slowing down the gateway."""

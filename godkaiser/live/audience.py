@@ -1,4 +1,4 @@
-"""Who hears what: the subscriptions of all clients, so that an event looks at few of them."""
+"""An index of all clients' subscriptions, so that an event is matched against few of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Audience(Generic[Client]):
                     del self._of_device[device]
 
     def may_want(self, device: str) -> bool:
-        """Whether anything of this device may be wanted; quickly."""
+        """Whether any client may want events of this device; a quick check."""
         return bool(self._broad) or device in self._of_device
 
     def of(self, event: Event) -> Iterator[Client]:

@@ -1,4 +1,4 @@
-"""One client of the live socket: its words, its subscription, what waits for it."""
+"""One client of the live socket: its requests, its subscription, its waiting events."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from godkaiser.live.outbox import Outbox
 from godkaiser.live.subscription import Filter, Filters, Subscription, problem_of
 
 MOST_UNSENT = 256 * 1024
-"""Bytes on their way to a slow client; beyond that its events wait, and values are coalesced."""
+"""Maximum unsent bytes to a slow client; beyond that its events wait, and readings are coalesced."""
 STUCK_S = 30.0
 TOO_SLOW = 4008
 RETRY_S = 0.1
 
 
 class ClientRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client may say, once it is known: any part of it.
+    """A request of an authenticated client; all parts are optional.
 
-    `resume` is the id of the last event that it had; with `snapshot` it wants the newest values.
+    `resume` is the id of the last event that it received; `snapshot` asks for the newest values.
     """
 
     filters: Filters | None = None
@@ -39,7 +39,7 @@ class LiveClient:
     def __init__(
         self, connection: ServerConnection, hub: LiveHub, may_hear: frozenset[str]
     ) -> None:
-        """`may_hear` are the types of events that it is allowed to hear."""
+        """`may_hear` are the types of events that it may receive."""
         self._connection = connection
         self._hub = hub
         self._may_hear = may_hear
@@ -50,9 +50,10 @@ class LiveClient:
         self._stuck_since: float | None = None
 
     def request(self, text: str | bytes) -> str:
-        """Do what it asks for; the answer to it.
+        """Carry out a request; returns the answer.
 
-        A mistake changes nothing: it is told, and what was subscribed before goes on.
+        A request with a mistake changes nothing: the answer says so, and the old subscription
+        stays.
         """
         try:
             check_json(text.encode() if isinstance(text, str) else text)
@@ -86,7 +87,7 @@ class LiveClient:
 
     def hear(self, numbered: NumberedEvent) -> None:
         if not self._outbox.offer(numbered):
-            self._cut("so many events wait that not all can be told: come back with resume")
+            self._cut("too many events wait for this client: connect again with resume")
         elif self._flush is None:
             now = self._loop.time()
             self._flush = self._loop.call_at(self._outbox.due_at(now), self._send)
@@ -99,10 +100,12 @@ class LiveClient:
             self._flush.cancel()
 
     def _refusal_of(self, wanted: Subscription) -> str:
-        """Types that are named, and that this token or key may not hear; empty when there are none."""
+        """Why the subscription is refused: it names types that this token or key may not receive;
+        else "".
+        """
         named = frozenset[str]().union(*(one.types or () for one in wanted.filters))
         outside = sorted(named - self._may_hear)
-        return f"types: this API key may not hear {', '.join(outside)}" if outside else ""
+        return f"types: this API key may not receive {', '.join(outside)}" if outside else ""
 
     def _subscribe(self, wanted: Subscription) -> None:
         if self._subscription is not None:
@@ -122,14 +125,14 @@ class LiveClient:
         if self._connection.transport.get_write_buffer_size() > MOST_UNSENT:
             self._stuck_since = now if self._stuck_since is None else self._stuck_since
             if now - self._stuck_since >= STUCK_S:
-                self._cut("it reads too slowly")
+                self._cut("the client reads too slowly")
                 return
             self._flush = self._loop.call_later(RETRY_S, self._send)
             return
         self._stuck_since = None
         events, coalesced = self._outbox.take(now)
         told = b",".join(numbered.text for numbered in events)
-        # One message for all that waits. `broadcast` writes without waiting for the client.
+        # One message for all waiting events. `broadcast` writes without waiting for the client.
         text = b'{"type":"events","coalesced":%d,"events":[%b]}' % (coalesced, told)
         broadcast((self._connection,), text.decode())
         if len(self._outbox):
@@ -138,7 +141,7 @@ class LiveClient:
     def _cut(self, why: str) -> None:
         self.leave()
         closing = self._loop.create_task(self._connection.close(TOO_SLOW, why))
-        # Whoever does not read does not answer the close either.
+        # A client that does not read does not answer the close either.
         self._loop.call_later(1.0, self._connection.transport.abort)
         closing.add_done_callback(lambda _task: None)
 

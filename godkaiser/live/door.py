@@ -1,6 +1,6 @@
-"""The way from the port of the API into the live socket: a connection changes the server that owns it.
+"""Passes connections from the port of the API to the live server.
 
-waitress cannot upgrade a connection, and a page may only talk to the port that it came from.
+waitress cannot upgrade a connection, and a web page may only connect to its own origin.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ Enter = Callable[[socket.socket, bytes], bool]
 
 
 def is_for_live(data: bytes) -> bool:
-    """Whether a request that begins so is for the live socket."""
+    """Whether a request that begins with `data` is for the live socket."""
     return data.startswith(OPENINGS)
 
 
 def may_be_for_live(data: bytes) -> bool:
-    """Whether it is too short to tell."""
+    """Whether `data` is too short to decide."""
     return any(opening.startswith(data) for opening in OPENINGS)
 
 
@@ -42,7 +42,7 @@ class LiveDoor:
         self._enter = None
 
     def hand_over(self, connection: socket.socket, data: bytes) -> None:
-        """Give a connection and what was read from it to the live server; closed when there is none."""
+        """Pass a connection and its first bytes to the live server; without a server it is closed."""
         enter = self._enter
         if enter is None or not enter(connection, data):
             connection.close()

@@ -1,4 +1,4 @@
-"""From what the actors publish to what people are told: pure."""
+"""Makes events from what the actors publish; pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from godkaiser.domain.entities import Reading
 from godkaiser.supervision import LifeEvent, LifeStep
 
 TYPES = ("reading", "actuator", "device", "rule", "safety", "system")
-"""Readings are values: of several that wait, only the newest is sent. All others are sent, each."""
+"""Of several waiting readings of a sensor only the newest is sent. All other events are sent."""
 NOTEWORTHY = frozenset(
     {LifeStep.CRASHED, LifeStep.RESTARTED, LifeStep.GAVE_UP, LifeStep.STUCK, LifeStep.STALLED}
 )
@@ -34,7 +34,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NumberedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in its place: `number` grows; `text` is what is sent, made once for all."""
+    """An event with its number, which grows; `text` is the JSON, made once for all clients."""
 
     number: int
     event: Event
@@ -46,7 +46,7 @@ class NumberedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def event_of(value: object, before: object, now: float) -> Event | None:
-    """What to tell of something published; None when that has not changed."""
+    """The event for a published value; None if nothing relevant has changed."""
     if isinstance(value, Reading):
         return _reading(value)
     shown = _shown(value)
@@ -68,7 +68,7 @@ def event_of(value: object, before: object, now: float) -> Event | None:
 
 
 def event_of_life(event: LifeEvent) -> Event | None:
-    """The crash of an actor, its restart, or worse."""
+    """The event for an actor's crash, restart or worse."""
     if event.step not in NOTEWORTHY:
         return None
     data = {"path": event.path, "step": event.step.value, "detail": event.detail[:500]}
@@ -76,7 +76,7 @@ def event_of_life(event: LifeEvent) -> Event | None:
 
 
 def is_told(key: Hashable, value: object) -> bool:
-    """Whether a publication may be told of; cheap, for it is asked in the actor's thread."""
+    """Whether a publication may become an event; cheap, because it runs in the actor's thread."""
     return type(value) in TOLD and (key == "view" or type(value) is Reading)
 
 

@@ -1,4 +1,4 @@
-"""The hand-over from the actors to the clients: bounded, and never a wait for an actor."""
+"""The hand-over of events from the actors to the clients: bounded, and never blocks an actor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from godkaiser.supervision import LifeEvent
 MOST_WAITING = 50_000
 AT_ONCE = 1000
 GATHER_S = 0.005
-"""What comes within this time is handed over with one waking of the other thread."""
+"""Everything within this time is handed over with one wake of the other thread."""
 
 Published = tuple[str, Hashable, object]
 
@@ -33,7 +33,9 @@ _Listeners = tuple[tuple[Subscription, Listener], ...]
 
 
 class LiveCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Since the start: `told` events; `dropped` before they were, because too many waited."""
+    """Since the start: `told` is the number of sent events; `dropped` of those lost because too
+    many waited.
+    """
 
     clients: int
     told: int
@@ -42,9 +44,9 @@ class LiveCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveHub:
-    """`note` is called by the actors, in their threads; all else by the loop that it is attached to.
+    """`note` is called by the actors, in their threads; everything else by the attached loop.
 
-    It outlives the server: a crash of that one loses no event that a client may come back for.
+    It outlives the server, so a crash of the server loses no event that a client may resume from.
     """
 
     def __init__(self, epoch: str, clock: Callable[[], float]) -> None:
@@ -64,9 +66,9 @@ class LiveHub:
         self._attaching = threading.Lock()
 
     def note(self, path: str, key: Hashable, value: object) -> None:
-        """Something was published by an actor."""
+        """Called for each publication of an actor."""
         if self._clients == 0 and isinstance(value, Reading):
-            # Nobody listens: it is made an event when somebody asks for what there was.
+            # Nobody listens: it becomes an event only when a client asks for a snapshot.
             self._unheard[value.key] = value
         elif is_told(key, value):
             self._take((path, key, value))
@@ -75,7 +77,7 @@ class LiveHub:
         self._take(event)
 
     def remember_unheard(self) -> None:
-        """Before somebody is told what there was: the newest values that nobody has heard."""
+        """Before a snapshot or resume: make events from the newest values that nobody has received."""
         unheard, self._unheard = self._unheard, {}
         for reading in tuple(unheard.values()):
             event = event_of(reading, None, self._clock())
@@ -86,18 +88,18 @@ class LiveHub:
         with self._attaching:
             self._loop = loop
             self._is_awake = False
-            # In the same breath: who is set meanwhile is seated once, by the loop.
+            # Under the same lock: listeners that are set meanwhile are added once, by the loop.
             self.audience = Audience()
             self._clients = 0
             self._seat(self._standing)
         self._wake()
 
     def set_standing(self, listeners: _Listeners) -> None:
-        """Who hears as long as the gateway runs, over restarts of the server; from any thread."""
+        """Set the listeners that stay across restarts of the server; from any thread."""
         with self._attaching:
             before, self._standing = self._standing, listeners
             if self._loop is None:
-                # Who attaches next seats them.
+                # The next attached loop adds them.
                 return
             try:
                 self._loop.call_soon_threadsafe(self._reseat, before, listeners)
@@ -133,7 +135,7 @@ class LiveHub:
         return self._clients
 
     def _take(self, what: Published | LifeEvent) -> None:
-        # Two threads may count at once: a count that is off by one is better than a lock here.
+        # Two threads may count at once: an inexact count is better than a lock here.
         self._noted += 1
         self._waiting.append(what)
         if not self._is_awake:
@@ -147,11 +149,11 @@ class LiveHub:
             try:
                 self._loop.call_soon_threadsafe(self._loop.call_later, GATHER_S, self._drain)
             except RuntimeError:
-                # The loop was closed in this moment; the next server takes over.
+                # The loop was closed just now; the next server takes over.
                 self._loop = None
 
     def _drain(self) -> None:
-        """A part of what waits; the loop has others to serve in between."""
+        """Handle a part of the waiting events, so that the loop can serve others in between."""
         self._is_awake = False
         for _ in range(min(AT_ONCE, len(self._waiting))):
             what = self._waiting.popleft()

@@ -1,4 +1,4 @@
-"""What was told lately, for clients that come back: pure."""
+"""The recent events, for clients that resume; pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_TOPICS = 100_000
 
 
 class Resumed(msgspec.Struct, frozen=True):
-    """`problem` says why not everything can be told again; then there are no events."""
+    """`problem` says why the missed events are not complete; then there are no events."""
 
     events: tuple[NumberedEvent, ...]
     problem: str = ""
@@ -23,7 +23,7 @@ class Resumed(msgspec.Struct, frozen=True):
 class Memory:
     """The newest value of each topic, and the newest of all other events.
 
-    `epoch` tells the ids of one process from those of another.
+    `epoch` distinguishes the ids of different processes.
     """
 
     def __init__(self, epoch: str) -> None:
@@ -55,15 +55,17 @@ class Memory:
         return numbered
 
     def since(self, event_id: str, subscription: Subscription) -> Resumed:
-        """What a client has missed after this event: every event, and the newest value of each topic."""
+        """The events that a client missed after this one: every event, and the newest value of each
+        topic.
+        """
         epoch, _, digits = event_id.rpartition("-")
         if not digits.isascii() or not digits.isdecimal() or len(digits) > len(str(2**63)):
             return Resumed((), f"'{event_id[:40]}' is not the id of an event")
         number = int(digits)
         if epoch != self._epoch or number > self._number:
-            return Resumed((), "the gateway has been started again since that event")
+            return Resumed((), "the gateway was restarted after that event")
         if number < self._forgotten:
-            return Resumed((), f"more than {MOST_EVENTS} events have come since that one")
+            return Resumed((), f"more than {MOST_EVENTS} events have passed since that one")
         missed = (
             numbered
             for numbered in (*self._kept, *self._values.values())
@@ -72,5 +74,5 @@ class Memory:
         return Resumed(tuple(sorted(missed, key=lambda numbered: numbered.number)))
 
     def values(self, subscription: Subscription) -> tuple[NumberedEvent, ...]:
-        """The newest of each topic, as a client that has just come wants them."""
+        """The newest value of each topic, for a snapshot."""
         return tuple(e for e in self._values.values() if subscription.wants(e.event))

@@ -1,4 +1,4 @@
-"""What waits for one client, and when it may leave: pure; the time is passed in."""
+"""The waiting events of one client, and when they may be sent; pure, the time is passed in."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ BATCH = 500
 
 
 class Outbox:
-    """At most so many messages a second, each with all that waits (up to `BATCH` events).
+    """Sends at most `MESSAGES_A_SECOND` messages, each with all waiting events (up to `BATCH`).
 
-    Of each topic only the newest value waits; all else waits in its order.
+    Of each topic only the newest value waits; all other events wait in order.
     """
 
     def __init__(self) -> None:
@@ -23,12 +23,12 @@ class Outbox:
         self.coalesced = 0
 
     def offer(self, numbered: NumberedEvent) -> bool:
-        """False: the client is too far behind, and cannot be told everything any more."""
+        """Add an event; False if the client is too far behind and would miss events."""
         if not numbered.is_value:
             self._kept.append(numbered)
             return len(self._kept) <= MOST_KEPT
         topic = numbered.event.topic
-        # At the end again: a topic that changes all the time must not keep the others waiting.
+        # Move it to the end: a topic that changes all the time must not delay the others.
         self.coalesced += self._values.pop(topic, None) is not None
         self._values[topic] = numbered
         if len(self._values) > MOST_VALUES:
@@ -40,12 +40,12 @@ class Outbox:
         return len(self._kept) + len(self._values)
 
     def due_at(self, now: float) -> float:
-        """When the next message may leave."""
-        # A clock that jumped back must not silence it.
+        """When the next message may be sent."""
+        # A clock that jumped back must not block it.
         return min(max(now, self._not_before), now + 1.0 / MESSAGES_A_SECOND)
 
     def take(self, now: float) -> tuple[list[NumberedEvent], int]:
-        """The next message: events in their order, and how many values were coalesced before it."""
+        """The next message: events in order, and how many values were coalesced before it."""
         kept, self._kept = self._kept[:BATCH], self._kept[BATCH:]
         values = list(self._values.values())[: BATCH - len(kept)]
         for numbered in values:

@@ -26,21 +26,23 @@ from godkaiser.live.hub import LiveHub
 
 MOST_CLIENTS = 2000
 MOST_OPENING = 500
-"""Connections handed over by the API beyond the clients: each has `TOKEN_S` to become one."""
+"""Maximum number of handed-over connections that are not clients yet; each has `TOKEN_S` for that."""
 MESSAGE_BYTES = 64 * 1024
 TOKEN_S = 5.0
-"""So long a client has for its first message, the token."""
+"""Time for a client's first message, the token."""
 CHECK_S = 10.0
-"""How often the token of a client is looked at again: it may have been revoked."""
+"""How often a client's token is checked again, because it may have been revoked."""
 WISHES_A_SECOND = 5.0
 PATIENCE: dict[str, Any] = {
     "max_queue": 4, "close_timeout": 2.0, "ping_interval": 20.0, "ping_timeout": 20.0,
 }  # fmt: skip
-"""Of each connection, whichever port it came by."""
+"""Options of each connection, on either port."""
 UNKNOWN, EXPIRED, BUSY = 4401, 4403, 4429
 
 Hears = Callable[[str, str], frozenset[str]]
-"""The types of events for a token or key, and the address that sent it. Raises GatewayError."""
+"""Returns the types of events that a token or key, used from an address, may receive. Raises
+GatewayError.
+"""
 
 
 class Introduction(msgspec.Struct, frozen=True):
@@ -50,13 +52,13 @@ class Introduction(msgspec.Struct, frozen=True):
 
 
 class HandedOver(ServerConnection):
-    """A connection that the API accepted; `first` was read from it before."""
+    """A connection that the API accepted; `first` are the bytes that the API has read."""
 
     first = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        # Before the loop reads on: the order of the bytes stays.
+        # Before the loop reads more, so that the order of the bytes stays.
         self.data_received(self.first)
 
 
@@ -69,7 +71,7 @@ class LiveServer:
         door: LiveDoor,
         trusted_proxy: str = "",
     ) -> None:
-        """It opens `door` while it runs: connections come by its own port and by that of the API."""
+        """It opens `door` while it runs: connections arrive on its own port and on that of the API."""
         self._hub = hub
         self._listener = listener
         self._hears = hears
@@ -108,7 +110,7 @@ class LiveServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
-        # A duplicate: the server closes what it is given, the gateway keeps the port.
+        # A duplicate, because the server closes its socket and the gateway keeps the port.
         server: Server = await serve(
             self._attend,
             sock=self._listener.dup(),
@@ -128,7 +130,7 @@ class LiveServer:
         await asyncio.wait_for(server.wait_closed(), 2.5)
 
     def _enter(self, connection: socket.socket, data: bytes) -> bool:
-        """From the thread of the API. False: it is not taken."""
+        """Called in the thread of the API. Returns False if the connection is not accepted."""
         loop, server = self._loop, self._server
         if loop is None or server is None:
             return False
@@ -137,7 +139,7 @@ class LiveServer:
         try:
             loop.call_soon_threadsafe(self._begin_entering, connection, data)
         except RuntimeError:
-            # The loop was closed in this moment.
+            # The loop was closed just now.
             return False
         return True
 
@@ -167,11 +169,11 @@ class LiveServer:
         return client_address(str(remote[0]), ",".join(hops), self._trusted_proxy)
 
     def _look_at(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Before the handshake: the path, room, and the token if it stands in a header."""
+        """Check before the handshake: path, number of clients, and the token if it is in a header."""
         if request.path.partition("?")[0] != PATH:
             return _refused(http.HTTPStatus.NOT_FOUND, f"The live socket is at {PATH}.\n")
         if self._hub.counts().clients >= MOST_CLIENTS:
-            text = f"{MOST_CLIENTS} clients are connected, as many as may.\n"
+            text = f"{MOST_CLIENTS} clients are connected, the maximum.\n"
             return _refused(http.HTTPStatus.SERVICE_UNAVAILABLE, text)
         header = request.headers.get("Authorization")
         if header is not None:
@@ -218,9 +220,9 @@ class LiveServer:
                 first = await connection.recv()
             return msgspec.json.decode(first, type=Introduction).token
         except TimeoutError:
-            await connection.close(UNKNOWN, 'say {"token": ...} first')
+            await connection.close(UNKNOWN, 'send {"token": ...} first')
         except (msgspec.DecodeError, UnicodeDecodeError):
-            await connection.close(UNKNOWN, 'the first message is {"token": ...}')
+            await connection.close(UNKNOWN, 'the first message must be {"token": ...}')
         return None
 
     async def _converse(

@@ -1,4 +1,4 @@
-"""Which events a client wants: pure."""
+"""The events that a client wants; pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Each part that is given must fit; what an event has not does not fit.
+    """An event must match each given part; an event without the field does not match.
 
-    `topicPattern` as in MQTT: `+` is one level, `#` at the end the rest.
+    `topicPattern` is an MQTT topic filter: `+` is one level, `#` at the end the rest.
     """
 
     types: Names | None = None
@@ -39,7 +39,7 @@ Filters = Annotated[tuple[Filter, ...], msgspec.Meta(min_length=1, max_length=MO
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """What one of the filters lets through."""
+    """The events that pass at least one of the filters."""
 
     filters: tuple[Filter, ...] = (Filter(),)
 
@@ -47,7 +47,7 @@ class Subscription(msgspec.Struct, frozen=True):
         return any(one.lets_through(event) for one in self.filters)
 
     def within(self, types: frozenset[str]) -> Subscription:
-        """The part of it that is about these types."""
+        """The subscription restricted to these types."""
         kept = tuple(
             msgspec.structs.replace(one, types=types if one.types is None else one.types & types)
             for one in self.filters
@@ -56,14 +56,14 @@ class Subscription(msgspec.Struct, frozen=True):
 
     @property
     def devices(self) -> frozenset[str] | None:
-        """The only devices that it is about; None when it is about others, too."""
+        """The devices to which it is restricted; None if it is not restricted to devices."""
         if any(one.esp_ids is None for one in self.filters):
             return None
         return frozenset().union(*(one.esp_ids or () for one in self.filters))
 
 
 def problem_of(subscription: Subscription) -> str:
-    """What is wrong with it, for its author; empty when nothing is."""
+    """The mistake in the subscription, for its author; "" if there is none."""
     for number, one in enumerate(subscription.filters):
         unknown = sorted((one.types or frozenset()) - frozenset(TYPES))
         if unknown:
@@ -72,7 +72,7 @@ def problem_of(subscription: Subscription) -> str:
         if pattern is not None:
             levels = pattern.split("/")
             if "#" in levels[:-1] or any(len(x) > 1 and ("#" in x or "+" in x) for x in levels):
-                return f"filters[{number}].topicPattern: + is a whole level, # the last one"
+                return f"filters[{number}].topicPattern: + must be a whole level, # the last level"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Webhooks hear what clients of the live socket hear."""
+"""Webhooks receive the same events as clients of the live socket."""
 
 from __future__ import annotations
 

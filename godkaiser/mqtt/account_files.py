@@ -1,6 +1,6 @@
-"""What Mosquitto reads: `passwd` and `acl` in one folder, written when they change, and Mosquitto told.
+"""Writes Mosquitto's files `passwd` and `acl` when they change, and signals Mosquitto.
 
-Beside them the admin may keep `passwd.extra` and `acl.extra` with lines for others than devices.
+Beside them the administrator may keep `passwd.extra` and `acl.extra` with lines for other clients.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FOLDER_OF_GROUP = 0o750
 
 
 class BrokerFiles:
-    """`pid_file` is Mosquitto's; empty: somebody else tells it (systemd/godkaiser-accounts.path)."""
+    """`pid_file` is Mosquitto's; empty: systemd/godkaiser-accounts.path reloads Mosquitto instead."""
 
     def __init__(
         self, folder: str, pid_file: str, gateway: str, password: str, stop_password_file: str = ""
@@ -37,12 +37,13 @@ class BrokerFiles:
         self._to_be_told = False
 
     def write(self, accounts: Sequence[BrokerAccount], devices: Sequence[DeviceRecord]) -> bool:
-        """Bring the files up to date and tell Mosquitto; False when they already were.
+        """Bring the files up to date and signal Mosquitto; False if they already were up to date.
 
-        Devices that are not known any more have no account.
+        Accounts of unregistered devices are left out.
 
         Raises:
-            AccountFilesUnusable: what cannot be read, written or told, and what to do about it.
+            AccountFilesUnusable: a file cannot be read or written, or Mosquitto cannot be
+            signalled; the text says what to do.
         """
         approvals = {device.device_id: device.approval for device in devices}
         hashes = {
@@ -58,7 +59,9 @@ class BrokerFiles:
         extra = self._read(PASSWORDS + EXTRA)
         for line in broker_accounts.clashes(hashes, extra):
             where = f"{self._folder / PASSWORDS}{EXTRA}:{line.number}"
-            raise AccountFilesUnusable(reason=f"{where}: {line.reason}. Mend or remove that line.")
+            raise AccountFilesUnusable(
+                reason=f"{where}: {line.reason}. Correct or remove that line."
+            )
         changed = self._replace(
             PASSWORDS, present, broker_accounts.password_file(hashes, extra)
         ) | self._replace(
@@ -78,7 +81,7 @@ class BrokerFiles:
         return changed
 
     def accounts_of_others(self) -> list[str]:
-        """The names in `passwd` that are neither the gateway's nor the admin's own.
+        """The account names in `passwd` that are neither the gateway's nor from `passwd.extra`.
 
         Raises:
             AccountFilesUnusable: a file cannot be read.
@@ -104,7 +107,7 @@ class BrokerFiles:
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not UTF-8"
+            why = getattr(error, "strerror", None) or "the file is not UTF-8"
             reason = (
                 f"{self._folder / name} cannot be read: {why}. Make it readable for the gateway."
             )
@@ -118,8 +121,8 @@ class BrokerFiles:
             replace_file(self._folder / name, wanted.encode(), mode=READABLE_BY_GROUP)
         except OSError as error:
             reason = (
-                f"{self._folder / name} cannot be written: {error.strerror}. Mosquitto goes on with"
-                " what it had. Make the folder writable for the gateway."
+                f"{self._folder / name} cannot be written: {error.strerror}. Mosquitto keeps"
+                " the old accounts. Make the folder writable for the gateway."
             )
             raise AccountFilesUnusable(reason=reason) from error
         return True
@@ -130,16 +133,18 @@ class BrokerFiles:
         try:
             os.kill(int(Path(self._pid_file).read_text()), signal.SIGHUP)
         except (OSError, ValueError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or "it holds no number of a process"
+            why = getattr(error, "strerror", None) or "it does not contain a process id"
             reason = (
-                f"Mosquitto could not be told by {self._pid_file}: {why}. The files are written;"
-                " reload it by hand, or set [broker_accounts] pid_file right."
+                f"Mosquitto could not be signalled with {self._pid_file}: {why}. The files are written;"
+                " reload it by hand, or correct [broker_accounts] pid_file."
             )
             raise AccountFilesUnusable(reason=reason) from error
 
 
 def _kept_hash(present: str, account: str, password: str) -> str:
-    """As it stands there, if it is that of the password: another salt would be no change worth telling."""
+    """The existing hash if it matches the password: a new salt alone is not a reason to write the
+    file.
+    """
     for line in present.splitlines():
         name, _, hashed = line.partition(":")
         if name == account and broker_accounts.password_matches(password, hashed):

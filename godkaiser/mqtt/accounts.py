@@ -1,7 +1,8 @@
-"""Accounts and rights for Mosquitto, made from what is known of the devices; pure.
+"""Makes accounts and rights for Mosquitto from the registered devices; pure.
 
-A device may do under its own id what the contract lets a device do, whatever kaiser_id it has at the
-time, and hears the stop and the state of the server; before it is approved it may only ask to be let in.
+Under its own id a device may publish everything that the contract allows, with any kaiser_id, and
+receives the stop and the state of the server; before it is approved it may only send the heartbeat
+that asks for approval.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from godkaiser.domain.entities import Approval
 from godkaiser.protocol.topics import BROADCAST_EMERGENCY, LEGACY_TAILS, Tail
 
 ITERATIONS = 101
-"""What mosquitto_passwd takes. The passwords are random: nobody guesses them, however cheap a guess."""
+"""The value of mosquitto_passwd. It may be low, because the passwords are random and cannot be
+guessed.
+"""
 SALT_BYTES = 12
 _HASH_BYTES = 64
 _PREFIX = "$7$"
@@ -27,20 +30,20 @@ _BROADCASTS = ("kaiser/broadcast/#", "kaiser/+/server/status")
 
 
 class ExtraLine(msgspec.Struct, frozen=True):
-    """A line of the admin's own that cannot stand beside ours."""
+    """A line in the administrator's file that conflicts with ours."""
 
     number: int
     reason: str
 
 
 def hash_password(password: str, salt: bytes) -> str:
-    """As Mosquitto 2 keeps it: PBKDF2 with SHA-512 (`$7$iterations$salt$hash`)."""
+    """Hash as Mosquitto 2 does: PBKDF2 with SHA-512 (`$7$iterations$salt$hash`)."""
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS, _HASH_BYTES)
     return f"{_PREFIX}{ITERATIONS}${_base64(salt)}${_base64(digest)}"
 
 
 def password_matches(password: str, password_hash: str) -> bool:
-    """False, too, for a hash that is not one of ours."""
+    """Also False for a hash in another format."""
     try:
         _, kind, iterations, salt, expected = password_hash.split("$")
         digest = hashlib.pbkdf2_hmac(
@@ -52,39 +55,40 @@ def password_matches(password: str, password_hash: str) -> bool:
 
 
 def password_file(hashes: Mapping[str, str], extra: str) -> str:
-    """`hashes` by name; what the admin adds stands after it."""
+    """The text of `passwd`: `hashes` by name, then the administrator's lines."""
     ours = "".join(f"{name}:{hashes[name]}\n" for name in sorted(hashes))
     return ours + _ended(extra)
 
 
 def clashes(hashes: Mapping[str, str], extra: str) -> list[ExtraLine]:
-    """Lines of the admin's password file that name an account of ours, or are none."""
+    """Lines of the administrator's password file that are malformed or name an account of ours."""
     found = []
     for number, line in enumerate(extra.splitlines(), start=1):
         name, separator, rest = line.partition(":")
         if not line.strip():
             continue
         if not separator or not name or not rest:
-            found.append(ExtraLine(number, "write NAME:HASH, as mosquitto_passwd does"))
+            found.append(ExtraLine(number, "it is not NAME:HASH, the format of mosquitto_passwd"))
         elif name in hashes:
-            found.append(ExtraLine(number, f"{name} is an account that the gateway makes"))
+            found.append(ExtraLine(number, f"{name} is an account that the gateway itself writes"))
     return found
 
 
 def acl_file(
     gateway: str, approvals: Mapping[str, Approval], extra: str, may_stop: str = ""
 ) -> str:
-    """Who may say and hear what. The admin's lines stand first: what they say of no user is of none of ours.
+    """The text of `acl`. The administrator's lines come first, so that lines without a user do not
+    apply to our users.
 
     Args:
-        gateway: the name of the gateway's own account.
-        approvals: of each device with an account.
-        extra: the admin's lines.
-        may_stop: the name of an account that may publish the stop and nothing else; "": there is none.
+        gateway: name of the gateway's own account.
+        approvals: the approval of each device with an account.
+        extra: the administrator's lines.
+        may_stop: name of an account that may publish the stop and nothing else; "": there is none.
     """
     parts = [
         _ended(extra),
-        # Notifications leave below godkaiser/.
+        # Notifications are published below godkaiser/.
         f"user {gateway}\ntopic readwrite kaiser/#\ntopic write godkaiser/#\ntopic read $SYS/#\n",
     ]
     if may_stop:

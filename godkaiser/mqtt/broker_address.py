@@ -1,4 +1,4 @@
-"""Where the broker is, and how to be let in: what every client of it is given."""
+"""The address and the credentials of the broker, for every client of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class BrokerAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the broker is and how to be let in."""
+    """Address and credentials of the broker."""
 
     host: str
     port: int
@@ -25,7 +25,7 @@ class BrokerAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tls_context(address: BrokerAddress) -> ssl.SSLContext:
-    """Raises OSError: a file cannot be read, or holds no certificate or key."""
+    """Raises OSError if a file cannot be read, or contains no certificate or key."""
     context = ssl.create_default_context(cafile=address.ca_cert or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python 3.13 asks for extensions that many private authorities leave out: a newer Python must not cut the

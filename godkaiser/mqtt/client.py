@@ -1,13 +1,13 @@
-"""Paho's client, driven by a loop of ours: buffered reads, and writes in the thread that publishes.
+"""Paho's client, driven by our own loop: buffered reads, and writes in the thread that publishes.
 
-Paho's own loop asks the kernel for each packet four times over (a byte, a length, the rest, and
-once more to see whether there is any), and hands what is published to its network thread. Under
-Python's lock each of these costs a turn of all other threads. What is published goes through
-`Outgoing` in place of Paho's store of messages; the rest of the protocol stays Paho's.
+Paho's own loop makes four system calls for each packet (a byte, a length, the rest, and one more to
+see whether there is any), and passes publications to its network thread. Under Python's lock each
+of these may switch threads. Publications go through `Outgoing` instead of Paho's store of
+messages; the rest of the protocol stays Paho's.
 
-One lock covers the books of `Outgoing` and each write; over TLS each read as well, because an SSL
+One lock covers the state of `Outgoing` and each write; over TLS each read as well, because an SSL
 object must not be used by two threads at once. The socket never blocks, so the lock is held for
-microseconds, and nothing that a stop does needs the lock of another connection.
+microseconds only, and a stop never needs the lock of another connection.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from godkaiser.mqtt.outgoing import Outgoing, Publication
 READ_BYTES = 64 * 1024
 IDLE_MS = 1000
 OVERDUE_S = 20.0
-"""A broker that has not confirmed a publication for so long is as good as gone."""
+"""If the broker has not confirmed a publication for this time, the connection counts as lost."""
 PUBLISH, PUBACK, PUBREL = 0x30, 0x40, 0x62
 
 
 class BufferedClient(MendedClient):
     """Use `start_driving` and `stop_driving` in place of `loop_start` and `loop_stop`.
 
-    The seams of Paho that it takes hold of (`_sock_recv`, `_packet_read`, `_packet_write`,
-    `_handle_pubrec`, `_handle_pubackcomp`) are watched by tests/mqtt/test_client.py.
+    tests/mqtt/test_client.py checks the private parts of Paho that this class overrides
+    (`_sock_recv`, `_packet_read`, `_packet_write`, `_handle_pubrec`, `_handle_pubackcomp`).
     """
 
     def __init__(self, *arguments: object, **options: object) -> None:
@@ -49,7 +49,7 @@ class BufferedClient(MendedClient):
         self._outgoing = Outgoing(self._mid_generate)
         self._has_ended = False
         self._pong = threading.Event()
-        # While a connection is renewed: what was not sent, and what is published meanwhile.
+        # While the connection is renewed: unsent publications, and new ones.
         self._parked: list[Publication] | None = None
         self._successor: BufferedClient | None = None
         self._driver: threading.Thread | None = None
@@ -58,7 +58,7 @@ class BufferedClient(MendedClient):
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
         self.gave_up = ""
-        """Why we ended the connection ourselves; empty when the other side did."""
+        """Why we ended the connection ourselves; empty if the other side did."""
         self.on_worn: Callable[[], None] | None = None
         """Called in the network thread, once, when the connection should be renewed."""
 
@@ -73,7 +73,8 @@ class BufferedClient(MendedClient):
         if driver is not None and driver is not threading.current_thread():
             driver.join(timeout_s)
         if driver is None or not driver.is_alive():
-            # Paho leaves this to the garbage collector: each vain attempt would keep two sockets.
+            # Paho leaves this to the garbage collector: each failed attempt would keep two sockets
+            # open.
             self._reset_sockets()
         self.end_publications()
         self._wake_receiver.close()
@@ -82,7 +83,7 @@ class BufferedClient(MendedClient):
     # ---- publishing
 
     def submit(self, publication: Publication) -> None:
-        """Send it now, or as soon as window and socket allow.
+        """Send the publication now, or as soon as window and socket allow.
 
         Raises:
             ConnectionError: nothing was queued; the text says why.
@@ -108,7 +109,7 @@ class BufferedClient(MendedClient):
         self._pump()
 
     def ping(self, timeout_s: float) -> bool:
-        """Whether the broker answers in time."""
+        """Whether the broker answers a ping in time."""
         self._pong.clear()
         self._send_pingreq()
         return self._pong.wait(timeout_s)
@@ -116,8 +117,8 @@ class BufferedClient(MendedClient):
     def write_acknowledgements(self, packet_ids: Sequence[int]) -> None:
         """Send PUBACKs for QoS 1 messages, all in one write.
 
-        Paho has no call for many; one packet queued for each would cost a system call each, which
-        is most of what a small message costs. A PUBACK is four bytes, so they are joined here.
+        Paho has no call for many. One queued packet for each would cost a system call each, which
+        is most of the cost of a small message. A PUBACK is four bytes, so they are joined here.
         """
         packets = b"".join(struct.pack("!BBH", PUBACK, 2, packet_id) for packet_id in packet_ids)
         with self._lock:
@@ -125,14 +126,14 @@ class BufferedClient(MendedClient):
             self._pump()
 
     def flush(self) -> None:
-        """Write now what Paho has queued; what the socket does not take is left to the driver."""
+        """Write Paho's queue now; bytes that the socket does not accept are left to the driver."""
         with self._lock:
             self._pump()
 
     def retire(self) -> bool:
-        """Send nothing more and park what is published: a successor is about to be opened.
+        """Send no more and park new publications, because a successor is about to be opened.
 
-        False, and nothing has changed, if something is under way.
+        Returns False, without a change, if something is under way.
         """
         with self._lock:
             if not self._outgoing.is_worn:
@@ -141,7 +142,7 @@ class BufferedClient(MendedClient):
             return True
 
     def hand_over(self, successor: BufferedClient) -> None:
-        """What is parked, and what will be published here, goes to `successor`, in this order."""
+        """Send parked and later publications through `successor`, in this order."""
         with self._lock:
             parked, self._parked = self._parked or [], None
             self._successor = successor
@@ -153,14 +154,14 @@ class BufferedClient(MendedClient):
         self._tell_fates()
 
     def end_publications(self) -> None:
-        """The connection has ended: tell what became of each publication."""
+        """The connection has ended: report the fate of each publication."""
         with self._lock:
             self._has_ended = True
             self._outgoing.end()
         self._tell_fates()
 
     def abandon(self) -> None:
-        """There will be no successor: what is parked is dead."""
+        """There will be no successor: drop the parked publications."""
         with self._lock:
             parked, self._parked = self._parked or [], None
             for publication in parked:
@@ -168,8 +169,8 @@ class BufferedClient(MendedClient):
         self._tell_fates()
 
     def _pump(self) -> None:
-        """Write as much as the socket takes. PUBRELs first: they are checked when the bytes before
-        them have left, so that nothing of ours stands between check and wire.
+        """Write as much as the socket accepts. PUBRELs first: each is checked after the bytes
+        before it have left, so that none of our bytes are between check and wire.
         """
         while self._writes_all():
             packet_id = self._outgoing.next_release()
@@ -185,16 +186,21 @@ class BufferedClient(MendedClient):
             self._wake()
 
     def _writes_all(self) -> bool:
-        """Whether nothing is left to be written. Errors are left to the driver, which meets them too."""
+        """Write, and return whether nothing is left. Errors are left to the driver, which sees them
+        too.
+        """
         return not self._out_packet or (
             super()._packet_write() == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._out_packet
         )
 
     def _write_release(self, packet_id: int) -> bool:
-        """False when the socket takes nothing now: then it is checked again before the next attempt."""
+        """False if the socket accepts nothing now: then the clearance is checked again before the
+        next try.
+        """
         sock = self._sock
         if sock is None or (isinstance(sock, ssl.SSLSocket) and not _takes_bytes(sock)):
-            # What TLS has once encrypted goes out, sooner or later: it is not given any in vain.
+            # Bytes that TLS has encrypted will be sent later: so give it none while the socket is
+            # full.
             return False
         packet = struct.pack("!BBH", PUBREL, 2, packet_id)
         try:
@@ -222,7 +228,8 @@ class BufferedClient(MendedClient):
         return b"".join(packets)
 
     def _queue(self, command: int, packet: bytes) -> None:
-        # Not by Paho's `_packet_queue`, which would write at once. By QoS 1 it tells nobody.
+        # Not with Paho's `_packet_queue`, which would write at once. With QoS 1 Paho reports
+        # nothing.
         self._out_packet.append(
             {
                 "command": command,
@@ -310,7 +317,7 @@ class BufferedClient(MendedClient):
         return False
 
     def _look_after(self) -> bool:
-        """Once a second; False when the connection has ended."""
+        """Check the connection, once a second; False if it has ended."""
         self.gave_up = "the broker does not answer a ping"
         if self.loop_misc() != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
@@ -331,7 +338,7 @@ class BufferedClient(MendedClient):
         return True
 
     def _read_all(self) -> bool:
-        """Every packet that has come; False when the connection has ended."""
+        """Handle every packet that has arrived; False if the connection has ended."""
         while True:
             rc = self._packet_read()
             if rc > 0:
@@ -340,8 +347,8 @@ class BufferedClient(MendedClient):
             if rc == MQTTErrorCode.MQTT_ERR_AGAIN:
                 return True
             if self._at >= len(self._data) and not isinstance(self._sock, ssl.SSLSocket):
-                # A short read has emptied the socket: the next look belongs to the poller, which
-                # cannot see what TLS has already taken from the socket.
+                # A short read has emptied the socket, so go back to the poller. It cannot see bytes
+                # that TLS has already read from the socket.
                 return True
 
     def _sock_recv(self, bufsize: int) -> bytes:
@@ -362,7 +369,7 @@ class BufferedClient(MendedClient):
         return data[:bufsize]
 
     def _handle_on_message(self, message: mqtt.MQTTMessage) -> None:
-        """There is one callback for all topics, so nothing has to be matched."""
+        """Call the one callback; no topic has to be matched."""
         callback = self.on_message
         if callback is not None:
             callback(self, self._userdata, message)
@@ -373,7 +380,7 @@ class BufferedClient(MendedClient):
             return super()._packet_write()
 
     def _wake(self) -> None:
-        # Full means that a wake is on its way already; closed, that nobody is to be woken.
+        # If the pipe is full, a wake is already pending; if it is closed, there is nobody to wake.
         with contextlib.suppress(OSError):
             self._wake_sender.send(b"w")
 
@@ -390,7 +397,7 @@ def _takes_bytes(sock: socket.socket) -> bool:
 
 
 def _encode(packet_id: int, publication: Publication) -> bytes:
-    """A PUBLISH of MQTT 3.1.1."""
+    """The bytes of a PUBLISH of MQTT 3.1.1."""
     topic = publication.topic.encode()
     body = len(topic).to_bytes(2, "big") + topic + packet_id.to_bytes(2, "big")
     remaining = len(body) + len(publication.payload)

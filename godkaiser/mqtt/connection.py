@@ -1,8 +1,8 @@
 """One connection to the broker for one life: made, used, dropped, never reused.
 
-A client that reconnects by itself would send again what it had queued, and a command that waited
-through an outage must not move anything afterwards. So each connection has a client of its own, and
-what was in it ends with it.
+A client that reconnects by itself would send its old queue again, and a command from before an
+outage must not move anything afterwards. So each connection has its own client, and messages that
+it has not sent end with it.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Will(msgspec.Struct, frozen=True):
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """A message as it came from the broker. `session` is the connection that must acknowledge.
+    """A message as the broker sent it. `session` is the connection that must acknowledge it.
 
     `received_at` is unix seconds, `heard_at` the same moment on the monotonic clock. `session_mark` names the
-    session with the broker that the packet id (`mid`) counts in. What is to be acted on and to be stored
-    comes twice, by two connections: one copy is `to_be_heard` and acknowledged at once, the other is
-    `to_be_kept` and acknowledged when it is stored.
+    broker session to which the packet id (`mid`) belongs. A message for both control and storage
+    arrives twice, on two connections: one copy is `to_be_heard` and acknowledged at once, the other
+    is `to_be_kept` and acknowledged when it is stored.
     """
 
     topic: str
@@ -62,7 +62,7 @@ class Inbound(msgspec.Struct, frozen=True):
 
 
 class NotConnected(Exception):
-    """There is no connection to the broker now, or it takes nothing more."""
+    """There is no connection to the broker now, or it accepts no more messages."""
 
 
 class Connection:
@@ -81,7 +81,9 @@ class Connection:
         on_worn: Callable[[], None] | None = None,
         mark: SessionMark | None = None,
     ) -> None:
-        """Raises NotConnected: the certificates cannot be used, as while they are renewed."""
+        """Raises NotConnected: the certificates cannot be used, for example while they are being
+        renewed.
+        """
         self.session = session
         self._mark = mark
         self._client_id = client_id
@@ -141,7 +143,7 @@ class Connection:
 
     @property
     def was_closed_by_the_broker(self) -> bool:
-        """Of a lost connection: whether the other side ended it."""
+        """For a lost connection: whether the other side ended it."""
         return not self._client.gave_up
 
     def answers(self, timeout_s: float) -> bool:
@@ -149,8 +151,8 @@ class Connection:
         return self.is_open and self._client.ping(timeout_s)
 
     def retire(self) -> bool:
-        """Prepare to be replaced: nothing is sent from now on, what is published waits for
-        `hand_over`. False, and nothing has changed, if something is under way.
+        """Prepare to be replaced: send no more; new publications wait for `hand_over`. Returns
+        False, without a change, if something is under way.
         """
         if not self._client.retire():
             return False
@@ -158,11 +160,11 @@ class Connection:
         return True
 
     def hand_over(self, successor: Connection) -> None:
-        """Let `successor` send what has waited, and what is still published here."""
+        """Let `successor` send waiting and later publications."""
         self._client.hand_over(successor._client)
 
     def subscribe(self, topics: Sequence[str]) -> None:
-        """Subscribe at QoS 1 and wait until the broker has: what is published after that, comes.
+        """Subscribe at QoS 1 and wait for the broker's confirmation: later messages will arrive.
 
         Raises:
             NotConnected: the broker did not confirm in time.
@@ -174,7 +176,7 @@ class Connection:
             raise NotConnected(reason)
 
     def listen_in(self, topics: Sequence[str]) -> None:
-        """Subscribe at QoS 0, without waiting: nothing of it has to be acknowledged."""
+        """Subscribe at QoS 0, without waiting: these messages need no acknowledgement."""
         self._client.subscribe([(topic, 0) for topic in topics])
         self._client.flush()
 
@@ -205,7 +207,7 @@ class Connection:
         may_release: Callable[[], bool],
         on_fate: FateListener,
     ) -> None:
-        """Publish by QoS 2 and write the PUBREL only if `may_release` says so at that moment.
+        """Publish with QoS 2 and write the PUBREL only if `may_release` says so at that moment.
 
         Raises:
             NotConnected: nothing was queued.
@@ -221,7 +223,7 @@ class Connection:
     def publish_and_wait(
         self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout_s: float
     ) -> bool:
-        """Publish and wait until the broker has acknowledged; False when it did not in time."""
+        """Publish and wait until the broker has acknowledged; False if it did not in time."""
         settled = threading.Event()
         fates: list[Fate] = []
 
@@ -242,7 +244,7 @@ class Connection:
             self._client.write_acknowledgements(mids)
 
     def close(self) -> None:
-        """Say good-bye and end the network thread."""
+        """Disconnect and end the network thread."""
         self._closing = True
         self._client.disconnect()
         self._client.flush()
@@ -280,7 +282,7 @@ class Connection:
 
 
 def _without_nagle(_client: mqtt.Client, _userdata: object, sock: object) -> None:
-    # Nagle's algorithm and delayed acknowledgement together cost 40 ms a small message.
+    # Nagle's algorithm and delayed acknowledgement together cost 40 ms for each small message.
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -1,8 +1,8 @@
-"""The gate: which energising commands may still reach a device.
+"""The gate: decides which energising commands may still reach a device.
 
 The safety actor clears each command for one actuator, one generation and a limited time. The last
-moment at which a command can be held back is the PUBREL of its QoS 2 handshake: the network thread
-asks the gate there. Asking reads a dictionary and some integers and takes no lock, so revoking
+moment at which a command can be withheld is the PUBREL of its QoS 2 handshake: the network thread
+checks the gate there. A check reads a dictionary and some integers and takes no lock, so revoking
 never waits for a network thread, and a network thread never waits for the safety actor.
 """
 
@@ -19,7 +19,7 @@ Actuator = tuple[str, int]
 
 
 class Fate(Enum):
-    """What became of a published command.
+    """The fate of a published command.
 
     WITHHELD: its PUBREL was never written and never will be. No device gets it.
     DELIVERED: the broker confirmed it (PUBCOMP, or PUBACK for QoS 1).
@@ -36,13 +36,13 @@ FateListener = Callable[[Fate], None]
 
 
 class ClearanceExpired(Exception):
-    """The clearance is revoked, superseded, too old, forged, or another actuator's."""
+    """The clearance is revoked, superseded, too old, forged, or for another actuator."""
 
 
 class Clearance(msgspec.Struct, frozen=True, eq=False):
-    """Leave to energise one actuator once, for a limited time.
+    """Permission to energise one actuator once, for a limited time.
 
-    Only one that `CommandGate.clear` made is worth anything: the gate compares identities.
+    Only an object made by `CommandGate.clear` is valid: the gate compares identities.
     """
 
     device_id: str
@@ -53,9 +53,9 @@ class Clearance(msgspec.Struct, frozen=True, eq=False):
 
 
 class CommandGate:
-    """Held by the safety actor, which alone changes it; `is_current` may be called in any thread.
+    """Only the safety actor holds and changes the gate; `is_current` may be called in any thread.
 
-    Times are on the monotonic clock that is passed in.
+    Times are seconds of the monotonic clock that is passed in.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -67,9 +67,9 @@ class CommandGate:
         self._standing: dict[str, Standing] = {}
 
     def clear(self, device_id: str, gpio: int, generation: int, expires_at: float) -> Clearance:
-        """Make `generation` the current one of this actuator: every other clearance of it ends.
+        """Make `generation` the current one of this actuator: all its other clearances end.
 
-        One for a generation that is older than the newest known is never current.
+        A clearance for an older generation than the newest is never current.
         """
         actuator = (device_id, gpio)
         epochs = (self._epoch, self._device_epochs.get(device_id, 0))
@@ -80,7 +80,9 @@ class CommandGate:
         return clearance
 
     def supersede(self, device_id: str, gpio: int, generation: int) -> None:
-        """End every clearance of this actuator that is older than `generation`, which is an OFF."""
+        """End every clearance of this actuator that is older than `generation`, the generation of
+        an OFF.
+        """
         actuator = (device_id, gpio)
         if generation < self._generations.get(actuator, generation):
             return
@@ -90,17 +92,19 @@ class CommandGate:
             del self._current[actuator]
 
     def revoke_all(self) -> None:
-        """End every clearance given so far, and what devices may do alone, in one step whatever their number."""
+        """End all clearances, and all permissions of devices to act alone, in one step, whatever
+        their number.
+        """
         self._epoch += 1
         self._standing = {}
 
     def revoke(self, device_id: str) -> None:
-        """End every clearance given so far for this device, and what it may do alone."""
+        """End all clearances of this device, and its permissions to act alone."""
         self._device_epochs[device_id] = self._device_epochs.get(device_id, 0) + 1
         self._standing.pop(device_id, None)
 
     def allow_standing(self, device_id: str, standing: Standing) -> None:
-        """What this device may energise by itself from now on."""
+        """Set what this device may energise by itself from now on."""
         self._standing[device_id] = standing
 
     def standing(self, device_id: str) -> Standing:

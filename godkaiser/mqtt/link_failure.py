@@ -1,7 +1,8 @@
-"""Why a connection to the broker was not made, in words that name what an admin must change.
+"""Explains why a connection to the broker failed, in texts that say what an administrator must
+change.
 
-A broker that wants TLS, or a client certificate, does not say so in MQTT: it ends the connection, at best
-with a TLS alert. What is known of the address and of that alert gives the likely cause.
+A broker that needs TLS, or a client certificate, does not say so in MQTT: it ends the connection,
+at best with a TLS alert. The likely cause is derived from the address and from that alert.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NO_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF", "RECORD_LAYER_FAILURE", "PAC
 
 
 class MendedClient(mqtt.Client):
-    """Paho's client; it keeps the error that ended its reading, and leaves no socket behind."""
+    """Paho's client; it keeps the error that ended its reading, and does not leak sockets."""
 
     failure: OSError | None = None
 
@@ -35,10 +36,10 @@ class MendedClient(mqtt.Client):
             raise
 
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
-        """Paho leaves a socket behind whose handshake fails."""
+        """Close the socket when the handshake fails; Paho would leak it."""
         context = self._ssl_context
         if context is None:
-            msg = "TLS without a context"
+            msg = "TLS needs a context"
             raise ValueError(msg)
         wrapped = context.wrap_socket(
             tcp_sock, server_hostname=self._host, do_handshake_on_connect=False
@@ -53,15 +54,15 @@ class MendedClient(mqtt.Client):
 
 
 def reason_unusable(address: BrokerAddress, error: OSError) -> str:
-    """Why TLS was not even tried."""
+    """Why TLS was not tried at all."""
     files = ", ".join(filter(None, (address.ca_cert, address.client_cert, address.client_key)))
     return f"the certificates in {files} cannot be used: {error.strerror or error}"
 
 
 def reason_unconnected(address: BrokerAddress, error: Exception) -> str:
-    """Why there is no connection: TCP, or the handshake of TLS, has failed."""
+    """Why TCP or the TLS handshake failed."""
     if isinstance(error, ConnectionRefusedError):
-        return "connection refused: no broker listens there"
+        return "connection refused: no broker listens at this address"
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"the broker's certificate is not trusted ({error.verify_message.rstrip('.')}): check [mqtt]"
@@ -90,7 +91,7 @@ def reason_unanswered(address: BrokerAddress, failure: OSError | None) -> str:
 
 
 def reason_silent(address: BrokerAddress, timeout_s: float) -> str:
-    """Why nothing came for `timeout_s`, though something has taken the connection."""
+    """Why no answer came for `timeout_s`, although the TCP connection was accepted."""
     other = "with" if not address.tls else "without"
     return (
         f"no answer within {timeout_s:.0f} s: port {address.port} is taken by something that does not speak"

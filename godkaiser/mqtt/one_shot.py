@@ -1,7 +1,7 @@
-"""One message to the broker by a connection of its own, and the broker's word on it.
+"""Publishes one message on a connection of its own, and returns the broker's answer.
 
-MQTT 5 where the broker speaks it: there it says that an account may not publish, which an acknowledgement
-of MQTT 3.1.1 hides.
+It uses MQTT 5 if the broker speaks it: MQTT 5 reports that an account may not publish, while an
+acknowledgement of MQTT 3.1.1 hides it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ UNSUPPORTED = "Unsupported protocol version"
 
 
 class NotTaken(Exception):
-    """The broker does not have the message; the text says why."""
+    """The broker did not accept the message; the text says why."""
 
     def __init__(self, reason: str, *, refused: bool = False) -> None:
         super().__init__(reason)
         self.refused = refused
-        """It was reached and did not let us in or publish: other credentials may help."""
+        """The broker was reached but refused the login or the topic: other credentials may help."""
 
 
 def publish_once(
@@ -40,7 +40,7 @@ def publish_once(
     """Return once the broker has acknowledged the message at QoS 1.
 
     Raises:
-        NotTaken: unreachable, refused, or silent for `timeout_s`.
+        NotTaken: the broker is unreachable, refuses, or is silent for `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
     try:
@@ -50,11 +50,11 @@ def publish_once(
 
 
 class _OldBroker(Exception):
-    """It does not speak MQTT 5."""
+    """The broker does not speak MQTT 5."""
 
 
 class _Attempt:
-    """Its network thread puts what happens into a queue; the caller reads it from there."""
+    """One connection; its network thread puts events into a queue that the caller reads."""
 
     def __init__(
         self, address: BrokerAddress, client_id: str, protocol: MQTTProtocolVersion

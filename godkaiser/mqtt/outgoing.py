@@ -1,12 +1,12 @@
-"""What one connection publishes by QoS 1 and 2: what waits, what is under way, what may be released.
+"""The state of one connection's publications at QoS 1 and 2: waiting, under way, releasable.
 
-It decides and keeps the books; the client writes the bytes. Not thread-safe: the client holds one
-lock around every call, and tells the fates that are collected here after it has let go of the lock.
+This class decides and keeps the state; the client writes the bytes. Not thread-safe: the client
+holds one lock around every call, and reports the collected fates after it has released the lock.
 
-Mosquitto 2.0.11 with its default window of 20 confirms a 21st message of QoS 2 whose predecessors
-are not released, and never passes it on (tests/mqtt/test_release.py shows it). So a window of ours
-stays below that, and it counts withheld messages, which the broker keeps until the connection ends.
-Energising commands leave room in it: an OFF finds a place even when everything before it is withheld.
+Mosquitto 2.0.11 with its default window of 20 confirms a 21st unreleased QoS 2 message and never
+forwards it (tests/mqtt/test_release.py shows it). So our window is smaller, and it counts withheld
+messages, which the broker keeps until the connection ends. Energising commands leave part of the
+window free: an OFF finds a place even when all of them are withheld.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from godkaiser.mqtt.gate import Fate, FateListener
 
 EXACTLY_ONCE = 2
 WINDOW = 18
-"""Messages of QoS 2 that the broker has and that have not ended, withheld ones among them."""
+"""Maximum number of unfinished QoS 2 messages at the broker, including withheld ones."""
 HELD_WINDOW = 12
-"""From here on energising commands wait."""
+"""From this number of QoS 2 messages on, energising commands wait."""
 MOST_HELD = 1000
-"""Energising commands that wait; one more is refused."""
+"""Maximum number of waiting energising commands; one more is refused."""
 MOST_UNDER_WAY = 60_000
-"""Of 65,535 packet ids, of which some belong to subscriptions."""
+"""Maximum number of messages; there are 65,535 packet ids, and subscriptions use some."""
 WORN_AT = 4
-"""With so many withheld packet ids the connection is renewed in its next idle moment."""
+"""With this many withheld packet ids the connection is renewed in its next idle moment."""
 
 
 class Publication(msgspec.Struct, eq=False):
-    """`may_release` makes it an energising command: it is asked right before the PUBLISH is queued
-    and right before the PUBREL is written. None: it always may.
+    """`may_release` makes it an energising command: it is called right before the PUBLISH is queued
+    and right before the PUBREL is written. None: it may always be released.
     """
 
     topic: str
@@ -63,18 +63,19 @@ class Outgoing:
     # ---- publishing
 
     def add(self, publication: Publication) -> str:
-        """Take it; or return the reason why not."""
+        """Queue the publication; returns "" or the reason for a refusal."""
         if publication.may_release is not None:
             if len(self._held) >= MOST_HELD:
-                return f"the broker does not acknowledge: {MOST_HELD} commands wait for it"
+                return f"the broker does not acknowledge: {MOST_HELD} commands are waiting"
             self._held.append(publication)
             return ""
         if len(self._under_way) + len(self._urgent) + len(self._plain) >= MOST_UNDER_WAY:
-            return f"the broker does not acknowledge: {MOST_UNDER_WAY} messages wait for it"
+            return f"the broker does not acknowledge: {MOST_UNDER_WAY} messages are waiting"
         if publication.qos < EXACTLY_ONCE:
             self._urgent.append(publication)
             return ""
-        # It passes commands to other actuators; one to the same actuator must not come after it.
+        # An OFF may overtake commands to other actuators; a command to the same actuator must not
+        # come after it.
         for held in [held for held in self._held if held.topic == publication.topic]:
             self._held.remove(held)
             self._end(held, Fate.WITHHELD)
@@ -82,7 +83,7 @@ class Outgoing:
         return ""
 
     def next_publication(self, now: float) -> tuple[int, Publication] | None:
-        """The next one to be sent, with its packet id; None while the window is full."""
+        """The next publication to send, with its packet id; None while the window is full."""
         publication = self._take_next()
         if publication is None:
             return None
@@ -106,7 +107,7 @@ class Outgoing:
             self._end(publication, Fate.WITHHELD)
         return None
 
-    # ---- what the broker answers
+    # ---- answers of the broker
 
     def note_pubrec(self, packet_id: int) -> None:
         publication = self._under_way.get(packet_id)
@@ -114,7 +115,7 @@ class Outgoing:
             self._releases.append(packet_id)
 
     def note_end(self, packet_id: int) -> None:
-        """PUBACK or PUBCOMP."""
+        """Called for PUBACK and PUBCOMP."""
         publication = self._under_way.get(packet_id)
         if publication is None or publication.is_withheld:
             return
@@ -128,7 +129,9 @@ class Outgoing:
         return bool(self._releases)
 
     def next_release(self) -> int | None:
-        """The packet id whose PUBREL may be written now, and must be, or this is asked again."""
+        """The packet id whose PUBREL may be written now; if it is not written, call this again
+        before.
+        """
         while self._releases:
             packet_id = self._releases[0]
             publication = self._under_way.get(packet_id)
@@ -142,12 +145,14 @@ class Outgoing:
         return None
 
     def note_released(self, packet_id: int) -> None:
-        """Its PUBREL was written, or a part of it."""
+        """Called when its PUBREL was written, even in part."""
         self._releases.popleft()
         self._under_way[packet_id].is_released = True
 
     def sweep(self) -> None:
-        """Tell what has become void without an answer of the broker: a clearance never comes back."""
+        """Report commands that became void before the broker answered: an ended clearance never
+        returns.
+        """
         void = [held for held in self._held if held.may_release and not held.may_release()]
         for publication in void:
             self._held.remove(publication)
@@ -162,7 +167,7 @@ class Outgoing:
 
     def _withhold(self, publication: Publication) -> None:
         if publication.is_released:
-            # The broker asked twice, and the first PUBREL has gone out: it may arrive.
+            # A second PUBREC: the first PUBREL was written, so the command may arrive.
             return
         publication.is_withheld = True
         self._withheld += 1
@@ -172,26 +177,28 @@ class Outgoing:
 
     @property
     def is_worn(self) -> bool:
-        """Time for another connection: many packet ids are withheld, and nothing is under way."""
+        """Whether to renew the connection: many packet ids are withheld, and nothing is under way."""
         return self._withheld >= WORN_AT and len(self._under_way) == self._withheld
 
     def overdue_since(self) -> float | None:
-        """When the oldest publication that has not ended was sent."""
+        """When the oldest unfinished publication was sent."""
         return next((p.published_at for p in self._under_way.values() if not p.is_withheld), None)
 
     def take_waiting(self) -> list[Publication]:
-        """What was not sent yet, in order; another connection will send it."""
+        """Remove the unsent publications, in order; another connection will send them."""
         waiting = [*self._urgent, *self._plain, *self._held]
         for queue in (self._urgent, self._plain, self._held):
             queue.clear()
         return waiting
 
     def give_up(self, publication: Publication) -> None:
-        """It was never sent and never will be."""
+        """The publication was never sent and never will be."""
         self._end(publication, Fate.WITHHELD)
 
     def end(self) -> None:
-        """The connection has ended. The session is clean: what was not released is forgotten."""
+        """The connection has ended. The session is clean, so the broker forgets unreleased
+        messages.
+        """
         for publication in itertools.chain(self.take_waiting(), self._under_way.values()):
             if not publication.is_withheld:
                 may_arrive = publication.published_at > 0.0 and (

@@ -1,10 +1,11 @@
-"""Who may publish what: narrow ports over the connections, and nothing else publishes.
+"""Ports: narrow interfaces over the connections. Nothing else can publish.
 
-`open_ports` makes them once, in the composition root. The connections behind them are reachable
+`open_ports` creates them once, in the composition root. The connections behind them are reachable
 only through `LinkControl`, which the broker actor holds; the raw publish functions stay in closures.
 
 - `CommandPort` goes to the actuator actors. An energising command reaches a device only while its
-  clearance is current (`mqtt/gate.py`), checked at the last moment before the broker may pass it on.
+  clearance is current (`mqtt/gate.py`), checked at the last moment before the broker may forward
+  it.
 - `StopPort` goes to the safety actor.
 - `DevicePort` goes to the device actors: acknowledgements, configuration, zones, system commands.
 """
@@ -32,15 +33,17 @@ from godkaiser.protocol.outbound import ConfigPart
 
 INERT = "__inert"
 UNDER_WAY = 8000
-"""Below the bounds of all mailboxes on the way to the recorder, above the broker's window."""
+"""Bound on unacknowledged messages: below the bounds of all mailboxes on the way to the recorder,
+above the broker's window.
+"""
 ADMIT_TIMEOUT_S = 10.0
-"""Longer, and the connection's keep-alive would suffer; then one more message is let in."""
+"""After this wait one more message is admitted, because a longer one would break the keep-alive."""
 STOP_OVERDUE_S = 1.0
-"""A stop that the broker has not acknowledged after this time goes out by a second connection."""
+"""A stop that the broker has not acknowledged after this time is sent again on a second connection."""
 
 
 class NotAllowed(NotConnected):
-    """The safety actor forbids it now; it decides anew when something changes."""
+    """The safety actor forbids it now; it decides again when something changes."""
 
 
 class Outlet(Protocol):
@@ -61,7 +64,7 @@ class Outlet(Protocol):
 
 
 class CommandOutlet(Outlet, Protocol):
-    """The connection of the commands. What is published on it by QoS 2 is released in order."""
+    """The connection for commands. Its QoS 2 messages are released in order."""
 
     def publish_held(
         self,
@@ -70,11 +73,11 @@ class CommandOutlet(Outlet, Protocol):
         may_release: Callable[[], bool],
         on_fate: FateListener,
     ) -> None:
-        """Publish by QoS 2; write the PUBREL only if `may_release` says so at that moment."""
+        """Publish with QoS 2; write the PUBREL only if `may_release` says so at that moment."""
 
 
 class Source(Protocol):
-    """A connection that receives, and acknowledges what it received."""
+    """A connection that receives messages and acknowledges them."""
 
     session: int
 
@@ -82,7 +85,7 @@ class Source(Protocol):
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """The connections that publish, all of one life: when one is lost, all of them are closed."""
+    """The publishing connections of one link: when one is lost, all of them are closed."""
 
     commands: CommandOutlet
     stops: Outlet
@@ -90,7 +93,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkControl:
-    """Held by the broker actor: puts connections behind the ports, and takes them away."""
+    """Held by the broker actor: attaches connections to the ports, and detaches them."""
 
     def __init__(self) -> None:
         self._link: Link | None = None
@@ -114,7 +117,7 @@ class LinkControl:
 
 
 class CommandPort:
-    """Publishes on the command topic of actuators, by QoS 2, in the order of the calls."""
+    """Publishes on the command topic of actuators, with QoS 2, in the order of the calls."""
 
     def __init__(self, control: LinkControl, gate: CommandGate, kaiser_id: str) -> None:
         self.__control = control
@@ -132,7 +135,7 @@ class CommandPort:
         """Publish a command that reaches the device only while its clearance is current.
 
         Raises:
-            ClearanceExpired: it is not current, or another actuator's. Nothing was published.
+            ClearanceExpired: it is not current, or for another actuator. Nothing was published.
             NotConnected: nothing was published; the text says why.
         """
         gate = self.__gate
@@ -161,7 +164,7 @@ class CommandPort:
 
 
 class _SentStop:
-    """The network thread sets `is_settled` when the broker has acknowledged."""
+    """A published stop. The network thread sets `is_settled` when the broker has acknowledged it."""
 
     __slots__ = ("is_settled", "payload", "sent_at")
 
@@ -171,7 +174,8 @@ class _SentStop:
         self.is_settled = False
 
     def settle(self, _fate: Fate) -> None:
-        # Also when the connection ended: the safety actor repeats unconfirmed stops on the next one.
+        # Also set when the connection ended: the safety actor repeats unconfirmed stops on the next
+        # one.
         self.is_settled = True
 
 
@@ -184,7 +188,7 @@ class StopPort:
         self.__control = control
         self._kaiser_id = kaiser_id
         self._monotonic = monotonic
-        # By topic: the newest stop that may lack its acknowledgement, oldest first.
+        # By topic: the newest stop that may not be acknowledged yet, oldest first.
         self._sent: dict[str, _SentStop] = {}
 
     def broadcast(self, payload: bytes) -> None:
@@ -192,7 +196,7 @@ class StopPort:
         self._stop(topics.BROADCAST_EMERGENCY, payload)
 
     def clear_retained_broadcast(self) -> None:
-        """A retained stop would stop every device each time that it connects."""
+        """Remove a retained stop: it would stop each device at every connect."""
         stops = self.__control.require().stops
         stops.publish(topics.BROADCAST_EMERGENCY, b"", qos=1, retain=True)
 
@@ -208,8 +212,9 @@ class StopPort:
         self.__control.require().stops.publish(topic, payload, qos=1)
 
     def resend_overdue(self) -> int:
-        """Publish again, on the command connection, each stop that the broker has not acknowledged
-        for 1 s; once each. Call it when `next_resend_in_s` says so. Returns how many there were.
+        """On the command connection, publish again, once, each stop that the broker has not
+        acknowledged for 1 s. Call it when `next_resend_in_s` says so. Returns the number of stops
+        sent again.
         """
         now = self._monotonic()
         resent = 0
@@ -227,7 +232,7 @@ class StopPort:
         return resent
 
     def next_resend_in_s(self) -> float | None:
-        """Seconds until `resend_overdue` has something to look at; None: no stop was sent since."""
+        """Seconds until `resend_overdue` should be called; None: no stop is waiting."""
         oldest = next(iter(self._sent.values()), None)
         if oldest is None:
             return None
@@ -236,14 +241,14 @@ class StopPort:
     def _stop(self, topic: str, payload: bytes) -> None:
         stop = _SentStop(payload, self._monotonic())
         self.__control.require().stops.publish(topic, payload, qos=1, on_fate=stop.settle)
-        # At the end, so that the first is the oldest.
+        # Insert at the end, so that the first entry is the oldest.
         self._sent.pop(topic, None)
         self._sent[topic] = stop
 
 
 class DevicePort:
-    """Publishes what a device needs. What would let it energise by itself needs the gate's leave, so
-    the port writes those payloads itself, from what it has checked.
+    """Publishes what a device needs. Payloads with which a device could energise by itself need the
+    gate's permission, so the port builds those itself, from what it has checked.
     """
 
     def __init__(self, control: LinkControl, gate: CommandGate, kaiser_id: str) -> None:
@@ -259,8 +264,8 @@ class DevicePort:
         self.__publish(topics.heartbeat_ack(self._kaiser_id, device_id), payload, qos=1)
 
     def config(self, device_id: str, part: ConfigPart) -> None:
-        """Raises NotConnected, PayloadError: it is too large, NotAllowed: it holds an offline rule that
-        the safety actor forbids.
+        """Raises NotConnected; PayloadError: it is too large; NotAllowed: it contains an offline
+        rule that the safety actor forbids.
         """
         rules = part.offline_rules or ()
         standing = self.__gate.standing(device_id).entries
@@ -276,7 +281,7 @@ class DevicePort:
     def subzone_assign(
         self, device_id: str, subzone: Subzone, correlation_id: str, *, safe_mode: bool
     ) -> None:
-        """Raises NotConnected, PayloadError, NotAllowed: the subzone has to be in safe mode now."""
+        """Raises NotConnected, PayloadError, NotAllowed: the subzone must stay in safe mode now."""
         if not safe_mode:
             self._require_leave(device_id)
         payload = outbound.subzone_assign(
@@ -294,7 +299,7 @@ class DevicePort:
     def subzone_safe(
         self, device_id: str, subzone_id: str, reason: str, correlation_id: str, *, enable: bool
     ) -> None:
-        """Raises NotConnected, PayloadError, NotAllowed: the subzone has to be in safe mode now."""
+        """Raises NotConnected, PayloadError, NotAllowed: the subzone must stay in safe mode now."""
         if not enable:
             self._require_leave(device_id)
         payload = outbound.subzone_safe(subzone_id, reason, correlation_id, enable=enable)
@@ -319,7 +324,9 @@ class DevicePort:
 
 
 class _Lane:
-    """What one receiving connection has under way. Its network thread waits beyond the bound."""
+    """The unacknowledged messages of one receiving connection. Its network thread waits at the
+    bound.
+    """
 
     def __init__(self, source: Source, bound: int, monotonic: Callable[[], float]) -> None:
         self.source = source
@@ -338,7 +345,7 @@ class _Lane:
 
     @property
     def stalled_s(self) -> float:
-        """How long nothing was acknowledged, while something is to be."""
+        """Seconds without an acknowledgement although messages are under way."""
         return self._monotonic() - self._moved_at if self.under_way > 0 else 0.0
 
     def admit(self) -> None:
@@ -367,13 +374,14 @@ class _Lane:
 
 
 class AckPort:
-    """Acknowledges each message on the connection that it came from, which its session names; those
-    of an older connection are ignored: the broker sends them again, and they are recognised.
+    """Acknowledges each message on the connection on which it arrived, named by its session.
+    Messages of an older connection are ignored: the broker delivers them again, and they are
+    recognised.
 
     It also slows the source. The broker's window should bound what is under way, but Mosquitto
     2.0.11 sends its whole queue once a few messages are acknowledged (measured: window 4,000, 1,000
-    acknowledged, 36,000 more sent). So the thread that receives waits here beyond a bound of ours,
-    and TCP holds the rest back.
+    acknowledged, 36,000 more sent). So the receiving thread waits here at a bound of our own, and
+    TCP holds back the rest.
     """
 
     def __init__(self, monotonic: Callable[[], float], bound: int = UNDER_WAY) -> None:
@@ -382,8 +390,8 @@ class AckPort:
         self._lanes: dict[int, _Lane] = {}
 
     def attach(self, *sources: Source) -> None:
-        """These are the receiving connections from now on, each with a bound of its own; the first
-        is that of the readings.
+        """Use these receiving connections from now on, each with a bound of its own; the first
+        is the one for readings.
         """
         before = self._lanes
         self._lanes = {
@@ -399,11 +407,11 @@ class AckPort:
 
     @property
     def stalled_s(self) -> float:
-        """How long no reading was acknowledged, while some are to be."""
+        """Seconds without an acknowledged reading although readings are under way."""
         return next((lane.stalled_s for lane in self._lanes.values()), 0.0)
 
     def admit(self, session: int) -> None:
-        """Count a message in; called by the thread that receives, which waits beyond the bound."""
+        """Count a received message. Called by the receiving thread, which waits here at the bound."""
         lane = self._lanes.get(session)
         if lane is not None:
             lane.admit()
@@ -427,7 +435,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_ports(kaiser_id: str, monotonic: Callable[[], float] = boot_time) -> Ports:
-    """Make the ports of one gateway. Call it once, in the composition root."""
+    """Create the ports of one gateway. Call it once, in the composition root."""
     control = LinkControl()
     gate = CommandGate(monotonic)
     return Ports(

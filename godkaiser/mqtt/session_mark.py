@@ -1,6 +1,7 @@
-"""The mark of a session with the broker: packet ids count within one, and begin anew with the next.
+"""The mark of a broker session: packet ids are unique only within one session.
 
-On disk, because a session outlives the process: what the broker delivers again after a `kill -9` belongs to the same one.
+It is on disk, because a session outlives the process: redeliveries after a `kill -9` belong to the
+same session.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ log = structlog.get_logger("godkaiser.broker")
 
 
 class SessionMark:
-    """Of one client id. Without a file it is only remembered."""
+    """The mark of one client id. Without a file it is kept only in memory."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
@@ -29,11 +30,11 @@ class SessionMark:
             except FileNotFoundError:
                 return
             except OSError as error:
-                # Then what was stored before is stored once more, and nothing is dropped.
+                # Then redelivered messages are stored a second time, but nothing is lost.
                 log.warning("session_mark_unreadable", file=str(file), reason=str(error))
 
     def connected(self, *, session_present: bool) -> None:
-        """The broker has taken the connection; before its first message."""
+        """The broker has accepted the connection; call this before its first message."""
         if session_present and len(self.value) == MARK_BYTES:
             return
         self.value = secrets.token_bytes(MARK_BYTES)

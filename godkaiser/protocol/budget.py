@@ -1,4 +1,6 @@
-"""What a message costs the device's JSON parser, and how much it has (contract, section 5.6)."""
+"""The cost of a message in the device's JSON parser, and the device's limits (contract, section
+5.6).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ CONFIG_TEXT_BYTES = 4351
 
 
 def parse_cost(value: Any) -> int:
-    """Bytes of parser memory: 16 a member or element, and each distinct string with its NUL."""
+    """Bytes of parser memory: 16 for each member or element, plus each distinct string with its
+    NUL.
+    """
     strings: set[str] = set()
     members = _count(value, strings)
     return MEMBER_BYTES * members + sum(len(text.encode()) + 1 for text in strings)

@@ -1,4 +1,4 @@
-"""A device's clock, made usable (contract, section 5.2)."""
+"""Interprets the timestamps of devices (contract, section 5.2)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ AHEAD_S = 30.0
 
 
 class DeviceTime(msgspec.Struct, frozen=True):
-    """`at` in unix seconds. `from_device` is false where the receive time stands in for it.
+    """`at` in unix seconds. `from_device` is false if the receive time is used instead.
 
-    `replayed` readings are too old to be kept, `current` ones may trigger rules. `age_s` is how old it was at
-    the receipt, as far as anything tells.
+    `replayed` readings are too old to be kept, `current` ones may trigger rules. `age_s` is the age
+    at the receipt, as far as it is known.
     """
 
     at: float
@@ -41,10 +41,11 @@ def normalise(
     time_valid: bool | None,
     live_ts: float | None = None,
 ) -> DeviceTime:
-    """The time of a message whose clock may be unset, in milliseconds, or wrong.
+    """The time of a message whose timestamp may be unset, in milliseconds, or wrong.
 
-    `live_ts` is what the device's clock shows at the receipt, as far as its heartbeats tell. By it the age of
-    a message is known also where one of the two clocks is wrong, ours or the device's.
+    `live_ts` is the time of the device's clock at the receipt, estimated from its heartbeats. With
+    it the age of a message is known even when one of the two clocks, ours or the device's, is
+    wrong.
     """
     seconds = seconds_of(ts, time_valid=time_valid)
     if seconds is None:
@@ -54,8 +55,8 @@ def normalise(
     if live_ts is not None:
         own_age_s = live_ts - seconds
         if _is_current(own_age_s) and not current:
-            # The clocks differ: it was measured just now, whatever either shows. Ours is what all
-            # others go by, unless it is not set at all.
+            # The clocks differ, and it was measured just now. Our clock is used, because everything
+            # else uses it, unless it is not set at all.
             if received_at >= EARLIEST:
                 return DeviceTime(received_at, from_device=False, replayed=False, current=True)
             current = True

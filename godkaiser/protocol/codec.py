@@ -1,4 +1,6 @@
-"""From bytes to a typed message, or a `PayloadError` that says what is wrong; nothing else, ever."""
+"""Decodes bytes into a typed message, or raises `PayloadError` that says what is wrong; never
+another error.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,7 @@ MOST = (1 << 63) - 1
 
 
 def decode(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
-    """The typed message of `payload`.
+    """Decode `payload` into a typed message.
 
     The topic's device id wins; a payload that names another device is refused (quirk 4).
 
@@ -72,10 +74,10 @@ def decode(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
     """
     if not payload:
         reason = "EMPTY"
-        raise PayloadError(reason, "no bytes")
+        raise PayloadError(reason, "the payload is empty")
     if len(payload) > MAX_PAYLOAD_BYTES:
         reason = "TOO_LARGE"
-        raise PayloadError(reason, f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+        raise PayloadError(reason, f"{len(payload)} bytes; the limit is {MAX_PAYLOAD_BYTES}")
     message: DeviceMessageBody | None = None
     if topic.tail is Tail.SENSOR_DATA:
         message = _read_sensor_data(payload)
@@ -84,7 +86,8 @@ def decode(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
     if message.esp_id and message.esp_id != topic.device_id:
         reason = "ID_MISMATCH"
         raise PayloadError(
-            reason, f"the topic is {topic.device_id}'s, the payload says {message.esp_id[:64]!r}"
+            reason,
+            f"the topic belongs to {topic.device_id}, but the payload says {message.esp_id[:64]!r}",
         )
     if isinstance(message, SensorData):
         _check_finite(message)
@@ -92,7 +95,7 @@ def decode(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
 
 
 def _read_sensor_data(payload: bytes) -> SensorData | None:
-    """The quick way for what comes by the thousands: None when there is something to tolerate."""
+    """The quick path for tidy readings; None when the tolerant path is needed."""
     try:
         message = _SENSOR_DATA.decode(payload)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -108,12 +111,12 @@ def _decode_tolerantly(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
         raise PayloadError(reason, str(error)[:200]) from error
     if not isinstance(fields, dict):
         reason = "NOT_OBJECT"
-        raise PayloadError(reason, f"a JSON object is needed, this is {type(fields).__name__}")
+        raise PayloadError(reason, f"expected a JSON object, got {type(fields).__name__}")
     try:
         is_huge = _has_huge_number(fields)
     except RecursionError as error:
         reason = "MALFORMED"
-        raise PayloadError(reason, "it is nested too deeply") from error
+        raise PayloadError(reason, "the JSON is nested too deeply") from error
     if is_huge:
         reason = "MALFORMED"
         raise PayloadError(reason, "a number has more than 63 bits")
@@ -131,8 +134,8 @@ def _decode_tolerantly(topic: DeviceTopic, payload: bytes) -> DeviceMessageBody:
 
 
 def _has_huge_number(value: object) -> bool:
-    """Python reads integers of any length; nothing that a device counts has more than 63 bits, and a
-    float, a database and a clock take no more.
+    """Python reads integers of any length, but no value of a device has more than 63 bits, and
+    floats, databases and clocks cannot hold more.
     """
     if isinstance(value, int):
         return not -MOST <= value <= MOST

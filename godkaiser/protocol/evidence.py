@@ -1,4 +1,4 @@
-"""What a device's message proves about its emergency stop (contract, 11.3 to 11.6)."""
+"""Decides what a device's message proves about its emergency stop (contract, 11.3 to 11.6)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Evidence(Enum):
     NONE = "none"
     STOPPED = "stopped"
     TOLD = "told"
-    """It has heard the stop; that its actuators are off is for them to show."""
+    """The device has received the stop; its actuators' own reports must show that they are off."""
     CLEARED = "cleared"
 
 

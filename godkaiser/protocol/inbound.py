@@ -1,7 +1,7 @@
-"""What devices send, as typed structs (contract, sections 3 to 17).
+"""The messages from devices, as typed structs (contract, sections 3 to 17).
 
-Only what a device must send is required, unknown fields are ignored, and the spellings of older
-firmware and of tools are brought to one form in `tolerance.py` before a struct is made.
+Only fields that a device must send are required, and unknown fields are ignored. `tolerance.py`
+brings the spellings of older firmware and of tools to one form before a struct is made.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 
 class DeviceMessageBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all payloads; `esp_id` is empty where the device does not send it."""
+    """Base of all payloads; `esp_id` is empty if the device does not send it."""
 
     esp_id: str = ""
 
@@ -73,7 +73,7 @@ class SensorResponse(DeviceMessageBody, frozen=True, kw_only=True):
 
 
 class ActuatorStatus(DeviceMessageBody, frozen=True, kw_only=True):
-    """`pwm` as the device counts, 0 to 255; `level` is the same as a fraction."""
+    """`pwm` is the device's value, 0 to 255; `level` is the same as a fraction."""
 
     state: bool
     ts: float = 0.0
@@ -144,7 +144,7 @@ class ConfigResponse(DeviceMessageBody, frozen=True, kw_only=True):
 
 
 class PlacementAck(DeviceMessageBody, frozen=True, kw_only=True):
-    """Of a zone or a subzone; `error_code` is a number here."""
+    """The answer to an assignment of a zone or subzone; `error_code` is a number here."""
 
     status: str = ""
     zone_id: str = ""
@@ -175,7 +175,7 @@ class ErrorEvent(DeviceMessageBody, frozen=True, kw_only=True):
 
 
 class Lifecycle(DeviceMessageBody, frozen=True, kw_only=True):
-    """Into and out of CONFIG_PENDING; the other shape on this topic is `Observed`."""
+    """A device enters or leaves CONFIG_PENDING; other payloads on this topic become `Observed`."""
 
     schema: str
     event_type: str
@@ -189,6 +189,6 @@ class Lifecycle(DeviceMessageBody, frozen=True, kw_only=True):
 
 
 class Observed(DeviceMessageBody, frozen=True, kw_only=True):
-    """A message that is kept as it came, for whoever looks: diagnostics, metrics, life cycle."""
+    """A message that is kept unchanged for display: diagnostics, metrics, life cycle."""
 
     fields: dict[str, Any] = {}

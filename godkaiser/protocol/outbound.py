@@ -1,4 +1,4 @@
-"""What the gateway sends, as bytes that the device's small parsers take (contract, section 5)."""
+"""Encodes the gateway's messages, small enough for the device's parsers (contract, section 5)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def wire_text(text: str, limit: int = MAX_ID) -> str:
-    """Only characters that survive the device, which echoes strings without escaping them."""
+    """Keep only characters that are safe on the device, which echoes strings without escaping them."""
     return _NOT_WIRE_TEXT.sub("_", text)[:limit]
 
 
@@ -28,14 +28,16 @@ def _bytes(fields: Mapping[str, Any], limit: int) -> bytes:
     cost = budget.parse_cost(fields)
     if cost > limit:
         reason = "TOO_LARGE"
-        raise PayloadError(reason, f"costs {cost} bytes of the device's {limit}: {dict(fields)!r}")
+        raise PayloadError(
+            reason, f"needs {cost} bytes of parser memory, the device has {limit}: {dict(fields)!r}"
+        )
     return _encode(fields)
 
 
 def heartbeat_ack(
     status: str, handover_epoch: int, server_time: float | None, *, reason_code: str = ""
 ) -> bytes:
-    """Section 6.6. Every field is one that the device reads: its buffer is 256 bytes.
+    """Section 6.6. Holds only fields that the device reads, because its buffer has 256 bytes.
 
     Without a `server_time` the device leaves its clock alone.
     """
@@ -64,8 +66,8 @@ def actuator_command(
 ) -> bytes:
     """Section 10.1: flat, the verb first, at most 511 bytes.
 
-    The device takes whole seconds; a fraction is rounded up, so that the gateway's own end of the
-    lease comes first.
+    The device takes whole seconds; a fraction is rounded up, so that the gateway's own end of lease
+    comes first.
     """
     correlation_id = wire_text(correlation_id)
     payload = _encode(
@@ -80,14 +82,14 @@ def actuator_command(
     )
     if len(payload) > budget.COMMAND_TEXT_BYTES:
         reason = "TOO_LARGE"
-        raise PayloadError(reason, f"{len(payload)} bytes, the device reads 511")
+        raise PayloadError(reason, f"{len(payload)} bytes; the device reads at most 511")
     return payload
 
 
 def broadcast_stop(
     reason: str, issued_by: str, correlation_id: str, now: float, auth_token: str = ""
 ) -> bytes:
-    """Section 11.2; the timestamp must be text, a number would make the message invalid."""
+    """Section 11.2; the timestamp must be text: with a number the message would be invalid."""
     fields = {"command": "stop_all"}
     if auth_token:
         fields["auth_token"] = auth_token
@@ -109,7 +111,7 @@ def device_emergency(command: str, reason: str, correlation_id: str, auth_token:
 
 
 class ConfigPart(msgspec.Struct, frozen=True):
-    """What one push tells a device; None: nothing of that kind."""
+    """The sections of one push to a device; None: the push does not contain that section."""
 
     correlation_id: str
     generation: int
@@ -133,14 +135,16 @@ def config_push(part: ConfigPart) -> bytes:
     payload = _bytes(fields, budget.PARSE_BUDGET_BYTES[Tail.CONFIG])
     if len(payload) > budget.CONFIG_TEXT_BYTES:
         reason = "TOO_LARGE"
-        raise PayloadError(reason, f"{len(payload)} bytes, the device reads 4351")
+        raise PayloadError(reason, f"{len(payload)} bytes; the device reads at most 4351")
     return payload
 
 
 def zone_assign(
     zone_id: str, zone_name: str, kaiser_id: str, correlation_id: str, master_zone_id: str = ""
 ) -> bytes:
-    """Section 14.1: every string present; a missing one becomes the text `null` in the device."""
+    """Section 14.1: every string must be present; the device reads a missing one as the text
+    `null`.
+    """
     return _bytes(
         {
             "zone_id": zone_id,
@@ -156,13 +160,13 @@ def zone_assign(
 def subzone_assign(
     subzone_id: str, name: str, gpios: Sequence[int], correlation_id: str, *, safe_mode: bool
 ) -> bytes:
-    """Section 14.3; an empty parent zone means the zone that the device is in."""
+    """Section 14.3; an empty parent zone means the zone of the device."""
     return _bytes(
         {
             "subzone_id": subzone_id,
             "subzone_name": wire_text(name),
             "parent_zone_id": "",
-            # 0 is the label of I2C sensors, no pin.
+            # GPIO 0 stands for I2C sensors and is not a pin.
             "assigned_gpios": [gpio for gpio in gpios if gpio],
             "safe_mode_active": safe_mode,
             "correlation_id": wire_text(correlation_id),
@@ -178,7 +182,7 @@ def subzone_remove(subzone_id: str, correlation_id: str) -> bytes:
 
 
 def subzone_safe(subzone_id: str, reason: str, correlation_id: str, *, enable: bool) -> bytes:
-    """Section 14.6: answered only when it fails."""
+    """Section 14.6: the device answers only when it fails."""
     return _bytes(
         {
             "subzone_id": subzone_id,
@@ -199,7 +203,7 @@ def system_command(verb: str, parameters: Mapping[str, Any], correlation_id: str
 
 
 def measure(request_id: str, timeout_ms: int = 5000) -> bytes:
-    """Section 8.2: without a request id no answer is sent."""
+    """Section 8.2: the device answers only if there is a request id."""
     request_id = wire_text(request_id, 40)
     return _bytes(
         {

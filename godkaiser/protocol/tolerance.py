@@ -1,4 +1,4 @@
-"""The quirks of what arrives, brought to one form before it is typed (contract, section 22)."""
+"""Brings the quirks of payloads to one form before they are decoded (contract, section 22)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _separators = re.compile(r"[-.: ]")
 
 
 def normalise(tail: Tail, fields: Fields) -> Fields:
-    """A copy with the contract's names and types, as far as they can be told."""
+    """A copy with the contract's names and types, as far as they can be recognised."""
     tidy = dict(fields)
     for alias, name in _ALIASES.get(tail, {}).items():
         if name not in tidy and alias in tidy:
@@ -42,15 +42,15 @@ def normalise(tail: Tail, fields: Fields) -> Fields:
     special = _SPECIAL.get(tail)
     if special is not None:
         special(tidy)
-    # A null is what a missing field looks like from tools.
+    # Some tools send null for a missing field.
     return {name: value for name, value in tidy.items() if value is not None}
 
 
 def is_tidy(message: SensorData) -> bool:
-    """Whether `normalise` would change nothing in it."""
+    """Whether `normalise` would change nothing in the message."""
     kind, rom = message.sensor_type, message.onewire_address
     return (
-        message.ts != 0.0  # or it has another name
+        message.ts != 0.0  # 0.0: the field may have another name
         and message.quality in _QUALITIES
         and "Â" not in message.unit
         and kind == kind.strip().lower()
@@ -97,7 +97,7 @@ def _actuator_status(fields: Fields) -> None:
         fields["state"] = bool(state)
     pwm = fields.get("pwm")
     if isinstance(pwm, float):
-        # Simulators of the reference send a fraction where the firmware counts to 255.
+        # Simulators of the reference send a fraction where the firmware sends 0 to 255.
         fields["pwm"] = round(pwm * _FULL_PWM) if pwm <= 1.0 else round(pwm)
 
 

@@ -1,4 +1,4 @@
-"""Topics: which there are, how one is read, how one is made (contract, section 4)."""
+"""The topics of the contract: list, parsing and building (contract, section 4)."""
 
 from __future__ import annotations
 
@@ -91,21 +91,23 @@ KEPT_TAILS = (
     Tail.ERROR,
     Tail.LIFECYCLE,
 )
-"""They go into the audit trail, and are acted on, too."""
+"""These go into the audit trail, and control acts on them, too."""
 
 
 def reading_filters() -> tuple[str, ...]:
-    """What devices measure."""
+    """The filters for readings."""
     return (_OF_ANY_DEVICE + Tail.SENSOR_DATA.value.replace("#", "+"),)
 
 
 def kept_filters() -> tuple[str, ...]:
-    """What goes into the audit trail."""
+    """The filters for messages that go into the audit trail."""
     return tuple(_OF_ANY_DEVICE + tail.value.replace("#", "+") for tail in KEPT_TAILS)
 
 
 def control_filters() -> tuple[str, ...]:
-    """Everything else that devices say. No two of them match one topic: a broker may deliver twice."""
+    """The filters for all other messages. They do not overlap: a broker may deliver a message once
+    for each match.
+    """
     tails = [tail.value for tail in Tail if not tail.to_device and tail is not Tail.SENSOR_DATA]
     tails.remove(Tail.EMERGENCY_RESPONSE.value)  # `actuator/+/response` matches it.
     return tuple(_OF_ANY_DEVICE + tail.replace("#", "+") for tail in (*tails, *LEGACY_TAILS))
@@ -119,7 +121,7 @@ class DeviceTopic(msgspec.Struct, frozen=True):
 
 
 def parse(topic: str) -> DeviceTopic | None:
-    """Read a topic of the device tree; None when it is not one of the contract's."""
+    """Parse a topic of the device tree; None if it is not in the contract."""
     segments = topic.split("/", _DEVICE_SEGMENTS)
     if len(segments) <= _DEVICE_SEGMENTS or segments[0] != "kaiser" or segments[2] != "esp":
         return None
@@ -139,18 +141,18 @@ def parse(topic: str) -> DeviceTopic | None:
 
 
 def has_second_copy(topic: str) -> bool:
-    """Whether a message of the connection that waits for the disk comes by the other one, too."""
+    """Whether a message on the connection for storage also arrives on the connection for control."""
     return topic.startswith("kaiser/") and "/esp/" in topic and not topic.endswith("/data")
 
 
 def gateway_of(topic: str) -> str | None:
-    """The kaiser_id of a topic on which a gateway tells its state; None when it is not one."""
+    """The kaiser_id in the topic of a gateway's status; None for another topic."""
     head, kaiser_id, tail = (*topic.split("/", 2), "", "")[:3]
     return kaiser_id if head == "kaiser" and tail == "server/status" else None
 
 
 def device_topic(kaiser_id: str, device_id: str, tail: Tail, gpio: int | None = None) -> str:
-    """The topic of a tail; `gpio` for the tails that have one."""
+    """Build the topic of a tail; `gpio` is for the tails that contain one."""
     text = tail.value if gpio is None else tail.value.replace("#", str(gpio))
     return f"kaiser/{kaiser_id}/esp/{device_id}/{text}"
 

@@ -20,12 +20,14 @@ KEEPALIVE_S = 60
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 10.0
 HEARTBEAT_NEEDS = 2
-"""The first heartbeat follows the SUBACK of acks and configuration (contract, section 3.6)."""
+"""Number of SUBACKs (acks, configuration) before the first heartbeat (contract, section 3.6)."""
 FOLLOWING = (
     "zone/assign", "subzone/assign", "subzone/remove", "sensor/+/command", "actuator/+/command",
     "system/heartbeat/ack",
 )  # fmt: skip
-"""What is subscribed anew at once when the kaiser id changes; the rest at the next connect."""
+"""Topics that are subscribed again at once when the kaiser id changes; the others at the next
+connect.
+"""
 
 
 class SimulatedDevice:
@@ -83,14 +85,16 @@ class SimulatedDevice:
         return self._faults
 
     def set_faults(self, faults: Faults, now: float) -> None:
-        """From now on. `offline` ends the connection without a word, and the broker sends the will."""
+        """Apply these faults from now on. `offline` drops the connection, so the broker sends the
+        will.
+        """
         self._faults = faults
         self._outgoing.faults = self._incoming.faults = faults
         self.firmware.clock_error_s = faults.clock_error_s
         if faults.offline:
             self.unplug(now)
 
-    # ---- the connection, as the driver's selector drives it
+    # ---- the connection, driven by the driver's selector
 
     @property
     def sock(self) -> socket.socket | None:
@@ -138,7 +142,7 @@ class SimulatedDevice:
         return True
 
     def read(self, now: float) -> bool:
-        """What has come; False when the connection is gone."""
+        """Read what has arrived; False if the connection is lost."""
         client = self._client
         if client is None or not _read_all(client):
             self._drop(now)
@@ -152,7 +156,7 @@ class SimulatedDevice:
         for topic, payload in messages:
             publications = self.firmware.on_message(topic, payload, now)
             if self._power.fails(self._faults.brown_out):
-                # The rest of what it had to say is lost with the power.
+                # The remaining publications are lost with the power.
                 self._send(publications[: self._power.survivors(len(publications))])
                 self._flash.save(self.firmware.memory)
                 self.power_cycle(now, "BROWNOUT")
@@ -168,7 +172,7 @@ class SimulatedDevice:
             self._client.loop_write()
 
     def tick(self, now: float) -> bool:
-        """Let time pass; False when the connection is gone."""
+        """Let time pass; False if the connection is lost."""
         self.greenhouse.advance(now - self._last_tick, self.firmware.levels())
         self._last_tick = now
         if self._client is not None and self._client.loop_misc() != mqtt.MQTT_ERR_SUCCESS:
@@ -183,7 +187,7 @@ class SimulatedDevice:
         return True
 
     def _wait(self, now: float) -> list[Publish]:
-        """Between connections time passes all the same; before the SUBACKs nothing is said."""
+        """Time also passes between connections; before the SUBACKs nothing is published."""
         return self.firmware.on_tick(now) if self._client is None else []
 
     def close(self) -> None:
@@ -193,13 +197,13 @@ class SimulatedDevice:
         self._flash.save(self.firmware.memory)
 
     def power_cycle(self, now: float, reset_reason: str = "POWERON") -> None:
-        """Pull the plug: the broker sends the will; the memory stays."""
+        """Cut the power and restore it: the broker sends the will; the flash memory stays."""
         self.unplug(now)
         self.firmware.restart(now, reset_reason)
         self._was_connected = False
 
     def unplug(self, now: float) -> None:
-        """Gone without a word: the broker sends the will."""
+        """Drop the connection without a DISCONNECT: the broker sends the will."""
         sock = self.sock
         if sock is not None:
             sock.shutdown(socket.SHUT_RDWR)
@@ -226,7 +230,8 @@ class SimulatedDevice:
         self._retry_s = FIRST_RETRY_S
         self._subscribed_to = self.firmware.subscriptions
         self._subscribing = list(self._subscribed_to)
-        # One after the other, as the firmware stages them; the heartbeat follows the second.
+        # Subscribe one topic after the other, as the firmware does; the heartbeat follows the
+        # second.
         self._send(self.firmware.on_connect(self._last_tick, reconnect=self._was_connected))
         self._was_connected = True
         self._subscribe_next(client)
@@ -242,7 +247,9 @@ class SimulatedDevice:
             client.subscribe(topic, qos)
 
     def _follow_kaiser_id(self) -> None:
-        """A new kaiser id re-subscribes only part of the topics, the ack at QoS 0 (section 14.1)."""
+        """Subscribe again for a new kaiser id: only a part of the topics, the ack at QoS 0 (section
+        14.1).
+        """
         wanted = self.firmware.subscriptions
         if not self._subscribed_to or wanted == self._subscribed_to or self._client is None:
             return
@@ -267,17 +274,17 @@ class SimulatedDevice:
             self.published += 1
 
     def _apply_interval(self) -> None:
-        """The fleet may measure more often than it is configured to, for tests and demos."""
+        """Override the measuring intervals, so that tests and demos can measure more often."""
         if self._interval_s is not None:
             for sensor in self.firmware.memory.sensors.values():
                 sensor.interval_s = self._interval_s
 
 
 def _read_all(client: mqtt.Client) -> bool:
-    """What the socket has; False when the connection is gone."""
+    """Read all data of the socket; False if the connection is lost."""
     while client.loop_read() == mqtt.MQTT_ERR_SUCCESS:
         sock = client.socket()
-        # What TLS has decrypted already, no selector tells of.
+        # A selector does not report data that TLS has already decrypted.
         if not isinstance(sock, ssl.SSLSocket) or not sock.pending():
             return True
     return False

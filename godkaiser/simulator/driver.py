@@ -15,8 +15,9 @@ CONNECTS_A_TICK = 20
 
 
 class Driver:
-    """Runs until `stop`. `requests` are done between two ticks, in this thread; `changed` is told
-    whenever a device may have changed. Without `goodbye` the devices go as if unplugged.
+    """Runs until `stop`. `requests` are called between two ticks, in this thread; `changed` is
+    called whenever a device may have changed. Without `goodbye` the devices disconnect as if
+    unplugged.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Driver:
             self._changed.notify_all()
 
     def _watch_sockets(self, devices: Sequence[SimulatedDevice]) -> None:
-        """Watch each live socket, for writing only where something waits to be written."""
+        """Watch each open socket, for writing only if data waits to be written."""
         for fd, sock in tuple(self._by_fd.items()):
             if sock.fileno() == -1:
                 self._selector.unregister(fd)

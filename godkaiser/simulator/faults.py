@@ -1,4 +1,4 @@
-"""Faults on demand, the same ones for the same seed: a bad line, and brown-outs."""
+"""Injected faults, the same for the same seed: a bad line, and brown-outs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 REORDERED_S = 0.2
-"""How long a message that is overtaken is held back."""
+"""How long an overtaken message is delayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Chances are of each message, 0.0 to 1.0, in both directions; times in seconds.
+    """Chances are per message, 0.0 to 1.0, in both directions; times in seconds.
 
-    `brown_out` is the chance that the power fails in the midst of handling a message. `offline`
-    keeps the device away from the broker. `clock_error_s` holds from the next boot on, None: the
-    clock is not set until the gateway tells the time.
+    `brown_out` is the chance that the power fails while a message is handled. `offline` keeps the
+    device away from the broker. `clock_error_s` applies from the next boot on; None: the clock is
+    not set until the gateway sends its time.
     """
 
     drop: float = 0.0
@@ -37,7 +37,7 @@ NONE = Faults()
 
 
 class Line(Generic[Item]):
-    """One direction of a connection. What is put in comes out when it is due, or never."""
+    """One direction of a connection. An item comes out when it is due, or is lost."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -47,7 +47,7 @@ class Line(Generic[Item]):
         self.faults = NONE
 
     def put(self, items: list[Item], now: float) -> list[Item]:
-        """Take items in; those that may pass at once come out again."""
+        """Put items in; returns those that may pass at once."""
         if self.faults is NONE and not self._held:
             return items
         faults = self.faults
@@ -66,7 +66,7 @@ class Line(Generic[Item]):
         return found
 
     def clear(self) -> None:
-        """The connection is gone, and what was under way with it."""
+        """Drop all items: the connection is lost."""
         self._held.clear()
         self._not_before = 0.0
 
@@ -75,13 +75,13 @@ class Line(Generic[Item]):
         if overtaken:
             at += REORDERED_S
         else:
-            # Late is late for what follows, too: MQTT keeps the order of a connection.
+            # A delay also delays the following items: MQTT keeps the order of a connection.
             self._not_before = at = max(at, self._not_before)
         heapq.heappush(self._held, (at, next(self._order), item))
 
 
 class Power:
-    """Decides when it fails, and after how many of a message's publications."""
+    """Decides when the power fails, and after how many of a message's publications."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -90,5 +90,5 @@ class Power:
         return chance > 0.0 and self._random.random() < chance
 
     def survivors(self, publications: int) -> int:
-        """How many of a message's publications still left: 0 to all but one."""
+        """How many of a message's publications are still sent: 0 to all but one."""
         return self._random.randrange(publications) if publications else 0

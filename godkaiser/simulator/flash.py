@@ -1,4 +1,4 @@
-"""A device's flash memory as a file, so that it survives the simulator's process, too."""
+"""A device's flash memory as a file, so that it also survives the simulator's process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONFIGURED = (
     "gpio", "kind", "max_runtime_s", "default_on", "default_pwm", "critical", "inverted",
     "aux_gpio", "subzone_id",
 )  # fmt: skip
-"""What of an actuator is stored: its level is not (contract, section 10.1)."""
+"""The stored fields of an actuator, without its level (contract, section 10.1)."""
 
 
 class _Document(msgspec.Struct):
@@ -40,7 +40,7 @@ _COPIED = tuple(
 
 
 class Flash:
-    """Written only when something changed; a file that cannot be read is flash that is empty."""
+    """Written only after a change; a file that cannot be read counts as empty flash."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file

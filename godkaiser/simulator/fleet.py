@@ -1,4 +1,4 @@
-"""Many simulated devices over few threads."""
+"""Many simulated devices on a few threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEVICES_A_THREAD = 100
 
 
 class Fleet:
-    """Start, look at the devices' firmware, wait for something to be true of them, stop."""
+    """A fleet: start it, inspect the devices' firmware, wait for a condition, stop it."""
 
     def __init__(
         self,
@@ -34,8 +34,8 @@ class Fleet:
         tls: ssl.SSLContext | None = None,
         tick_s: float = TICK_S,
     ) -> None:
-        """`ids` in place of the usual ones. `accounts`: the password of each device, whose name is that of
-        its account; `credentials`: one account for all others.
+        """`ids` replaces the usual ids. `accounts`: the password of each device, whose account name
+        is its id; `credentials`: one account for all others.
         """
         now = time.time()
         names = ids or [device_id(index) for index in range(first, first + devices)]
@@ -82,11 +82,11 @@ class Fleet:
         return self.devices[name]
 
     def do(self, name: str, act: Callable[[SimulatedDevice], None]) -> None:
-        """Have the device's own thread act on it soon."""
+        """Run `act` on the device soon, in the device's own thread."""
         self._driver_of[name].request(lambda: act(self.devices[name]))
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
-        """Wait until the devices are such that `condition` holds; False when time ran out."""
+        """Wait until `condition` holds; False after `timeout_s`."""
         with self._changed:
             return self._changed.wait_for(condition, timeout_s)
 

@@ -1,6 +1,6 @@
 """A small greenhouse for each simulated device: physics that react to its actuators.
 
-Constants are chosen so that a person sees a rule act within a minute, not so that tomatoes grow.
+The constants are chosen so that a person sees a rule act within a minute; they are not realistic.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from godkaiser.simulator.raw_values import raw_of
 
 DAY_S = 600.0
-"""A simulated day."""
+"""Length of a simulated day."""
 
 I2C_SHT31 = 68
 FAN, HEATER, PUMP, VALVE, DIMMER = 25, 18, 26, 27, 19
@@ -32,7 +32,7 @@ class Climate:
 
 
 class Greenhouse:
-    """What one device stands in. The same seed gives the same weather and the same noise."""
+    """The surroundings of one device. The same seed gives the same weather and the same noise."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -50,7 +50,7 @@ class Greenhouse:
         outside = 17.0 + 4.0 * sun
         fan = levels.get(FAN, 0.0)
         heat = levels.get(HEATER, 0.0) + levels.get(DIMMER, 0.0)
-        # Towards what sun, walls, fan and heater would settle at, with time constants in seconds.
+        # Move towards the equilibrium of sun, walls, fan and heater; time constants in seconds.
         settled = outside + 14.0 * sun + 4.0 + 10.0 * heat - 9.0 * fan
         climate.temperature += (settled - climate.temperature) * _part(seconds, 60.0 - 35.0 * fan)
         damp = 75.0 - 1.2 * (climate.temperature - 20.0) - 20.0 * fan
@@ -65,7 +65,7 @@ class Greenhouse:
         climate.ec = min(max(climate.ec, 200.0), 4000.0)
 
     def raw(self, sensor_type: str) -> int:
-        """What the chip's driver would read now (contract, sections 9.2 and 25)."""
+        """The value that the chip's driver would read now (contract, sections 9.2 and 25)."""
         climate = self.climate
         match sensor_type:
             case "ds18b20":
@@ -92,12 +92,12 @@ def _part(seconds: float, time_constant_s: float) -> float:
 
 
 def _unsuspicious(raw: int) -> int:
-    """Away from the ends of the ADC, where the device would call it suspect."""
+    """Keep the value away from the ends of the ADC, where the device would rate it suspect."""
     return min(max(raw, 60), 4040)
 
 
 def device_id(index: int) -> str:
-    """The id of the device number `index`, from 0."""
+    """The id of device number `index`, counted from 0."""
     return f"ESP_{0xA00001 + index:06X}"
 
 
@@ -127,5 +127,5 @@ _MIXES: tuple[tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]], ...
 def equipment(
     index: int,
 ) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
-    """The sensors and actuators that the device number `index` carries; the mixes repeat."""
+    """The sensors and actuators of device number `index`; the combinations repeat."""
     return _MIXES[index % len(_MIXES)]

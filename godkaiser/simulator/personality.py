@@ -1,4 +1,4 @@
-"""Which firmware a simulated device runs: what differs between builds (contract, 3.3 and 25.14)."""
+"""The firmware build of a simulated device: differences between builds (contract, 3.3 and 25.14)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from godkaiser.simulator.firmware.pins import ESP32_WROOM, XIAO_C3, Board
 
 @dataclass(frozen=True, slots=True)
 class Personality:
-    """`largest_packet` in bytes, None: only the limits that all have."""
+    """`largest_packet` in bytes; None: only the limits that all builds have."""
 
     name: str
     board: Board = ESP32_WROOM

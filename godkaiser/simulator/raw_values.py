@@ -1,4 +1,6 @@
-"""From a value in its unit to what a chip's driver would read (contract, sections 9.2 and 25.7)."""
+"""Converts a value in its unit into the raw value of a chip's driver (contract, sections 9.2 and
+25.7).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,10 @@ ADC_LEAST, ADC_MOST = 0, 4095
 
 
 def raw_of(sensor_type: str, value: float) -> int:
-    """°C, % relative humidity, % soil moisture, pH, µS/cm; any other type is the raw word itself.
+    """°C, % relative humidity, % soil moisture, pH, µS/cm; for any other type the value is the raw
+    value.
 
-    What an ADC reads stays within its 12 bits.
+    The value of an ADC stays within its 12 bits.
     """
     match sensor_type:
         case "ds18b20":

@@ -1,4 +1,4 @@
-"""`godkaiser simulate`: a fleet until it is told to stop."""
+"""`godkaiser simulate`: runs a fleet until it is stopped."""
 
 from __future__ import annotations
 

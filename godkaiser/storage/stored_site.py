@@ -1,5 +1,5 @@
-"""What the database held when the process started: control starts from it, and requests are checked against it
-until its actor has read it again.
+"""The content of the database at the start of the process: control starts from it, and requests are
+checked against it until its actor has read it again.
 """
 
 from __future__ import annotations

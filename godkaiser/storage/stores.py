@@ -1,4 +1,4 @@
-"""Opens where the gateway keeps things: the database, and the spool for when that is away."""
+"""Opens the gateway's stores: the database, and the spool."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from godkaiser.storage.repositories import declaration
 from godkaiser.storage.spool.spool import Spool, WhenFull
 
 TRACES = ("safety.latch", "jwt.key")
-"""Files of a gateway that has had a database."""
+"""Files that exist only if the gateway has had a database."""
 LOST = (
-    "{what} is empty or not there, and there was a database: {traces} of it is left in the data folder. Is its"
-    " disk mounted? Mount it, or restore a backup. To begin anew, with no device, rule or user known,"
-    " remove what is left."
+    "{what} is empty or missing, but there was a database: {traces} is still in the data folder. Is its"
+    " disk mounted? Mount it, or restore a backup. To start from nothing, without any device, rule or"
+    " user, remove what is left."
 )
 
 
 def open_stores(
     config: Config, declared: Declared, busy: Busy = lambda _what: nullcontext()
 ) -> tuple[Database, Spool]:
-    """The database with its schema up to date and what is declared in it, and the spool with what was
-    left there. `busy` is entered for what may take minutes.
+    """The database, with the newest schema and the declarations, and the spool with its records.
+    `busy` is entered for steps that may take minutes.
 
     Raises:
-        DatabaseAway: it may only be a matter of time.
+        DatabaseAway: a later try may succeed.
         StartupFailed: the text says what to change.
     """
     traces = [name for name in TRACES if (config.data_dir / name).exists()]
@@ -56,7 +56,7 @@ def open_stores(
 
 
 def _refuse_lost_file(config: Config, traces: Sequence[str]) -> None:
-    """Before it is opened, which would make it. Raises DatabaseAway."""
+    """Check before opening, which would create the file. Raises DatabaseAway."""
     path = sqlite_path(config.database_url)
     if not traces or path is None:
         return
@@ -88,7 +88,7 @@ def _open_spool(config: Config, database: Database) -> Spool:
     try:
         spool.open()
     except SpoolUnavailable as error:
-        reason = f"{error.message} The folder must be writable for the user that runs the gateway."
+        reason = f"{error.message} Make the folder writable for the user that runs the gateway."
         if isinstance(error.__cause__, OSError):
             raise startup_failure(reason, error.__cause__) from error
         raise StartupFailed(reason=reason) from error

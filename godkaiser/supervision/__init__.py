@@ -1,7 +1,7 @@
-"""Supervision to OTP's standard on Pykka. Knows nothing of what its actors do.
+"""Supervision to OTP's standard on Pykka. It does not depend on what the actors do.
 
 Read `spec.py` (what a child is), `strategy.py` (what a supervisor decides), `supervisor.py` (how it
-does it), `cell.py` (what lasts when an actor does not).
+does it), `cell.py` (what survives a restart).
 """
 
 from godkaiser.supervision.actor import Actor, ActorContext

@@ -1,4 +1,4 @@
-"""The base of every supervised actor, a Pykka actor whose life belongs to a supervisor."""
+"""The base of every supervised actor: a Pykka actor that only its supervisor starts and stops."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _PykkaInbox:
-    """The door through which Pykka's own `ActorRef` reaches the mailbox that outlives the actor."""
+    """Connects Pykka's own `ActorRef` to our mailbox, which outlives the actor."""
 
     def __init__(self) -> None:
         self.cell: ActorCell | None = None
@@ -34,7 +34,7 @@ class _PykkaInbox:
         if self.cell is None:
             raise pykka.ActorDeadError
         if isinstance(item.message, pykka.messages._ActorStop):
-            msg = "an actor's life belongs to its supervisor: ask that to stop it"
+            msg = "only its supervisor may stop this actor: send StopChild to the supervisor"
             raise ProxyRefused(msg)
         self.cell.deliver(item.message, item.reply_to)
 
@@ -49,19 +49,19 @@ class _PykkaInbox:
 class Actor(pykka.Actor):
     """One incarnation of an actor.
 
-    Override `on_start` (load state), `on_receive` (one message; what it returns is the reply to an
-    ask) and `on_stop` (tidy up). All run in the actor's own thread, one at a time. An exception out
-    of `on_start` or `on_receive` ends the incarnation: `on_failure` is called instead of `on_stop`, and
-    the supervisor decides what follows.
+    Override `on_start` (load state), `on_receive` (one message; the return value is the reply to an
+    ask) and `on_stop` (clean up). All run in the actor's own thread, one at a time. An exception
+    from `on_start` or `on_receive` ends the incarnation: `on_failure` is called instead of
+    `on_stop`, and the supervisor decides what happens next.
 
-    Exceptions of the types in `refusals` are answers, not faults: they go to the asker, and the
-    actor lives on. Told rather than asked, such a message becomes a dead letter.
+    Exceptions of the types in `refusals` are answers, not faults: the asker gets them, and the
+    actor continues. If the message was told instead of asked, it becomes a dead letter.
 
-    Exceptions of the types in `waits_for` out of `on_start` mean that something outside is away: the
-    actor waits and is tried again (`Waiting` always means that).
+    Exceptions of the types in `waits_for` from `on_start` mean that something outside is
+    unavailable: the actor waits and its start is tried again (`Waiting` always means that).
 
-    With `ready_after_start` False the actor says itself when it is ready (`context.declare_ready`),
-    and who is to start after it waits for that.
+    With `ready_after_start` False the actor itself declares when it is ready
+    (`context.declare_ready`); actors that start after it wait for that.
     """
 
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
@@ -75,7 +75,7 @@ class Actor(pykka.Actor):
         self.context: ActorContext
 
     def on_receive(self, message: Any) -> Any:
-        """Handle one message. The default refuses it as a dead letter."""
+        """Handle one message. The default makes it a dead letter."""
         return self.context.unhandled(message)
 
     def on_stop_request(self) -> bool:
@@ -96,10 +96,10 @@ class Actor(pykka.Actor):
 
 
 class ActorContext:
-    """What an actor may do with its own place in the system. Use it only in the actor's thread.
+    """The runtime's functions for one actor. Use it only in the actor's thread.
 
-    In the thread of an incarnation that was given up as stuck, whatever would change the actor's
-    place (publish, schedule, join) raises `ActorStopped`.
+    In the thread of an incarnation that was given up as stuck, every call that would change the
+    actor's state in the system (publish, schedule, join) raises `ActorStopped`.
     """
 
     def __init__(self, life: Incarnation) -> None:
@@ -129,35 +129,39 @@ class ActorContext:
         return self._cell.system.runtime.monotonic()
 
     def boot_id(self) -> str:
-        """What `monotonic` belongs to: after a restart with another one, its older values mean nothing."""
+        """The boot to which `monotonic` belongs: with another boot id, stored values of it are
+        meaningless.
+        """
         return self._cell.system.runtime.boot_id()
 
     def random(self) -> float:
-        """In [0, 1), from the runtime's seeded source (jitter that a simulation replays)."""
+        """In [0, 1), from the runtime's seeded source (so that a simulation replays jitter)."""
         return self._cell.system.runtime.random()
 
     def handle(self, path: str) -> Handle:
-        """The lasting handle of another actor.
+        """The handle of another actor; it stays valid across restarts.
 
         Raises:
-            UnknownPath: nobody lives there, or the subtree is private.
+            UnknownPath: no actor has this path, or its subtree is private.
         """
         return self._cell.system.handle_for(self._cell, path)
 
     def adopt(self, supervisor: str, spec: ChildSpec) -> Handle:
-        """Have a dynamic child started, without waiting for it; a child of that name is kept.
+        """Start a dynamic child without waiting for it; an existing child of that name is kept.
 
-        The handle can be used at once: what it is told waits in the child's mailbox until the child
-        has started. This replaces asking the supervisor `StartChild` where the asker must not wait:
+        The handle can be used at once: messages to it wait in the child's mailbox until the child
+        has started. Use this instead of asking the supervisor `StartChild` when the caller must not
+        wait:
 
             actuator = self.context.adopt(paths.ACTUATORS, spec)
             actuator.tell(ApplyCommand(...))
 
-        After `handle(supervisor).tell(StopChild(name))` of the same actor, it starts the child anew by
-        `spec`. It is no news of the start: a start that fails is the supervisor's to try again.
+        After `handle(supervisor).tell(StopChild(name))` from the same actor, it starts the child
+        again with `spec`. It reports nothing about the start: the supervisor retries a start that
+        fails.
 
         Raises:
-            UnknownPath: nobody lives at `supervisor`, or the subtree is private.
+            UnknownPath: no actor has the path `supervisor`, or its subtree is private.
             ActorStopped: the supervisor has ended for good.
         """
         self._life.must_be_live()
@@ -167,9 +171,10 @@ class ActorContext:
         return self._cell.system.find(path)
 
     def schedule(self, delay_s: float, message: Any, key: Hashable | None = None) -> Timer:
-        """Send `message` to oneself after `delay_s`. A timer with the same `key` is replaced.
+        """Send `message` to the actor itself after `delay_s`. A timer with the same `key` is
+        replaced.
 
-        Timers end with the incarnation; a message of a cancelled timer is never handled.
+        Timers end with the incarnation; the message of a cancelled timer is never handled.
         """
         return self._life.schedule(delay_s, message, key)
 
@@ -177,26 +182,28 @@ class ActorContext:
         self._life.cancel_timer(key)
 
     def pause(self, seconds: float) -> None:
-        """Let others have the processor for a moment; messages wait meanwhile. Keep it short."""
+        """Sleep, so that other threads can run; messages wait meanwhile. Keep it short."""
         self._cell.system.runtime.pause(seconds)
 
     def publish(self, key: Hashable, value: Any) -> None:
-        """Let everybody read `value` without asking (the value must be frozen)."""
+        """Make `value` readable for everybody without a message (the value must be frozen)."""
         self._life.must_be_live()
         self._cell.published[key] = value
         for listener in self._cell.system.publication_listeners:
             listener(self._cell.path, key, value)
 
     def recall(self, key: Hashable) -> Any:
-        """What this actor published last under `key`, also before a crash; None if nothing."""
+        """The value that this actor last published under `key`, even before a crash; None if there
+        is none.
+        """
         return self._cell.published.get(key)
 
     def recall_all(self) -> dict[Hashable, Any]:
-        """Everything that this actor has published, also before a crash."""
+        """Everything that this actor has published, even before a crash."""
         return self._cell.published.copy()
 
     def look(self, path: str, key: Hashable) -> Any:
-        """What another actor published under `key`; None when there is nothing."""
+        """The value that another actor published under `key`; None if there is none."""
         return self._cell.system.published_value(path, key)
 
     def children(self, path: str) -> list[str]:
@@ -204,7 +211,7 @@ class ActorContext:
         return self._cell.system.children(path)
 
     def backlog(self) -> int:
-        """How many messages wait behind the one in hand."""
+        """The number of messages that wait in the mailbox."""
         return len(self._cell.mailbox)
 
     def withdraw(self, key: Hashable) -> None:
@@ -212,7 +219,7 @@ class ActorContext:
         self._cell.published.pop(key, None)
 
     def join(self, group: Hashable) -> None:
-        """Become a member of a process group, until one leaves it or ends for good."""
+        """Become a member of a process group, until the actor leaves it or ends for good."""
         self._life.must_be_live()
         self._cell.system.groups.join(group, self._cell.handle)
 
@@ -220,25 +227,26 @@ class ActorContext:
         self._cell.system.groups.leave(group, self._cell.handle)
 
     def members(self, group: Hashable) -> tuple[Handle, ...]:
-        """Who is in the group: read without a lock."""
+        """The members of the group, read without a lock."""
         return self._cell.system.groups.members(group)
 
     def watch(self, path: str) -> None:
-        """Be told `Down` each time that the incarnation at `path` ends. Survives restarts of both.
+        """Receive `Down` each time that an incarnation at `path` ends. Survives restarts of both
+        actors.
 
         Raises:
-            UnknownPath: nobody lives there.
+            UnknownPath: no actor has this path.
         """
         self._cell.system.watch(path, self._cell)
 
     def unhandled(self, message: Any, detail: str = "") -> None:
-        """Set a message aside that this actor has no use for."""
+        """Make a message that this actor does not know a dead letter."""
         self._cell.set_aside_unhandled(message, detail)
 
     def reject(self, message: Any, detail: str, *, kind: str) -> None:
-        """Set a message aside whose content is bad, with what is wrong with it.
+        """Make a message with invalid content a dead letter; `detail` says what is wrong with it.
 
-        `kind` is one of few words to count by.
+        `kind` is one of a few words; rejections are counted by it.
         """
         self._cell.set_aside_rejected(message, detail, kind)
 
@@ -248,11 +256,11 @@ class ActorContext:
     def take_reply(self) -> pykka.Future[Any] | None:
         """Take over the reply to the message in hand: the actor will `set` it later itself.
 
-        When the incarnation ends before that, who asked gets the error at once.
+        When the incarnation ends before that, the asker gets the error at once.
         """
         reply: pykka.Future[Any] | None = self._life.take_reply()
         return reply
 
     def exit(self, error: BaseException | None = None) -> None:
-        """End this incarnation after the message in hand: normally, or as crashed by `error`."""
+        """End this incarnation after the message in hand: normally, or as a crash with `error`."""
         self._life.exit(error)

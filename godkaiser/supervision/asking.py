@@ -1,4 +1,4 @@
-"""Asking: send and wait for the reply, never for ever and never in a circle."""
+"""Asking: send a message and wait for the reply, with a timeout and without circles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 FINISH_S = 15.0
-"""For an actor that has begun with what its asker wants now or not at all."""
+"""Further wait for an actor that has begun with a message that was asked `or_not_at_all`."""
 
 
 class Asking:
@@ -34,7 +34,7 @@ class Asking:
         return cell
 
     def begin(self, asker: str, asked: str) -> None:
-        """Note the wait.
+        """Record that `asker` waits for `asked`.
 
         Raises:
             AskCycle: `asked` waits, through others or directly, for `asker`.
@@ -49,7 +49,7 @@ class Asking:
                     return
                 chain.append(following)
                 seen = following
-        msg = "these would wait for each other: " + " -> ".join(chain)
+        msg = "these actors would wait for each other: " + " -> ".join(chain)
         raise AskCycle(msg)
 
     def end(self, asker: str) -> None:
@@ -60,12 +60,12 @@ class Asking:
 def ask_cell(
     cell: ActorCell, message: Any, *, timeout_s: float, urgent: bool, or_not_at_all: bool = False
 ) -> Any:
-    """Deliver, wait, and translate Pykka's time-out into one that names the actor."""
+    """Deliver, wait, and turn Pykka's timeout into an error that names the actor."""
     runtime = cell.system.runtime
     asking = cell.system.asking
     asker = asking.current()
     if cell.waiting_for and cell.life is None:
-        raise ActorWaiting(f"{cell.path} waits: {cell.waiting_for}")
+        raise ActorWaiting(f"{cell.path} has not started yet, it waits: {cell.waiting_for}")
     future = runtime.new_reply()
     if asker is not None:
         asking.begin(asker.path, cell.path)
@@ -78,7 +78,7 @@ def ask_cell(
     except pykka.Timeout as error:
         msg = f"{cell.path} did not answer {type(message).__name__} within {timeout_s} s"
         if or_not_at_all and isinstance(future, Reply) and future.begin():
-            msg += ", though it had begun with it"
+            msg += ", although it had begun with it; the outcome is not known"
             raise AskInDoubt(msg) from error
         raise AskTimeout(msg) from error
     finally:
@@ -92,5 +92,5 @@ def _answer(future: pykka.Future[Any], timeout_s: float, *, or_not_at_all: bool)
     except pykka.Timeout:
         if not or_not_at_all or not isinstance(future, Reply) or future.withdraw():
             raise
-    # It has begun, and will soon know how it ended.
+    # The actor has begun: wait a little longer, for its result.
     return future.get(timeout=FINISH_S)

@@ -1,9 +1,9 @@
-"""The lasting identity of an actor: path, mailbox, statistics and published values.
+"""The identity of an actor across restarts: path, mailbox, statistics and published values.
 
-A cell is there from the moment that a supervisor adopts the child until somebody forgets the child
+A cell exists from the moment at which a supervisor adopts the child until the child is forgotten
 for good; incarnations of the actor come and go inside it. `life` is the incarnation that may act,
-None between two of them. It changes under `_gate` only, so that an end and a giving-up that come at
-the same instant have one winner, and the message in hand one who accounts for it.
+None between two of them. It changes only under `_gate`, so that when an incarnation ends and is
+given up at the same instant, only one of the two settles the message in hand.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ class ActorState(StrEnum):
 
 class ActorCell:
     """`completed`: the last incarnation ended normally, unasked. `wanted`: its supervisor has not
-    been told to stop it for good (this outlives the supervisor's own crash). `adoptions`: how many
-    `AdoptChild` are on their way to its supervisor; until they are there, it is not forgotten. `stuck`:
-    threads of incarnations that were given up and have not come back.
+    been told to stop it for good (this survives a crash of the supervisor). `adoptions`: the number
+    of `AdoptChild` messages on their way to its supervisor; until they arrive, the cell is not
+    forgotten.
+    `stuck`: threads of incarnations that were given up and have not returned.
     """
 
     __slots__ = (
@@ -125,7 +126,7 @@ class ActorCell:
 
     @property
     def over(self) -> bool:
-        """Nobody lives here and nobody will."""
+        """The actor has ended for good."""
         return self.state is ActorState.STOPPED
 
     # ---- sending, from any thread
@@ -149,15 +150,15 @@ class ActorCell:
             self._undeliverable(message, error)
 
     def tell_system(self, message: SystemMessage) -> None:
-        """For the runtime itself: urgent, without a bound, and pointless to a stopped actor."""
+        """For the runtime itself: urgent, without a bound, and dropped when the actor has stopped."""
         try:
             self.mailbox.post_urgent(Envelope(message, None, self._monotonic()), bounded=False)
         except ActorStopped:
             return
 
     def tell_adoption(self, message: SystemMessage) -> None:
-        """In line with what the adopting actor said before, whatever the depth: at most one waits for
-        each adoption. Raises ActorStopped.
+        """In order with the earlier messages of the adopting actor, whatever the depth: at most one
+        waits for each adoption. Raises ActorStopped.
         """
         self.mailbox.post_beyond_bound(Envelope(message, None, self._monotonic()))
 
@@ -168,7 +169,7 @@ class ActorCell:
             return
 
     def tell_down(self, down: Down) -> None:
-        """In line with what the ended actor said before, and never blocking who is ending."""
+        """In order with the earlier messages of the ended actor; never blocks the ending thread."""
         try:
             self.mailbox.post_beyond_bound(Envelope(down, None, self._monotonic()))
         except ActorStopped:
@@ -184,7 +185,7 @@ class ActorCell:
         return True
 
     def deliver(self, message: Any, reply_to: Any, *, patience_s: float | None = None) -> None:
-        """Post with a future to be answered; the errors of delivery are raised."""
+        """Post with a future for the reply; raises when the message cannot be delivered."""
         envelope = Envelope(message, reply_to, self._monotonic())
         displaced = self.mailbox.post(envelope, patience_s)
         if displaced is not None:
@@ -194,7 +195,7 @@ class ActorCell:
         if not self.spec.mailbox.may_overtake(message):
             self.deliver(message, reply_to, patience_s=patience_s)
             return
-        # Each waits in a thread of its asker, which bounds their number: a flood refuses none.
+        # Each asker waits in its own thread, which bounds their number: no limit is needed here.
         envelope = Envelope(message, reply_to, self._monotonic())
         self.mailbox.post_urgent(envelope, bounded=False)
 
@@ -206,7 +207,7 @@ class ActorCell:
         )
 
     def send_stop(self) -> None:
-        """Ask the incarnation that lives now, and no successor, to stop."""
+        """Ask the current incarnation, and no successor, to stop."""
         life = self.life
         if life is not None:
             self.tell_system(Stop(life.number))
@@ -216,7 +217,7 @@ class ActorCell:
         if life is not None:
             self.tell_system(Crash(life.number, detail))
 
-    # ---- one incarnation after the other; called by the supervisor
+    # ---- incarnations; called by the supervisor
 
     def next_life(self) -> Incarnation:
         """The supervisor is about to start the next incarnation."""
@@ -235,10 +236,11 @@ class ActorCell:
         return life
 
     def abandon(self, incarnation: int, why: str) -> bool:
-        """Give an incarnation up that does not come back; False when it has just ended.
+        """Give up an incarnation that does not return; False when it has just ended.
 
-        A thread cannot be killed. This one ends when the call that holds it returns. Until then it
-        can still act on the world, but no more on this cell. Its children are given up with it.
+        A thread cannot be killed. This one ends when its blocking call returns. Until then it can
+        still act on the outside world, but no longer on this cell. Its children are given up with
+        it.
         """
         with self._gate:
             life = self.life
@@ -261,7 +263,7 @@ class ActorCell:
             if not isinstance(envelope.message, SystemMessage):
                 self._bury(envelope.message, Reason.CRASHED, f"stuck: {why}", stack)
         life.close(error)
-        self.mailbox.wake()  # It may be idle, and is to see that it is over.
+        self.mailbox.wake()  # Its thread may be idle and must notice that its life is over.
         for child in self.system.children_of(self):
             child.abandon(child.incarnation, f"its supervisor {self.path} was given up")
         self._tell_watchers(incarnation, error)
@@ -269,15 +271,15 @@ class ActorCell:
         return True
 
     def thread_left(self, life: Incarnation) -> None:
-        """The thread that ran a life is free again."""
+        """The thread that ran a life has returned."""
         if life.given_up:
             with self._gate:
                 life.given_up = False
                 self.stuck -= 1
 
     def forget(self) -> None:
-        """End for good: answer or set aside what waits, and leave the system with all below."""
-        # First of all, so that no child is adopted that would not be found below.
+        """End for good: settle the waiting messages, and remove this cell and all below it."""
+        # First, so that no child can be adopted that the next loop would miss.
         self.system.close(self)
         for child in self.system.children_of(self):
             child.orphan()
@@ -289,7 +291,9 @@ class ActorCell:
         self.system.forget(self)
 
     def orphan(self) -> None:
-        """Its supervisor is gone for good: stop, within the shutdown timeout, and leave."""
+        """Its supervisor has ended for good: stop within the shutdown timeout, and leave the
+        system.
+        """
         self._orphaned = True
         life = self.life
         if life is None:
@@ -303,10 +307,10 @@ class ActorCell:
         self.system.runtime.add_timer(deadline)
         self.send_stop()
 
-    # ---- what an incarnation reports, in its own thread
+    # ---- reports of an incarnation, in its own thread
 
     def attach(self, life: Incarnation, wake: Callable[[], None]) -> bool:
-        """Make this thread the mailbox's reader; False when its life is over before it began."""
+        """Make this thread the mailbox's reader; False when the life was given up before it began."""
         with self._gate:
             if self.life is not life:
                 return False
@@ -327,7 +331,7 @@ class ActorCell:
             self.state = ActorState.STOPPING
 
     def hand_over(self, envelope: Envelope) -> None:
-        """An incarnation that is over took a message: it is the successor's."""
+        """Return a message that an ended incarnation took, for the successor."""
         if not isinstance(envelope.message, Stop | Crash):
             self.mailbox.put_back(envelope)
         self.mailbox.wake()
@@ -361,7 +365,7 @@ class ActorCell:
             self._bury(envelope.message, Reason.CRASHED, repr(error), trace)
 
     def retire(self, life: Incarnation) -> bool:
-        """Close this life; False when it was given up before."""
+        """End this life; False when it was given up before."""
         with self._gate:
             if self.life is not life:
                 return False
@@ -371,7 +375,7 @@ class ActorCell:
     def ended(
         self, life: Incarnation, error: BaseException | None, trace: str, *, waiting: bool
     ) -> None:
-        """Called once for each life that ended by itself."""
+        """Called once for each life that was not given up."""
         self.state = ActorState.WAITING if waiting else ActorState.DOWN
         self.completed = error is None and not life.stop_asked
         if error is None:
@@ -389,14 +393,14 @@ class ActorCell:
         self._leave_when_orphaned()
 
     def _waits(self, life: Incarnation, reason: str) -> None:
-        """Told once for each reason, not at each try."""
+        """Record that the actor waits; one life event for each reason, not for each try."""
         changed, self.waiting_for = reason != self.waiting_for, reason
         self._ails()
         if changed:
             self.emit(LifeStep.WAITING, detail=reason, incarnation=life.number)
 
     def _ails(self) -> None:
-        """It is not up, and is to be: shown until it is ready, or is not wanted any more."""
+        """Mark the actor as not up: shown until it is ready, or until it is no longer wanted."""
         self.system.ailing[self.path] = self
 
     def _tell_watchers(self, incarnation: int, error: BaseException | None) -> None:
@@ -436,7 +440,7 @@ class ActorCell:
             )
         )
 
-    # ---- messages that end here
+    # ---- messages that nobody handles
 
     def set_aside_unhandled(self, message: Any, detail: str) -> None:
         self._bury(message, Reason.UNHANDLED, detail or f"{self.kind} does not know this message")

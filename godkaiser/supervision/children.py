@@ -1,7 +1,7 @@
-"""What a supervisor knows and wants of each child.
+"""The actual and the desired state of each child of a supervisor.
 
-It knows only what it was told (`ChildReady`, `ChildExited`) or did itself: what a child's thread
-does meanwhile is not looked at, so each end is seen once, and in one order.
+It contains only what messages (`ChildReady`, `ChildExited`) or the supervisor's own acts told: the
+child's thread is never inspected, so each end is seen once, and in one order.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from godkaiser.supervision.spec import ChildSpec
 
 class Child:
     """`up` from its start to its known end; `not_before` is the end of its backoff and `up_since`
-    its last start, both in monotonic seconds; `attempt` counts the restarts in a row. `awaited`: the
-    static children after it, and its supervisor's readiness, wait for it.
+    its last start, both in monotonic seconds; `attempt` counts the restarts in a row. `awaited`:
+    later static children, and the supervisor's readiness, wait for this child.
     """
 
     __slots__ = (
@@ -62,7 +62,7 @@ class Child:
         self.cell.mailbox.configure(spec.mailbox)
 
     def want(self) -> None:
-        """As after the first start: at once, with a clean slate."""
+        """Start it at once, with no backoff and no restarts counted."""
         self.wanted = self.cell.wanted = True
         self.attempt = 0
         self.not_before = 0.0
@@ -72,9 +72,9 @@ class Child:
 
 
 class Children:
-    """In start order: the static ones, then the dynamic ones.
+    """All children in start order: the static ones, then the dynamic ones.
 
-    The sets of those to be stopped and to be started are kept apart, so that with ten thousand
+    Children to stop and children to start are kept in sets of their own, so that with ten thousand
     children the end of one costs as much as with ten.
     """
 
@@ -135,13 +135,14 @@ class Children:
                 self._unsent[child.name] = child
 
     def mark_start(self, child: Child) -> None:
-        """It may start as soon as the order allows; the static ones are looked at anyway."""
+        """It may start as soon as the order allows; static ones are checked anyway."""
         if not child.static and not child.up:
             self._idle[child.name] = child
 
     def next_to_stop(self, *, in_groups: bool) -> list[Child]:
-        """Who is to be told to stop now: the dynamic ones at once, the static ones in reverse start
-        order, each when those after it are gone (`in_groups`: also the dynamic ones).
+        """The children that can be told to stop now: the dynamic ones at once, the static ones in
+        reverse start order, each when those after it have ended (`in_groups`: also the dynamic
+        ones).
         """
         due = list(self._unsent.values())
         self._unsent.clear()
@@ -158,8 +159,9 @@ class Children:
         return due
 
     def next_to_start(self, now: float, *, independent: bool) -> list[Child]:
-        """Who may start: dynamic ones at once, a static one when those before it are ready
-        (`independent`: or have been, and are only being restarted).
+        """The children that may start: dynamic ones at once, a static one when those before it are
+        ready
+        (`independent`: or were ready once, and are only being restarted).
         """
         due = list(self._idle.values())
         for child in self._static.values():

@@ -1,4 +1,4 @@
-"""Messages that nobody handled, with the reason, kept where they can be looked at and re-sent."""
+"""Messages that no actor handled, with the reason, kept so that they can be inspected and resent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Reason(StrEnum):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """`at` is wall-clock unix seconds; `path` is who should have handled the message."""
+    """`at` is wall-clock unix seconds; `path` is the actor for which the message was meant."""
 
     letter_id: int
     at: float
@@ -40,7 +40,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetters:
-    """The newest letters up to a bound, and a count of all by reason."""
+    """The newest dead letters up to a bound, and counts of all by reason."""
 
     def __init__(self, keep: int = 1000) -> None:
         self._keep = keep
@@ -53,7 +53,7 @@ class DeadLetters:
         self.listener_failures = 0
 
     def subscribe(self, listener: Callable[[DeadLetter], None]) -> None:
-        """Tell `listener` of each new letter, in the thread where it arose; it must not block."""
+        """Call `listener` for each new letter, in the thread where it arose; it must not block."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
@@ -98,21 +98,21 @@ class DeadLetters:
         return letters[: -limit - 1 : -1]
 
     def find(self, letter_id: int) -> DeadLetter:
-        """Raises KeyError when it is not there (any more)."""
+        """Raises KeyError when there is no such letter (any more)."""
         with self._lock:
             return self._letters[letter_id]
 
     def take(self, letter_id: int) -> DeadLetter:
-        """Remove a letter to send it again.
+        """Remove a letter to resend it.
 
         Raises:
-            KeyError: it is not there (any more).
+            KeyError: there is no such letter (any more).
         """
         with self._lock:
             return self._letters.pop(letter_id)
 
     def kinds(self) -> dict[str, int]:
-        """How many were rejected for their content, by what was wrong with it."""
+        """The number of messages that were rejected for their content, by kind of mistake."""
         with self._lock:
             return dict(self._kinds)
 

@@ -1,4 +1,4 @@
-"""What can go wrong between actors, for the one who sends."""
+"""The errors that a sender can get from the runtime."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ class UnknownPath(SupervisionError, KeyError):
 
 
 class MailboxFull(SupervisionError):
-    """The receiver's mailbox is at its bound, and its policy is to refuse (or waited in vain)."""
+    """The receiver's mailbox is full, and its policy refuses (or the wait for space timed out)."""
 
 
 class ResendRefused(SupervisionError):
-    """The receiver takes no dead letters: its messages are decisions of their moment."""
+    """The receiver takes no dead letters: its messages are decisions that are valid only when they
+    are made.
+    """
 
 
 class ActorStopped(SupervisionError):
@@ -31,11 +33,13 @@ class ActorStopped(SupervisionError):
 
 
 class ActorWaiting(SupervisionError):
-    """The receiver has not started, because something outside is away; it was not delivered."""
+    """The receiver has not started, because something outside is unavailable; nothing was
+    delivered.
+    """
 
 
 class ActorCrashed(SupervisionError):
-    """The receiver crashed on the message that was asked; the cause is chained."""
+    """The receiver crashed while it handled the asked message; the cause is chained."""
 
 
 class AskTimeout(SupervisionError):
@@ -43,11 +47,11 @@ class AskTimeout(SupervisionError):
 
 
 class AskInDoubt(AskTimeout):
-    """No reply in time, though the actor had begun: it may still be done."""
+    """No reply in time, although the actor had begun: the outcome is unknown."""
 
 
 class AskCycle(SupervisionError):
-    """The ask would wait for an actor that is, in the end, waiting for the asker."""
+    """The ask would wait for an actor that, directly or through others, waits for the asker."""
 
 
 class RestartIntensityExceeded(SupervisionError):
@@ -55,9 +59,9 @@ class RestartIntensityExceeded(SupervisionError):
 
 
 class Waiting(SupervisionError):
-    """Raised from `on_start` or a factory when something outside is away (a database, a broker, a
-    port, a disk): the actor is tried again with backoff, is shown as waiting with this reason, and
-    does not count as crashed.
+    """Raised from `on_start` or a factory when something outside is unavailable (a database, a
+    broker, a port, a disk): the start is tried again with backoff, the actor is shown as waiting
+    with this reason, and this does not count as a crash.
     """
 
 
@@ -66,11 +70,11 @@ class StartTimeout(SupervisionError):
 
 
 class ChildExists(SupervisionError):
-    """A child of that name is supervised already."""
+    """The supervisor already has a child of that name."""
 
 
 class TooManyTimers(SupervisionError):
-    """An actor has as many pending timers as it may have."""
+    """The actor already has the maximum number of pending timers."""
 
 
 class ProxyRefused(SupervisionError):

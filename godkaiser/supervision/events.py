@@ -34,7 +34,7 @@ _LEVEL = {
     LifeStep.STUCK: logging.ERROR,
     LifeStep.STALLED: logging.WARNING,
     LifeStep.RESTARTING: logging.WARNING,
-    # Good news, and what an ordered restart ends with.
+    # An expected step: the end of every restart.
     LifeStep.RESTARTED: logging.INFO,
 }
 
@@ -54,8 +54,8 @@ class LifeEvent(msgspec.Struct, frozen=True, kw_only=True):
 class EventLog:
     """Keeps the newest events and hands each to its listeners, in the thread where it happened.
 
-    A listener must not block. One that raises is logged and counted, and does not disturb the actor
-    whose life it was told about.
+    A listener must not block. One that raises is logged and counted, and does not affect the actor
+    of the event.
     """
 
     def __init__(self, keep: int = 1000) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class _Group:
-    """`view` is what readers get; None when the members have changed since it was made."""
+    """`view` is the tuple for readers; None when the members have changed since."""
 
     __slots__ = ("members", "view")
 
@@ -21,8 +21,8 @@ class _Group:
 
 
 class Groups:
-    """Joining and leaving cost the same however many members there are. The first reader after a change
-    makes a new tuple of them; all others share it.
+    """All process groups. Joining and leaving cost the same at any size. The first reader after a
+    change makes a new tuple of the members; all others share it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The lasting address of an actor: valid across its restarts."""
+"""The address of an actor, valid across its restarts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ if TYPE_CHECKING:
 
 
 class Handle:
-    """Sends to whoever lives at the path now. Safe from any thread."""
+    """Sends messages to the current incarnation at a path. Safe from any thread."""
 
     __slots__ = ("_cell", "tell")
 
     def __init__(self, cell: ActorCell) -> None:
         self._cell = cell
         self.tell = cell.tell
-        """tell(message): put it into the mailbox.
+        """tell(message): put the message into the mailbox.
 
-        A message to an actor that ended for good, or that a full mailbox refuses, goes to the dead
-        letters: the sender is not the one to crash for it. Under `Overflow.BLOCK` it waits.
+        If the actor has ended for good, or a full mailbox refuses the message, it goes to the dead
+        letters: the sender must not crash because of it. Under `Overflow.BLOCK` tell waits for
+        space.
         """
 
     @property
@@ -28,12 +29,12 @@ class Handle:
 
     @property
     def alive(self) -> bool:
-        """False once the actor has ended for good; a new one at the path has a new handle."""
+        """False once the actor has ended for good; a new actor at the path has a new handle."""
         return not self._cell.over
 
     def tell_urgent(self, message: Any) -> None:
-        """Like tell, overtaking all ordinary messages, if the receiver's `MailboxSpec.urgent` allows it
-        to this type; otherwise just like tell.
+        """Like tell, but overtakes all ordinary messages if the receiver's `MailboxSpec.urgent`
+        names this type; otherwise exactly like tell.
         """
         self._cell.tell_urgent(message)
 
@@ -46,15 +47,15 @@ class Handle:
     ) -> Any:
         """Send and wait for the reply.
 
-        With `or_not_at_all` a message that the actor has not begun with in time is withdrawn; one that it
-        has begun with is waited for, for some seconds more.
+        With `or_not_at_all` a message that the actor has not begun in time is withdrawn; if it has
+        begun, this waits for some seconds more.
 
         Raises:
-            AskInDoubt: with `or_not_at_all`: it has begun, and has not answered for a long time.
-            AskTimeout: no reply in time; with `or_not_at_all` nothing was done, and nothing will be.
-            MailboxFull, ActorStopped, ActorWaiting: it was not delivered.
-            ActorCrashed: the actor crashed on it.
-            AskCycle: the actor is waiting, in the end, for the asker.
+            AskInDoubt: with `or_not_at_all`: the actor has begun and did not finish even then.
+            AskTimeout: no reply in time; with `or_not_at_all` nothing was done, and nothing will be
+            done. MailboxFull, ActorStopped, ActorWaiting: the message was not delivered.
+            ActorCrashed: the actor crashed while it handled the message.
+            AskCycle: the actor waits, directly or through others, for the asker.
             Exception: a refusal of the actor (one of its declared `refusals`).
         """
         return self._cell.ask(

@@ -1,8 +1,8 @@
 """One life of an actor inside its cell: from its factory to its end.
 
-Everything that the actor's thread writes while it runs is here and not in the cell, because a
-thread that was given up as stuck may come back at any time: it then writes into a life that is over
-and touches nothing of its successor.
+Everything that the actor's thread writes while it runs is here and not in the cell. A thread that
+was given up as stuck may return at any time: it then writes into a life that is over and affects
+nothing of its successor.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REPLIES_BEFORE_PRUNING = 64
 
 class Incarnation:
     """`current` is the message in hand, `current_since` when it was taken (monotonic seconds). `begun_at`
-    is when its thread came to it: one of a pool may wait for that behind thousands of others.
+    is when a thread began to run it: a pooled actor may wait for that behind thousands of others.
     """
 
     __slots__ = (
@@ -85,7 +85,7 @@ class Incarnation:
     # ---- the actor's thread
 
     def begin(self) -> bool:
-        """Make the actor and run its `on_start`; False when it has ended already."""
+        """Create the actor and run its `on_start`; False when it has already ended."""
         cell = self.cell
         self.begun_at = self._monotonic()
         self.thread_id = threading.get_ident()
@@ -115,7 +115,7 @@ class Incarnation:
         """Handle one message; False when the incarnation has ended."""
         cell = self.cell
         if cell.life is not self:
-            # Given up between two messages: this one is the successor's.
+            # Given up between two messages: the successor handles this one.
             cell.hand_over(envelope)
             return False
         if envelope.timer is not None and not self._timer_counts(envelope.timer):
@@ -129,7 +129,8 @@ class Incarnation:
                 self._stop(message)
             elif kind is Crash:
                 if message.incarnation == self.number:
-                    # Raised here and past the refusals: nobody's refusals include this one.
+                    # Raised here, outside of the handling of `refusals`: an injected crash is never
+                    # an answer.
                     try:
                         raise InjectedCrash(message.detail)
                     except InjectedCrash as error:
@@ -151,9 +152,9 @@ class Incarnation:
         return self._exit is None or not self._exited()
 
     def crash(self, error: BaseException, *, waiting: bool = False) -> None:
-        """End by `error`: settle the message in hand, let the actor tidy up, tell the supervisor.
+        """End by `error`: settle the message in hand, let the actor clean up, tell the supervisor.
 
-        `waiting`: at its start, and because something outside is away.
+        `waiting`: its start failed because something outside is unavailable.
         """
         trace = "".join(traceback.format_exception(error))
         self.cell.settle_fatal(self, error, trace)
@@ -180,7 +181,7 @@ class Incarnation:
             self._exit = (None,)
 
     def _exited(self) -> bool:
-        """Whether the end was asked for; then it has been carried out."""
+        """Whether the actor asked for its end; if so, it has now ended."""
         if self._exit is None:
             return False
         (error,) = self._exit
@@ -189,7 +190,7 @@ class Incarnation:
         try:
             self.actor.on_stop()
         except BaseException as stop_error:
-            # The end goes on: on_stop has no second chance, but its failure must be seen.
+            # The actor ends anyway: on_stop is not run again, but its failure must be visible.
             trace = traceback.format_exc()
             self.cell.note_error(stop_error)
             self.cell.emit(
@@ -209,10 +210,10 @@ class Incarnation:
         self.close(error)
         self.cell.ended(self, error, trace, waiting=waiting)
 
-    # ---- what the actor asks of its place, in its own thread
+    # ---- calls of the actor, in its own thread
 
     def must_be_live(self) -> None:
-        """Raises ActorStopped in the thread of an incarnation that was given up."""
+        """Raise ActorStopped in the thread of an incarnation that was given up."""
         if self.cell.life is not self:
             msg = f"incarnation {self.number} of {self.cell.path} is over"
             raise ActorStopped(msg)
@@ -240,7 +241,7 @@ class Incarnation:
     def schedule(
         self, delay_s: float, message: Any, key: Hashable | None, *, bounded: bool = True
     ) -> Timer:
-        """Raises TooManyTimers, when `bounded`, beyond `TIMERS_PER_ACTOR` pending ones."""
+        """Raises TooManyTimers if `bounded` and `TIMERS_PER_ACTOR` timers are pending."""
         self.must_be_live()
         if key is not None:
             self.cancel_timer(key)
@@ -274,17 +275,17 @@ class Incarnation:
             del self._timers[timer.key]
         return True
 
-    # ---- the end, in whatever thread brings it
+    # ---- the end, in any thread
 
     def close(self, error: BaseException | None) -> None:
-        """Cancel the timers and answer who still waits for a reply that was taken over."""
+        """Cancel the timers, and fail the replies that were taken over and not answered."""
         self.thread_id = None
-        # Copies: the thread of an incarnation that is given up may be at work on them.
+        # Copies: the thread of a given-up incarnation may still change the originals.
         for timer in (*self._timers.copy().values(), *self._anonymous_timers.copy()):
             timer.cancelled = True
         if self.actor is not None:
             self.actor.actor_stopped.set()
         for reply in self._replies:
-            unanswered = ActorCrashed(f"{self.cell.path} ended and still owed this answer")
+            unanswered = ActorCrashed(f"{self.cell.path} ended before it gave the answer")
             unanswered.__cause__ = error
             fail_reply(reply, unanswered)

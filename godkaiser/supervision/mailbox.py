@@ -1,7 +1,7 @@
-"""The mailbox: bounded, measured, with an urgent lane, and it outlives the actor that reads it.
+"""The mailbox: bounded, measured, with an urgent lane; it survives restarts of its actor.
 
-Many threads put, one reads. The usual way in and out takes no lock: a deque's ends are atomic, and
-a thread that lost the processor while it held a lock would make all other senders wait for it.
+Many threads post, one reads. The usual path takes no lock: a deque's ends are atomic, and
+a thread that was preempted while it held a lock would make all other senders wait.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ URGENT_CAPACITY = 4096
 
 
 class Envelope(msgspec.Struct, eq=False):
-    """A message on its way. `timer` is set for a message that a timer sent."""
+    """A message in a mailbox. `timer` is set if a timer sent it."""
 
     message: Any
     reply_to: Any = None
@@ -30,12 +30,12 @@ class Envelope(msgspec.Struct, eq=False):
 
 
 def _no_reader_yet() -> None:
-    """Wake nobody: the first reader looks before it waits."""
+    """Wake nobody: the first reader checks the mailbox before it waits."""
 
 
 class Mailbox:
     """`wake` is called when a reader that found nothing may have something to do; it must tolerate
-    being called for nothing.
+    spurious calls.
     """
 
     __slots__ = (
@@ -69,7 +69,7 @@ class Mailbox:
         self.configure(spec)
 
     def configure(self, spec: MailboxSpec) -> None:
-        """Take the bound and the policy of a new spec; what waits keeps waiting."""
+        """Apply the bound and the policy of a new spec; waiting messages stay."""
         self._spec = spec
         self._capacity = spec.capacity
 
@@ -81,7 +81,7 @@ class Mailbox:
         return len(self._queue) + len(self._urgent)
 
     def waiting_since(self) -> float | None:
-        """When the message that waits longest was sent; a glance from another thread."""
+        """The time at which the oldest waiting message was sent; any thread may call this."""
         since = None
         for lane in (self._urgent, self._queue):
             try:
@@ -92,28 +92,28 @@ class Mailbox:
         return since
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """A new reader, of this thread, takes over; it has not looked yet, so nobody wakes it."""
+        """Make this thread the reader; it has not checked the mailbox yet, so no wake is needed."""
         self._reader = threading.get_ident()
         self.wake = wake
         self._waiting = False
 
     def read_here(self) -> None:
-        """The reader goes on in this thread."""
+        """The reader continues in this thread."""
         self._reader = threading.get_ident()
 
     def leave(self) -> None:
-        """The reader does no longer read in this thread.
+        """The reader no longer runs in this thread.
 
-        Thread identifiers are given again, and workers of a pool read other mailboxes: who sends
-        from here from now on may wait for space.
+        Thread identifiers are reused, and workers of a pool read other mailboxes: from now on a
+        sender in this thread may wait for space.
         """
         if self._reader == threading.get_ident():
             self._reader = 0
 
     def post(self, envelope: Envelope, patience_s: float | None = None) -> Envelope | None:
-        """Append. Returns a message that had to make room for it, if any.
+        """Append. Returns the message that was dropped for it, if any.
 
-        `patience_s` shortens the wait under `BLOCK`. Senders that come at the same instant may pass
+        `patience_s` shortens the wait under `BLOCK`. Senders at the same instant may exceed
         the bound by one each.
 
         Raises:
@@ -136,25 +136,25 @@ class Mailbox:
         return displaced
 
     def post_urgent(self, envelope: Envelope, *, bounded: bool = True) -> None:
-        """Append to the lane that overtakes all ordinary messages.
+        """Append to the urgent lane, which overtakes all ordinary messages.
 
-        Not `bounded` is for the runtime's own words between a supervisor and its children: at most
-        a few for each child.
+        `bounded` False is for the runtime's own messages between a supervisor and its children: at
+        most a few for each child.
         """
         if bounded and len(self._urgent) >= URGENT_CAPACITY:
             self.refused += 1
-            msg = f"the urgent lane holds {URGENT_CAPACITY} messages already"
+            msg = f"the urgent lane is full ({URGENT_CAPACITY} messages)"
             raise MailboxFull(msg)
         self._append(self._urgent, envelope)
 
     def post_beyond_bound(self, envelope: Envelope) -> None:
-        """Append whatever the depth: for an actor's own timers, whose number is bounded itself, and
-        for the news of ends, which restart intensity bounds.
+        """Append whatever the depth: for an actor's own timers, whose number is bounded, and
+        for notices of ends (`Down`), which restart intensity bounds.
         """
         self._append(self._queue, envelope)
 
     def put_back(self, envelope: Envelope) -> None:
-        """Return the message in hand to the head, to be tried again by the successor."""
+        """Put the message in hand back at the head, so that the successor tries it again."""
         self._queue.appendleft(envelope)
         if self._waiting:
             self._waiting = False
@@ -172,7 +172,7 @@ class Mailbox:
                 envelope = self._queue.popleft()
             except IndexError:
                 self._waiting = True
-                # A sender that did not see the flag has appended before it was set.
+                # A sender that did not see the flag appended before the flag was set.
                 if not self._queue and not self._urgent:
                     return None
                 self._waiting = False
@@ -183,10 +183,10 @@ class Mailbox:
             return envelope
 
     def close(self) -> list[Envelope]:
-        """Accept nothing more; returns what was still waiting.
+        """Accept no more messages; returns the waiting ones.
 
-        One by one, and not as a copy: what a sender appends meanwhile is either found here, or by
-        the sender, who looks after it has appended.
+        One by one, and not as a copy: a message that is appended meanwhile is found either here, or
+        by its sender, which checks after it has appended.
         """
         left: list[Envelope] = []
         with self._lock:
@@ -208,10 +208,10 @@ class Mailbox:
             self._take_back(lane, envelope)
 
     def _take_back(self, lane: deque[Envelope], envelope: Envelope) -> None:
-        """The mailbox was closed while we appended: unless `close` found the message, it is ours.
+        """Remove a message that we appended while the mailbox was closed, unless `close` found it.
 
         Raises:
-            ActorStopped: it will not be handled, and `close` has not accounted for it.
+            ActorStopped: the message will not be handled, and `close` has not returned it.
         """
         with self._lock:
             try:
@@ -238,13 +238,13 @@ class Mailbox:
             case Overflow.REFUSE:
                 pass
         self.refused += 1
-        msg = f"the mailbox holds {self._capacity} messages already"
+        msg = f"the mailbox is full ({self._capacity} messages)"
         raise MailboxFull(msg)
 
     def _wait_for_space(self, limit_s: float) -> bool:
-        """The simulation replaces this by turning its scheduler."""
+        """The simulation overrides this and runs its scheduler."""
         if threading.get_ident() == self._reader:
-            # Who waits for himself waits in vain.
+            # Blocking on our own mailbox would deadlock.
             return False
         with self._lock:
             self._blocked += 1

@@ -1,4 +1,4 @@
-"""The answer to a message that was asked."""
+"""The reply to an asked message."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pykka
 
 
 class Reply(pykka.ThreadingFuture[Any]):
-    """A Pykka future whose first answer counts; later ones (an actor that was given up comes back)
-    are dropped instead of crashing who gives them.
+    """A Pykka future whose first answer counts; later answers (from an actor that was given up and
+    returned) are dropped and do not crash the thread that gives them.
 
-    The asker may withdraw what was asked until an actor has begun with it, and not afterwards: so an asker
-    that has given up knows that nothing will be done.
+    The asker may withdraw its message until an actor has begun with it, and not afterwards: so an
+    asker whose withdrawal succeeds knows that nothing will be done.
     """
 
     def __init__(self) -> None:
@@ -24,14 +24,14 @@ class Reply(pykka.ThreadingFuture[Any]):
         self._is_begun = False
 
     def begin(self) -> bool:
-        """An actor takes the message in hand; False: it was withdrawn."""
-        # The successor of an actor that was given up may begin with it a second time.
+        """Called when an actor begins with the message; False if the message was withdrawn."""
+        # The successor of a given-up actor may begin with it a second time.
         if self._turn.acquire(blocking=False):
             self._is_begun = True
         return self._is_begun
 
     def withdraw(self) -> bool:
-        """The asker has given up; False: an actor has begun with it."""
+        """Called when the asker gives up; False if an actor has begun with the message."""
         return self._turn.acquire(blocking=False)
 
     @property
@@ -48,6 +48,6 @@ class Reply(pykka.ThreadingFuture[Any]):
 
 
 def fail_reply(reply: pykka.Future[Any], error: BaseException) -> None:
-    """Answer with an error. The reply may be any Pykka future, answered already or not."""
+    """Answer with an error. The reply may be any Pykka future, even one that is already answered."""
     with contextlib.suppress(queue.Full):
         reply.set_exception((type(error), error, error.__traceback__))

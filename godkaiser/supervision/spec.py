@@ -21,7 +21,7 @@ class Restart(StrEnum):
 
 
 class Strategy(StrEnum):
-    """Which siblings share the fate of a child that crashed (OTP's words)."""
+    """Which siblings are restarted with a child that crashed (OTP's words)."""
 
     ONE_FOR_ONE = "one_for_one"
     ONE_FOR_ALL = "one_for_all"
@@ -29,7 +29,7 @@ class Strategy(StrEnum):
 
 
 class Overflow(StrEnum):
-    """What a full mailbox does to the next message."""
+    """What happens to the next message when a mailbox is full."""
 
     BLOCK = "block"
     REFUSE = "refuse"
@@ -39,11 +39,12 @@ class Overflow(StrEnum):
 class MailboxSpec(msgspec.Struct, frozen=True):
     """`block_timeout_s` bounds the wait of a sender under `Overflow.BLOCK`.
 
-    `urgent` names the types whose messages may overtake: one of another type that is sent urgently
-    goes the ordinary way, so no flood of it can fill the urgent lane. None: every type may.
+    `urgent` names the types whose messages may overtake: an urgent message of another type is
+    queued as an ordinary one, so that no flood of it can fill the urgent lane. None: every type may
+    overtake.
 
-    With `takes_resent` False no dead letter is sent to the actor again: its messages are decisions of
-    their moment. Private subtrees take none either.
+    With `takes_resent` False no dead letter is resent to the actor: its messages are decisions that
+    are valid only when they are made. Private subtrees take none either.
     """
 
     capacity: int = 10_000
@@ -65,8 +66,8 @@ class Intensity(msgspec.Struct, frozen=True):
 
 class Backoff(msgspec.Struct, frozen=True):
     """Delay before the n-th restart in a row: none for the first, then `base_s * factor**(n-2)` up
-    to `max_s`, each spread by `jitter` (a fraction). A child that ran for `healthy_after_s` starts
-    again from the beginning.
+    to `max_s`, each spread by `jitter` (a fraction). After a child has run for `healthy_after_s`,
+    the count of restarts in a row begins again.
     """
 
     base_s: float = 0.1
@@ -79,17 +80,18 @@ class Backoff(msgspec.Struct, frozen=True):
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One child of a supervisor.
 
-    `factory` makes a fresh actor for each incarnation, in the actor's own thread. `retry_budget` is
+    `factory` makes a new actor for each incarnation, in the actor's own thread. `retry_budget` is
     how often the message in hand at a crash is tried again before it becomes a dead letter.
-    `pooled` actors share a few threads (see `pool.py`): only for those that never wait.
-    `private` hides the subtree from `ActorSystem.handle`: only who is given a handle can send.
+    `pooled` actors share a few threads (see `pool.py`): only for actors that never block.
+    `private` hides the subtree from `ActorSystem.handle`: only an actor that was given a handle can
+    send to it.
 
     With `escalates` False the child's failures never count for its supervisor's restart intensity,
-    and neither its siblings nor its supervisor's readiness wait for it.
+    and its siblings and its supervisor's readiness never wait for it.
 
-    `children` and `dynamic` are for supervisors: the static children, and the dynamic ones that it
-    starts with. Their paths exist from the moment that the supervisor's own path does, so a message
-    to one that has not started yet waits in its mailbox.
+    `children` and `dynamic` are for supervisors: the static children, and the dynamic ones with
+    which it starts. Their paths exist as soon as the supervisor's own path, so a message to a child
+    that has not started yet waits in its mailbox.
     """
 
     name: str

@@ -1,4 +1,6 @@
-"""The decisions of a supervisor, pure: who is affected, whether to go on, how long to wait."""
+"""The decisions of a supervisor, pure: which children restart, whether to give up, how long to
+wait.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from godkaiser.supervision.spec import Backoff, Intensity, Restart, Strategy
 
 
 class Escalate(msgspec.Struct, frozen=True):
-    """Give up: this would be one restart too many."""
+    """Give up: this restart would exceed the intensity."""
 
     restarts: int
     within_s: float
@@ -41,7 +43,7 @@ def wants_restart(restart: Restart, *, crashed: bool) -> bool:
 def admit_restart(
     history: Sequence[float], now: float, intensity: Intensity
 ) -> tuple[float, ...] | Escalate:
-    """The history with this restart in it, or `Escalate` when it exceeds the intensity."""
+    """The history including this restart, or `Escalate` if it exceeds the intensity."""
     recent = tuple(at for at in history if now - at < intensity.within_s)
     if len(recent) >= intensity.max_restarts:
         return Escalate(restarts=len(recent) + 1, within_s=intensity.within_s)
@@ -49,7 +51,9 @@ def admit_restart(
 
 
 def backoff_delay(backoff: Backoff, attempt: int, chance: float) -> float:
-    """Seconds before restart number `attempt` in a row (from 1); `chance` is in [0, 1)."""
+    """Seconds before restart number `attempt` in a row (from 1); `chance` in [0, 1) gives the
+    jitter.
+    """
     if attempt <= 1:
         return 0.0
     try:

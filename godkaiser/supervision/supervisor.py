@@ -1,8 +1,8 @@
 """The supervisor: starts its children in order, restarts them by its strategy, stops them in
 reverse, and gives up when they crash too often.
 
-It never waits: each step (child ready, child gone, delay over) is a message, and after each one
-`_reconcile` does what is possible now to bring the children to what is wanted of them.
+It never blocks: each event (child ready, child ended, delay over) is a message, and after each one
+`_reconcile` does what is possible now to bring the children to their desired state.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")
 MOST_STUCK = 3
-"""Threads of one child that may hang at a time; it is not tried again before one comes back."""
+"""Threads of one child that may hang at a time; the child is not started again before one returns.
+"""
 
 
 def supervisor(
@@ -64,17 +65,17 @@ def supervisor(
     escalates: bool = True,
     dynamic: Sequence[ChildSpec] = (),
 ) -> ChildSpec:
-    """The spec of a supervisor with these children; more can be added while it runs.
+    """Make the spec of a supervisor with these children; more can be added while it runs.
 
-    `dynamic` are children that it starts with beside the static ones, all at once. With `intensity`
-    None it never gives up: a child that fails again and again is down between its restarts, whose
-    backoff grows, and the others work.
+    `dynamic` are children with which it starts beside the static ones, all at once. With
+    `intensity` None it never gives up: a child that keeps failing is down between its restarts,
+    whose backoff grows, and the other children work on.
     """
     return ChildSpec(
         name=name,
         factory=lambda: Supervisor(children, strategy, intensity, backoff),
         restart=restart,
-        # A supervisor is ready when its children are; each of them has its own start timeout.
+        # A supervisor is ready when its children are ready; each of them has its own start timeout.
         start_timeout_s=NEVER,
         shutdown_timeout_s=shutdown_timeout_s,
         private=private,
@@ -85,9 +86,9 @@ def supervisor(
 
 
 class Supervisor(Actor):
-    """Children given at creation start in order, each when the one before is ready. Children added
-    later (`StartChild`) do not wait for each other, so thousands start at once. A successor of this
-    supervisor starts all of them again, and their handles and mailboxes last.
+    """Static children start in order, each when the one before it is ready. Children added later
+    (`StartChild`) do not wait for each other, so thousands start at once. A successor of this
+    supervisor starts all of them again, and their handles and mailboxes stay valid.
     """
 
     refusals = (SupervisionError,)
@@ -151,7 +152,7 @@ class Supervisor(Actor):
         self._reconcile()
         return True
 
-    # ---- what happened to a child
+    # ---- events of children
 
     def _child_ready(self, name: str, incarnation: int) -> None:
         child = self._children.get(name)
@@ -187,7 +188,9 @@ class Supervisor(Actor):
             self._finish(child)
 
     def _finish(self, child: Child) -> None:
-        """It ended and needs no restart. One of a group stays known: the group may restart."""
+        """The child ended and needs no restart. A child of a group stays known: the group may
+        restart.
+        """
         temporary = child.spec.restart is Restart.TEMPORARY
         child.wanted = False
         if temporary or not child.static or self._strategy is Strategy.ONE_FOR_ONE:
@@ -250,7 +253,8 @@ class Supervisor(Actor):
         if child is None or child.up:
             return
         if child.cell.stuck >= MOST_STUCK:
-            # A thread cannot be ended: another try would hang as those before, and cost one more.
+            # A thread cannot be killed: another try would probably hang, too, and cost one more
+            # thread.
             child.not_before = self.context.monotonic() + self._backoff.max_s
             self._later(self._backoff.max_s, BackoffOver(name), ("backoff", name))
         else:
@@ -263,7 +267,7 @@ class Supervisor(Actor):
             return
         limit_s, life = child.spec.start_timeout_s, child.cell.life
         if life is not None and life.number == incarnation:
-            # It has its time from when its thread came to it: a long queue is not its fault.
+            # The timeout counts from when a thread began to run it, not from when it was queued.
             now = self.context.monotonic()
             left_s = limit_s if life.begun_at is None else life.begun_at + limit_s - now
             if left_s > 0.0:
@@ -281,15 +285,15 @@ class Supervisor(Actor):
         if child.cell.abandon(incarnation, why):
             self._exited(child, None)
 
-    # ---- what somebody wants
+    # ---- requests
 
     def _start_child(self, spec: ChildSpec) -> Handle:
         if self._terminating:
-            msg = f"{self.context.path} is stopping and starts nothing more"
+            msg = f"{self.context.path} is stopping and starts no more children"
             raise ActorStopped(msg)
         child = self._children.get(spec.name)
         if child is not None and child.wanted:
-            msg = f"{child.cell.path} is supervised already"
+            msg = f"{child.cell.path} is already supervised: choose another name, or restart that child"
             raise ChildExists(msg)
         return self._begin(child, spec).cell.handle
 
@@ -297,11 +301,13 @@ class Supervisor(Actor):
         child = self._children.get(spec.name)
         if not self._terminating and (child is None or not child.wanted):
             self._begin(child, spec)
-        # A successor of this supervisor takes in what a terminating one leaves.
+        # A successor of this supervisor takes over what a terminating one leaves.
         self._system.adopted(self._own_cell(), spec.name)
 
     def _begin(self, present: Child | None, spec: ChildSpec) -> Child:
-        """Start a dynamic child; one that was to stop for good is started again by the new spec."""
+        """Start a dynamic child; a child that was to stop for good is started again with the new
+        spec.
+        """
         if present is None:
             return self._take_in(spec, static=False)
         present.respec(spec)
@@ -341,20 +347,22 @@ class Supervisor(Actor):
         for child in self._children:
             self._children.mark_stop(child)
 
-    # ---- whom it knows
+    # ---- the list of children
 
     def _take_in(self, spec: ChildSpec, *, static: bool) -> Child:
         cell = self._system.cell_for(self._own_cell(), spec)
         child = Child(spec, cell, static=static, escalates=self._intensity is not None)
         child.want()
         self._children.add(child)
-        # What a crashed predecessor left running is stopped, to start afresh under this one.
+        # A child that a crashed predecessor left running is stopped and started again.
         self._children.mark_stop(child)
         self._children.mark_start(child)
         return child
 
     def _inherit(self, cell: ActorCell) -> None:
-        """A dynamic child that it starts with, or of the supervisor that crashed before this one."""
+        """Take over a dynamic child from the spec, or from a supervisor that crashed before this
+        one.
+        """
         has_lived = cell.incarnation > 0
         needless = (has_lived and cell.spec.restart is Restart.TEMPORARY) or (
             cell.completed and not wants_restart(cell.spec.restart, crashed=False)
@@ -371,15 +379,15 @@ class Supervisor(Actor):
             self._drop(child)
 
     def _leave(self) -> None:
-        """Exit. The children's mailboxes stay: a successor starts them again, and who forgets this
-        supervisor forgets them with it.
+        """Exit. The children's mailboxes stay: a successor starts them again; when this supervisor
+        is forgotten, its children are forgotten with it.
         """
         for child in self._children:
             if not child.wanted:
                 self._drop(child)
         self.context.exit(self._failure)
 
-    # ---- bringing the children to what is wanted
+    # ---- bringing the children to their desired state
 
     def _reconcile(self) -> None:
         in_groups = self._terminating or self._strategy is not Strategy.ONE_FOR_ONE
@@ -417,7 +425,7 @@ class Supervisor(Actor):
         try:
             self._system.runtime.spawn(life)
         except RuntimeError as error:
-            # The machine has no thread to give: like a crash at the start, with backoff.
+            # The machine cannot start a thread: treat it as a crash at the start, with backoff.
             life.crash(error)
 
     def _all_settled(self) -> bool:
@@ -426,7 +434,7 @@ class Supervisor(Actor):
         )
 
     def _later(self, delay_s: float, message: SystemMessage, key: Hashable) -> None:
-        # Not bounded as the timers of other actors are: each child has at most three.
+        # Exempt from the bound on timers of an actor: each child has at most three.
         life = self._own_cell().life
         if life is not None:
             life.schedule(delay_s, message, key, bounded=False)

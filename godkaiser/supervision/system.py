@@ -1,4 +1,4 @@
-"""The actor system: the registry of paths, and what all actors share."""
+"""The actor system: the registry of paths, and the state that all actors share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ActorInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A glance at one actor, taken while it runs. Ages in seconds, times in unix seconds."""
+    """A snapshot of one actor, taken while it runs. Ages in seconds, times in unix seconds."""
 
     path: str
     kind: str
@@ -74,9 +74,9 @@ class ActorSystem:
         self.runtime.spawn(self._root.next_life())
 
     def await_first_starts(self, path: str, timeout_s: float) -> list[str]:
-        """Wait until each child of `path` has become ready, or has failed, for the first time.
+        """Wait until each child of `path` has become ready or failed for the first time.
 
-        Returns those that have done neither after `timeout_s`.
+        Returns the paths of those that did neither within `timeout_s`.
         """
         done = threading.Event()
 
@@ -115,7 +115,9 @@ class ActorSystem:
 
     @property
     def exit_code(self) -> int:
-        """For the process: 0 after an ordered stop, 70 (EX_SOFTWARE) when the root gave up."""
+        """The exit code of the process: 0 after an ordered stop, 70 (EX_SOFTWARE) when the root
+        gave up.
+        """
         return 0 if self.failure is None else 70
 
     def _watch_root(self, event: Any) -> None:
@@ -125,10 +127,10 @@ class ActorSystem:
     # ---- addressing
 
     def handle(self, path: str) -> Handle:
-        """The lasting handle of who lives at `path`; no lock.
+        """The handle of the actor at `path`, valid across restarts. Takes no lock.
 
         Raises:
-            UnknownPath: nobody lives there, or the subtree is private.
+            UnknownPath: no actor has this path, or its subtree is private.
         """
         cell = self._cells.get(path)
         if cell is None or cell.private_root is not None:
@@ -136,7 +138,7 @@ class ActorSystem:
         return cell.handle
 
     def at_work(self) -> tuple[str, object] | None:
-        """The actor in whose thread this is called, and the message that it handles; None outside of all."""
+        """The actor that runs in the calling thread, and its message; None in other threads."""
         cell = self.asking.current()
         if cell is None:
             return None
@@ -148,7 +150,7 @@ class ActorSystem:
         return None if cell is None or cell.private_root is not None else cell.handle
 
     def handle_for(self, asker: ActorCell, path: str) -> Handle:
-        """Like `handle`; a private subtree is open to the siblings of its root."""
+        """Like `handle`; the siblings of its root may also reach a private subtree."""
         cell = self._cells.get(path)
         if cell is None:
             raise UnknownPath(path)
@@ -158,14 +160,15 @@ class ActorSystem:
         return cell.handle
 
     def on_publication(self, listener: Callable[[str, Hashable, Any], None]) -> None:
-        """Hear of everything that is published from now on, in the thread of its actor.
+        """Call `listener` for everything that is published from now on, in the publishing actor's
+        thread.
 
-        A listener must neither block nor raise: it is a part of every `publish`.
+        A listener must neither block nor raise: it runs inside every `publish`.
         """
         self.publication_listeners = (*self.publication_listeners, listener)
 
     def published(self, path: str) -> dict[Hashable, Any]:
-        """What the actor at `path` published, as of now; empty when nobody lives there."""
+        """The values that the actor at `path` has published; empty when no actor has this path."""
         cell = self._cells.get(path)
         return {} if cell is None else cell.published.copy()
 
@@ -184,7 +187,7 @@ class ActorSystem:
         if watcher not in cell.watchers:
             cell.watchers = (*cell.watchers, watcher)
 
-    # ---- looking at it
+    # ---- inspection
 
     def tree(self) -> list[ActorInfo]:
         """Every actor, parents before children."""
@@ -231,7 +234,7 @@ class ActorSystem:
         )
 
     def is_responsive(self, within_s: float = 5.0) -> bool:
-        """Whether the root supervisor is up and nothing has waited long for it (a watchdog)."""
+        """Whether the root supervisor is up and no message has waited long for it (for a watchdog)."""
         info = self._info(self._root)
         waited_s = max(info.oldest_age_s, info.busy_s)
         return self._root.life is not None and waited_s < within_s
@@ -244,19 +247,20 @@ class ActorSystem:
         cell.send_crash(detail)
 
     def resend(self, letter_id: int) -> None:
-        """Send a dead letter again to where it was meant for.
+        """Resend a dead letter to its receiver.
 
         Raises:
-            KeyError: the letter is gone.
-            UnknownPath: nobody lives there any more; the letter is kept.
-            ResendRefused: it is for a private subtree, or an actor that takes none; it is kept.
+            KeyError: there is no such letter (any more).
+            UnknownPath: its receiver no longer exists; the letter is kept.
+            ResendRefused: it is for a private subtree, or for an actor that takes no dead letters;
+            it is kept.
         """
         letter = self.dead_letters.find(letter_id)
         cell = self._cells.get(letter.path)
         if cell is None:
             raise UnknownPath(letter.path)
         if cell.private_root is not None or not cell.spec.mailbox.takes_resent:
-            msg = f"{letter.path} takes no dead letters: a decision counts in its moment only"
+            msg = f"{letter.path} takes no dead letters: they are expired decisions; command anew"
             raise ResendRefused(msg)
         # Another resend may have taken it meanwhile.
         cell.tell(self.dead_letters.take(letter_id).message)
@@ -270,7 +274,7 @@ class ActorSystem:
         return list(self._children.get(cell.path, {}).copy().values())
 
     def cell_for(self, parent: ActorCell, spec: ChildSpec) -> ActorCell:
-        """The child's cell: the one that is there (its mailbox waits), or a new one."""
+        """The child's cell: the existing one (with its waiting messages), or a new one."""
         path = _path_below(parent, spec.name)
         with self._registry:
             cell = self._cells.get(path)
@@ -299,19 +303,19 @@ class ActorSystem:
         return cell.handle
 
     def adopted(self, boss: ActorCell, name: str) -> None:
-        """The supervisor has seen one `AdoptChild`."""
+        """Called when the supervisor has received one `AdoptChild`."""
         with self._registry:
             cell = self._cells.get(_path_below(boss, name))
             if cell is not None and cell.parent is boss and cell.adoptions:
                 cell.adoptions -= 1
 
     def close(self, cell: ActorCell) -> None:
-        """Nobody lives in it from now on, and nothing is adopted below it."""
+        """End the cell for good: nothing can be adopted below it any more."""
         with self._registry:
             cell.state = ActorState.STOPPED
 
     def release(self, cell: ActorCell) -> bool:
-        """End a cell that its supervisor drops, unless it has been adopted anew meanwhile."""
+        """End a cell that its supervisor drops, unless it has been adopted again meanwhile."""
         with self._registry:
             adopted = cell.adoptions > 0
             if not adopted:
@@ -328,7 +332,7 @@ class ActorSystem:
         return cell
 
     def _plan(self, cell: ActorCell) -> None:
-        """Make the paths of all children that its spec names, before any of them starts."""
+        """Create the paths of all children in its spec, before any of them starts."""
         for spec in (*cell.spec.children, *cell.spec.dynamic):
             self._new_cell(_path_below(cell, spec.name), spec, cell)
 

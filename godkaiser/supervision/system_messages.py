@@ -1,4 +1,4 @@
-"""The runtime's own words between supervisors and their children; they overtake ordinary ones."""
+"""The runtime's own messages between supervisors and their children; they overtake ordinary ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SystemMessage(msgspec.Struct, frozen=True):
 
 
 class Stop(SystemMessage, frozen=True):
-    """To one incarnation, and not to its successor: finish, after the message in hand."""
+    """To one incarnation, not to its successor: stop after the message in hand."""
 
     incarnation: int
 
@@ -32,7 +32,9 @@ class ChildReady(SystemMessage, frozen=True):
 
 
 class ChildExited(SystemMessage, frozen=True):
-    """`error` is None for a normal end. `waiting`: it did not start, because something is away."""
+    """`error` is None for a normal end. `waiting`: it did not start, because something outside is
+    unavailable.
+    """
 
     name: str
     incarnation: int
@@ -41,7 +43,7 @@ class ChildExited(SystemMessage, frozen=True):
 
 
 class BackoffOver(SystemMessage, frozen=True):
-    """A supervisor's word to itself: the child may be started."""
+    """From a supervisor's timer to itself: the child may be started."""
 
     name: str
 
@@ -60,30 +62,30 @@ class StartChild(SystemMessage, frozen=True):
     """Ask a supervisor. Reply: the Handle, valid at once. Refusals: ChildExists; ActorStopped when
     the supervisor itself is stopping.
 
-    A child of that name that was to stop and has not stopped yet gets a successor by this spec.
+    If a child of that name is still stopping, it is started again with this spec.
     """
 
     spec: ChildSpec
 
 
 class AdoptChild(SystemMessage, frozen=True):
-    """From `ActorContext.adopt` to the supervisor: supervise the child whose cell is there already."""
+    """From `ActorContext.adopt` to the supervisor: supervise the child whose cell already exists."""
 
     spec: ChildSpec
 
 
 class StopChild(SystemMessage, frozen=True):
-    """Ask a supervisor: end a child for good and forget it. Reply, before it has ended: whether there
-    was one.
+    """Ask a supervisor: end a child for good and forget it. Reply, before the child has ended:
+    whether there was such a child.
     """
 
     name: str
 
 
 class RestartChild(SystemMessage, frozen=True):
-    """Ask a supervisor: stop a child in order and start it again, with a new spec if given.
+    """Ask a supervisor: stop a child in order and start it again, with a new spec if one is given.
 
-    Reply: whether there is one. The mailbox is kept.
+    Reply: whether there is such a child. Its mailbox is kept.
     """
 
     name: str

@@ -82,7 +82,7 @@ def test_what_is_good_has_no_warning_and_says_what_was_not_read(check, tmp_path)
         ("moistur", {}, 'site.toml:2: warning: type "moistur" is not known, so its values are not'
          ' converted; perhaps "moisture"'),
         ("ds18b20", {"gpio": 5}, "no sensor ds18b20 is configured on GPIO 5 of ESP_4F3A9C yet"),
-        ("ds18b20", {"duration": 61.0}, "ESP_4F3A9C/25 runs 60 s at most"),
+        ("ds18b20", {"duration": 61.0}, "ESP_4F3A9C/25 runs at most 60 s"),
         ("ds18b20", {"value": 900.0}, "Vent: conditions[0]: "),
     ],
 )  # fmt: skip
@@ -105,7 +105,7 @@ def test_a_misspelt_type_on_a_pin_that_does_not_suit_it_is_told_as_such(check):
 def test_rules_that_work_against_each_other_are_told(check):
     other = RULE.format(**GOOD).replace("Vent", "Dry").replace('"ON"', '"OFF"')
     assert (
-        "wants something else of ESP_4F3A9C/25"
+        "commands something else for ESP_4F3A9C/25"
         in check(rules=RULE.format(**GOOD) + other.replace("duration = 60.0\n", "")).output
     )
 

@@ -110,7 +110,7 @@ def test_the_shipped_examples_load_clean(write):
         ("gpio = 26", "gpio = 25",
          "site.toml:15: ESP_4F3A9C/25: expected it once, found it in {}/site.toml:10, too"),
         ("gpio = 25", "gpio = 35", "site.toml:10: gpio: expected something that the device can do,"
-         " found GPIO 35: it is input only and cannot drive anything"),
+         " found GPIO 35: it is input only and cannot drive an actuator"),
         ("ESP_4F3A9C]", "ESP_nobody]", "site.toml:1: ESP_nobody: expected something that the device"
          " can do, found 'ESP_nobody' is not a device id"),
         ('other = "ESP_4F3A9C/26"', 'other = "ESP_4F3A9C/27"', "site.toml:19: ESP_4F3A9C/25 never"
@@ -157,7 +157,9 @@ def test_a_cycle_of_interlocks_is_found_over_two_files(write):
         '[[interlocks]]\nkind = "only_with"\nactuator = "ESP_4F3A9C/{}"\nother = "ESP_4F3A9C/{}"\n'
     )
     found = mistakes_of(write(chain.format(25, 26), "z.toml"))
-    assert any("can never start: it needs what it excludes" in line for line in found), found
+    assert any(
+        "can never start: it needs an actuator that it excludes" in line for line in found
+    ), found
 
 
 @given(st.text())

@@ -247,7 +247,7 @@ def test_a_port_in_use_is_a_clear_error_that_names_it():
 
 def test_a_broker_that_does_not_come_up_is_a_clear_error():
     port = free_port()
-    with pytest.raises(StartupFailed, match=f"did not come up on {HOST}:{port}"):
+    with pytest.raises(StartupFailed, match=f"did not start on {HOST}:{port}"):
         await_listening(HOST, port, timeout_s=0.1)
 
 

@@ -73,7 +73,7 @@ def test_what_an_event_has_not_does_not_fit():
     ("text", "words"),
     [
         ('{"types": ["weather"]}', "'weather' is not one of reading, actuator"),
-        ('{"topicPattern": "sensor/#/x"}', "# the last one"),
+        ('{"topicPattern": "sensor/#/x"}', "# the last level"),
         ('{"topicPattern": "sen+/x"}', "a whole level"),
     ],
 )

@@ -209,7 +209,7 @@ def test_a_restore_beside_a_reader_of_the_old_file_is_refused_and_loses_nothing(
 
 def test_a_backup_overwrites_nothing_and_needs_the_schema(database, tmp_path):
     (tmp_path / "there").mkdir()
-    with pytest.raises(BackupRefused, match="there already"):
+    with pytest.raises(BackupRefused, match="exists already"):
         backup.create(database, tmp_path / "there", NOW, quiet)
     database.execute("DELETE FROM schema_version WHERE version > 3", ())
     with pytest.raises(BackupRefused, match="migrate first"):

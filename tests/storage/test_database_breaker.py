@@ -40,7 +40,7 @@ def test_a_database_that_is_away_is_left_alone_and_tried_again(cluster):
         pass
     # It is back, and was not asked.
     assert refused.value.details["retry_after_s"] == 60
-    assert "left alone" in refused.value.message
+    assert "so no request uses it" in refused.value.message
     clock.now += 60.0
     with database.transaction() as cursor:
         # What is within is not asked again whether it may.

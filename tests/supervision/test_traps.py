@@ -305,7 +305,7 @@ def test_the_stall_detector_shows_the_stack_once_for_each_message():
     with threaded(lenient(diary("a", stall_after_s=0.03))) as system:
         system.handle("/a").tell(slow_query)
         stalled = system.steps.await_("/a", LifeStep.STALLED)
-        assert "slow_query" in stalled.traceback and "has held function" in stalled.detail
+        assert "slow_query" in stalled.traceback and "has been handling function" in stalled.detail
         release.set()
         system.handle("/a").ask("goes on", timeout_s=PATIENCE_S)
         assert system.steps.of("/a").count(LifeStep.STALLED) == 1

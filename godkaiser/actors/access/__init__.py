@@ -1,6 +1,6 @@
-"""The writers of all that lets people and programs in.
+"""The actors that write access data: accounts, API keys, signing keys, notes of commands.
 
-Three actors, as what they write fails apart: a database that hangs must hold up neither the note of a command
-(`idempotency.py`) nor a new signing key (`signing_keys.py`); both are files. Requests are checked against what
-these actors publish, and never wait for them.
+There are three actors, because their stores fail separately: a database that hangs must not delay
+the note of a command (`idempotency.py`) or a new signing key (`signing_keys.py`), which are files.
+Requests are checked against the values that these actors publish, and never wait for them.
 """

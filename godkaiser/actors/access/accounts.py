@@ -1,7 +1,7 @@
 """The one writer of accounts, logins and API keys.
 
-What it publishes is what requests are checked against, and outlives its crash. Nothing is answered as done that
-the database has not stored, and that is not published.
+Requests are checked against its published value, which survives its crash. A change is confirmed
+only when the database has stored it and it is published.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EVERY_S = 5.0
 
 
 class RefreshAccess(Message, frozen=True, kw_only=True):
-    """To oneself: write down which keys were used, and read what another gateway has changed."""
+    """To oneself: store when keys were used, and load changes by another gateway."""
 
 
 class AccountsActor(Actor):
@@ -68,7 +68,8 @@ class AccountsActor(Actor):
                 case _:
                     return self._requested(message)
         finally:
-            # A SQLite connection stays with its thread; one of PostgreSQL belongs to the pool.
+            # An SQLite connection stays with its thread; a PostgreSQL connection goes back to the
+            # pool.
             if not self._database.is_sqlite:
                 self._database.close_thread()
         return None
@@ -80,7 +81,9 @@ class AccountsActor(Actor):
         self._database.close_thread()
 
     def _requested(self, message: object) -> Any:
-        """What somebody asks for; published before it is answered. Raises what the message names."""
+        """Carry out a request; the result is published before the reply. Raises the refusals of the
+        message.
+        """
         reply = self._changed(message)
         self._show()
         return reply
@@ -128,7 +131,7 @@ class AccountsActor(Actor):
                 del self._uses[key_id]
             self._book.refresh()
         except DatabaseUnavailable:
-            # It is tried again; those who log in meanwhile hear of it.
+            # It is tried again; a login meanwhile gets the error.
             return
         finally:
             self._keep_uses()

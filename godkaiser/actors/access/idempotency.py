@@ -1,8 +1,9 @@
-"""The one writer of the notes of commands that carry an `Idempotency-Key`: each is given once.
+"""The one writer of the notes of commands with an `Idempotency-Key`: each command is given once.
 
-After draft-ietf-httpapi-idempotency-key-header: the same key with the same request is answered as before,
-with another request it is refused. A command that was refused left nothing behind, and is judged anew. Where
-the gateway ended in the midst of it, nobody knows; then the key is refused, and it is for the caller to look.
+As in draft-ietf-httpapi-idempotency-key-header: the same key with the same request gets the same
+answer, with another request it is refused. A refused command had no effect, so it is judged again.
+If the gateway ended during the command, the outcome is unknown; then the key is refused, and the
+caller must check.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ MOST_KEPT = 10_000
 
 
 class Note(msgspec.Struct, frozen=True):
-    """`kept` None: it left nothing behind."""
+    """`kept` None: the command had no effect."""
 
     place: Place
     kept: Kept | None
 
 
 class IdempotencyActor(Actor):
-    """What is begun is noted before it is given, so that a restart forgets nothing."""
+    """A command is noted before it is given, so that a restart does not forget it."""
 
     refusals = (GatewayError,)
 
@@ -42,7 +43,7 @@ class IdempotencyActor(Actor):
         self._file = NotesFile(path, self._still_true)
 
     def on_start(self) -> None:
-        # Their requests outlive a crash of this actor, and tell how they end.
+        # These requests survive a crash of this actor, and report their end.
         self._under_way = self.context.recall("under_way") or frozenset()
         for note in self._file.read(Note):
             self._keep(note)
@@ -73,7 +74,7 @@ class IdempotencyActor(Actor):
 
     def _end(self, place: Place, begun: Kept, left: Kept | None) -> None:
         self._show(self._under_way - {begun.attempt})
-        # Another attempt may have begun since: what is over says nothing of that.
+        # Another attempt may have begun since; the end of the old one must not change its note.
         if self._kept.get(place) == begun and left != begun:
             self._note(Note(place, left))
 

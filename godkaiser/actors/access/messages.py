@@ -1,5 +1,5 @@
-"""What the actors under `/services/access` are asked. Their refusals: what is named here, and DatabaseUnavailable
-of the accounts.
+"""Messages to the actors under `/services/access`. Their refusals are named here; the accounts
+actor also refuses with DatabaseUnavailable.
 
 `/services/access/accounts` publishes "access" (`domain.access.Access`), `/services/access/signing_keys` publishes
 "keys" (a tuple of `SigningKey`, the one that signs first).
@@ -15,21 +15,21 @@ from godkaiser.domain.idempotency import Kept, Place
 
 
 class AddFirstUser(Message, frozen=True, kw_only=True):
-    """Only while there is nobody, and begin a login. Reply: False when there is somebody."""
+    """Add the first user and begin a login. Reply: False if there already is a user."""
 
     account: Account
     login: Login
 
 
 class AddUser(Message, frozen=True, kw_only=True):
-    """Reply: False when the name is taken. Refusals: NameLooksAlike."""
+    """Add a user. Reply: False if the name is taken. Refusals: NameLooksAlike."""
 
     account: Account
 
 
 class ChangeUser(Message, frozen=True, kw_only=True):
-    """All logins of this person end, and `login` begins. None: as it is. Reply: None. Refusals: UnknownUser,
-    LastAdministrator.
+    """Change a user; all its logins end, and `login` begins. None: unchanged. Reply: None.
+    Refusals: UnknownUser, LastAdministrator.
     """
 
     username: str
@@ -39,7 +39,7 @@ class ChangeUser(Message, frozen=True, kw_only=True):
     login: Login | None = None
 
     def __repr__(self) -> str:
-        """It may be shown as a dead letter: without the hash."""
+        """Without the hash, because it may be shown as a dead letter."""
         return f"ChangeUser({self.username!r}, role={self.role!r}, disabled={self.disabled})"
 
 
@@ -50,14 +50,16 @@ class DeleteUser(Message, frozen=True, kw_only=True):
 
 
 class BeginLogin(Message, frozen=True, kw_only=True):
-    """Reply: False when the account is not any more what the password was checked against."""
+    """Begin a login. Reply: False if the account has changed since its password was checked."""
 
     account: Account
     login: Login
 
 
 class RenewLogin(Message, frozen=True, kw_only=True):
-    """Reply: the login whose newest refresh token is to be given; None: it is ended, or there is none."""
+    """Reply: the login whose newest refresh token must be sent; None: it was ended, or there is
+    none.
+    """
 
     used_jti: str
     fresh: Login
@@ -70,13 +72,13 @@ class EndLogin(Message, frozen=True, kw_only=True):
 
 
 class AddKey(Message, frozen=True, kw_only=True):
-    """Reply: the key with the id that the database gives it."""
+    """Add a key. Reply: the key with its id from the database."""
 
     key: StoredKey
 
 
 class RotateKey(Message, frozen=True, kw_only=True):
-    """Add `fresh` and let `old` end. Reply: the fresh one. Refusals: UnknownApiKey."""
+    """Add `fresh` and let `old` expire. Reply: the new key. Refusals: UnknownApiKey."""
 
     old: StoredKey
     fresh: StoredKey
@@ -90,7 +92,7 @@ class DeleteKey(Message, frozen=True, kw_only=True):
 
 
 class KeyUsed(Message, frozen=True, kw_only=True):
-    """Told, and written down later. `at` in unix seconds."""
+    """A key was used; stored later. `at` in unix seconds."""
 
     key_id: int
     at: float
@@ -100,7 +102,8 @@ class KeyUsed(Message, frozen=True, kw_only=True):
 
 
 class RotateSigningKey(Message, frozen=True, kw_only=True):
-    """Sign with a new key; those before it are believed for `overlap_s` more, at most. Reply: all keys.
+    """Sign with a new key; the older keys are accepted for at most `overlap_s` more. Reply: all
+    keys.
     Refusals: SigningKeyGiven, ServiceUnavailable (the file cannot be written).
     """
 
@@ -111,8 +114,9 @@ class RotateSigningKey(Message, frozen=True, kw_only=True):
 
 
 class BeginOnce(Message, frozen=True, kw_only=True):
-    """Before a command with an `Idempotency-Key` is given. Reply: how it was answered before; None: it may be
-    given, and survives a power cut as begun. Refusals: KeyReused, KeyInUse, KeyInDoubt.
+    """Before a command with an `Idempotency-Key` is given. Reply: the earlier answer; None: the
+    command may be given, and its note survives a power cut. Refusals: KeyReused, KeyInUse,
+    KeyInDoubt.
     """
 
     place: Place
@@ -120,8 +124,8 @@ class BeginOnce(Message, frozen=True, kw_only=True):
 
 
 class EndOnce(Message, frozen=True, kw_only=True):
-    """The attempt `begun` is over. `left` None: it left nothing behind. `left.answer` None: nobody knows.
-    Reply: None. Once it is answered, it survives the end of the process.
+    """The attempt `begun` has ended. `left` None: it had no effect. `left.answer` None: the outcome
+    is unknown. Reply: None, when the note survives the end of the process.
     """
 
     place: Place

@@ -14,12 +14,12 @@ from godkaiser.supervision import Actor, Waiting
 
 
 class SigningKeysActor(Actor):
-    """Publishes "keys". A key is in the file before it signs."""
+    """Publishes "keys". A key is written to the file before it signs."""
 
     refusals = (GatewayError,)
 
     def __init__(self, given: tuple[SigningKey, ...] | None, path: Path) -> None:
-        """`given` come from the environment, and stay as they are; None: `path` holds them."""
+        """`given` keys come from the environment and never change; None: the keys are in `path`."""
         super().__init__()
         self._given = given
         self._path = path
@@ -36,7 +36,7 @@ class SigningKeysActor(Actor):
         return self.context.unhandled(message)
 
     def _read(self) -> tuple[SigningKey, ...]:
-        """Raises Waiting: requests go on with the keys that were published last."""
+        """Raises Waiting; meanwhile requests use the keys that were published last."""
         try:
             return signing_key_file.read(self._path)
         except (OSError, ValueError) as error:
@@ -52,7 +52,7 @@ class SigningKeysActor(Actor):
         try:
             signing_key_file.write(self._path, keys)
         except OSError as error:
-            reason = f"The key file cannot be written: {error.strerror}. The key is the one it was."
+            reason = f"The key file cannot be written: {error.strerror}. The key is unchanged."
             raise ServiceUnavailable(reason=reason) from error
         self._keys = keys
         self.context.publish("keys", keys)

@@ -1,7 +1,8 @@
-"""Bringing a device's configuration to what it should be: part by part, each one confirmed.
+"""Pushes a device's desired configuration: section by section, each one confirmed.
 
-The device takes one push at a time, so the next part goes when the one before is answered. A part
-that is not answered is sent again a few times; then the device counts as failed until it returns.
+The device accepts one push at a time, so the next section is sent when the last one is answered. An
+unanswered section is sent again a few times; then the push counts as failed until the device
+returns.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ RESPONSE_TYPE = {"sensors": "sensor", "actuators": "actuator"}
 STALE_STEP_S = 1
 GENERATION_LIMIT = 2_147_483_647
 NO_FENCE = 0
-"""While the clock cannot be right: by it, everything would be older than what the device has (12.4)."""
+"""Used while our clock is not plausible: with a fence from it, the device would refuse every push
+as stale (12.4).
+"""
 
 
 class ConfigPush:
-    """`sync` is unknown, pending, in_sync or failed; `error` the device's own words."""
+    """`sync` is unknown, pending, in_sync or failed; `error` is the device's own message."""
 
     def __init__(self) -> None:
         self.sync = "unknown"
@@ -46,7 +49,7 @@ class ConfigPush:
         return bool(self._parts)
 
     def next_part(self, now: float) -> ConfigPart | None:
-        """The message to send now; None when there is nothing (more) to send."""
+        """The message to send now; None if there is nothing (more) to send."""
         if not self._parts:
             return None
         self._attempt += 1
@@ -54,7 +57,7 @@ class ConfigPush:
             self._fail(f"no answer after {ATTEMPTS} attempts")
             return None
         part = self._parts[0]
-        # Each attempt has an id of its own: the device remembers those that it has finished.
+        # Each attempt has its own id, because the device remembers finished ids.
         self._correlation_id = str(uuid.uuid4())
         generation = NO_FENCE
         if is_believable(now):
@@ -71,9 +74,9 @@ class ConfigPush:
         )
 
     def answered(self, response: ConfigResponse) -> bool:
-        """Take an answer in; True when the next part may go."""
-        # Old firmware sends no id, and a long list of failures leaves no room for it (12.6): one push
-        # is under way at a time, so the answer is to that.
+        """Handle an answer; True if the next section may be sent."""
+        # Old firmware sends no id, and a long list of failures leaves no space for it (12.6). Only
+        # one push is under way at a time, so the answer belongs to it.
         if not self._parts or response.correlation_id not in {"", self._correlation_id}:
             return False
         scope = self._parts[0].scope
@@ -81,8 +84,8 @@ class ConfigPush:
             self._done()
             return True
         if response.error_code == "STALE_SCOPE" and self._attempt < ATTEMPTS:
-            # The device has seen a later number: another gateway's clock, or a restart within the
-            # second. Go beyond it, in growing steps.
+            # The device has seen a higher number, from another gateway's clock or a restart within
+            # the second. Exceed it, in growing steps.
             self._generation += STALE_STEP_S * 60**self._attempt
             return True
         if response.error_code == "QUEUE_FULL":
@@ -91,14 +94,16 @@ class ConfigPush:
         return False
 
     def persisted(self, intent_id: str) -> bool:
-        """The outcome says that the part is stored, whatever became of the answer (12.7)."""
+        """The outcome says that the section is stored, even if the answer was lost (12.7)."""
         if not self._parts or intent_id != self._correlation_id:
             return False
         self._done()
         return True
 
     def failed_outcome(self, intent_id: str, code: str, reason: str) -> bool:
-        """Offline rules are answered by an outcome only; whether it was about them."""
+        """Handle a failed outcome; offline rules are answered only by an outcome. Returns whether
+        it was about them.
+        """
         is_ours = bool(self._parts) and intent_id == self._correlation_id
         if not is_ours or self._parts[0].scope != "offline_rules":
             return False
@@ -112,7 +117,7 @@ class ConfigPush:
             self.sync = "in_sync"
 
     def give_up(self, reason: str) -> None:
-        """It cannot be sent at all."""
+        """The push cannot be sent at all."""
         self._fail(reason)
 
     def _fail(self, reason: str) -> None:

@@ -1,7 +1,7 @@
-"""One actor for each ESP32: approval, liveness, sensors, and what the device is configured with.
+"""One actor for each ESP32: approval, liveness, sensors and configuration.
 
-Everything that a device sends passes through its actor. What concerns actuators goes on to the
-safety actor; a reading goes to the recorder and to the rules that watch the sensor.
+All messages of a device pass through its actor. Messages about actuators go on to the safety actor;
+a reading goes to the recorder and to the rules that watch the sensor.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ UNREMARKABLE = frozenset({Tail.HEARTBEAT, Tail.ACTUATOR_STATUS, Tail.SENSOR_DATA
 
 
 class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """What outlives a crash of the device actor: what the registrar told, and what the device told."""
+    """The state that survives a crash of the device actor: from the registrar and from the device."""
 
     record: DeviceRecord
     sensors: dict[SensorKey, SensorConfig]
@@ -169,7 +169,7 @@ class DeviceActor(Actor):
                 self.context.unhandled(message)
         return None
 
-    # ---- what the device says
+    # ---- messages of the device
 
     def _device_message(self, message: DeviceMessage) -> None:
         received = message.inbound
@@ -220,7 +220,7 @@ class DeviceActor(Actor):
         self._acknowledge(received)
 
     def _take_in(self, message: DeviceMessage, body: inbound.DeviceMessageBody) -> None:
-        """What changes what is known of the device, or answers something."""
+        """Handle messages that change the state of the device, or answer a request."""
         received = message.inbound
         match body:
             case inbound.Heartbeat():
@@ -269,9 +269,10 @@ class DeviceActor(Actor):
 
     def _heard(self, beat: inbound.Heartbeat, received: Inbound, *, answered: bool) -> None:
         if received.retain:
-            # The broker kept it: the device may be gone since.
+            # A retained heartbeat: the device may be gone since.
             return
-        # The ack goes first: whatever is slow below, the device must not think us dead.
+        # Send the ack first, so that the device does not count us as offline, even if the rest is
+        # slow.
         epoch = devices.handover_epoch(beat.active_handover_epoch, self._announced_epoch)
         if not answered:
             self._acknowledge_heartbeat(epoch)
@@ -282,7 +283,8 @@ class DeviceActor(Actor):
         self._clock_offset = None if seconds is None else seconds - heard_at
         liveness, rebooted = self._liveness.heartbeat(heard_at, beat.uptime, received.received_at)
         if of_two_boards:
-            # Each heartbeat looks like a reboot; to set up each time what the other has not is no use.
+            # With two boards each heartbeat looks like a reboot: do not push the configuration each
+            # time.
             self._set_liveness(liveness, rebooted=False)
             return
         if rebooted:
@@ -299,7 +301,7 @@ class DeviceActor(Actor):
                 self._plan_config()
 
     def _heard_now(self, when: clock.DeviceTime, received: Inbound) -> None:
-        """Only what the device has just made tells that it is there: the broker may have kept it."""
+        """Update the liveness, only by a fresh message: the broker may have kept an old one."""
         if not (when.from_device and when.current) or received.retain:
             return
         liveness = self._liveness.heard(self._heard_at(received), received.received_at)
@@ -308,11 +310,13 @@ class DeviceActor(Actor):
         returned = not self._liveness.online
         self._set_liveness(liveness, rebooted=False)
         if returned and self._record.approval is Approval.APPROVED and not self._setup.is_busy:
-            # Its answer tells the state of its actuators, too.
+            # The answer to a push also shows the state of its actuators.
             self._plan_config()
 
     def _live_ts(self, received: Inbound) -> float | None:
-        """What the device's clock shows at the receipt; a heartbeat is never kept and sent later."""
+        """The time of the device's clock at the receipt, from its heartbeats, which are never
+        delayed.
+        """
         if self._clock_offset is None:
             return None
         return self._clock_offset + self._heard_at(received)
@@ -322,7 +326,7 @@ class DeviceActor(Actor):
 
     def _acknowledge_heartbeat(self, epoch: int) -> None:
         now = self.context.now()
-        # The device sets its clock by ours, and offline rules with hours depend on it.
+        # The device sets its clock from ours, and offline rules with time windows depend on it.
         is_believable = clock_belief.is_believable(
             now, self._record.registered_at, self._record.decided_at
         )
@@ -337,7 +341,7 @@ class DeviceActor(Actor):
         try:
             self._port.heartbeat_ack(self._record.device_id, payload)
         except NotConnected:
-            # It will ask again, every few seconds.
+            # The device will ask again, every few seconds.
             return
 
     def _clear_will(self) -> None:
@@ -406,13 +410,13 @@ class DeviceActor(Actor):
         self._setup.plan(self._record, self._wanted(), self._signs.heartbeat)
         self._show()
 
-    # ---- what it is, and whether it is there
+    # ---- record and liveness
 
     def _update_record(self, record: DeviceRecord) -> None:
         decided = record.approval is not self._record.approval
         before, self._record = self._record, record
         if decided and self._signs.heartbeat is not None and self._liveness.online:
-            # Unsolicited, so that the operator's decision is felt at once (contract, 6.7).
+            # Unsolicited, so that the operator's decision takes effect at once (contract, 6.7).
             epoch = devices.handover_epoch(
                 self._signs.heartbeat.active_handover_epoch, self._announced_epoch
             )
@@ -429,7 +433,7 @@ class DeviceActor(Actor):
         changed = liveness.online != self._liveness.online or rebooted
         self._liveness = liveness
         self._remember()
-        # The view first: a safety actor that starts again takes it, and then only what is told later.
+        # Publish the view first: a restarted safety actor reads it, and then only later messages.
         self._show()
         if changed:
             self._tell_presence(rebooted=rebooted)
@@ -473,5 +477,5 @@ class DeviceActor(Actor):
 
 
 def _setup_of(record: DeviceRecord) -> object:
-    """What the device itself has to know of its record; what it has forgotten needs no telling."""
+    """The part of the record that the device must be sent; confirmed deletions are left out."""
     return record.zone_id, record.zone_name, record.subzones, record.board

@@ -1,7 +1,7 @@
 """What a device told of itself beside readings and states: the last of each kind, how often, and what
 of it the audit trail keeps.
 
-Used by a device actor only; `shown` is frozen, so that anybody may read it.
+Used by a device actor only; `shown` is frozen, so that any thread may read it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEEN_OUTCOMES = 64
 
 
 class ReportedError(msgspec.Struct, frozen=True, kw_only=True):
-    """An error event with what it means."""
+    """An error event with its meaning."""
 
     at: float
     code: int
@@ -35,7 +35,9 @@ class ReportedError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceDiagnostics(msgspec.Struct, frozen=True, kw_only=True):
-    """`last` has the newest message of each kind by the tail of its topic, with the time it came."""
+    """`last` has the newest message of each kind, by the tail of its topic, with its time of
+    receipt.
+    """
 
     counts: dict[str, int] = {}
     bad_payloads: dict[str, int] = {}
@@ -51,7 +53,7 @@ KEPT = {
     Tail.ERROR: "device error",
     Tail.LIFECYCLE: "device lifecycle",
 }
-"""What goes into the audit trail, and under which name."""
+"""The kinds of messages that go into the audit trail, with their names."""
 
 
 def audit_entry_of(
@@ -73,7 +75,7 @@ def audit_entry_of(
 
 class DeviceLog:
     def __init__(self, before: DeviceDiagnostics | None = None) -> None:
-        """`before` is what the predecessor of a crashed actor had shown."""
+        """`before` is the value published by the incarnation before a crash."""
         known = before or DeviceDiagnostics()
         self._counts = Counter(known.counts)
         self._bad = Counter(known.bad_payloads)
@@ -86,11 +88,11 @@ class DeviceLog:
         self._counts[tail.value] += 1
 
     def refuse(self, reason: str) -> None:
-        """A payload that could not be read, by reason."""
+        """Count an unreadable payload, by reason."""
         self._bad[reason] += 1
 
     def keep(self, tail: Tail, body: inbound.DeviceMessageBody, at: float) -> None:
-        """The newest of its kind."""
+        """Keep the newest message of its kind."""
         fields = (
             dict(body.fields) if isinstance(body, inbound.Observed) else msgspec.to_builtins(body)
         )
@@ -111,7 +113,9 @@ class DeviceLog:
         return error
 
     def keep_outcome(self, outcome: inbound.IntentOutcome, at: float) -> bool:
-        """Whether it is news: devices send outcomes again after a reboot (contract, 16.3)."""
+        """Keep an outcome; returns whether it is new: devices repeat outcomes after a reboot
+        (contract, 16.3).
+        """
         identity = (outcome.intent_id, outcome.outcome)
         if outcome.intent_id and identity in self._seen:
             return False

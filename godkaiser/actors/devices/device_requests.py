@@ -1,7 +1,7 @@
-"""What is asked of a device and waits for its answer: system commands and measurements on demand.
+"""Requests to a device that wait for its answer: system commands and measurements on demand.
 
-Used by a device actor only. What is open is bounded (the device's own queues are), every request
-has an end, and the last ones can be looked at.
+Used by a device actor only. The number of open requests is bounded (as the device's own queues
+are), every request has a timeout, and the last ones can be inspected.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 class DeviceRequests:
     def __init__(self, context: ActorContext, port: DevicePort) -> None:
-        """Takes up what was open before a crash; who waited for it does so no more."""
+        """Continues the requests that were open before a crash; their askers no longer wait."""
         self._context = context
         self._port = port
         kept: tuple[Request, ...] = context.recall("requests") or ()
@@ -55,7 +55,7 @@ class DeviceRequests:
         self._deadlines = dict.fromkeys(self._kept, deadline)
 
     def ask_system(self, message: SendSystemCommand, device: DeviceRecord) -> str:
-        """Send a system command; its correlation id. Raises DeviceBusy, BrokerUnavailable."""
+        """Send a system command; returns its correlation id. Raises DeviceBusy, BrokerUnavailable."""
         request = self._request(message.command, message.issuer)
         payload = outbound.system_command(
             message.command, message.parameters, request.correlation_id
@@ -68,7 +68,7 @@ class DeviceRequests:
         return request.correlation_id
 
     def ask_measure(self, message: MeasureNow, device: DeviceRecord) -> str:
-        """Have a sensor measure now; the correlation id. Raises as `ask_system`."""
+        """Make a sensor measure now; returns the correlation id. Raises as `ask_system`."""
         request = self._request(f"{MEASURE}{message.gpio}", message.issuer)
         payload = outbound.measure(request.correlation_id)
         self._begin(
@@ -118,13 +118,15 @@ class DeviceRequests:
         )
 
     def _begin(self, request: Request, outcome_to: Any, publish: Callable[[], None]) -> None:
-        """Raises DeviceBusy: too many are open, or one that its answer could be mistaken for."""
+        """Raises DeviceBusy: too many requests are open, or one whose answer could be confused with
+        this one's.
+        """
         opened = [r for r in self._kept.values() if r.state == "open"]
         if len(opened) >= MOST_OPEN:
-            raise DeviceBusy(reason=f"{len(opened)} requests wait for its answer already")
+            raise DeviceBusy(reason=f"{len(opened)} requests already wait for its answer")
         # Replies to system commands name the command and nothing else (contract, 15.2).
         if any(r.what == request.what and not r.what.startswith(MEASURE) for r in opened):
-            raise DeviceBusy(reason=f"a '{request.what}' waits for its answer already")
+            raise DeviceBusy(reason=f"a '{request.what}' already waits for its answer")
         _publish_or_refuse(publish)
         self._kept[request.correlation_id] = request
         self._deadlines[request.correlation_id] = self._context.monotonic() + ANSWER_TIMEOUT_S
@@ -142,7 +144,7 @@ class DeviceRequests:
             self._end(request, "succeeded" if success else "failed", answer, now)
 
     def expire(self) -> None:
-        """End what has waited too long."""
+        """End the requests that have timed out."""
         now = self._context.monotonic()
         overdue = [
             r

@@ -1,6 +1,6 @@
-"""Bringing a device to what it should be: configuration first, then zone and subzones.
+"""Sets up a device: configuration first, then zone and subzones.
 
-Used by a device actor only: it is told what is wanted and what the device answers, and it sends.
+Used by a device actor only, which passes in the desired state and the device's answers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FAILED_OUTCOMES = frozenset({"failed", "rejected", "expired"})
 
 
 class PushConfig(Message, frozen=True, kw_only=True):
-    """To oneself: send the next part of the configuration."""
+    """To oneself: send the next section of the configuration."""
 
 
 class PushPlacement(Message, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class DeviceSetup:
 
     @property
     def config_state(self) -> tuple[str, str]:
-        """unknown, pending, in_sync or failed, and the device's own words."""
+        """unknown, pending, in_sync or failed, and the device's own message."""
         return self._config.sync, self._config.error
 
     @property
@@ -59,7 +59,9 @@ class DeviceSetup:
     def is_due(
         self, record: DeviceRecord, wanted: Wanted, beat: inbound.Heartbeat, now: float
     ) -> bool:
-        """Whether a heartbeat shows that the device is not what it should be; `now` is monotonic."""
+        """Whether a heartbeat shows that the device differs from its desired state; `now` is
+        monotonic.
+        """
         if self.is_busy or now - self._pushed_at <= COOL_DOWN_S:
             return False
         counted = (beat.sensor_count, beat.actuator_count)
@@ -72,7 +74,7 @@ class DeviceSetup:
         )
 
     def plan(self, record: DeviceRecord, wanted: Wanted, beat: inbound.Heartbeat | None) -> None:
-        """Start over with what is wanted now."""
+        """Start over with the present desired state."""
         self._record = record
         self._wanted = wanted
         self._config.begin(wanted, None if beat is None else beat.sensor_count)
@@ -81,12 +83,12 @@ class DeviceSetup:
             None if beat is None else beat.zone_id,
             safe_mode=not wanted.may_leave_safe_mode,
         )
-        # The device takes configuration only after it has taken the ack in.
+        # The device accepts configuration only after it has handled the ack.
         self._context.cancel("placement")
         self._context.schedule(CONFIG_DELAY_S, PushConfig(), key="config")
 
     def send_config(self) -> None:
-        """The next part of the configuration; when there is none, the placement."""
+        """Send the next section of the configuration; without one, begin the placement."""
         self._pushed_at = self._context.monotonic()
         part = self._config.next_part(self._context.now())
         if part is None:
@@ -99,7 +101,7 @@ class DeviceSetup:
             self._configured()
             return
         except NotConnected:
-            # Sent again at the time-out, planned anew when the device returns.
+            # It is sent again after the timeout, and planned again when the device returns.
             pass
         self._context.schedule(ANSWER_TIMEOUT_S, PushConfig(), key="config")
 
@@ -118,7 +120,7 @@ class DeviceSetup:
         self._go_on(part_done=self._config.answered(response))
 
     def outcome(self, outcome: inbound.IntentOutcome) -> None:
-        """What became of a push, where no answer tells it."""
+        """Handle the outcome of a push, if there is no answer."""
         if outcome.outcome == "persisted":
             self._go_on(part_done=self._config.persisted(outcome.intent_id))
         elif outcome.outcome in FAILED_OUTCOMES and self._config.failed_outcome(

@@ -1,4 +1,4 @@
-"""What a device actor publishes of itself."""
+"""The view that a device actor publishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What device actors, the safety actor and the actuator actors say to each other."""
+"""Messages between device actors, the registrar and the safety actor, and the views of devices."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class UpdateDevice(Message, frozen=True, kw_only=True):
 
 
 class UpdateSensors(Message, frozen=True, kw_only=True):
-    """From /services/registrar to a device: all sensors that it is to have."""
+    """From /services/registrar to a device: all its configured sensors."""
 
     sensors: tuple[SensorConfig, ...]
 
 
 class UpdateActuators(Message, frozen=True, kw_only=True):
-    """From /services/registrar to a device: all actuators that it is to have."""
+    """From /services/registrar to a device: all its configured actuators."""
 
     actuators: tuple[ActuatorConfig, ...]
 
 
 class OfferOfflineRules(Message, frozen=True, kw_only=True):
-    """From /services/registrar to the safety actor: the rules that a device is to keep alone, as the contract's
-    entries. It judges them, now and whenever something changes, and tells the device.
+    """From /services/registrar to the safety actor: the offline rules of a device, as entries of
+    the contract. The safety actor judges them, now and at every change, and tells the device.
     """
 
     device_id: str
@@ -53,27 +53,27 @@ class StandingDecided(Message, frozen=True, kw_only=True):
 
 
 class EntriesForgotten(Message, frozen=True, kw_only=True):
-    """From a device to /services/registrar: it has confirmed that these are gone."""
+    """From a device to /services/registrar: it has confirmed that these are deleted."""
 
     device_id: str
     entries: tuple[RemovedEntry, ...]
 
 
 class SubzoneForgotten(Message, frozen=True, kw_only=True):
-    """From a device to /services/registrar: it has confirmed that this subzone is gone."""
+    """From a device to /services/registrar: it has confirmed that this subzone is deleted."""
 
     device_id: str
     subzone_id: str
 
 
 class DeviceRemoved(Message, frozen=True, kw_only=True):
-    """From /services/registrar to the safety actor: this device is no more."""
+    """From /services/registrar to the safety actor: this device was removed."""
 
     device_id: str
 
 
 class UninstallActuator(Message, frozen=True, kw_only=True):
-    """From /services/registrar to the safety actor: it is no more. Reply: None.
+    """From /services/registrar to the safety actor: this actuator was removed. Reply: None.
 
     Refusals: CommandRefused while it is on.
     """
@@ -82,9 +82,9 @@ class UninstallActuator(Message, frozen=True, kw_only=True):
 
 
 class InstallActuator(Message, frozen=True, kw_only=True):
-    """From /services/registrar to the safety actor: there is such an actuator, or it has changed.
+    """From /services/registrar to the safety actor: this actuator was added or changed.
 
-    `pin_user` is who else uses one of its pins: while there is one, it is not energised.
+    `pin_user` is another user of one of its pins: while there is one, it is not energised.
     """
 
     config: ActuatorConfig
@@ -92,13 +92,13 @@ class InstallActuator(Message, frozen=True, kw_only=True):
 
 
 class InstallInterlocks(Message, frozen=True, kw_only=True):
-    """From /services/registrar to the safety actor: all interlocks there are."""
+    """From /services/registrar to the safety actor: all interlocks of the site."""
 
     interlocks: tuple[Interlock, ...]
 
 
 class DeviceReport(Message, frozen=True, kw_only=True):
-    """From a device to the safety actor: what it said of its actuators. `payload` is decoded.
+    """From a device to the safety actor: its report about its actuators. `payload` is decoded.
 
     `heard_at` is when it was received, on the monotonic clock. `redelivered`: the broker may have delivered it before.
     """
@@ -111,9 +111,9 @@ class DeviceReport(Message, frozen=True, kw_only=True):
 
 
 class DevicePresence(Message, frozen=True, kw_only=True):
-    """From a device to the safety actor: seen (again), or gone.
+    """From a device to the safety actor: online (again), or offline.
 
-    `told_at` is monotonic: an older one that comes later (a dead letter that is sent again) is the past.
+    `told_at` is monotonic: an older one that arrives later (a resent dead letter) is ignored.
     """
 
     device_id: str
@@ -125,7 +125,8 @@ class DevicePresence(Message, frozen=True, kw_only=True):
 
 
 class SubmitReading(Message, frozen=True, kw_only=True):
-    """A reading by REST: `raw` to be converted, or a final `value`. Reply: Reading, when stored.
+    """A reading by REST: a `raw` value to convert, or a final `value`. Reply: the Reading, when it
+    is stored.
 
     Refusals: UnknownSensor, ValueOutOfRange, DeviceNotApproved.
     """
@@ -138,7 +139,7 @@ class SubmitReading(Message, frozen=True, kw_only=True):
 
 
 class SubmitBatch(Message, frozen=True, kw_only=True):
-    """Readings of one device by REST. Reply: for each in its order a GatewayError, or a future that has
+    """Readings of one device by REST. Reply: for each, in order, a GatewayError, or a future with
     the Reading once it is stored.
     """
 
@@ -146,7 +147,8 @@ class SubmitBatch(Message, frozen=True, kw_only=True):
 
 
 class SendSystemCommand(Message, frozen=True, kw_only=True):
-    """Reply: the correlation id, when it is sent. With `outcome_to`, the answer is delivered there.
+    """Reply: the correlation id, when the command is sent. With `outcome_to`, the answer is
+    delivered there.
 
     Refusals: DeviceOffline, DeviceNotApproved, DeviceBusy, BrokerUnavailable.
     """
@@ -166,7 +168,7 @@ class MeasureNow(Message, frozen=True, kw_only=True):
 
 
 class DeviceView(Message, frozen=True, kw_only=True):
-    """Published by /control/devices/<id> as "view"; readings as the SensorKey each."""
+    """Published by /control/devices/<id> as "view"; each reading under its SensorKey."""
 
     record: DeviceRecord
     online: bool = False

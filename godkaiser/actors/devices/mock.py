@@ -1,7 +1,7 @@
 """One actor for each mock ESP: a simulated device on a connection of its own to the real broker.
 
-The device runs in a thread that belongs to the actor; when that ends by itself, so does the actor,
-and its supervisor starts both again.
+The device runs in a thread of the actor; when the thread ends by itself, the actor crashes, and its
+supervisor starts both again.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ JOIN_TIMEOUT_S = 3.0
 
 
 class ChangeMock(Message, frozen=True, kw_only=True):
-    """From /services/mock_keeper: what it measures and how it fails from now on."""
+    """From /services/mock_keeper: its measured values and faults from now on."""
 
     record: MockRecord
 
 
 class LineEnded(Message, frozen=True, kw_only=True):
-    """From the device's thread: it has ended by itself."""
+    """From the device's thread: the thread has ended by itself."""
 
     reason: str
 
 
 class ShowMock(Message, frozen=True, kw_only=True):
-    """To oneself: see how the device is."""
+    """To oneself: publish the state of the device."""
 
 
 class MockView(Message, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ class MockActor(Actor):
         device = SimulatedDevice(
             self._record.mock_id,
             (address.host, address.port),
-            # Its weather and its faults are its own, and the same each time.
+            # The seed comes from the id, so that its weather and faults are the same each time.
             seed=int.from_bytes(self._record.mock_id.encode()) % 2**32,
             now=self.context.now(),
             state_file=self._state_file,

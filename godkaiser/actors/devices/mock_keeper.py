@@ -1,4 +1,4 @@
-"""The keeper of the mock ESPs: which there are, now and after a restart; and whom they left behind."""
+"""Keeps the mock ESPs, also across a restart, and reports devices whose mock is deleted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class DeleteMock(Message, frozen=True, kw_only=True):
 
 
 class DriveMock(Message, frozen=True, kw_only=True):
-    """What one of its sensors measures. Reply: MockRecord. Refusals: as of DeleteMock."""
+    """Set the value of one of its sensors. Reply: MockRecord. Refusals: as of DeleteMock."""
 
     mock_id: str
     value: DrivenValue
@@ -57,7 +57,7 @@ class DriveMock(Message, frozen=True, kw_only=True):
 
 
 class FailMock(Message, frozen=True, kw_only=True):
-    """How it fails, in place of how it did. Reply: MockRecord. Refusals: as of DeleteMock."""
+    """Replace its faults. Reply: MockRecord. Refusals: as of DeleteMock."""
 
     mock_id: str
     faults: MockFaults
@@ -65,10 +65,11 @@ class FailMock(Message, frozen=True, kw_only=True):
 
 
 class MockKeeperActor(Actor):
-    """Publishes "mocks", the records by id, and "orphans", ids of devices whose mock is gone.
+    """Publishes "mocks", the records by id, and "orphans", the ids of devices whose mock is
+    deleted.
 
-    Orphans are only told of, in the log and in the audit trail: what they measured may be wanted.
-    The mocks' flash memories are files in `folder`.
+    Orphans are only reported, in the log and in the audit trail: their readings may still be
+    wanted. The mocks' flash memories are files in `folder`.
     """
 
     waits_for = (DatabaseUnavailable,)
@@ -186,9 +187,7 @@ class MockKeeperActor(Actor):
             self.context.publish("orphans", found)
             if found:
                 log.warning("mock_orphans", devices=found)
-                self._audit(
-                    "system:mock_keeper", "devices of mocks that are gone", ", ".join(found)
-                )
+                self._audit("system:mock_keeper", "devices of deleted mocks", ", ".join(found))
 
         view = RunView(
             job=ORPHANS_JOB,
@@ -197,7 +196,7 @@ class MockKeeperActor(Actor):
             started_at=began,
             ended_at=self.context.now(),
             counts={"orphans": len(found)},
-            result=", ".join(found) or "no device is left of a mock that is gone",
+            result=", ".join(found) or "no device belongs to a deleted mock",
         )
         self.context.publish(ORPHANS_JOB, view)
         return view

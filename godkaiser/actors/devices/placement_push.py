@@ -1,6 +1,6 @@
-"""Bringing a device's zone and subzones to what they should be: one step at a time, each confirmed.
+"""Pushes a device's zone and subzones: one step at a time, each confirmed.
 
-A step that is not answered is sent again a few times; then the placement counts as failed until the
+An unanswered step is sent again a few times; then the placement counts as failed until the
 device returns or somebody changes it.
 """
 
@@ -24,7 +24,7 @@ LANE_BUSY = "CONFIG_LANE_BUSY"
 
 
 class PlacementStep(msgspec.Struct, frozen=True):
-    """`zone` assigns the zone of the record, the others a subzone or the end of one."""
+    """`zone` assigns the zone of the record; the other kinds assign or remove a subzone."""
 
     kind: str
     subzone: Subzone | None = None
@@ -32,7 +32,7 @@ class PlacementStep(msgspec.Struct, frozen=True):
 
 
 class PlacementPush:
-    """`sync` is unknown, pending, in_sync or failed; `error` the device's own words."""
+    """`sync` is unknown, pending, in_sync or failed; `error` is the device's own message."""
 
     def __init__(self, port: DevicePort) -> None:
         self._port = port
@@ -51,9 +51,10 @@ class PlacementPush:
     def begin(
         self, record: DeviceRecord, reported_zone: str | None, *, safe_mode: bool = False
     ) -> None:
-        """Start over. `reported_zone` is what the device says of itself, None: it has not said.
+        """Start over. `reported_zone` is the zone that the device reports; None: not reported yet.
 
-        With `safe_mode` its subzones are put into safe mode: nothing may be energised there now.
+        With `safe_mode` its subzones are put into safe mode: no actuator may be energised there
+        now.
         """
         self._record = record
         self._safe_mode = safe_mode
@@ -63,7 +64,7 @@ class PlacementPush:
         self.sync = "pending" if self._steps else "in_sync"
 
     def send(self) -> float:
-        """Send the step that is due; the seconds to wait for its answer, 0 when there is nothing.
+        """Send the next step; returns the seconds to wait for its answer, 0 if there is no step.
 
         Raises NotConnected.
         """
@@ -93,7 +94,7 @@ class PlacementPush:
             self._port.subzone_remove(device_id, payload)
 
     def answered(self, ack: PlacementAck) -> tuple[PlacementStep | None, float]:
-        """Take an answer in: the step that is done, if any, and after how many seconds to go on."""
+        """Handle an answer; returns the finished step, if any, and the seconds until the next one."""
         # Old firmware sends no id; one step is under way at a time (contract, 14.2).
         if not self._steps or ack.correlation_id not in {"", self._correlation_id}:
             return None, -1.0
@@ -111,7 +112,7 @@ class PlacementPush:
         return None, -1.0
 
     def give_up(self, reason: str) -> None:
-        """It cannot be sent at all."""
+        """The placement cannot be sent at all."""
         self._fail(reason)
 
     def _fail(self, reason: str) -> None:
@@ -121,7 +122,7 @@ class PlacementPush:
 
 
 def steps_of(record: DeviceRecord, reported_zone: str | None) -> list[PlacementStep]:
-    """What has to be told to a device, in its order: the zone first, subzones live in it."""
+    """The steps for a device, in order: the zone first, because subzones are parts of it."""
     steps = []
     if record.zone_set_by and reported_zone is not None and reported_zone != record.zone_id:
         steps.append(PlacementStep("zone", name=record.zone_id))

@@ -1,4 +1,5 @@
-"""From a measurement to a reading: converted, rated, told to the rules, handed to the recorder.
+"""Turns a measurement into a reading: converts and rates it, and sends it to the rules and the
+recorder.
 
 Used by a device actor only.
 """
@@ -65,7 +66,7 @@ class ReadingIntake:
         device: DeviceRecord,
         configured: Sensors,
     ) -> None:
-        """A measurement that came over MQTT at `when`."""
+        """Handle a measurement that arrived over MQTT at `when`."""
         received = message.inbound
         if device.approval is not Approval.APPROVED:
             self._refuse(message, f"the device is {device.approval.value}", "NOT_APPROVED")
@@ -74,14 +75,14 @@ class ReadingIntake:
             self._refuse(message, "it is older than 24 hours", "TOO_OLD")
             return
         if received.retain and not when.from_device:
-            # The broker kept it, nobody knows since when.
-            self._refuse(message, "it is retained and has no time of its own", "RETAINED")
+            # A retained message without a timestamp: its age is unknown.
+            self._refuse(message, "it is retained and has no timestamp", "RETAINED")
             return
         gpio = data.gpio if message.topic.gpio is None else message.topic.gpio
         key = _series_of(data, device.device_id, gpio, configured)
         config = configured.get(key)
         if key not in self._series and self._has_too_many(configured):
-            reason = f"the device has sent {MOST_SERIES} series that are not configured already"
+            reason = f"the device has already sent {MOST_SERIES} series that are not configured"
             self._refuse(message, reason, "TOO_MANY_SERIES")
             return
         series = sensors.after_raw(key.sensor_type, data.raw, self._since_power_on.get(key))
@@ -112,7 +113,8 @@ class ReadingIntake:
             when.age_s,
         )
         if converted.quality is Quality.BAD and data.quality != Quality.BAD:
-            # Kept, for it was measured; set aside too, for somebody should look at the sensor.
+            # It is stored, because it was measured, and also rejected, so that somebody checks the
+            # sensor.
             self._context.reject(
                 message,
                 f"{data.raw:g} is not a {sensors.describe(key.sensor_type)}",
@@ -124,7 +126,7 @@ class ReadingIntake:
             self._derive(reading, keep=received.to_be_kept)
 
     def _content_key(self, received: Inbound, seq: int | None, *, by_delivery: bool) -> int:
-        """A digest of what was on the wire: the same bytes on the same topic have the same key.
+        """A digest of the message: the same bytes on the same topic have the same key.
 
         It begins with the device's counter, so that readings of one second keep their order. Without a
         counter and `by_delivery`, only one delivery and its repetitions have the same key: the same packet
@@ -141,25 +143,28 @@ class ReadingIntake:
         return (seq & MASK_31_BITS) << 32 | key & MASK_32_BITS
 
     def _has_too_many(self, configured: Sensors) -> bool:
-        """A device that invents series may not fill the memory with them."""
+        """Whether the device has too many unconfigured series; it must not fill the memory with
+        them.
+        """
         return len(self._series) >= MOST_SERIES + len(configured)
 
     def _accept(self, reading: Reading, store: StoreReading, *, keep: bool = True) -> None:
-        # Rules first: acting must not wait for the disk.
+        # Rules first, because they must not wait for the disk.
         self._tell(reading)
         if keep:
             self._recorder.tell(store)
 
     def _tell(self, reading: Reading) -> None:
-        """Stop inputs, rules, and all who look at the newest."""
+        """Send the reading to stop inputs and rules, and publish it as the newest."""
         key = reading.key
-        # First: a rule that joins after its members are read finds it there.
+        # Publish first: a rule that joins the group after its members were read finds the value
+        # here.
         if is_newer(reading, self._context.recall(key)):
             self._context.publish(key, reading)
         if not reading.usable_by_rules:
             return
         accepted = ReadingAccepted(reading=reading)
-        # Before any rule: a stop must not come second to a command of the same reading.
+        # Before any rule, so that a stop does not come after a command from the same reading.
         for monitor in self._context.members(("stop_input", key)):
             monitor.tell(accepted)
         watched = self._watchers.get(key)
@@ -177,7 +182,7 @@ class ReadingIntake:
         beside = derived.temperature_beside(reading.key)
         if beside is None:
             return
-        # What a device kept and sends later belongs to what came with it, not to the newest.
+        # A delayed reading is combined with the one that arrived with it, not with the newest.
         for temperature in (self._arrived.get(beside), self._context.recall(beside)):
             if isinstance(temperature, Reading):
                 deficit = derived.deficit_of(reading, temperature)
@@ -194,7 +199,7 @@ class ReadingIntake:
     def submit_all(
         self, messages: Sequence[SubmitReading], device: DeviceRecord, configured: Sensors
     ) -> list[pykka.Future[Reading] | GatewayError]:
-        """Each by itself: one that is refused keeps no other back."""
+        """Submit each by itself: a refused reading does not affect the others."""
         answers: list[pykka.Future[Reading] | GatewayError] = []
         for message in messages:
             stored: pykka.Future[Reading] = Reply()
@@ -213,7 +218,7 @@ class ReadingIntake:
         configured: Sensors,
         reply: pykka.Future[Reading] | None = None,
     ) -> None:
-        """A reading by REST; without a `reply`, to who asked for the message in hand.
+        """Submit a reading from REST; without a `reply` the asker of the message in hand gets it.
 
         Raises:
             UnknownSensor, DeviceNotApproved, ValueOutOfRange
@@ -233,10 +238,7 @@ class ReadingIntake:
             raise ValueOutOfRange(reason=f"{given} is not a {sensors.describe(key.sensor_type)}.")
         now = self._context.now()
         if message.at is not None and not clock.EARLIEST <= message.at <= now + clock.AHEAD_S:
-            reason = (
-                f"timestamp {message.at:g} is no time of a measurement: unix seconds from 2020 up to"
-                " now are."
-            )
+            reason = f"timestamp {message.at:g} is not valid for a measurement: use unix seconds from 2020 up to now."
             raise ValueOutOfRange(reason=reason)
         content_key = (
             int.from_bytes(
@@ -266,14 +268,14 @@ class ReadingIntake:
 def _series_of(
     data: inbound.SensorData, device_id: str, gpio: int, configured: Sensors
 ) -> SensorKey:
-    """The configured series that the reading belongs to, or one of its own."""
+    """The configured series of the reading, or a new one."""
     sensor_type = sensors.canonical_type(data.sensor_type)
     address = data.onewire_address
     if not address and data.i2c_address is not None:
         address = hex(data.i2c_address)
     key = SensorKey(device_id, gpio, sensor_type, address)
     if address and key not in configured:
-        # Configured without an address: then there is only one of its kind on the pin.
+        # Configured without an address, so there is only one sensor of this type on the pin.
         plain = SensorKey(device_id, gpio, sensor_type)
         if plain in configured:
             return plain

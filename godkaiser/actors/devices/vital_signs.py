@@ -1,4 +1,6 @@
-"""What the heartbeats of a device tell of its health: the newest, the reboots, and whether two boards send them."""
+"""The health of a device from its heartbeats: the newest one, the reboots, and whether two boards
+send them.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The link to the broker: the connections, the way of each message to its actor, the broker's accounts."""
+"""The link to the broker: connections, routing of messages to actors, broker accounts."""

@@ -1,9 +1,9 @@
-"""The broker actor: keeps the link to the MQTT broker, or tries to get it back.
+"""The broker actor: keeps the link to the MQTT broker, and reconnects.
 
-Five connections, so that nothing waits behind what is of another kind: commands; stops; what devices
-need besides, which carries the will; readings, which are acknowledged when they are stored; and
-everything else that devices say, which control must hear at any time. They live and die together:
-when one is lost, or another client takes its id, all are closed.
+It has five connections, so that no message waits behind another kind: commands; stops; other
+messages to devices, with the will; readings, which are acknowledged when they are stored; and all
+other messages of devices, which control must receive at any time. When one of them is lost, or
+another client takes its id, all are closed.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ LOOK_EVERY_S = 1.0
 STALLED_S = 3.0
 CONNECTING = "connecting"
 NEXT_ATTEMPT = "; next attempt"
-"""What `last_error` says before the first attempt, and behind each reason."""
-"""Nothing was stored for so long: readings are heard beside the connection that waits for that."""
+"""The texts in `last_error` before the first attempt, and after each reason."""
+"""If nothing was stored for this time, readings are also received on the control connection."""
 
 log = structlog.get_logger("godkaiser.link")
 
 
 class Connect(Message, frozen=True, kw_only=True):
-    """To oneself: try now."""
+    """To oneself: try to connect now."""
 
 
 class ConnectionLost(Message, frozen=True, kw_only=True):
@@ -60,11 +60,11 @@ class RenewCommands(Message, frozen=True, kw_only=True):
 
 
 class UseAddress(Message, frozen=True, kw_only=True):
-    """Connect anew: the account or the certificates for the broker were replaced."""
+    """Reconnect: the account or the certificates for the broker were replaced."""
 
 
 class LookAtReadings(Message, frozen=True, kw_only=True):
-    """To oneself: whether readings wait for the disk."""
+    """To oneself: check whether readings wait for the disk."""
 
 
 class LinkUp(Message, frozen=True, kw_only=True):
@@ -74,13 +74,13 @@ class LinkUp(Message, frozen=True, kw_only=True):
 
 
 class LinkDown(Message, frozen=True, kw_only=True):
-    """To the group "link": nothing reaches the devices now."""
+    """To the group "link": no message reaches the devices now."""
 
     reason: str
 
 
 class _Connections(msgspec.Struct, kw_only=True):
-    """In the order in which they are opened: whoever held the ids before is cut off from commands
+    """In the order of opening: a client that held the ids before loses its command connection
     first.
     """
 
@@ -102,7 +102,9 @@ class BrokerActor(Actor):
         ports: Ports,
         readings_mark: SessionMark | None = None,
     ) -> None:
-        """`current_address` is asked before each attempt: a password may have been replaced meanwhile."""
+        """`current_address` is called before each attempt, because a password may have been
+        replaced.
+        """
         super().__init__()
         self._mark = readings_mark or SessionMark()
         self._current_address = current_address
@@ -163,21 +165,23 @@ class BrokerActor(Actor):
     def _connect(self) -> None:
         self._session += 1
         self.context.publish("session", self._session)
-        # Looked up each time: the router may have been restarted with the branch.
+        # Looked up each time, because the router may have been restarted with the branch.
         self._deliver = self.context.handle(paths.ROUTER).tell
         self._address = self._current_address()
         try:
             connections = self._connections = self._make_connections()
-            # Before they open: what the broker kept for a session comes with its first answer.
+            # Attach before they open: queued messages of a session arrive with the broker's first
+            # answer.
             self._ports.acks.attach(connections.readings, connections.control)
             for connection in connections.each():
                 connection.open()
             connections.readings.subscribe((*topics.reading_filters(), *topics.kept_filters()))
-            # A session of an earlier version still has these.
+            # A session of an earlier version still has these subscriptions.
             connections.readings.stop_listening_in(topics.FORMER_FILTERS)
             connections.control.subscribe(
                 (
-                    # First: which kaiser_ids have a gateway, before the first message of a device.
+                    # First, to know which kaiser_ids have a gateway before the first message of a
+                    # device.
                     topics.SERVER_STATUS_OF_ANY,
                     topics.BROADCAST_EMERGENCY,
                     *topics.control_filters(),
@@ -215,7 +219,7 @@ class BrokerActor(Actor):
             topics.server_status(self._kaiser_id),
             outbound.server_status("offline", self.context.now(), "unexpected_disconnect"),
         )
-        # Two of the sessions receive: what is acknowledged names its connection by its number.
+        # Two of the connections receive; an acknowledgement names its connection by this number.
         readings, control = 2 * self._session, 2 * self._session + 1
         return _Connections(
             commands=self._make_commands(),
@@ -267,7 +271,7 @@ class BrokerActor(Actor):
     def _receiver(
         self, session: int, mark: SessionMark | None = None
     ) -> Callable[[mqtt.MQTTMessage], None]:
-        """With a mark: of the connection whose messages are kept."""
+        """The message callback; `mark` is given for the connection whose messages are stored."""
         keeps = mark is not None
         deliver, admit = self._deliver, self._ports.acks.admit
         now, monotonic = self._now, self._monotonic
@@ -295,8 +299,8 @@ class BrokerActor(Actor):
         return on_message
 
     def _renew_commands(self, connections: _Connections) -> None:
-        """Another connection in place of one whose packet ids are used up by withheld commands. It
-        takes the same client id, and what is published meanwhile waits for it.
+        """Replace the command connection when withheld commands have used up its packet ids. The
+        new connection has the same client id, and new publications wait for it.
         """
         worn = connections.commands
         if not worn.retire():
@@ -314,9 +318,9 @@ class BrokerActor(Actor):
         worn.close()
 
     def _look_at_readings(self) -> None:
-        """While neither database nor spool takes anything, the broker's window is full of readings
-        that are not acknowledged. Rules and stop inputs go on with a copy that needs no
-        acknowledgement; what is stored later comes by the other connection.
+        """While neither database nor spool stores anything, unacknowledged readings fill the
+        broker's window. Then rules and stop inputs use a QoS 0 copy, which needs no
+        acknowledgement; the readings for storage arrive later on their own connection.
         """
         self.context.schedule(LOOK_EVERY_S, LookAtReadings(), key="look")
         connections = self._connections
@@ -327,7 +331,9 @@ class BrokerActor(Actor):
             return
         self._listens_in = is_stalled
         if is_stalled:
-            log.warning("readings_not_stored", remedy="they are heard, not acknowledged")
+            log.warning(
+                "readings_not_stored", remedy="control uses them, but they are not acknowledged"
+            )
             connections.control.listen_in(topics.reading_filters())
         else:
             connections.control.stop_listening_in(topics.reading_filters())
@@ -335,7 +341,7 @@ class BrokerActor(Actor):
     # ---- losing
 
     def _connection_lost(self, client_id: str, reason: str) -> None:
-        # From here on nothing leaves; whether somebody took the id is asked afterwards.
+        # Block all publications first; check afterwards whether another client took the id.
         self._ports.control.attach(None)
         connections = self._connections
         others = () if connections is None else connections.each()
@@ -344,7 +350,7 @@ class BrokerActor(Actor):
         is_closed = lost is not None and lost.was_closed_by_the_broker
         if is_closed and witness is not None and witness.answers(PROBE_TIMEOUT_S):
             reason = (
-                f"the broker closed {client_id} and goes on serving {witness.client_id}: another"
+                f"the broker closed {client_id} but still serves {witness.client_id}: another"
                 f" client has taken this id, most likely a second gateway with the kaiser_id"
                 f" '{self._kaiser_id}'. Stop one of the two, or give it a kaiser_id of its own"
             )
@@ -358,7 +364,7 @@ class BrokerActor(Actor):
         was_up = self._connections is not None
         self._drop()
         self._attempt += 1
-        # The first attempt after a loss waits too: a broker that restarts is not ready at once.
+        # The first attempt after a loss also waits: a restarting broker is not ready at once.
         delay_s = backoff_delay(RECONNECT, self._attempt + 1, self.context.random())
         delay_s = max(delay_s, self._rivalry.pause_s(self.context.random()))
         self.context.publish("rivalry", self._rivalry)
@@ -387,5 +393,5 @@ class BrokerActor(Actor):
 
 
 def is_up(view: object) -> bool:
-    """Whether the published view of the broker actor says connected."""
+    """Whether the published view of the broker actor says that it is connected."""
     return isinstance(view, LinkView) and view.connected

@@ -1,4 +1,6 @@
-"""Keeps Mosquitto's accounts in step with the devices: one account each, rights by what is decided on it."""
+"""Keeps Mosquitto's accounts in step with the devices: one account for each, with rights by its
+approval.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,12 @@ from godkaiser.supervision.strategy import backoff_delay
 
 log = structlog.get_logger("godkaiser.broker_accounts")
 SOON_S = 0.2
-"""Decisions that come together are one reload of the broker."""
+"""Decisions within this time cause only one reload of the broker."""
 RETRY = Backoff(base_s=1.0, factor=2.0, max_s=60.0, jitter=0.2)
 
 
 class SyncAccounts(Message, frozen=True, kw_only=True):
-    """Devices have come, gone or been decided on."""
+    """Devices were added, removed, approved or rejected."""
 
 
 class WriteAccounts(Message, frozen=True, kw_only=True):
@@ -36,28 +38,30 @@ class WriteAccounts(Message, frozen=True, kw_only=True):
 
 
 class MakeAccount(Message, frozen=True, kw_only=True):
-    """A new password for a device. Reply: MadeAccount. Refusals: UnknownDevice, DatabaseUnavailable."""
+    """Set a new password for a device. Reply: MadeAccount. Refusals: UnknownDevice,
+    DatabaseUnavailable.
+    """
 
     device_id: str
     issuer: Issuer
 
 
 class MadeAccount(Message, frozen=True, kw_only=True):
-    """The password is nowhere else."""
+    """The new password, which is stored nowhere."""
 
     username: str
     password: str
 
 
 class DropAccount(Message, frozen=True, kw_only=True):
-    """The device gets in no more. Refusals: UnknownBrokerAccount, DatabaseUnavailable."""
+    """Remove the account of a device. Refusals: UnknownBrokerAccount, DatabaseUnavailable."""
 
     device_id: str
     issuer: Issuer
 
 
 class AccountView(Message, frozen=True, kw_only=True):
-    """`rights`: all (approved) or registration (not yet)."""
+    """`rights`: all (approved) or registration (not approved yet)."""
 
     device_id: str
     made_by: str

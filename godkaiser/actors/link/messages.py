@@ -1,4 +1,4 @@
-"""What the broker actor publishes for everybody to read."""
+"""The view that the broker actor publishes."""
 
 from __future__ import annotations
 

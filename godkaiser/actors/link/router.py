@@ -1,5 +1,5 @@
-"""The router: topic to actor. It splits the topic, never looks into a payload, and lets nothing
-vanish: what has no receiver is counted by reason and set aside where it can be seen.
+"""The router: passes each message to its actor by the topic, without reading the payload. A message
+without a receiver is counted by reason and becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from godkaiser.supervision import Actor, Handle
 PUBLISH_COUNTS_EVERY_S = 1.0
 REGISTERING = frozenset({Tail.HEARTBEAT})
 ALWAYS_GOD = frozenset({Tail.SESSION_ANNOUNCE, Tail.ONEWIRE_SCAN_RESULT})
-"""Devices say these under `god`, whatever kaiser_id they have (contract, 3.2)."""
+"""Devices publish these under `god`, whatever kaiser_id they have (contract, 3.2)."""
 
 
 class DeviceMessage(Message, frozen=True, kw_only=True):
     """To /control/devices/<id>: a message of its device, not yet decoded.
 
-    `answered`: a heartbeat that has its acknowledgement already.
+    `answered`: a heartbeat that was already acknowledged to the device.
     """
 
     topic: DeviceTopic
@@ -38,10 +38,10 @@ class UnknownDeviceSeen(Message, frozen=True, kw_only=True):
 
 
 class BroadcastSeen(Message, frozen=True, kw_only=True):
-    """To /control/safety/guard: somebody published on the emergency broadcast topic.
+    """To /control/safety/guard: a message on the emergency broadcast topic.
 
-    The safety actor acknowledges `token` (session and packet id) once the stop is on disk; None:
-    nothing is to be acknowledged.
+    The safety actor acknowledges `token` (session and packet id) once the stop is on disk; None: no
+    acknowledgement is needed.
     """
 
     payload: bytes
@@ -58,7 +58,7 @@ class RouterActor(Actor):
         super().__init__()
         self._acks = acks
         self._kaiser_id = kaiser_id
-        # Other gateways on this broker, and whether they are there now.
+        # Other gateways on this broker, and whether they are online now.
         self._gateways: dict[str, bool] = {}
         self._devices: dict[str, Handle] = {}
         self._counts: Counter[str] = Counter()
@@ -83,19 +83,19 @@ class RouterActor(Actor):
             self._note_gateway(gateway, inbound)
             return
         if not inbound.payload:
-            # Retained messages being cleared, our own among them.
+            # Messages that clear retained ones, including our own.
             self._done_with(inbound, "empty")
             return
         topic = parse(inbound.topic)
         if not inbound.to_be_heard and (topic is None or self._device(topic.device_id) is None):
-            # Its other copy is rejected.
+            # Only its other copy is rejected.
             self._done_with(inbound, "second_copy")
             return
         if topic is None:
             self._route_other(inbound)
             return
         if topic.tail.to_device:
-            # Our own publications come back under the wildcard.
+            # Our own publications, received through the wildcard.
             self._done_with(inbound, "own")
             return
         device = self._device(topic.device_id)
@@ -128,7 +128,7 @@ class RouterActor(Actor):
                 )
             )
         else:
-            detail = f"no such topic in the device contract: {inbound.topic[:200]}"
+            detail = f"this topic is not in the device contract: {inbound.topic[:200]}"
             self.context.reject(inbound, detail, kind="UNKNOWN_TOPIC")
             self._done_with(inbound, "unknown_topic")
 
@@ -142,10 +142,10 @@ class RouterActor(Actor):
         self._done_with(inbound, "server_status")
 
     def _is_of_another(self, topic: DeviceTopic, *, known: bool) -> bool:
-        """Whether another gateway on this broker looks after this device.
+        """Whether another gateway on this broker is responsible for this device.
 
-        A device keeps the kaiser_id that it was given last: while no gateway of that id is there, it is
-        ours to take up; one that we know is taken up even when such a gateway has only gone.
+        A device keeps its last kaiser_id. If no gateway with that id is online, we may take the
+        device over; a device that we know is ours even if such a gateway was online before.
         """
         is_online = self._gateways.get(topic.kaiser_id)
         if is_online is None:

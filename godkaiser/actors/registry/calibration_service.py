@@ -1,7 +1,7 @@
 """Calibration sessions; used by the registrar only, which is the one writer of configurations.
 
-A session gathers points, shows what they would give, and is applied or aborted. What is applied can be
-undone: the calibration of before holds again.
+A session collects points, shows the resulting calibration, and is applied or aborted. An applied
+calibration can be undone, which restores the one before.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Keep = Callable[[SensorConfig], None]
 
 class CalibrationService:
     def __init__(self, site: SiteConfig, keep: Keep) -> None:
-        """`keep` takes a saved configuration over and tells its device."""
+        """`keep` takes over a saved configuration and sends it to its device."""
         self._site = site
         self._database = site.database
         self._keep = keep
@@ -49,7 +49,7 @@ class CalibrationService:
             if session.state == "open":
                 reason = (
                     f"Session {session.session_id} of {session.started_by} is open for this sensor."
-                    " Go on with it, or abort it."
+                    " Continue it, or abort it."
                 )
                 raise InvalidTransition(reason=reason)
         return calibrations.begin_session(
@@ -121,7 +121,7 @@ class CalibrationService:
         return ended
 
     def undo(self, message: UndoCalibration, now: float) -> CalibrationSession:
-        """The newest applied session is undone. Raises UnknownSensor, InvalidTransition."""
+        """Undo the newest applied session. Raises UnknownSensor, InvalidTransition."""
         config = self._site.sensor(message.key)
         for session in calibrations.sessions_of(self._database, config.key):
             if session.state == "applied":
@@ -171,7 +171,7 @@ def _text(found: Calibration) -> str:
 def _preview(
     session: CalibrationSession, before: Calibration | None, after: Calibration, *, dry_run: bool
 ) -> CalibrationPreview:
-    """What each of the points reads with the calibration of before, and with this one."""
+    """The value of each point with the calibration before, and with this one."""
     kind = session.key.sensor_type
     return CalibrationPreview(
         session_id=session.session_id,

@@ -1,4 +1,4 @@
-"""What an admin declares in files, taken in while the gateway runs; used by the registrar only."""
+"""Applies the declarations of the files while the gateway runs; used by the registrar only."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ class DeclarationService:
         self._rules = rules
 
     def take(self, message: TakeDeclared, now: float) -> list[str]:
-        """Bring the database and the actors in line with the files; what has changed, a line each.
+        """Bring the database and the actors in line with the files; returns one line for each
+        change.
 
         Raises:
-            StartupFailed: the files contradict what was set by REST; nothing has changed.
+            StartupFailed: the files contradict entries set by REST; nothing has changed.
             DatabaseUnavailable: nothing has changed.
         """
         declared: Declared = message.declared
         site, before = self._site, self._site.declared
-        # The records of the site are newer than those of the database until then.
+        # Until then the records in memory are newer than those in the database.
         self._onboarding.save_unsaved()
         declaration.store(site.database, declared, now)
         site.declared = declared
-        # The successor of a registrar that crashes goes by these files, too.
+        # After a crash the successor uses these files, too.
         site.context.publish("declared", declared)
         changes = [
             *self._devices(),
@@ -48,7 +49,7 @@ class DeclarationService:
             *self._actuators(),
             *self._rules.reload(),
             *(
-                f"{name} is not declared any more: it stays, and is changed by REST from now on"
+                f"{name} is no longer declared: it stays, and REST may change it from now on"
                 for name in sorted(set(_names(before)) - set(_names(declared)))
             ),
         ]

@@ -1,4 +1,4 @@
-"""Devices as an operator registers, decides on, places, changes and removes them."""
+"""An operator's work on devices: register, approve, place, change and remove them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class DeviceService:
                 record, zone_id=message.zone_id, zone_set_by=str(message.issuer)
             )
             if not message.zone_id:
-                # A device without a zone has no subzones: it forgets them by itself (14.1).
+                # A device without a zone has no subzones: it deletes them by itself (14.1).
                 record = msgspec.structs.replace(record, subzones=(), removed_subzones=())
         if message.zone_name is not None:
             record = msgspec.structs.replace(record, zone_name=message.zone_name)
@@ -93,7 +93,7 @@ class DeviceService:
         return self._keep_record(record, message.issuer, "changed")
 
     def _check_board(self, record: DeviceRecord, board: str) -> None:
-        """Raises InvalidGpio, GpioConflict: what is configured does not fit on that board."""
+        """Raises InvalidGpio, GpioConflict if the configuration does not fit that board."""
         gpio.board(board)
         for sensor in self._site.sensors.get(record.device_id, {}).values():
             users = self._site.pin_users(record.device_id, without=sensor.key)
@@ -138,7 +138,7 @@ class DeviceService:
     def forgotten(
         self, device_id: str, *, subzone_id: str = "", entries: tuple[RemovedEntry, ...] = ()
     ) -> None:
-        """The device has confirmed that something is gone: it need not be told again."""
+        """The device has confirmed a deletion, so it need not be told again."""
         record = self._site.devices.get(device_id)
         if record is None:
             return

@@ -1,4 +1,4 @@
-"""What the registrar is asked."""
+"""Messages to the registrar."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DecideApproval(Message, frozen=True, kw_only=True):
 
 
 class ChangeDevice(Message, frozen=True, kw_only=True):
-    """None: as it is. Reply: DeviceRecord. Refusals: UnknownDevice, InvalidZone, GpioConflict."""
+    """None: unchanged. Reply: DeviceRecord. Refusals: UnknownDevice, InvalidZone, GpioConflict."""
 
     device_id: str
     issuer: Issuer
@@ -45,7 +45,9 @@ class ChangeDevice(Message, frozen=True, kw_only=True):
     zone_id: str | None = None
     zone_name: str | None = None
     seen: str = ""
-    """The digest of what its author has read; then something else is refused (ChangedMeanwhile)."""
+    """The digest of the version that its author has read; a change of another version is refused
+    (ChangedMeanwhile).
+    """
 
 
 class SaveSubzone(Message, frozen=True, kw_only=True):
@@ -133,7 +135,9 @@ class ApplyCalibration(Message, frozen=True, kw_only=True):
 
 
 class CalibrationPreview(Message, frozen=True, kw_only=True):
-    """`readings`: of each point its reference, what it read before, and what it reads with this."""
+    """`readings`: for each point its reference, its value before, and its value with this
+    calibration.
+    """
 
     session_id: int
     calibration: Calibration
@@ -150,7 +154,7 @@ class AbortCalibration(Message, frozen=True, kw_only=True):
 
 
 class UndoCalibration(Message, frozen=True, kw_only=True):
-    """The calibration of before holds again. Reply: CalibrationSession. Refusals: InvalidTransition."""
+    """Restore the calibration before. Reply: CalibrationSession. Refusals: InvalidTransition."""
 
     key: SensorKey
     issuer: Issuer
@@ -174,8 +178,8 @@ class SaveRule(Message, frozen=True, kw_only=True):
     """Create (`rule_id` None) or replace. Reply: RuleSaved. Refusals: InvalidRule, UnknownRule,
     DeclaredInFile, ChangedMeanwhile.
 
-    `definition` is a `godkaiser.domain.rules.rules.RuleDefinition`. With `seen`, the digest of the text that
-    its author has seen, another text is not replaced.
+    `definition` is a `godkaiser.domain.rules.rules.RuleDefinition`. With `seen`, the digest of the
+    version that its author has read, another version is not replaced.
     """
 
     definition: Any
@@ -185,7 +189,9 @@ class SaveRule(Message, frozen=True, kw_only=True):
 
 
 class CheckRule(Message, frozen=True, kw_only=True):
-    """Would it be saved? Reply: list of `godkaiser.domain.rules.rules.Problem`, errors first."""
+    """Check whether the rule would be saved. Reply: list of `godkaiser.domain.rules.rules.Problem`,
+    errors first.
+    """
 
     definition: Any
     rule_id: int | None = None
@@ -200,10 +206,10 @@ class RuleSaved(Message, frozen=True, kw_only=True):
 
 
 class TakeDeclared(Message, frozen=True, kw_only=True):
-    """Take in what the site files declare now. Reply: what has changed, a line each.
+    """Apply the present declarations of the site files. Reply: one line for each change.
 
-    `declared` is a `godkaiser.domain.declared.Declared`. Refusals: StartupFailed (the files contradict
-    what was set by REST), DatabaseUnavailable; then nothing has changed.
+    `declared` is a `godkaiser.domain.declared.Declared`. Refusals: StartupFailed (the files
+    contradict entries set by REST), DatabaseUnavailable; then nothing has changed.
     """
 
     declared: Any
@@ -221,8 +227,8 @@ class DeleteRule(Message, frozen=True, kw_only=True):
 class SaveInterlocks(Message, frozen=True, kw_only=True):
     """To /services/registrar: replace all interlocks. Reply: the interlocks.
 
-    `interlocks` are `godkaiser.domain.safety.interlocks.Interlock`. Refusals: ValidationFailed, naming
-    every one that is wrong; DatabaseUnavailable.
+    `interlocks` are `godkaiser.domain.safety.interlocks.Interlock`. Refusals: ValidationFailed,
+    naming every wrong one; DatabaseUnavailable.
     """
 
     interlocks: tuple[Any, ...]

@@ -1,4 +1,6 @@
-"""Devices that appear by themselves: answered at once, then started and saved, some at a time."""
+"""Onboards devices that register by heartbeat: answers at once, then starts and saves them in
+groups.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,13 @@ MOST_DEVICES = 20_000
 
 
 class SaveUnsaved(Message, frozen=True, kw_only=True):
-    """To /services/registrar, by itself: devices that have appeared, and those of the time that the database
-    was away.
+    """To the registrar itself: save devices that have registered, including those from a database
+    outage.
     """
 
 
 class StartAppeared(Message, frozen=True, kw_only=True):
-    """To /services/registrar, by itself: devices that were answered get their actors."""
+    """To the registrar itself: start the actors of devices that were answered."""
 
 
 class Onboarding:
@@ -54,7 +56,7 @@ class Onboarding:
                 devices.validate_device_id(device_id)
                 beat = codec.decode(message.first.topic, message.first.inbound.payload)
             except (InvalidDeviceId, PayloadError) as error:
-                # Only a heartbeat that can be read makes a device.
+                # Only a readable heartbeat registers a device.
                 kind = error.reason if isinstance(error, PayloadError) else error.code
                 self._site.context.reject(
                     message, f"no registration of {device_id}: {error}", kind=kind
@@ -78,15 +80,14 @@ class Onboarding:
                 approval=Approval.APPROVED if approved else Approval.PENDING,
                 registered_by="heartbeat",
                 registered_at=now,
-                # A device from another server keeps the zone that it is in.
+                # A device from another server keeps its zone.
                 zone_id=devices.zone_or_none(getattr(beat, "zone_id", "")),
                 decided_by="system:auto_approve" if approved else "",
                 decided_at=now if approved else 0.0,
             )
             self._site.devices[device_id] = record
-            # The device is answered before the database or a supervisor is asked, and so are those
-            # that wait behind it: a thousand that boot together must not believe that the gateway
-            # is dead.
+            # Answer the device, and those that wait behind it, before the database or a supervisor
+            # is used: when a thousand boot together, none must count the gateway as dead.
             answered = self._answer(record, beat)
             self._appeared.append(msgspec.structs.replace(message.first, answered=answered))
             if len(self._appeared) == 1:
@@ -99,11 +100,11 @@ class Onboarding:
         if handle is not None:
             handle.tell(message.first)
         elif received.qos:
-            # It is about to be started, with the heartbeat before this one.
+            # Its actor is about to be started with the earlier heartbeat.
             self._acks.acknowledge([(received.session, received.mid)])
 
     def _is_crowded(self, *, approved: bool) -> bool:
-        """Who invents devices may not fill the gateway with them."""
+        """Whether there are too many devices: the number of unregistered devices is bounded."""
         known = self._site.devices
         if len(known) < MOST_UNDECIDED:
             return False
@@ -122,7 +123,7 @@ class Onboarding:
         return True
 
     def start_appeared(self) -> None:
-        """A few of those that have appeared; more of them when what waits has had its turn."""
+        """Start a few of the new devices; the others follow after the waiting messages."""
         for first in self._appeared[:STARTED_AT_ONCE]:
             record = self._site.devices.get(first.topic.device_id)
             if record is not None:
@@ -138,7 +139,7 @@ class Onboarding:
         self._unsaved.add(device_id)
 
     def save_unsaved(self) -> None:
-        """All at once: a thousand devices that boot together are one commit."""
+        """Save all at once: a thousand devices that boot together need one commit."""
         try:
             with self._site.database.transaction():
                 for device_id in self._unsaved:
@@ -157,7 +158,7 @@ class Onboarding:
         self._unsaved.discard(device_id)
 
     def adopt_unsaved(self) -> None:
-        """Devices that a crashed predecessor had registered and not yet saved."""
+        """Take over devices that a crashed predecessor had registered but not saved."""
         for path in self._site.context.children(paths.DEVICES):
             view = self._site.context.look(path, "view")
             if isinstance(view, DeviceView) and view.record.device_id not in self._site.devices:

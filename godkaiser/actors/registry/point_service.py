@@ -1,4 +1,4 @@
-"""Sensors, actuators and interlocks: checked, saved, then told to who lives by them."""
+"""Sensors, actuators and interlocks: checks and saves them, then tells the actors that use them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PointService:
         mine = self._site.sensors.setdefault(config.esp_id, {})
         limit = gpio.board(record.board).max_sensors
         if config.key not in mine and len(mine) >= limit:
-            reason = f"{config.esp_id} has {limit} sensors, as many as its board takes."
+            reason = f"{config.esp_id} has {limit} sensors, the maximum of its board."
             raise ValidationFailed(reason=reason)
         if config.key in mine and config.calibration is None:
             config = msgspec.structs.replace(config, calibration=mine[config.key].calibration)
@@ -73,7 +73,7 @@ class PointService:
         mine = self._site.actuators.setdefault(config.esp_id, {})
         limit = gpio.board(record.board).max_actuators
         if config.gpio not in mine and len(mine) >= limit:
-            reason = f"{config.esp_id} has {limit} actuators, as many as its board takes."
+            reason = f"{config.esp_id} has {limit} actuators, the maximum of its board."
             raise ValidationFailed(reason=reason)
         registry.save_actuator(self._site.database, config)
         mine[config.gpio] = config
@@ -84,7 +84,9 @@ class PointService:
         return config
 
     def keep_calibration(self, config: SensorConfig) -> None:
-        """It is saved already. A sensor that is declared in a file may be calibrated all the same."""
+        """Take over a saved calibration. A sensor that is declared in a file may also be
+        calibrated.
+        """
         mine = self._site.sensors[config.esp_id]
         mine[config.key] = config
         self._site.tell_device(config.esp_id, UpdateSensors(sensors=tuple(mine.values())))
@@ -117,7 +119,8 @@ class PointService:
         present = mine[key.gpio]
         self._site.refuse_changed(message.seen, present, f"actuator {key.esp_id}/{key.gpio}")
         self._site.refuse_used((key.esp_id, key.gpio), f"actuator {key.esp_id}/{key.gpio}")
-        # Not on the path from a reading to an actuator; the safety actor asks nobody here.
+        # This is not on the path from a reading to an actuator, and the safety actor never asks the
+        # registrar.
         self._site.safety.ask(UninstallActuator(key=key), timeout_s=ASK_TIMEOUT_S)
         registry.delete_actuator(self._site.database, key)
         del mine[key.gpio]
@@ -126,7 +129,9 @@ class PointService:
         self._site.audit(message.issuer, f"removed actuator {key.esp_id}/{key.gpio}")
 
     def _to_be_forgotten(self, device_id: str, entry: RemovedEntry) -> None:
-        """The device is told until it has confirmed, also after a restart of the gateway."""
+        """Record a deletion: the device is told until it confirms, even after a restart of the
+        gateway.
+        """
         record = self._site.devices[device_id]
         record = msgspec.structs.replace(record, removed=tuple(sorted({*record.removed, entry})))
         registry.save_device(self._site.database, record)
@@ -146,7 +151,7 @@ class PointService:
         declared = self._site.declared.interlocks
         present = (*declared, *registry.load_interlocks(self._site.database))
         self._site.refuse_changed(message.seen, present, "the list of interlocks")
-        # Those of the files stay; who sends them back with his own has only read them.
+        # The interlocks of the files stay; a client may send them back together with its own.
         own = tuple(entry for entry in message.interlocks if entry not in declared)
         both = (*declared, *own)
         known = {a.key: a for mine in self._site.actuators.values() for a in mine.values()}
@@ -162,7 +167,7 @@ class PointService:
                 self._tell_pin_conflict(actuator)
 
     def _tell_pin_conflict(self, actuator: ActuatorConfig) -> None:
-        """A declaration in a file may have taken a pin of what was set by REST before."""
+        """A declaration in a file may use a pin of an entry that was set by REST before."""
         users = self._site.pin_users(actuator.esp_id, without=actuator.key)
         shared = [users[pin] for pin in gpio.actuator_pins(actuator) if pin in users]
         if shared:

@@ -1,8 +1,8 @@
-"""The registrar: the one writer of what the gateway is configured to have.
+"""The registrar: the one writer of the gateway's configuration.
 
-It checks, writes to the database, then tells the actors; a change that is not on disk is not
-answered as done. It is not on the path from a reading to an actuator. Each kind of thing has its
-service; all work in this actor's thread, on one `SiteConfig`.
+It checks, writes to the database, then tells the actors; a change is confirmed only when it is on
+disk. It is not on the path from a reading to an actuator. Each kind of entity has its service; all
+services work in this actor's thread, on one `SiteConfig`.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class RegistrarActor(Actor):
         return None
 
     def _requested(self, message: object) -> Any:
-        """What somebody asks for. Raises what the message names as its refusals."""
+        """Carry out a request. Raises the refusals of the message."""
         now = self.context.now()
         match message:
             case RegisterDevice():

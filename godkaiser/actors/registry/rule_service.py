@@ -1,4 +1,6 @@
-"""Rules as they are saved, checked against each other, started and ended; used by the registrar only."""
+"""Saves rules, checks them against each other, starts and ends their actors; used by the registrar
+only.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ class RuleService:
         self._show()
 
     def reload(self) -> list[str]:
-        """Bring the actors in line with what is stored; what has changed, a line each."""
+        """Bring the actors in line with the stored rules; returns one line for each change."""
         changes = []
         for stored in stored_rules.load_rules(self._site.database):
             rule_id, definition = stored.rule_id, stored.definition
@@ -65,7 +67,7 @@ class RuleService:
         return changes
 
     def check(self, message: CheckRule) -> list[Problem]:
-        """Everything that is wrong or doubtful; errors first."""
+        """All mistakes and doubts; errors first."""
         definition: RuleDefinition = message.definition
         site = self._site
         known = rules.site_of(
@@ -134,7 +136,7 @@ class RuleService:
     def _end(self, rule_id: int) -> None:
         handle = self._site.context.find(paths.rule(rule_id))
         if handle is not None:
-            # Without an answer it is stopped all the same, and a lease ends what it has switched on.
+            # Without an answer it is stopped anyway, and leases end what it has switched on.
             with contextlib.suppress(AskTimeout, ActorStopped):
                 handle.ask(EndRule(why="the rule was deleted"), timeout_s=ASK_TIMEOUT_S)
 
@@ -144,7 +146,7 @@ class RuleService:
             raise DeclaredInFile(what=f"rule {rule_id}", where=where)
 
     def _show(self) -> None:
-        """For whoever lists them, and for the devices that keep some of them alone."""
+        """Publish the rules, and send the offline rules to their devices."""
         site = self._site
         site.context.publish("rules", dict(site.rules))
         site.context.publish("declared_rules", dict(self._declared))

@@ -1,4 +1,6 @@
-"""What the gateway is configured to have, as the registrar and its services know it: one copy, one thread."""
+"""The configuration of the site in memory, for the registrar and its services: one copy, one
+thread.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ class SiteConfig:
         return tuple(self.actuators.get(device_id, {}).values())
 
     def sensor(self, key: SensorKey) -> SensorConfig:
-        """Without an address: the only one of its kind on the pin. Raises UnknownSensor."""
+        """Find a sensor; without an address the only one of its type on the pin. Raises
+        UnknownSensor.
+        """
         mine = self.sensors.get(key.esp_id, {})
         if key in mine:
             return mine[key]
@@ -98,7 +102,7 @@ class SiteConfig:
             handle.tell(message)
 
     def pin_users(self, esp_id: str, *, without: object) -> dict[int, str]:
-        """Who uses which pin of a device, without the one that is about to be changed."""
+        """The users of a device's pins, except the entry that is about to be changed."""
         return pin_users(
             self.sensors.get(esp_id, {}).values(),
             self.actuators.get(esp_id, {}).values(),
@@ -106,8 +110,8 @@ class SiteConfig:
         )
 
     def refuse_changed(self, seen: str, present: object, what: str) -> None:
-        """Raises ChangedMeanwhile: with `seen`, the digest of what its author has read, nothing else is
-        replaced; `present` None is nothing.
+        """Raises ChangedMeanwhile if `seen`, the digest of the version that the author has read, is
+        not that of `present`; `present` None: there is no entry.
         """
         if not is_seen(seen, None if present is None else digest_of(present)):
             raise ChangedMeanwhile(what=what)
@@ -115,7 +119,7 @@ class SiteConfig:
     def refuse_used(self, reference: tuple[Any, ...], what: str) -> None:
         """Raises StillInUse: a rule or an interlock names it."""
         for rule_id, definition in self.rules.items():
-            # A sensor that is named by its address, too, is named by the rest.
+            # A reference with an address also counts as one without.
             sensors = {ref[:3] for ref in rules.sensors_of(definition)}
             if reference in sensors or reference in rules.actuators_of(definition):
                 raise StillInUse(what=what, user=f"rule {rule_id} ({definition.name})")
@@ -129,7 +133,7 @@ class SiteConfig:
             raise DeclaredInFile(what=what, where=where)
 
     def tell_of_devices(self) -> None:
-        """Who keeps the broker's accounts, if somebody does, looks at what is stored."""
+        """Tell the actor of the broker accounts, if there is one, that devices have changed."""
         accounts = self.context.find(paths.BROKER_ACCOUNTS)
         if accounts is not None:
             accounts.offer(SyncAccounts())

@@ -1,7 +1,8 @@
-"""The keeper of doses: what a rule remembers is on disk, flushed, before the rule energises anything.
+"""The keeper of doses: flushes the memory of a rule to disk before the rule energises an actuator.
 
-One writer with a thread of its own, so that one flush serves all rules that wait, and neither the safety
-actor nor a worker of the pool ever waits for a disk. While it flushes, the next group gathers in its mailbox.
+It is one writer with its own thread, so that one flush serves all waiting rules, and neither the
+safety actor nor a worker of the pool ever waits for a disk. During a flush the next group collects
+in its mailbox.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ log = structlog.get_logger("godkaiser.rules")
 
 
 class KeepMemory(Message, frozen=True, kw_only=True):
-    """What a rule remembers, to be flushed; None: the rule is deleted. With `reply_to`, the handle of the
-    rule, that is told MemoryKept with the `ticket`.
+    """Flush the memory of a rule; None: the rule is deleted. With `reply_to`, the handle of the
+    rule, the rule is told MemoryKept with the `ticket`.
     """
 
     rule_id: int
@@ -33,7 +34,7 @@ class KeepMemory(Message, frozen=True, kw_only=True):
 
 
 class MemoryKept(Message, frozen=True, kw_only=True):
-    """To the rule: it survives a power cut; with a `problem` nobody knows."""
+    """To the rule: its memory survives a power cut; with a `problem` that is unknown."""
 
     ticket: str
     problem: str = ""
@@ -62,7 +63,7 @@ class DoseKeeperActor(Actor):
         try:
             self._keep([RuleNote(message.rule_id, message.memory) for message in group])
         except OSError as error:
-            problem = f"what the rule remembers could not be written to disk: {error.strerror}"
+            problem = f"the memory of the rule could not be written to disk: {error.strerror}"
         if problem != self._problem:
             if problem:
                 log.error("doses_held_back", reason=problem)

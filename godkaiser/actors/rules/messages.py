@@ -1,4 +1,4 @@
-"""What rule actors publish for everybody to read."""
+"""The view that rule actors publish."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from godkaiser.actors.message import Message
 
 
 class EndRule(Message, frozen=True, kw_only=True):
-    """From /services/registrar: the rule is about to be deleted. Reply: None, when it has done what is left."""
+    """From /services/registrar: the rule is about to be deleted. Reply: None, when the remaining
+    work is done.
+    """
 
     why: str
 
 
 class RuleView(Message, frozen=True, kw_only=True):
-    """Published by /control/rules/<id> as "view"; `definition` is a RuleDefinition, `findings` say how its
-    conditions came out last, `sequence` where a sequence stands, `refused` why safety does not let it fire
-    now, `doubt` why its last dose may or may not have been given.
+    """Published by /control/rules/<id> as "view"; `definition` is a RuleDefinition, `findings` are
+    the last results of its conditions, `sequence` is the progress of a sequence, `refused` why
+    safety does not let it fire now, `doubt` why its last dose may or may not have been given.
     """
 
     rule_id: int

@@ -1,4 +1,4 @@
-"""What a rule tells: people through the notifier, the journal, and all who look at its view.
+"""The reports of a rule: to people through the notifier, to the journal, and in its view.
 
 Used by a rule actor only.
 """
@@ -22,7 +22,9 @@ from godkaiser.supervision import ActorContext
 
 
 class RuleReport:
-    """`result` is the last one, in words; `evaluation` the newest, with its time (unix seconds)."""
+    """`result` is the last result, as text; `evaluation` the newest one, with its time (unix
+    seconds).
+    """
 
     def __init__(self, context: ActorContext, rule_id: int, definition: RuleDefinition) -> None:
         self._context = context
@@ -34,7 +36,7 @@ class RuleReport:
         self.evaluated_at: float | None = None
 
     def notify(self, action: NotificationAction, text: str = "") -> None:
-        """Without a text: that of the action."""
+        """Send a notification; without a text, the text of the action."""
         why = "; ".join(finding.detail for finding in self._findings()) or "it holds"
         if not text:
             text = action.message.replace("{rule}", self._definition.name).replace("{why}", why)
@@ -50,7 +52,7 @@ class RuleReport:
         )
 
     def notify_all(self, text: str = "") -> None:
-        """Whoever is told when the rule fires."""
+        """Send all notifications of the rule."""
         for action in rules.notifications_of(self._definition):
             self.notify(action, text)
 
@@ -69,7 +71,7 @@ class RuleReport:
         )
 
     def show(self, memory: RuleMemory) -> None:
-        # A firing is shown when its commands are judged.
+        # A firing is shown only after its commands are judged.
         counted = memory if memory.attempt is None else memory.attempt.before
         fired = counted.last_fired
         self._context.publish(

@@ -1,8 +1,8 @@
-"""What a rule asks of the safety actor, in the order in which it was decided.
+"""The requests of a rule to the safety actor, in the order of its decisions.
 
-All commands go the ordinary way: a faster lane for OFF would let it overtake an ON that was told before.
-An energising command of a dose waits here until what the rule remembers is on disk; an OFF for the same
-actuator takes its place. Used by a rule actor only.
+All commands use the ordinary lane: with a faster lane an OFF could overtake an earlier ON. An
+energising command of a dose waits here until the rule's memory is on disk; an OFF for the same
+actuator replaces it. Used by a rule actor only.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from godkaiser.domain.rules.schema import command_of
 from godkaiser.supervision import ActorContext, Handle
 
 DURABLE_S = 5.0
-"""A command that waits longer for the disk is given up: what was decided then may no longer be meant."""
+"""A command that waits longer for the disk is dropped, because its decision may be outdated."""
 
 Asked = tuple[str, ActuatorAction]
 """A command with its correlation id."""
 
 
 class CommandEnded(Message, frozen=True, kw_only=True):
-    """To the rule: what became of a command that was allowed."""
+    """To the rule: the outcome of an allowed command."""
 
     outcome: CommandOutcome
 
@@ -51,37 +51,38 @@ class RuleRequests:
         self._context = context
         self._issuer = issuer
         self._safety = context.handle(paths.SAFETY)
-        # The outcome settles a dose; of other commands the views of the actuators tell enough.
+        # A dose needs the outcome of its commands; for other commands the views of the actuators
+        # are enough.
         self._teller = OutcomeTeller(context.own) if is_dose else None
         self._waiting: dict[str, _Waiting] = {}
 
     def ask(self, commands: Sequence[Asked], decided_at: float) -> None:
-        """In this order."""
+        """Send these commands, in this order."""
         for correlation_id, action in commands:
             self._request(correlation_id, action, decided_at)
 
     def hold_back(self, ticket: str, commands: Sequence[Asked], decided_at: float) -> None:
-        """Until `go`."""
+        """Hold these commands until `go`."""
         self._waiting[ticket] = _Waiting(tuple(commands), decided_at)
 
     def go(self, ticket: str) -> None:
-        """What it remembers is on disk; what was withdrawn meanwhile does not leave."""
+        """The memory is on disk: send the held commands, except withdrawn ones."""
         waiting = self._waiting.pop(ticket, None)
         if waiting is not None:
             self.ask(waiting.commands, waiting.decided_at)
 
     def withdraw(self, ticket: str) -> list[str]:
-        """It could not be written; the correlation ids of what does not leave."""
+        """The memory could not be written: drop its commands; returns their correlation ids."""
         waiting = self._waiting.pop(ticket, None)
         return [] if waiting is None else [one for one, _ in waiting.commands]
 
     def withdraw_late(self, now: float) -> list[str]:
-        """Give up what waits for too long."""
+        """Drop commands that have waited too long."""
         late = [t for t, w in self._waiting.items() if now - w.decided_at >= DURABLE_S]
         return [one for ticket in late for one in self.withdraw(ticket)]
 
     def withdraw_for(self, ref: ActuatorRef) -> list[str]:
-        """An OFF for this actuator takes the place of what waits for it."""
+        """Drop the waiting command for this actuator, because an OFF replaces it."""
         gone: list[str] = []
         for ticket, waiting in list(self._waiting.items()):
             gone += [one for one, action in waiting.commands if action.ref == ref]

@@ -1,8 +1,9 @@
-"""One actor for each rule: it hears the sensors that it names, decides, and asks the safety actor.
+"""One actor for each rule: receives the readings of its sensors, decides, and sends commands to the
+safety actor.
 
-Its memory (hysteresis, cooldown, a sequence under way) is handed over a crash through what it published,
-and over a restart of the gateway, or its sudden end, through its note and the journal. It is noted before
-anything is switched on, and for a dose it is flushed to disk before that; OFF and stops wait for nothing.
+Its memory (hysteresis, cooldown, a running sequence) survives a crash through its published value,
+and a restart or sudden end of the gateway through its note and the journal. It is noted before
+anything is switched on, and for a dose it is flushed to disk first; OFF and stops never wait.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ BY_STOP = frozenset({"EMERGENCY_STOP_ACTIVE", "AUTOMATION_HELD"})
 ASK_AGAIN_S = 300.0
 
 NoteMemory = Callable[[int, RuleMemory | None], None]
-"""On return it survives the end of the process; None: the rule is to be deleted."""
+"""On return the memory survives the end of the process; None: the rule is being deleted."""
 
 log = structlog.get_logger("godkaiser.rules")
 
 
 class LookAgain(Message, frozen=True, kw_only=True):
-    """To oneself: something changes by itself now."""
+    """To oneself: time alone may change the result now."""
 
 
 class RuleActor(Actor):
@@ -82,21 +83,24 @@ class RuleActor(Actor):
         self._doses = self.context.handle(paths.DOSES)
         self._report = RuleReport(self.context, self._rule_id, self._definition)
         self._requests = RuleRequests(self.context, self._issuer, is_dose=self._is_dose)
-        # Groups first: what is published before is learnt, what comes after is heard.
+        # Join groups first: earlier readings are read from the views, later ones arrive as
+        # messages.
         self._join_groups()
         self._senses = RuleSenses(self.context, self._definition, str(self._issuer))
         self._take_over()
         self._report.show(self._memory)
         if self._memory.progress is not None or self._memory.attempt is not None:
-            # A sequence goes on where it stood, once the actuators have told how they are.
+            # A sequence continues once its actuators have reported their states.
             self._wake_in(1.0)
         elif self._memory.firing or self._senses.facts().readings:
-            # What is known already is acted upon: the next reading may be long in coming. A rule that was
-            # switched off releases what it has on.
+            # Act on the known readings, because the next one may take long. A disabled rule
+            # releases its actuators.
             self._wake_in(0.0)
 
     def _take_over(self) -> None:
-        """From the incarnation before, which may have had another text, or from the process before."""
+        """Take over the memory of the previous incarnation, which may have had another version of
+        the rule, or of the previous process.
+        """
         remembered = self.context.recall("memory")
         before = self._memory
         if remembered is None:
@@ -110,7 +114,7 @@ class RuleActor(Actor):
         self._memory, left = rules.adopted(self._definition, self._memory)
         self._end(left)
         if remembered is not None and remembered[0] != self._definition:
-            # Saved again: its author has seen why it was suspended.
+            # The rule was saved again, so its author has seen the suspension.
             self._memory = msgspec.structs.replace(self._memory, suspended="", reversals=())
         if self._memory.doubt and self._memory.doubt != before.doubt and remembered is None:
             self._tell_doubt()
@@ -169,11 +173,12 @@ class RuleActor(Actor):
         if is_attempt:
             memory = rule_attempts.begun(before, memory, now)
         memory = rule_attempts.asked(memory, given, now, once=self._is_dose)
-        # Before the memory: known to be undone after a crash, an OFF is asked for again.
+        # OFFs before the memory: after a crash the OFF is simply requested again.
         self._requests.ask(offs, now)
         changed = memory != before or decision.is_worth_telling
         if changed:
-            # A crash after this loses what was to be switched on; before it, a dose would be given twice.
+            # A crash after this only loses the commands; in the other order a crash would give a
+            # dose twice.
             self._change_memory(memory)
         self._request_ons(ons, now)
         self._tell(decision, tuple(one for one, _ in given), is_attempt=is_attempt, changed=changed)
@@ -183,7 +188,7 @@ class RuleActor(Actor):
         self._report.show(self._memory)
 
     def _superseded(self, memory: RuleMemory, offs: Sequence[Asked], now: float) -> RuleMemory:
-        """What waits for the disk does not leave when it is to be off again."""
+        """Drop commands that wait for the disk if the actuator must be off again."""
         gone = [one for _, action in offs for one in self._requests.withdraw_for(action.ref)]
         for one in gone:
             memory = rule_attempts.judged(
@@ -192,7 +197,7 @@ class RuleActor(Actor):
                 one,
                 allowed=False,
                 code=SUPERSEDED,
-                message="it was to go off again before it could leave",
+                message="it had to be switched off again before the command was sent",
                 now=now,
             ).memory
         return memory
@@ -219,7 +224,7 @@ class RuleActor(Actor):
     def _tell(
         self, decision: Decision, ids: tuple[str, ...], *, is_attempt: bool, changed: bool
     ) -> None:
-        """What it did, to people; of an attempt, when its commands are judged."""
+        """Report what it did; for an attempt, when its commands are judged."""
         held_back: tuple[NotificationAction, ...] = ()
         if is_attempt and not decision.stops:
             held_back = rules.notifications_of(self._definition)
@@ -234,7 +239,7 @@ class RuleActor(Actor):
                 self._report.result = decision.remark or ("fired" if decision.fired else "released")
             self._report.record(self._memory, decision, ids)
 
-    # ---- what becomes of its commands
+    # ---- verdicts and outcomes of its commands
 
     def _judged(self, verdict: CommandJudged) -> None:
         now = self.context.monotonic()
@@ -260,7 +265,7 @@ class RuleActor(Actor):
         if found.stands:
             self._untold = None
             self._report.notify_all()
-            # After a crash of this actor: what it had decided is known no more, but that it has.
+            # After a crash of this actor the details of its decision are lost, but not the fact.
             decision = decision or Decision(fired=True, actions=(), released=(), memory=memory)
             self._report.result = decision.remark or "fired"
             if decision.remark:
@@ -282,8 +287,8 @@ class RuleActor(Actor):
         self._report.show(self._memory)
 
     def _wait_for_stop(self, now: float) -> None:
-        """What a stop has refused is not asked for again while that is as it was: a stop may last for days,
-        and each question is written down. From time to time it is asked all the same.
+        """Do not repeat a request that a stop refused while the stop is unchanged: a stop may last
+        for days, and each request is stored. It is repeated from time to time.
         """
         refused = self._memory.refused
         if refused is None or now < refused.retry_at or refused.code not in BY_STOP:
@@ -296,7 +301,7 @@ class RuleActor(Actor):
         self._memory = msgspec.structs.replace(self._memory, refused=later)
 
     def _refused(self, why: str, code: str) -> Decision | None:
-        """To be told once, and not with each attempt."""
+        """A refusal, reported once and not for each attempt."""
         result = f"refused ({code}): {why}" if code else f"refused: {why}"
         before, self._report.result = self._report.result, result
         if rule_attempts.without_countdown(result) == rule_attempts.without_countdown(before):
@@ -305,7 +310,7 @@ class RuleActor(Actor):
         return _remarked(self._memory, result)
 
     def _refuse(self, ids: Iterable[str], code: str, why: str) -> None:
-        """What has never left."""
+        """Refuse commands that were never sent."""
         for one in ids:
             self._judged(CommandJudged(correlation_id=one, allowed=False, code=code, message=why))
 
@@ -316,10 +321,10 @@ class RuleActor(Actor):
             self._report.record(self._memory)
 
     def _expire(self, now: float) -> None:
-        """Of what has waited for too long."""
+        """Expire requests that have waited too long."""
         late = self._requests.withdraw_late(now)
         self._refuse(
-            late, NOT_WRITTEN, "what the rule remembers could not be written to disk in time"
+            late, NOT_WRITTEN, "the memory of the rule could not be written to disk in time"
         )
         memory = rule_attempts.expired(self._memory, now)
         if memory is not None:
@@ -327,7 +332,7 @@ class RuleActor(Actor):
             self._tell_doubt()
 
     def _tell_doubt(self) -> None:
-        """Never repeated by itself: a person has to look."""
+        """Report a dose in doubt; it is never repeated automatically: a person must check."""
         self._untold = None
         self._report.result = f"in doubt: {self._memory.doubt}; it is not repeated"
         log.warning("firing_in_doubt", rule=self._definition.name, reason=self._memory.doubt)
@@ -347,7 +352,7 @@ class RuleActor(Actor):
         return ClockStamp(self.context.boot_id(), self.context.monotonic(), self.context.now())
 
     def _end(self, left: rules.Advance | None) -> None:
-        """What is left to do of another text, or of a rule that is deleted."""
+        """Do the remaining work of an old version or a deleted rule."""
         if left is None:
             return
         commands = [action for action in left.commands if self._is_own(action)]
@@ -358,12 +363,14 @@ class RuleActor(Actor):
             self._report.result = f"sequence {left.outcome}"
 
     def _is_own(self, action: ActuatorAction) -> bool:
-        """Whether nobody else has the actuator meanwhile."""
+        """Whether the actuator was not taken over by somebody else meanwhile."""
         view = self._senses.actuator(action.ref)
         return view is None or view.owner in {"", str(self._issuer)}
 
     def _alarmed(self, decision: Decision, stop: StopAction) -> Decision:
-        """A stop that stops nothing, because what it names has gone since the rule was saved."""
+        """A stop without any device, because its device or zone was deleted after the rule was
+        saved.
+        """
         nothing = self._senses.stops_nothing(stop)
         if not nothing:
             return decision
@@ -405,7 +412,7 @@ class RuleActor(Actor):
 
 
 def _remarked(memory: RuleMemory, remark: str, decision: Decision | None = None) -> Decision:
-    """For the history of the rule: nothing fired, but something is to be told."""
+    """A decision for the history of the rule: nothing fired, but there is a remark."""
     if decision is not None:
         return msgspec.structs.replace(decision, remark=remark)
     return Decision(fired=False, actions=(), released=(), memory=memory, remark=remark)

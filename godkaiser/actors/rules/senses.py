@@ -1,4 +1,4 @@
-"""What a rule knows of the world: the newest reading of each sensor, and what actors publish.
+"""The facts of a rule: the newest reading of each sensor, and the views of other actors.
 
 Used by a rule actor only.
 """
@@ -38,7 +38,7 @@ class RuleSenses:
             self._learn_latest(sensor)
 
     def learn(self, reading: Reading) -> None:
-        """Take a reading in; one that is not usable makes the value unknown at once."""
+        """Handle a reading; an unusable one makes the value unknown at once."""
         if not reading.heard_at:
             reading = msgspec.structs.replace(reading, heard_at=self._context.monotonic())
         for ref in rules.refs_of(reading.key):
@@ -58,7 +58,7 @@ class RuleSenses:
             self._trails[ref] = rules.extended(self._trails.get(ref, ()), fact, window)
 
     def facts(self) -> Facts:
-        """As of now."""
+        """The present facts."""
         levels: dict[rules.ActuatorRef, float | None] = {}
         reported: dict[rules.ActuatorRef, float | None] = {}
         owners: dict[rules.ActuatorRef, str] = {}
@@ -66,7 +66,7 @@ class RuleSenses:
             view = self.actuator(ref)
             if view is None:
                 continue
-            # What is on its way counts as done, or each reading would ask again.
+            # A command on its way counts as done; otherwise each reading would repeat it.
             pending = bool(view.pending_correlation_id)
             known = view.desired_value if pending else view.reported_value
             levels[ref] = view.desired_value if known is None else known
@@ -98,7 +98,7 @@ class RuleSenses:
         return f"no device is in a zone {action.zone_id}"
 
     def _learn_latest(self, sensor: rules.SensorRef) -> None:
-        """After a restart: what the device published last, so that nothing starts from nothing."""
+        """After a restart: take the newest readings that the devices have published."""
         esp_id = sensor[0]
         view = self._context.look(paths.device(esp_id), "view")
         keys = [config.key for config in getattr(view, "sensors", ())]

@@ -1,7 +1,8 @@
-"""One actor for each actuator: it publishes what the safety actor orders, keeps time, and reports.
+"""One actor for each actuator: publishes the orders of the safety actor, keeps a timer, and
+reports.
 
-It holds no opinion on what is wanted: that is one state, held and stepped by the safety actor. Nobody
-else can publish on the command topic of an actuator.
+It does not decide: the desired state is held and stepped by the safety actor. No other actor can
+publish on the command topic of an actuator.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from godkaiser.supervision import Actor, Handle
 
 
 class Transmission(msgspec.Struct, frozen=True):
-    """One command to publish; `clearance` is the gate's leave to energise, None for an OFF."""
+    """One command to publish; `clearance` is the gate's permission to energise, None for an OFF."""
 
     send: Send
     clearance: Any = None
@@ -97,8 +98,8 @@ class ActuatorActor(Actor):
         payload = outbound.actuator_command(
             verb.value,
             send.level,
-            # The device ends only an ON by itself; a PWM ends with the gateway's lease and with the
-            # maximum runtime that the device is configured with.
+            # The device itself ends only an ON; a PWM ends with the gateway's lease, or with the
+            # maximum runtime in the device's configuration.
             send.duration_s if verb is Verb.ON else 0,
             send.correlation_id,
             send.issued_by,
@@ -110,7 +111,9 @@ class ActuatorActor(Actor):
             self._port.release(config.esp_id, config.gpio, payload, listener)
 
     def _listener(self, correlation_id: str) -> FateListener:
-        """Called in a network thread: it only tells."""
+        """The listener for the fate of a command; it runs in a network thread, so it only sends a
+        message.
+        """
         guard, key = self._guard, self._config.key
 
         def listener(fate: Fate) -> None:

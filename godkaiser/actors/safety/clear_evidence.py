@@ -1,4 +1,4 @@
-"""What devices have shown of their stops and clears, and whether that confirms the newest clear.
+"""Evidence from devices about their stops and clears, and whether it confirms the newest clear.
 
 Used by the safety actor only. Times are monotonic seconds.
 """
@@ -11,7 +11,7 @@ from godkaiser.domain.safety.actuator_state import ActuatorState
 from godkaiser.domain.safety.stop_confirmation import answer_confirms_clear, reports_confirm_clear
 
 TELL_AGAIN_S = 5.0
-"""A device that owes a clear is not told more often."""
+"""Minimum time between two clears to a device whose clear was accepted unconfirmed."""
 
 
 class ClearEvidence:
@@ -22,24 +22,24 @@ class ClearEvidence:
         self._owed: dict[str, float] = {}
 
     def stop_given(self, device_id: str) -> None:
-        """What is said of an earlier clear may still come, and says nothing of this stop's end."""
+        """A new stop: later answers to an earlier clear do not confirm the end of this stop."""
         self._owed.pop(device_id, None)
         if device_id in self._cleared_at:
             self._cleared_before_stop[device_id] = self._cleared_at[device_id]
 
     def stop_shown(self, device_id: str, at: float) -> None:
-        """A message that was received then shows that the device knows of a stop."""
+        """A message received at `at` shows that the device knows of a stop."""
         self._shown_at[device_id] = at
 
     def note_cleared(self, devices: Iterable[str], now: float) -> None:
         self._cleared_at.update(dict.fromkeys(devices, now))
 
     def cleared_at(self, device_id: str) -> float | None:
-        """When a stop of this device was last cleared from here, and when it last confirmed that."""
+        """When we last cleared a stop of this device, or when it last confirmed a clear."""
         return self._cleared_at.get(device_id)
 
     def answer_confirms(self, device_id: str, *, stop_at: float, heard_at: float) -> bool:
-        """Whether the device's answer to a clear is one to the clear that ended the stop of `stop_at`."""
+        """Whether the device's answer to a clear answers the clear of the stop of `stop_at`."""
         return answer_confirms_clear(
             stop_at=stop_at,
             shown_at=self._shown_at.get(device_id),
@@ -54,24 +54,26 @@ class ClearEvidence:
         shown_at = self._shown_at.get(device_id)
         return reports_confirm_clear(states, stop_at=stop_at, shown_at=shown_at, told_at=told_at)
 
-    # ---- clears that an operator has accepted without the device's word
+    # ---- clears that an operator has accepted without the device's confirmation
 
     def owe(self, devices: Iterable[str]) -> None:
-        """These count as cleared, and may still be stopped: each is told when it can be heard."""
+        """These devices count as cleared but may still be stopped: each is sent the clear when it
+        is online.
+        """
         self._owed.update(dict.fromkeys(devices, float("-inf")))
 
     def owes(self, device_id: str) -> bool:
         return device_id in self._owed
 
     def is_to_be_told(self, device_id: str, now: float) -> bool:
-        """Whether to tell it now; then the time counts anew."""
+        """Whether to send it the clear now; if so, the minimum time starts again."""
         if now - self._owed.get(device_id, now) < TELL_AGAIN_S:
             return False
         self._owed[device_id] = now
         return True
 
     def settle(self, device_id: str) -> None:
-        """It has shown that no stop holds it."""
+        """The device has shown that no stop holds it."""
         self._owed.pop(device_id, None)
 
     def forget(self, device_id: str) -> None:

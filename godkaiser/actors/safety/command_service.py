@@ -1,7 +1,7 @@
-"""Where commands are judged and passed on to the actuators; used by the safety actor only.
+"""Judges commands and passes them on to the actuators; used by the safety actor only.
 
-A command is judged on what is known here and on what was allowed before it, so that two commands in
-one breath are judged one after the other.
+A command is judged by the states here, including the commands that were allowed before it, so two
+commands at the same instant are judged one after the other.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ActuatorFactory = Callable[[ActuatorConfig, Handle], ChildSpec]
 
 
 class GatewayFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for all commands: the stops, and what the gateway itself is able to do."""
+    """Facts for all commands: the stops, and the state of the gateway itself."""
 
     stops: SafetyState
     link_up: bool
@@ -57,7 +57,7 @@ class CommandService:
         self._judged_after = remembered if isinstance(remembered, Latencies) else Latencies()
 
     def begin(self, actuators: Iterable[ActuatorConfig], interlocks: tuple[Interlock, ...]) -> None:
-        """Take up what was configured or, after a crash, what the predecessor had."""
+        """Take over the configured actuators or, after a crash, those of the predecessor."""
         known: dict[ActuatorKey, ActuatorState] = {
             key[1]: value
             for key, value in self._context.recall_all().items()
@@ -74,14 +74,17 @@ class CommandService:
         self.set_interlocks(interlocks)
         self._context.publish("begun", value=True)
         if crashed:
-            # What was decided and not told to the actor of the actuator died with the predecessor.
+            # Decisions that had not reached the actor of the actuator were lost with the
+            # predecessor.
             for key in known:
                 self._plant.apply(key, ShellRestarted())
         else:
             self._doubt_interlocked()
 
     def _doubt_interlocked(self) -> None:
-        """A command of the process before may be on its way. For an interlock only an answer counts."""
+        """A command of the previous process may be on its way. For interlocks only an answer proves
+        its end.
+        """
         for state in tuple(self._plant.states()):
             if state.desired == 0.0 and self._plant.is_interlocked(state.config.key):
                 self._plant.apply(state.config.key, Doubted())
@@ -89,7 +92,7 @@ class CommandService:
     # ---- commands
 
     def request(self, message: RequestCommand, gateway: GatewayFacts) -> Verdict:
-        """Judge, and pass on what is allowed."""
+        """Judge a command, and pass it on if it is allowed."""
         command = message.command
         verdict = self.judge(command, gateway)
         age_s = self._context.monotonic() - command.decided_at
@@ -125,7 +128,7 @@ class CommandService:
             self._plant.switch_off(key, command.issuer, correlation_id, waiter)
 
     def judge(self, command: Command, gateway: GatewayFacts) -> Verdict:
-        """The verdict, and nothing else."""
+        """The verdict, without any effect."""
         now = self._context.monotonic()
         facts = self._plant.facts(
             command,
@@ -136,10 +139,10 @@ class CommandService:
         )
         return judge(command, facts, now)
 
-    # ---- what there is
+    # ---- configuration
 
     def install(self, message: InstallActuator) -> None:
-        """There is such an actuator, or it has changed."""
+        """An actuator was added or changed."""
         config = message.config
         if self._plant.find(config.key) is None:
             self._take_in(config, message.pin_user)
@@ -148,7 +151,9 @@ class CommandService:
             self._plant.apply(config.key, event)
 
     def uninstall(self, key: ActuatorKey) -> None:
-        """It is no more; its device is told OFF once more. Raises CommandRefused while it is on."""
+        """An actuator was removed; its device is sent OFF once more. Raises CommandRefused while it
+        is on.
+        """
         state = self._plant.find(key)
         if state is None:
             return
@@ -170,6 +175,6 @@ class CommandService:
         self._plant.take_in(state, self._shell(config))
 
     def _shell(self, config: ActuatorConfig) -> Handle:
-        """The lasting handle of its actor, which starts when its supervisor comes to it."""
+        """The handle of its actor; the supervisor starts the actor later."""
         spec = self._actuator_factory(config, self._context.own)
         return self._context.adopt(paths.ACTUATORS, spec)

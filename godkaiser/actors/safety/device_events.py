@@ -1,4 +1,4 @@
-"""What a message of a device tells about an actuator, as an event of its state machine: pure."""
+"""Converts a device's message into an event of an actuator's state machine; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from godkaiser.protocol import inbound
 
 
 def event_of(report: DeviceReport) -> events.ActuatorEvent | None:
-    """None: it tells nothing about one actuator."""
+    """The event; None if the message is not about one actuator."""
     match report.payload:
         case inbound.ActuatorStatus() as status:
             return events.Reported(

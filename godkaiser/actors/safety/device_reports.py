@@ -1,4 +1,4 @@
-"""What devices say, and what that means for actuators and stops; used by the safety actor only."""
+"""Handles devices' reports about actuators and stops; used by the safety actor only."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from godkaiser.storage.audit.trail import entry_by
 from godkaiser.supervision import ActorContext, Handle
 
 CLEAR_GRACE_S = 3.0
-"""Statuses built before a clear still say `active` for a moment; they are not a new stop. An alert is one:
-it is told once, and a device's messages keep their order.
+"""For this time after a clear, statuses built before it still say `active` and are not a new stop.
+An alert is a new stop: it is sent once, and a device's messages keep their order.
 """
 LIMIT_S = 60.0
-"""Of a device's own stop all actuators tell within this time; they report every 30 s."""
+"""All actuators report a device's own stop within this time, because they report every 30 s."""
 
 log = structlog.get_logger("godkaiser.safety")
 
@@ -84,13 +84,13 @@ class DeviceReports:
         if self._wire.is_own_broadcast(str(fields.get("correlation_id", ""))):
             return
         verb = fields.get("command", fields.get("action"))
-        # A verb that is not text makes devices stop, too (contract, 11.2).
+        # A verb that is not text also makes devices stop (contract, 11.2).
         if verb in ("stop_all", "emergency_stop") or not isinstance(verb, str | None):
             record = self._stops.state.find(GLOBAL)
             if record is not None and record.state is StopState.ACTIVE:
-                # Another gateway's answer to ours, or its repetition: it is in force already.
+                # Another gateway's answer to ours, or a repetition: the stop is already in force.
                 return
-            # The devices have heard it already; here it is latched and confirmed.
+            # The devices have already received it; here it is latched and confirmed.
             self._service.carry_out(
                 StopAll(
                     issuer=Issuer(HEARD, str(fields.get("issued_by", "unknown"))[:40]),
@@ -99,7 +99,7 @@ class DeviceReports:
             )
 
     def apply(self, key: ActuatorKey, event: events.ActuatorEvent) -> None:
-        """Step an actuator, and look at what that means for the stops."""
+        """Step an actuator, and check what that means for the stops."""
         self._plant.apply(key, event)
         self._stops.look_at(key.esp_id)
 
@@ -124,7 +124,7 @@ class DeviceReports:
             self._service.finish_resumed()
 
     def _reports_stop(self, report: DeviceReport) -> None:
-        """The device is stopped: as it was told to, or by itself."""
+        """The device reports a stop: ours, or one of its own."""
         device_id = report.device_id
         presence = self._plant.device(device_id)
         if presence is None or report.redelivered:
@@ -138,7 +138,8 @@ class DeviceReports:
             cleared_at = self._stops.cleared_at(device_id)
             now = self._context.monotonic()
             if cleared_at is not None and now <= cleared_at + CLEAR_GRACE_S:
-                # It may have been built before the clear: whether it still holds is looked at later.
+                # The report may have been built before the clear: check later whether the stop
+                # still holds.
                 message = LookForStop(device_id=device_id)
                 delay_s = cleared_at + CLEAR_GRACE_S - now
                 self._context.schedule(delay_s, message, key=("look for stop", device_id))
@@ -147,7 +148,7 @@ class DeviceReports:
             self._take_over_stop(device_id)
 
     def look_for_stop(self, device_id: str) -> None:
-        """A stop was reported right after a clear: it holds if the actuators still say so."""
+        """A stop was reported right after a clear: it counts if the actuators still report it."""
         presence = self._plant.device(device_id)
         if presence is None or self._stops.owes_clear(device_id):
             return
@@ -163,7 +164,7 @@ class DeviceReports:
         return bool(states) and is_own_limit(states, self._context.monotonic(), LIMIT_S)
 
     def _take_over_stop(self, device_id: str) -> None:
-        """The device has stopped by itself: it is stopped for the gateway, too."""
+        """The device has stopped by itself: the gateway takes over the stop."""
         self._service.carry_out(
             StopAll(
                 issuer=Issuer("device", device_id),
@@ -177,13 +178,14 @@ class DeviceReports:
         try:
             self._stops.confirm_clear(device_id, heard_at, is_answer=is_answer)
         except ServiceUnavailable as error:
-            # It stays in CLEARING, and is told again: the confirmation of that is written.
+            # The stop stays in CLEARING and the clear is repeated; its next confirmation is
+            # written.
             log.error("safety_record_not_written", reason=error.message)
             return
         cleared_at = self._stops.cleared_at(device_id)
         may_be_ours = cleared_at is not None and heard_at - cleared_at < LATE_ANSWER_S
         if is_answer and not may_be_ours:
-            # Somebody else has cleared it. A status speaks of one actuator, and for itself.
+            # Somebody else has cleared the device. A status is only about its own actuator.
             self._stops.lifted(device_id, heard_at)
         self._service.finish_resumed()
 
@@ -208,7 +210,7 @@ class DeviceReports:
             self._service.finish_resumed()
 
     def _keep_stopped(self, before: DevicePresence, after: DevicePresence) -> None:
-        """A device that is moved out of a stopped zone takes the stop along: a move frees nothing."""
+        """A device that is moved out of a stopped zone stays stopped: a move must not clear a stop."""
         device_id = before.device_id
         record = self._stops.state.covering(device_id, before.zone_id)
         if record is None or record.scope.covers(device_id, after.zone_id):

@@ -1,8 +1,8 @@
-"""The stops, as the safety actor holds them: state, latch, wire and confirmation in one place.
+"""The emergency stops of the safety actor: state, latch, wire and confirmation in one place.
 
-The order of a stop is fixed: clearances revoked, message on the wire, OFF to each actuator that is not
-known to be off, latch on disk, everything else. The order of a clear is the other way round: latch on
-disk first, then the barrier, then the wire.
+A stop has a fixed order: revoke clearances, send the message, send OFF to each actuator that is not
+known off, write the latch to disk, then everything else. A clear has the reverse order: write the
+latch to disk, then wait for the barrier, then send.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ from godkaiser.mqtt.gate import CommandGate
 from godkaiser.storage.files.record_file import RecordFile
 
 GIVE_AGAIN_S = 5.0
-"""Each stop restarts the 5 s for which a device refuses a clear, so one is not given more often."""
+"""Minimum time between two stops, because each stop restarts the 5 s in which a device refuses a
+clear.
+"""
 ON_ITS_WAY_S = 1.0
-"""A report that comes so soon after a stop may have been made before it."""
+"""A report this soon after a stop may have been made before it."""
 UNCHECKED_UP_TO = 256
-"""Of fewer, it is looked up whether their devices are still there; of more, one report at a time."""
+"""Up to this number of actuators, all devices are checked at once; above it, one at each report."""
 STUBBORN = Issuer("system", "emergency_stop")
 
 HEARD = "broadcast"
-"""The kind of issuer of a stop that was heard on the broadcast topic."""
+"""The issuer kind of a stop that was received on the broadcast topic."""
 
 log = structlog.get_logger("godkaiser.safety")
 
@@ -72,11 +74,11 @@ class EmergencyStops:
         self._removed: set[str] = set()
         self.state = SafetyState()
         self.changed = False
-        """The view has changed since it was taken; set to False by the one that shows it."""
+        """The view has changed since it was last shown; whoever shows it sets this to False."""
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the latch on disk says what holds."""
+        """Whether the latch on disk has the state in force."""
         return self._latch.is_recorded
 
     def write_again(self) -> None:
@@ -89,11 +91,11 @@ class EmergencyStops:
 
     @property
     def size(self) -> int:
-        """How many devices the view names."""
+        """The number of devices in the view."""
         return len(self._progress.waiting) + len(self._progress.confirmed)
 
     def restore(self, *, mirror_exists: bool) -> None:
-        """Read the latch. A latch that cannot be read, or that was there and is gone, is a stop."""
+        """Read the latch. An unreadable latch, or a missing one that existed before, is a stop."""
         wall, now = self._clock()
         try:
             state = self._latch.read()
@@ -122,8 +124,9 @@ class EmergencyStops:
             self._gate.revoke_all()
             self._wire.broadcast(reason, issuer)
         elif scope.kind is ScopeKind.GLOBAL:
-            # Every gateway on this broker hears a broadcast: to answer it with another has no end. The
-            # devices have heard it; those that want our token are told one by one.
+            # Every gateway on this broker receives a broadcast, so answering with another one would
+            # never end. The devices have received it; those that need our token are stopped one by
+            # one.
             self._gate.revoke_all()
             for device_id in covered:
                 self._wire.stop_device(device_id, reason)
@@ -133,7 +136,7 @@ class EmergencyStops:
             for device_id in covered:
                 self._wire.stop_device(device_id, reason)
         state = safety_state.stop(self.state, scope, by=str(issuer), reason=reason, now=wall)
-        # In force before it is on disk: a full disk must not keep a stop from holding.
+        # In force before it is on disk: a full disk must not prevent a stop.
         self.state = state
         self._last_stop[scope] = now
         self._progress.clearing.pop(scope, None)
@@ -141,8 +144,8 @@ class EmergencyStops:
         for device_id in covered:
             self._freeing.pop(device_id, None)
             self._expect(device_id, now)
-        # An OFF behind the stop for what runs, or may. The rest, which is merely not heard of, can wait
-        # for the disk: it would delay the stop on its way through the broker.
+        # Send OFF after the stop to actuators that run or may run. The others, whose state is only
+        # unknown, can wait for the disk: their OFFs would delay the stop in the broker.
         running: list[ActuatorKey] = []
         others: list[ActuatorKey] = []
         for key in self._plant.keys_of(covered):
@@ -155,24 +158,24 @@ class EmergencyStops:
         self._enter(state)
 
     def _expect(self, device_id: str, now: float) -> None:
-        """The device is to confirm, by each of its actuators."""
+        """Expect a confirmation of the device, by each of its actuators."""
         self._progress.confirmed.pop(device_id, None)
         self._evidence.stop_given(device_id)
         self._progress.waiting[device_id] = Told(now)
 
     def _off(self, key: ActuatorKey, at: float) -> None:
-        """OFF behind the stop of that moment, unless the actuator is known to be off."""
+        """Send OFF after the stop given at `at`, unless the actuator is known off."""
         self._plant.apply(key, StopGiven(correlation_id=str(uuid.uuid4()), at=at))
 
     def await_absent(self, device_id: str, zone_id: str) -> None:
-        """A device that is not there has not confirmed either."""
+        """An offline device counts as unconfirmed."""
         record = self.state.covering(device_id, zone_id)
         if record is not None and record.state is StopState.ACTIVE:
             self._progress.waiting.setdefault(device_id, Told(self._clock()[1]))
             self.changed = True
 
     def stop_returned(self, device_id: str, zone_id: str) -> None:
-        """A device came back, or is new: if it is under a stop it is stopped at once."""
+        """A device returned or is new: if a stop covers it, it is stopped at once."""
         record = self.state.covering(device_id, zone_id)
         if record is None or record.state is not StopState.ACTIVE:
             return
@@ -185,7 +188,7 @@ class EmergencyStops:
         self.changed = True
 
     def repeat(self) -> bool:
-        """Send stops and clears again where they are not confirmed; whether any are open.
+        """Repeat unconfirmed stops and clears; returns whether any are open.
 
         Raises ServiceUnavailable, at the end: a clear waits for a removed device until the disk takes it.
         """
@@ -224,15 +227,16 @@ class EmergencyStops:
         if not told.heard or self._is_lifted(device_id, found):
             self._wire.stop_device(device_id, record.reason)
             return
-        # It knows of the stop; to stop it again would only restart the time before it can be cleared.
+        # The device knows of the stop; another stop would only restart the time until it can be
+        # cleared.
         for state in found.open:
             if not is_known_off(state):
                 off = SwitchOff(correlation_id=str(uuid.uuid4()), issuer=STUBBORN)
                 self._plant.apply(state.config.key, off)
 
     def _is_lifted(self, device_id: str, found: Confirmation) -> bool:
-        """It has heard of the stop, and yet reports that none holds it: it has restarted, was configured
-        since, or was freed by somebody.
+        """Whether it received the stop but reports that none holds it: it rebooted, was
+        reconfigured, or somebody cleared it.
         """
         since = self._wire.given_at(device_id) + ON_ITS_WAY_S
         return any(
@@ -240,7 +244,7 @@ class EmergencyStops:
         )
 
     def heard(self, device_id: str, at: float, *, redelivered: bool) -> None:
-        """The device has shown that it knows of the stop, by a message that was received then."""
+        """The device has shown, by a message received at `at`, that it knows of the stop."""
         if not redelivered:
             self._evidence.stop_shown(device_id, at)
         told = self._progress.waiting.get(device_id)
@@ -249,7 +253,7 @@ class EmergencyStops:
             self.look_at(device_id)
 
     def lifted(self, device_id: str, at: float) -> None:
-        """The device has said, by a message received then, that it is no longer stopped."""
+        """The device has reported, by a message received at `at`, that it is no longer stopped."""
         told = self._progress.waiting.get(device_id)
         since = (
             told.at if told is not None else self._progress.confirmed.get(device_id, (None, 0.0))[0]
@@ -263,7 +267,7 @@ class EmergencyStops:
         self.look_at(device_id)
 
     def look_at(self, device_id: str) -> None:
-        """Something about this device has changed: draw the conclusions."""
+        """Check the stops and clears of this device after a change of its state."""
         told = self._progress.waiting.get(device_id)
         if told is not None:
             self.changed = True
@@ -280,7 +284,9 @@ class EmergencyStops:
         self._free_when_off(device_id)
 
     def _hold_to_it(self, device_id: str) -> None:
-        """A device that had confirmed may be freed by somebody else, or switch on by itself."""
+        """Stop a device again that had confirmed and was cleared by somebody else, or switched on
+        by itself.
+        """
         states = self._plant.of_device(device_id)
         if all(state.shown_stopped_at is not None for state in states):
             return
@@ -317,14 +323,14 @@ class EmergencyStops:
         self._note_cleared(targets)
 
     def cleared_at(self, device_id: str) -> float | None:
-        """When a stop of this device was last cleared from here, and when it last confirmed that."""
+        """When we last cleared a stop of this device, or when it last confirmed a clear."""
         return self._evidence.cleared_at(device_id)
 
     def _note_cleared(self, devices: Iterable[str]) -> None:
         self._evidence.note_cleared(devices, self._clock()[1])
 
     def cleared(self, scope: Scope, issuer: Issuer, reachable: Iterable[str]) -> SafetyState:
-        """What a clear would lead to. Raises as `begin_clear`."""
+        """The state after a clear. Raises as `begin_clear`."""
         wall, now = self._clock()
         return safety_state.begin_clear(
             self.state,
@@ -336,7 +342,7 @@ class EmergencyStops:
         )
 
     def _pass_barrier(self, scope: Scope, device_id: str) -> None:
-        """Tell a device to clear as soon as nothing energising can be on its way to it."""
+        """Send the clear to a device as soon as no energising command can be on its way to it."""
         devices = self._progress.clearing.get(scope, {})
         if device_id not in devices or devices[device_id] is not None:
             return
@@ -348,7 +354,9 @@ class EmergencyStops:
             self._wire.clear_device(device_id, "cleared")
 
     def accepted(self, scope: Scope, issuer: Issuer) -> SafetyState:
-        """What accepting the unconfirmed would lead to. Raises NoEmergencyStop, InvalidTransition."""
+        """The state after accepting the unconfirmed devices. Raises NoEmergencyStop,
+        InvalidTransition.
+        """
         return safety_state.accept_unconfirmed(
             self.state,
             scope,
@@ -358,8 +366,8 @@ class EmergencyStops:
         )
 
     def accept_unconfirmed(self, scope: Scope, issuer: Issuer) -> None:
-        """The operator's word stands for the barrier: the devices are told to clear on it, those that
-        are not there when they return.
+        """Clear without the barrier, on the operator's responsibility: the devices are sent the
+        clear at once, offline ones when they return.
 
         Raises NoEmergencyStop, InvalidTransition, ServiceUnavailable.
         """
@@ -374,20 +382,23 @@ class EmergencyStops:
         self._note_cleared(devices)
 
     def owes_clear(self, device_id: str) -> bool:
-        """Whether an operator has accepted the clear of this device, and it has not shown it yet."""
+        """Whether an operator has accepted the clear of this device, and the device has not
+        confirmed it yet.
+        """
         return self._evidence.owes(device_id)
 
     def clear_what_is_owed(self, device_id: str) -> None:
-        """Tell a device to clear whose clear was accepted without its word."""
+        """Send the clear to a device whose clear was accepted without its confirmation."""
         if self._plant.is_online(device_id) and self._evidence.is_to_be_told(
             device_id, self._clock()[1]
         ):
             self._wire.clear_device(device_id, "accepted")
 
     def confirm_clear(self, device_id: str, heard_at: float, *, is_answer: bool) -> None:
-        """The device says that no stop holds it, in its answer to a clear or in a report of an actuator.
+        """The device reports that no stop holds it, in its answer to a clear or in a report of an
+        actuator.
 
-        Raises ServiceUnavailable: it stays in CLEARING.
+        Raises ServiceUnavailable; then the stop stays in CLEARING.
         """
         states = self._plant.of_device(device_id)
         if is_answer or all(state.emergency == "normal" for state in states):
@@ -439,7 +450,7 @@ class EmergencyStops:
             keys.discard(key)
 
     def resumable(self) -> list[StopRecord]:
-        """Stops that end now: every actuator that can be heard has told its state since the stop."""
+        """Stops that can end now: every actuator of an online device has reported its state since."""
         if not self._to_read_back:
             return []
         found = []
@@ -503,12 +514,12 @@ class EmergencyStops:
                 self._enter(state)
             self._removed.discard(device_id)
 
-    # ---- a device that its own runtime limit holds
+    # ---- devices that are locked by their own runtime limit
 
     def free_device(self, device_id: str, reason: str) -> None:
-        """Clear a device that no stop covers. Raises InvalidTransition where one does."""
+        """Clear a device that no stop covers. Raises InvalidTransition if one covers it."""
         if self.state.covering(device_id, self._plant.zone_of(device_id)) is not None:
-            text = f"A stop covers {device_id}; clear that."
+            text = f"A stop covers {device_id}; clear that stop."
             raise InvalidTransition(reason=text)
         self._note_cleared((device_id,))
         for state in self._plant.of_device(device_id):
@@ -518,7 +529,7 @@ class EmergencyStops:
         self._free_when_off(device_id)
 
     def _free_when_off(self, device_id: str) -> None:
-        """A clear frees all actuators of a device, so the others have answered an OFF before it."""
+        """A clear unlocks all actuators of a device, so the others must first answer an OFF."""
         if device_id in self._freeing and not any(
             state.sent for state in self._plant.of_device(device_id)
         ):
@@ -530,7 +541,7 @@ class EmergencyStops:
         return self._view(self.state)
 
     def preview(self, state: SafetyState) -> SafetyView:
-        """What would be shown in `state`, which is not entered."""
+        """The view of `state`, without entering it."""
         return msgspec.structs.replace(self._view(state), dry_run=True)
 
     def _view(self, state: SafetyState) -> SafetyView:
@@ -547,11 +558,11 @@ class EmergencyStops:
         )
 
     def _alarms(self) -> tuple[str, ...]:
-        # While a stop is not confirmed, its alarm names what is on.
+        # The alarm of an unconfirmed stop already names the actuators that are on.
         return self._latch.alarm, self._silence.text or self._plant.stays_on.alarm
 
     def next_alarm_in_s(self) -> float:
-        """Seconds until a device will have been silent for too long; infinity: none is waited for."""
+        """Seconds until the alarm for a silent device is due; infinity: no device is awaited."""
         return self._silence.next_in_s(self._clock()[1])
 
     def _mark_changed(self) -> None:

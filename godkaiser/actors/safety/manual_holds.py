@@ -1,6 +1,6 @@
-"""The actuators that people have taken from the rules: on disk before anybody is told so.
+"""The holds of people on actuators: on disk before a request is answered.
 
-Used by the safety actor only. The database is told afterwards; it counts where there is no file yet.
+Used by the safety actor only. The database follows later; it is used if there is no file yet.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ class ManualHolds:
         self._file = file
 
     def restore(self, stored: Mapping[ActuatorKey, Hold]) -> str:
-        """Take up what holds; "" or why that is not known. `stored` is what the database has, with ends
-        in unix seconds.
+        """Restore the holds; returns "" or why they are unknown. `stored` are those of the
+        database, with ends in unix seconds.
         """
         problem = ""
         holds: Mapping[ActuatorKey, Hold] = {}
         try:
             kept = self._file.read()
         except RecordUnreadable as error:
-            problem = f"the record of the held actuators cannot be read: {error}"
+            problem = f"the record of the holds cannot be read: {error}"
         else:
             holds = self._from_database(stored) if kept is None else holds_of(kept, self._moment())
         for key, hold in holds.items():
@@ -57,7 +57,7 @@ class ManualHolds:
         return problem
 
     def tidy(self) -> None:
-        """Bring the file in line with what is there; a disk that is full leaves it as it was."""
+        """Bring the file in line with the existing actuators; with a full disk it stays unchanged."""
         if not self._plant.holds() and self._file_is_empty():
             return
         try:
@@ -76,7 +76,7 @@ class ManualHolds:
             self._file.retry()
 
     def hold(self, message: HoldActuator) -> HoldView:
-        """Raises UnknownActuator; ServiceUnavailable: nothing has changed, on disk neither."""
+        """Raises UnknownActuator; ServiceUnavailable: nothing has changed, not even on disk."""
         state = self._plant.find(message.key)
         if state is None:
             raise UnknownActuator(esp_id=message.key.esp_id, gpio=message.key.gpio)
@@ -103,7 +103,7 @@ class ManualHolds:
         )
 
     def _write(self, holds: Mapping[ActuatorKey, Hold]) -> None:
-        """Raises ServiceUnavailable; then the file is what it was."""
+        """Raises ServiceUnavailable; then the file is unchanged."""
         try:
             self._file.write(record_of(holds, self._moment()))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What the actors of the actuators report to the safety actor."""
+"""Messages to the safety actor and from the actors of the actuators, and their views."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OVERTAKEN = "a stop or a newer decision came first, or it was too old"
 
 
 class CommandFate(Message, frozen=True, kw_only=True):
-    """The link knows what became of a command."""
+    """The link reports the fate of a command."""
 
     key: ActuatorKey
     correlation_id: str
@@ -23,7 +23,7 @@ class CommandFate(Message, frozen=True, kw_only=True):
 
 
 class CommandNotSent(Message, frozen=True, kw_only=True):
-    """A command did not leave: `state` is the outcome, refused or failed."""
+    """A command was not sent: `state` is the outcome, refused or failed."""
 
     key: ActuatorKey
     correlation_id: str
@@ -32,20 +32,21 @@ class CommandNotSent(Message, frozen=True, kw_only=True):
 
 
 class ActuatorDue(Message, frozen=True, kw_only=True):
-    """The timer of an actuator is over."""
+    """The timer of an actuator has fired."""
 
     key: ActuatorKey
 
 
 class ShellStarted(Message, frozen=True, kw_only=True):
-    """The actor of an actuator was started again after a crash; its last order may be half done."""
+    """The actor of an actuator was restarted after a crash; its last order may be incomplete."""
 
     key: ActuatorKey
 
 
 class SwitchSafeMode(Message, frozen=True, kw_only=True):
-    """Put the pins of a subzone into safe mode (to /control/devices/<id>), or take them out (to
-    /control/safety/guard, which passes it on). Reply: None: sent. Refusals: UnknownSubzone, DeviceOffline, EmergencyStopActive.
+    """Put the pins of a subzone into safe mode (to /control/devices/<id>), or out of it (to
+    /control/safety/guard, which passes it on). Reply: None, when it is sent. Refusals:
+    UnknownSubzone, DeviceOffline, EmergencyStopActive.
 
     The device answers only when it fails; then the placement of the device shows it.
     """
@@ -58,11 +59,11 @@ class SwitchSafeMode(Message, frozen=True, kw_only=True):
 
 
 class RequestCommand(Message, frozen=True, kw_only=True):
-    """Ask for an actuator to be moved. Reply: `godkaiser.domain.safety.safety.Verdict`, at once.
+    """Request a command to an actuator. Reply: `godkaiser.domain.safety.safety.Verdict`, at once.
 
-    A verdict that does not allow is a reply, not an error. With `outcome_to` (any object with
-    `set(CommandOutcome)`), the device's answer is delivered there when it is known. `verdict_to` is the
-    handle of an actor that does not wait for the reply: it is told CommandJudged.
+    A refusing verdict is a reply, not an error. With `outcome_to` (any object with
+    `set(CommandOutcome)`), the device's answer is delivered there when it is known. `verdict_to` is
+    the handle of an actor that is told CommandJudged instead of waiting for the reply.
     """
 
     command: Command
@@ -71,7 +72,9 @@ class RequestCommand(Message, frozen=True, kw_only=True):
 
 
 class CommandJudged(Message, frozen=True, kw_only=True):
-    """To the `verdict_to` of a RequestCommand: the verdict in short; `code` and `message` of a refusal."""
+    """To the `verdict_to` of a RequestCommand: the verdict in short; `code` and `message` are those
+    of a refusal.
+    """
 
     correlation_id: str
     allowed: bool
@@ -80,13 +83,13 @@ class CommandJudged(Message, frozen=True, kw_only=True):
 
 
 class ExplainCommand(Message, frozen=True, kw_only=True):
-    """What would be the verdict on this command now? Reply: Verdict; nothing else happens."""
+    """Ask for the verdict on this command, without any effect. Reply: Verdict."""
 
     command: Command
 
 
 class HoldActuator(Message, frozen=True, kw_only=True):
-    """A person takes an actuator: rules do not energise it for `seconds`, None: until released.
+    """A person holds an actuator: rules do not energise it for `seconds`; None: until released.
 
     `seconds` 0 releases it. Reply: HoldView. Refusals: UnknownActuator.
     """
@@ -97,7 +100,7 @@ class HoldActuator(Message, frozen=True, kw_only=True):
 
 
 class HoldView(Message, frozen=True, kw_only=True):
-    """`until` in unix seconds, None: until it is released; `held` False: nobody holds it."""
+    """`until` in unix seconds, None: until it is released; `held` False: there is no hold."""
 
     esp_id: str
     gpio: int
@@ -119,7 +122,7 @@ class StopAll(Message, frozen=True, kw_only=True):
     """Emergency stop of everything (`esp_id` and `zone_id` None), of a zone or of one device.
 
     Reply: SafetyView, after the stop is on the wire and latched on disk. Never refused.
-    With `dry_run`, the SafetyView that it would lead to, here and below.
+    With `dry_run`, only the resulting SafetyView, here and below.
     """
 
     issuer: Issuer
@@ -132,7 +135,7 @@ class StopAll(Message, frozen=True, kw_only=True):
 class ClearStop(Message, frozen=True, kw_only=True):
     """Begin to clear a stop; nothing is energised. Reply: SafetyView.
 
-    `accept_unconfirmed` ends a clear whose devices do not all answer.
+    `accept_unconfirmed` ends a clear although not all devices answer.
     Refusals: NoEmergencyStop, ClearLockedOut, InvalidTransition.
     """
 
@@ -154,9 +157,9 @@ class ResumeAutomation(Message, frozen=True, kw_only=True):
 
 
 class PrepareShutdown(Message, frozen=True, kw_only=True):
-    """Energise nothing more, and switch off what is to be off while the gateway is away.
+    """Energise nothing more, and switch off the actuators with `on_shutdown` off.
 
-    Reply: the number of actuators that were told.
+    Reply: the number of actuators that were sent OFF.
     """
 
 
@@ -174,19 +177,20 @@ class ActuatorView(Message, frozen=True, kw_only=True):
     pending_correlation_id: str = ""
     last_outcome: CommandOutcome | None = None
     answered_after: Latencies = Latencies()
-    """From a command on the wire to the device's answer."""
+    """Latency from a command on the wire to the device's answer."""
     held_by: str = ""
     """The person who has taken it from the rules, until `held_until` (None: until it is released)."""
     held_until: float | None = None
     limit_locked: bool = False
-    """The device holds it after its own runtime limit, until the device is cleared."""
+    """The device's own runtime limit has locked it, until the device is cleared."""
 
 
 class StopView(Message, frozen=True, kw_only=True):
-    """`told_at` and `confirmed_at` (unix seconds) are of the stop while it is active, then of the clear.
+    """`told_at` and `confirmed_at` (unix seconds) are those of the stop while it is active, then
+    those of the clear.
 
-    `unconfirmed_actuators` (`ESP_4F3A9C/25`) have not shown that they are stopped; `cannot_confirm` names
-    devices that will not show it, each with the reason.
+    `unconfirmed_actuators` (`ESP_4F3A9C/25`) have not reported the stop; `cannot_confirm` names
+    devices that cannot confirm it, each with the reason.
     """
 
     scope: str
@@ -204,7 +208,7 @@ class StopView(Message, frozen=True, kw_only=True):
 
 
 class StopInputView(Message, frozen=True, kw_only=True):
-    """`demand` is empty while the input is released; `raw` None while it has not been heard."""
+    """`demand` is empty while the input is released; `raw` None before its first reading."""
 
     input: str
     stops: str
@@ -214,8 +218,8 @@ class StopInputView(Message, frozen=True, kw_only=True):
 
 
 class SafetyView(Message, frozen=True, kw_only=True):
-    """Published by the safety actor as "view"; `state` is the strictest of all scopes. `latched`: the
-    disk has what holds.
+    """Published by the safety actor as "view"; `state` is the strictest of all scopes. `latched`:
+    the state in force is on disk.
     """
 
     state: str

@@ -1,7 +1,8 @@
-"""The plant as the safety actor holds it: devices, the state of each actuator, and the interlocks.
+"""The plant of the safety actor: devices, the state of each actuator, and the interlocks.
 
-Used by the safety actor only. It alone steps the states (`domain/safety/actuator_machine.py`); after each step
-it checks the interlocks of the actuator, and releases what violates them.
+Used by the safety actor only. Only this class steps the states
+(`domain/safety/actuator_machine.py`); after each step it checks the interlocks of the actuator, and
+switches off actuators that violate them.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Plant:
     # ---- devices
 
     def learn(self, presence: DevicePresence) -> bool:
-        """Take in what a device told of itself; whether it is new, came back, or has rebooted."""
+        """Handle the presence of a device; returns whether it is new, came back, or has rebooted."""
         known = self._devices.get(presence.device_id)
         self._devices[presence.device_id] = presence
         returned = presence.online and (known is None or not known.online or presence.rebooted)
@@ -117,7 +118,7 @@ class Plant:
     # ---- actuators
 
     def take_in(self, state: ActuatorState, handle: Handle) -> None:
-        """An actuator that is new to this process, or to this incarnation of the safety actor."""
+        """Add an actuator that is new to this process, or to this incarnation of the safety actor."""
         key = state.config.key
         state = msgspec.structs.replace(state, online=self.is_online(key.esp_id))
         self._states[key] = state
@@ -145,7 +146,7 @@ class Plant:
         return [self._states[key] for key in self._by_device.get(device_id, ())]
 
     def runs(self, key: ActuatorKey) -> bool:
-        """Whether it is wanted on, reports on, or an ON may be on its way to it."""
+        """Whether it is desired on, reports on, or an ON may be on its way to it."""
         state = self._states.get(key)
         return state is not None and is_energised(state)
 
@@ -158,7 +159,9 @@ class Plant:
     # ---- stepping
 
     def apply(self, key: ActuatorKey, event: ActuatorEvent) -> ActuatorState | None:
-        """Step the state of an actuator, do what follows, and keep the interlocks; the new state."""
+        """Step the state of an actuator, carry out the effects, enforce the interlocks; returns the
+        new state.
+        """
         before = self._states.get(key)
         if before is None:
             return None
@@ -170,8 +173,8 @@ class Plant:
         return self._states.get(key)
 
     def shell_restarted(self, key: ActuatorKey) -> None:
-        """The actor of this actuator has crashed: it knows neither view nor timer, and what it was to
-        send may not have left.
+        """The actor of this actuator has crashed: it has lost view and timer, and its last commands
+        may not have been sent.
         """
         state = self._states.get(key)
         if state is not None:
@@ -188,7 +191,7 @@ class Plant:
     def switch_off(
         self, key: ActuatorKey, issuer: Issuer, correlation_id: str = "", waiter: Any = None
     ) -> None:
-        """OFF; what may not run without it goes off first."""
+        """OFF; actuators that must not run without it go off first."""
         if key in self._by_actuator:
             entries = self._groups[key]
             for dependent in dependents_of(entries, key, self.others(entries)):
@@ -200,7 +203,9 @@ class Plant:
         self.apply(key, SwitchOff(correlation_id=correlation_id, issuer=issuer))
 
     def _mend(self, key: ActuatorKey) -> None:
-        """Release what violates an interlock that names `key`, or follows from one; tell it once."""
+        """Switch off actuators that violate an interlock of `key`, and their dependents; audit it
+        once.
+        """
         entries = self._groups[key]
         victims = to_release(entries, self.others(entries))
         for entry in entries:
@@ -218,7 +223,7 @@ class Plant:
             self._violating.add(key)
             self._audit("system:interlock", f"released {state}: an interlock forbids it to run")
         if state.desired == 0.0 and (state.sent or state.repeat_at is not None):
-            # It is told to go off already, and told again until it does.
+            # It was already sent OFF, and OFF is repeated.
             return
         self.apply(key, SwitchOff(correlation_id=str(uuid.uuid4()), issuer=INTERLOCK))
 
@@ -237,7 +242,7 @@ class Plant:
             else:
                 state = self._ended(key, effect)
         self.stays_on.note(key, state, self._context.monotonic())
-        # Published before anything leaves: a successor knows of what may be on its way.
+        # Published before anything is sent, so that a successor knows what may be on its way.
         self._context.publish(("actuator", key), state)
         if is_worth_keeping(before, state):
             self._keep(key, state)
@@ -281,7 +286,7 @@ class Plant:
         )
 
     def _view(self, key: ActuatorKey, state: ActuatorState) -> ActuatorView:
-        """For people: the moments of the monotonic clock as unix seconds."""
+        """The view for people, with monotonic times as unix seconds."""
         set_by = self._context.now() - self._context.monotonic()
         pending, hold = state.pending, state.hold
         return ActuatorView(
@@ -329,11 +334,11 @@ class Plant:
         return key in self._by_actuator
 
     def interlocks_of(self, key: ActuatorKey) -> tuple[Interlock, ...]:
-        """Those that name it."""
+        """The interlocks that name the actuator."""
         return self._by_actuator.get(key, ())
 
     def others(self, interlocks: Iterable[Interlock]) -> dict[ActuatorKey, OtherActuator]:
-        """What is known of the actuators that these name."""
+        """The views of the actuators that these interlocks name."""
         found = {}
         for interlock in interlocks:
             for key in (interlock.actuator, interlock.other):

@@ -1,8 +1,8 @@
-"""The safety actor: the one way to an actuator, and the keeper of the stops.
+"""The safety actor: the only way to an actuator, and the owner of the stops.
 
-It alone holds handles of actuator actors, steps the states of the actuators and clears commands. A
-command is judged on facts that are held here, so that two commands in one breath are judged one after
-the other. It asks nobody.
+Only it holds handles of actuator actors, steps the states of the actuators and clears commands. A
+command is judged by facts that it holds itself, so two commands at the same instant are judged one
+after the other. It never asks another actor.
 """
 
 from __future__ import annotations
@@ -82,15 +82,15 @@ log = structlog.get_logger("godkaiser.safety")
 
 
 class ResendOverdue(Message, frozen=True, kw_only=True):
-    """To oneself: stops that the broker has not acknowledged go out again."""
+    """To oneself: resend stops that the broker has not acknowledged."""
 
 
 class JudgeAgain(Message, frozen=True, kw_only=True):
-    """To oneself: a hold may have ended, so that a device may keep a rule alone again."""
+    """To oneself: a hold may have ended, so that a device may run an offline rule again."""
 
 
 class SafetyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway is configured to have, and what it had stored, when it started.
+    """The configuration and the stored states at the start of the gateway.
 
     `mirror_exists`: the database knows of a latch, so one that is gone was lost. The holds end in unix
     seconds.
@@ -119,7 +119,7 @@ class SafetyActor(Actor):
         kaiser_id: str,
         tokens: StopTokens = StopTokens(),
     ) -> None:
-        """The files are shared by all incarnations: they know what is not on disk yet."""
+        """All incarnations share the files, which know what is not on disk yet."""
         super().__init__()
         self._record = record
         self._actuator_factory = actuator_factory
@@ -186,7 +186,7 @@ class SafetyActor(Actor):
         self._stop_service.finish_unfinished()
         if doubt:
             self._stop_service.carry_out(StopAll(issuer=Issuer("system", "holds"), reason=doubt))
-            # Only now may it be forgotten that it could not be read.
+            # Only now may the unreadable record be replaced.
             self._holds.tidy()
         if context.incarnation > 1 and self._stops.state.records:
             self._gate.revoke_all()
@@ -209,7 +209,7 @@ class SafetyActor(Actor):
         return reply
 
     def _plan_resend(self) -> None:
-        """For every stop, whoever gave it; one timer for all of them."""
+        """Schedule the resend, with one timer for all stops."""
         wait_s = None if self._resend_planned else self._wire.next_resend_in_s()
         if wait_s is not None:
             self._resend_planned = True
@@ -276,7 +276,7 @@ class SafetyActor(Actor):
         return None
 
     def _own(self, message: object) -> None:
-        """Reminders to oneself."""
+        """Messages from own timers."""
         match message:
             case Repeat():
                 self._stop_service.repeat()
@@ -308,7 +308,8 @@ class SafetyActor(Actor):
             case Fate.DELIVERED:
                 event = events.Delivered(correlation_id=message.correlation_id)
             case _:
-                # It may still arrive: only an answer to an OFF, or a new session, proves otherwise.
+                # The command may still arrive: only an answer to an OFF, or a new session, proves
+                # otherwise.
                 return
         self._reports.apply(message.key, event)
 
@@ -335,7 +336,7 @@ class SafetyActor(Actor):
         self._standing.judge(self._plant.covered(GLOBAL), self._stops.state)
 
     def _judge_changed_scopes(self) -> None:
-        """Of the stops that are new, over, or held no longer, the devices."""
+        """Judge the devices of stops that are new, ended, or no longer held."""
         state = self._stops.state
         now = {(record.scope, record.state) for record in state.records}
         now |= {(scope, StopState.NORMAL) for scope in state.held}
@@ -356,7 +357,7 @@ class SafetyActor(Actor):
             )
         handle.tell(message)
 
-    # ---- small things
+    # ---- helpers
 
     def _hold(self, message: HoldActuator) -> Any:
         try:
@@ -365,7 +366,7 @@ class SafetyActor(Actor):
             self._standing.judge((message.key.esp_id,), self._stops.state)
 
     def _recall_devices(self) -> None:
-        """After a crash: the devices have published what they told before."""
+        """After a crash: read the presences that the devices have published."""
         now = self.context.monotonic()
         for path in self.context.children(paths.DEVICES):
             view = self.context.look(path, "view")

@@ -1,4 +1,4 @@
-"""What holds and is not on disk yet: it is written as soon as the disk takes it.
+"""Records that are in force but not on disk yet: they are written as soon as possible.
 
 Used by the safety actor only. A stop from the broadcast topic is acknowledged to the broker when the
 latch has it.

@@ -1,7 +1,7 @@
-"""What the safety actor publishes of the stops, and how often.
+"""The views of the stops that the safety actor publishes, and how often.
 
-Used by the safety actor only. Many devices confirm a stop within a moment; the view of all of them is
-not made for each.
+Used by the safety actor only. When many devices confirm a stop within a moment, the view is not
+made for each confirmation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from godkaiser.domain.safety.stop_state import SafetyState, StopState
 from godkaiser.supervision import ActorContext, Handle
 
 SHOWN_AT_ONCE = 64
-"""Of a stop of more devices than this, the view is shown from time to time rather than each time."""
+"""With more devices under a stop than this, the view is published from time to time instead of at
+each change.
+"""
 
 
 class ShowStops(Message, frozen=True, kw_only=True):
@@ -67,5 +69,5 @@ class SafetyDisplay:
 
 
 def _outline(state: SafetyState) -> object:
-    """What an operator would call an event: which stops there are, and how far each one is."""
+    """The part of the state whose changes are events for an operator: the stops and their states."""
     return state.held, tuple((r.scope, r.state, r.last_stop) for r in state.records)

@@ -1,7 +1,8 @@
-"""What devices may energise by themselves, judged by the safety actor and withdrawn by it.
+"""Standing orders: what devices may energise by themselves, judged and withdrawn by the safety
+actor.
 
-Used by the safety actor only. A device gets its offline rules, and the leave to take a subzone out of
-safe mode, from here; the port of the devices publishes nothing of that kind without the gate's leave.
+Used by the safety actor only. It gives devices their offline rules, and the permission to take a
+subzone out of safe mode; the port of the devices publishes neither without the gate's permission.
 """
 
 from __future__ import annotations
@@ -37,20 +38,20 @@ class StandingOrders:
         self._decided: dict[str, Standing] = {}
 
     def offer(self, message: OfferOfflineRules, stops: SafetyState) -> None:
-        """The rules that a device is to keep alone, as far as nothing forbids it."""
+        """Take the offline rules of a device; they are allowed if nothing forbids them."""
         self._offered[message.device_id] = message.entries
         self._context.publish(("offered", message.device_id), message.entries)
         self.judge((message.device_id,), stops)
 
     def forget(self, device_id: str) -> None:
-        """It is removed."""
+        """The device was removed."""
         self._gate.allow_standing(device_id, NOTHING_STANDS)
         self._decided.pop(device_id, None)
         if self._offered.pop(device_id, None) is not None:
             self._context.withdraw(("offered", device_id))
 
     def judge(self, devices: Iterable[str], stops: SafetyState) -> None:
-        """Decide anew for these devices, and tell each of them for which that changes something."""
+        """Decide again for these devices, and tell those for which the result changes."""
         now = self._context.monotonic()
         for device_id in devices:
             standing = self._judged(device_id, stops, now)
@@ -59,11 +60,11 @@ class StandingOrders:
                 self.tell(device_id, standing)
 
     def judge_offered(self, stops: SafetyState) -> None:
-        """The devices that are to keep rules alone."""
+        """Judge the devices that have offline rules."""
         self.judge(tuple(self._offered), stops)
 
     def tell(self, device_id: str, standing: Standing | None = None) -> None:
-        """Also again, to a device actor that has started since."""
+        """Tell a device its standing orders; also repeated to a device actor that was restarted."""
         standing = standing or self._decided.get(device_id)
         handle = self._context.find(paths.device(device_id))
         if standing is None or handle is None:

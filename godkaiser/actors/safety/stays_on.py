@@ -1,4 +1,4 @@
-"""Actuators that report that they are on although they are told OFF again and again.
+"""Finds actuators that report that they are on although OFF was sent repeatedly.
 
 Used by the safety actor only. Times are monotonic seconds.
 """
@@ -11,14 +11,14 @@ from godkaiser.domain.entities import ActuatorKey
 from godkaiser.domain.safety.actuator_state import ActuatorState, defies_off
 
 STAYS_ON_S = 25.0
-"""OFF is told after 2, 6, 14 and 30 s: the fourth that had no effect raises the alarm."""
+"""OFF is repeated after 2, 6, 14 and 30 s: the fourth one without an effect raises the alarm."""
 NAMED_IN_ALARM = 20
 
 log = structlog.get_logger("godkaiser.safety")
 
 
 class StaysOn:
-    """`alarm` names them; `changed` is set to False by the one that shows it."""
+    """`alarm` names them; whoever shows it sets `changed` to False."""
 
     def __init__(self) -> None:
         self.alarm = ""
@@ -27,13 +27,17 @@ class StaysOn:
         self._told: set[ActuatorKey] = set()
 
     def note(self, key: ActuatorKey, state: ActuatorState, now: float) -> None:
-        """Take in the state of an actuator after a step."""
+        """Check the state of an actuator after a step."""
         if not defies_off(state):
             self.forget(key)
             return
         if key not in self._told and now - self._since.setdefault(key, now) >= STAYS_ON_S:
             self._told.add(key)
-            log.critical("stays_on", actuator=str(key), reason="it reports on, whatever it is told")
+            log.critical(
+                "stays_on",
+                actuator=str(key),
+                reason="it reports on although OFF was sent repeatedly",
+            )
             self._name()
 
     def forget(self, key: ActuatorKey) -> None:
@@ -48,7 +52,7 @@ class StaysOn:
         named = sorted(str(key) for key in self._told)
         more = len(named) - NAMED_IN_ALARM
         self.alarm = (
-            f"on though told OFF: {', '.join(named[:NAMED_IN_ALARM])}"
+            f"on although OFF was sent: {', '.join(named[:NAMED_IN_ALARM])}"
             f"{f' and {more} more' if more > 0 else ''}: look at the machines themselves"
             if named
             else ""

@@ -1,7 +1,7 @@
 """Watches the stop inputs, and tells the safety actor to stop while one is pressed or silent.
 
-It is an actor of its own, so that no flood of readings fills a lane of the safety actor. What it last
-saw is published: the safety actor looks there before it clears a stop.
+It is an actor of its own, so that no flood of readings fills a lane of the safety actor. It
+publishes the states of the inputs, which the safety actor checks before it clears a stop.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class StopInputMonitor(Actor):
         remembered = self.context.recall("states") or {}
         for entry in self._inputs:
             known = remembered.get(entry.sensor, InputState(now))
-            # Each input has its time to be heard (again); a button that was pressed still is.
+            # Each input gets its time for a new reading; a pressed button stays pressed.
             self._states[entry.sensor] = InputState(now, known.raw, known.at)
             self.context.join(("stop_input", entry.sensor))
         self._demand_stops()

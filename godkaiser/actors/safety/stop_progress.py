@@ -1,4 +1,4 @@
-"""How far the stops and clears have come, device by device, and the alarm when a device stays silent.
+"""The progress of stops and clears for each device, and the alarm for silent devices.
 
 Used by the safety actor only. Times are monotonic.
 """
@@ -22,8 +22,8 @@ log = structlog.get_logger("godkaiser.safety")
 
 
 class Told(msgspec.Struct):
-    """A device that was told to stop: since when, and how often. `heard`: it has shown that it knows of
-    the stop.
+    """A device that was sent a stop: since when, and how often. `heard`: it has shown that it
+    received the stop.
     """
 
     at: float
@@ -32,8 +32,9 @@ class Told(msgspec.Struct):
 
 
 class StopProgress:
-    """`waiting` has to confirm a stop, `confirmed` has done so (told at, confirmed at). `clearing` has to
-    confirm a clear, by scope: when each device was told to clear, None before. `clear_confirmed` has.
+    """Devices in `waiting` must still confirm a stop, those in `confirmed` have done so (told at,
+    confirmed at). `clearing`, by scope, must still confirm a clear: when each device was sent the
+    clear, None before. `clear_confirmed` has confirmed it.
     """
 
     def __init__(self, plant: Plant) -> None:
@@ -45,7 +46,7 @@ class StopProgress:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything is still to be confirmed."""
+        """Whether any confirmation is missing."""
         return bool(self.waiting or self.clearing)
 
     def confirmation(self, device_id: str, told: Told) -> Confirmation:
@@ -60,7 +61,9 @@ class StopProgress:
 
 
 class SilenceAlarm:
-    """`text` names what has not confirmed for too long; `on_change` is called when it has changed."""
+    """`text` names the devices that have not confirmed for too long; `on_change` is called at each
+    change.
+    """
 
     def __init__(self, progress: StopProgress, on_change: Callable[[], None]) -> None:
         self._progress = progress
@@ -68,7 +71,7 @@ class SilenceAlarm:
         self.text = ""
 
     def next_in_s(self, now: float) -> float:
-        """Seconds until a device will have been silent for too long; infinity: none is waited for."""
+        """Seconds until the alarm for a silent device is due; infinity: no device is awaited."""
         waiting = self._progress.waiting.values()
         left = (told.at + UNCONFIRMED_ALARM_S - now for told in waiting)
         return min((seconds for seconds in left if seconds > 0.0), default=math.inf)
@@ -78,7 +81,7 @@ class SilenceAlarm:
             self.text = ""
 
     def raise_or_end(self, now: float, last_stop: Mapping[Scope, float]) -> None:
-        """`last_stop`: of the devices that are not told to clear yet, since when they are waited for."""
+        """`last_stop`: the start of waiting for devices that were not sent the clear yet."""
         since = {
             **{device_id: told.at for device_id, told in self._progress.waiting.items()},
             **{
@@ -102,7 +105,7 @@ class SilenceAlarm:
                 log.critical("not_confirmed", devices=overdue)
 
     def _named(self, device_id: str) -> str:
-        """With the pins that report that they are on."""
+        """The name of a device, with the pins that report on."""
         told = self._progress.waiting.get(device_id)
         if told is None:
             return device_id

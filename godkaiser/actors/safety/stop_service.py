@@ -131,17 +131,17 @@ class StopService:
 
     def _schedule_repeat(self) -> None:
         delay_s = backoff_delay(REPEAT, self._repeats + 1, self._context.random())
-        # The alarm of one stop does not wait for the repetition of another, which comes more rarely.
+        # The alarm of one stop must not wait for the less frequent repetition of another.
         delay_s = min(delay_s, self._stops.next_alarm_in_s() + ALARM_SLACK_S)
         self._context.schedule(delay_s, Repeat(), key="repeat")
 
     def finish_resumed(self) -> None:
-        """Resuming ends when every actuator has told its state since the stop."""
+        """Resuming ends when every actuator has reported its state since the stop."""
         for record in self._stops.resumable():
             try:
                 self._stops.finish_resume(record.scope)
             except ServiceUnavailable as error:
-                # The stop stands until the disk takes its end; each report tries again.
+                # The stop stays until its end is written to disk; each report tries again.
                 log.error("safety_record_not_written", reason=error.message)
                 return
             self._audit(record.cleared_by, f"resumed {record.scope}", record.reason)
@@ -186,11 +186,11 @@ class StopService:
             raise StopInputPressed(reason=pressed.reason)
 
     def _would_clear(self, message: ClearStop) -> SafetyView:
-        """Raises as the clear does."""
+        """Preview a clear. Raises as the clear does."""
         return self._stops.preview(self._cleared(message))
 
     def _begin_clear(self, message: ClearStop) -> bool:
-        """Whether devices have to confirm it. Raises as `EmergencyStops.begin_clear`,
+        """Clear; returns whether devices must confirm it. Raises as `EmergencyStops.begin_clear`,
         `EmergencyStops.accept_unconfirmed` and `EmergencyStops.free_device`.
         """
         scope = scope_of(message.esp_id, message.zone_id)
@@ -212,15 +212,15 @@ class StopService:
             device_id
             for device_id in self._plant.covered(scope)
             if (self._plant.is_online(device_id) or self._may_run(device_id))
-            # One clear on the wire ends every stop of a device.
+            # A clear on the wire ends every stop of a device.
             and not held_by_another(
                 self._stops.state, scope, device_id, self._plant.zone_of(device_id)
             )
         ]
 
     def _may_run(self, device_id: str) -> bool:
-        """A device that is not there, and has not shown that what ran on it is off: it has to confirm when
-        it returns, or an operator answers for it.
+        """Whether something may still run on an offline device: then it must confirm when it
+        returns, or an operator takes responsibility.
         """
         states = self._plant.of_device(device_id)
         return any(state.on_since is not None or is_unanswered_on(state) for state in states)
@@ -232,7 +232,9 @@ class StopService:
         return self._stops.cleared(scope, message.issuer, self._to_be_cleared(scope))
 
     def _is_only_limited(self, scope: Scope) -> bool:
-        """A device that no stop covers, with an actuator that its own runtime limit holds."""
+        """Whether the scope is a device that no stop covers, with an actuator that its own runtime
+        limit has locked.
+        """
         return (
             scope.kind is ScopeKind.DEVICE
             and self._stops.state.covering(scope.name, self._plant.zone_of(scope.name)) is None

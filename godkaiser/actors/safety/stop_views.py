@@ -1,4 +1,4 @@
-"""What people see of one stop: its scope, how far it is, and which devices have confirmed it."""
+"""Makes the view of one stop: its scope, its progress, and the devices that have confirmed it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from godkaiser.domain.safety.stop_state import StopRecord, StopState
 def stop_view(
     record: StopRecord, progress: StopProgress, set_by: float, *, in_force: bool
 ) -> StopView:
-    """`set_by` is what the wall clock is ahead of the monotonic one. One that is not in force is only
-    previewed.
-    """
+    """`set_by` is wall clock minus monotonic clock. A stop that is not in force is only previewed."""
     if record.state is not StopState.ACTIVE:
         told = progress.clearing.get(record.scope, dict.fromkeys(record.clearing))
         cleared = progress.clear_confirmed.get(record.scope, {})
@@ -27,7 +25,7 @@ def stop_view(
         )
     covered = progress.plant.covered(record.scope)
     if not in_force:
-        # All of them would have to confirm.
+        # All devices would have to confirm.
         return msgspec.structs.replace(_bare(record), unconfirmed=tuple(sorted(covered)))
     confirmed = {d: progress.confirmed[d] for d in covered if d in progress.confirmed}
     waiting = {d: progress.waiting[d] for d in covered if d in progress.waiting}

@@ -1,6 +1,7 @@
-"""Stops and clears on their way to the devices; used by the safety actor only.
+"""Sends stops and clears to the devices; used by the safety actor only.
 
-Without a link nothing is sent and nothing is lost: what is not confirmed is sent again when it is back.
+Without a link nothing is sent, but nothing is lost: unconfirmed messages are sent again when it is
+back.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class StopWire:
         self._given_at: dict[str, float] = {}
 
     def broadcast(self, reason: str, issuer: Issuer) -> None:
-        """Stop every device that hears it."""
+        """Stop every device that receives it."""
         correlation_id = f"{self._mark}{uuid.uuid4()}"
         try:
             self._port.broadcast(
@@ -45,7 +46,7 @@ class StopWire:
                 )
             )
         except NotConnected:
-            # Without their server the devices fall to their own safe state.
+            # Without their server the devices enter their own safe state.
             log.error("stop_not_sent", scope="global", reason="the broker is not connected")
 
     def stop_device(self, device_id: str, reason: str) -> None:
@@ -56,23 +57,23 @@ class StopWire:
         self._send(self._port.clear_device, device_id, "clear_emergency", reason)
 
     def given_at(self, device_id: str) -> float:
-        """When this device itself was last told to stop, in monotonic seconds; 0: never."""
+        """When this device itself was last sent a stop, in monotonic seconds; 0: never."""
         return self._given_at.get(device_id, 0.0)
 
     def resend_overdue(self) -> None:
-        """A stop that the broker has not acknowledged goes out by another connection, too."""
+        """Send stops that the broker has not acknowledged also on another connection."""
         self._port.resend_overdue()
 
     def next_resend_in_s(self) -> float | None:
-        """Seconds until `resend_overdue` has something to look at; None: no stop was sent since."""
+        """Seconds until `resend_overdue` should be called; None: no stop is waiting."""
         return self._port.next_resend_in_s()
 
     def is_own_broadcast(self, correlation_id: str) -> bool:
-        """Also one that this gateway sent before it was restarted and hears of only now."""
+        """Whether the broadcast is our own, even one from before a restart that arrives only now."""
         return correlation_id.startswith(self._mark)
 
     def clear_retained_broadcast(self) -> None:
-        """A retained stop would stop every device each time that it connects."""
+        """Remove a retained stop: it would stop each device at every connect."""
         try:
             self._port.clear_retained_broadcast()
         except NotConnected:

@@ -1,4 +1,6 @@
-"""The latch on disk, as the stops use it: what is in force, whether it is written, and the alarm if it is not."""
+"""The latch on disk for the stops: the state in force, whether it is written, and the alarm if it
+is not.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ log = structlog.get_logger("godkaiser.safety")
 
 
 class StoredLatch:
-    """Used by the safety actor only. `alarm` is empty while the disk takes what is written; `on_change` is
-    called when it has changed.
+    """Used by the safety actor only. `alarm` is empty while writing succeeds; `on_change` is called
+    at each change.
     """
 
     def __init__(self, file: RecordFile[SafetyState], on_change: Callable[[], None]) -> None:
@@ -25,7 +27,7 @@ class StoredLatch:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the latch on disk says what holds."""
+        """Whether the latch on disk has the state in force."""
         return not self._file.unwritten
 
     def read(self) -> SafetyState | None:
@@ -45,7 +47,9 @@ class StoredLatch:
         self._note(None)
 
     def insist(self, state: SafetyState) -> None:
-        """A stop is in force whether or not it can be written, and is written as soon as it can be."""
+        """Write a stop, which is in force even if the write fails; it is then written as soon as
+        possible.
+        """
         try:
             self._file.insist(state)
         except OSError as error:

@@ -1,1 +1,1 @@
-"""Actors that control does without: what is told to people and programs, and the servers."""
+"""Actors that control does not need: notifications, webhooks, servers; and the timekeeper."""

@@ -1,4 +1,4 @@
-"""The ways out for notifications: webhooks, MQTT and e-mail. Each bounded in time and in size."""
+"""The channels for notifications: webhooks, MQTT and e-mail. Each is bounded in time and in size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from godkaiser.mqtt.broker_address import BrokerAddress
 from godkaiser.mqtt.one_shot import NotTaken, publish_once
 
 NOTIFY_PREFIX = "godkaiser/notify/"
-"""No device listens below it."""
+"""No device subscribes below this topic."""
 
 
 def channels(
@@ -30,14 +30,16 @@ def channels(
     kaiser_id: str,
     outbound: Outbound,
 ) -> Mapping[str, Deliver]:
-    """By channel. `broker` is asked for each message: its password may have been replaced meanwhile."""
+    """The delivery functions by channel. `broker` is called for each message, because its password
+    may have been replaced.
+    """
 
     def email(notification: Notify) -> None:
         _send_email(config, notification)
 
     def mqtt(notification: Notify) -> None:
-        # By a connection of its own: only MQTT 5 tells that the broker refuses the topic, and the
-        # connections of control speak MQTT 3.1.1.
+        # A connection of its own: only MQTT 5 reports that the broker refuses the topic, and the
+        # connections of control use MQTT 3.1.1.
         client_id = f"godkaiser-{kaiser_id}-notify-{uuid.uuid4().hex[:8]}"
         topic = NOTIFY_PREFIX + notification.target
         try:
@@ -63,20 +65,21 @@ def _body(notification: Notify) -> bytes:
 
 
 def _send_email(config: NotifyConfig, notification: Notify) -> None:
-    # Rules are checked when they are saved; one that was stored before may still hold such an address.
+    # Rules are checked when they are saved, but an older stored rule may still have such an
+    # address.
     if not is_email_address(notification.target):
         raise UndeliverableError("this is not an e-mail address")
     if not config.smtp_host:
         reason = "no mail server is configured: set [notify] smtp_host"
         raise OSError(reason)
     message = EmailMessage()
-    # A line end in a header would begin another one; the library refuses those.
+    # A line end in a header would begin another header, so the library refuses it.
     message["Subject"] = " ".join(notification.subject.split())[:200]
     message["From"] = config.smtp_from
     message["To"] = notification.target
     message.set_content(notification.text)
     deadline = Deadline(DELIVERY_S)
-    # The administrator has named the server: it may be inside.
+    # The administrator has configured the server, so it may have an internal address.
     link = connected(config.smtp_host, config.smtp_port, deadline)
     try:
         with deadline.cuts(link), _Smtp(link, config.smtp_host, config.smtp_port) as server:
@@ -91,7 +94,7 @@ def _send_email(config: NotifyConfig, notification: Notify) -> None:
 
 
 class _Smtp(smtplib.SMTP):
-    """Over a connection that is there already."""
+    """SMTP over an existing connection."""
 
     def __init__(self, link: socket.socket, host: str, port: int) -> None:
         self._link = link

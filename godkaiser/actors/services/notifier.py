@@ -1,4 +1,6 @@
-"""The notifier: passes what rules want told to an actor for each recipient. Nothing waits for it."""
+"""The notifier: passes the notifications of rules to one actor for each recipient. No actor waits
+for it.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +66,10 @@ class NotifierActor(Actor):
                 self.context.unhandled(message)
 
     def _recipient_of(self, notification: Notify) -> Handle:
-        """Of those that nothing was for the longest time, one goes for a new one beyond the limit."""
-        # A target may hold a secret, and a path is shown.
+        """The actor of a recipient; at the limit, the recipient that was unused for the longest
+        time is replaced.
+        """
+        # A target may contain a secret, but the path of an actor is visible.
         digest = hashlib.sha256(notification.target.encode("utf-8", "backslashreplace"))
         name = f"{notification.channel}-{digest.hexdigest()[:16]}"
         supervisor = self.context.handle(paths.RECIPIENTS)

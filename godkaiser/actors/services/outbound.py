@@ -1,7 +1,9 @@
-"""Connections to programs elsewhere: to addresses that were checked, and within one deadline for all of it.
+"""Outbound HTTP connections: only to checked addresses, and with one deadline for the whole
+delivery.
 
-A name is resolved once, and the connection goes to the address that was checked: a name that leads inside
-a moment later leads nowhere. A receiver that drips a byte now and then is cut off like one that is silent.
+A name is resolved once, and the connection goes to the checked address, so a name that changes to
+an internal address has no effect. A receiver that sends a byte now and then is cut off like a
+silent one.
 """
 
 from __future__ import annotations
@@ -19,15 +21,17 @@ from godkaiser.domain.addresses import Destinations
 from godkaiser.errors.base import ValidationFailed
 
 DELIVERY_S = 8.0
-"""For one delivery as a whole: the name, the connection, TLS, the request and the answer."""
+"""Deadline for a whole delivery: name, connection, TLS, request and answer."""
 RESOLVERS = 32
-"""Names that may be looked up at once; a resolver that does not answer keeps its thread for a while."""
+"""Maximum number of simultaneous look-ups; a resolver that does not answer blocks its thread for a
+while.
+"""
 
 _resolving = threading.BoundedSemaphore(RESOLVERS)
 
 
 class NotAcceptedError(OSError):
-    """It was answered, and not with 2xx; `code` is the status."""
+    """The answer was not 2xx; `code` is the status."""
 
     def __init__(self, code: int, reason: str) -> None:
         self.code = code
@@ -35,7 +39,7 @@ class NotAcceptedError(OSError):
 
 
 class Deadline:
-    """A moment on the monotonic clock by which a delivery has ended, one way or the other."""
+    """The moment, on the monotonic clock, at which a delivery ends at the latest."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -43,7 +47,7 @@ class Deadline:
         self.has_passed = False
 
     def left_s(self) -> float:
-        """Raises TimeoutError when nothing is left."""
+        """The seconds left. Raises TimeoutError if none are left."""
         left = self._at - time.monotonic()
         if left <= 0.0:
             raise self.error()
@@ -54,11 +58,11 @@ class Deadline:
 
     @contextmanager
     def cuts(self, link: socket.socket) -> Iterator[None]:
-        """Whatever is done with the connection within, ends at the deadline.
+        """End every use of the connection inside this context at the deadline.
 
-        A timeout of the socket bounds each byte; this bounds all of them, the handshake of TLS included.
+        A socket timeout limits each read; this limits everything, including the TLS handshake.
         """
-        # Its own descriptor: TLS takes the other one over.
+        # A duplicate descriptor, because TLS takes over the original.
         own = link.dup()
         timer = threading.Timer(max(0.0, self._at - time.monotonic()), self._cut, (own,))
         timer.daemon = True
@@ -74,7 +78,7 @@ class Deadline:
             timer.join()
             own.close()
         if self.has_passed:
-            # A head that was cut off can look like a whole one.
+            # A truncated header can look complete.
             raise self.error()
 
     def _cut(self, link: socket.socket) -> None:
@@ -82,18 +86,18 @@ class Deadline:
         try:
             link.shutdown(socket.SHUT_RDWR)
         except OSError:
-            # The other side was quicker.
+            # The other side has already closed it.
             return
 
 
 class Outbound:
-    """Safe from any thread."""
+    """Makes outbound requests. Safe from any thread."""
 
     def __init__(self, destinations: Destinations) -> None:
         self._destinations = destinations
 
     def check(self, url: str) -> None:
-        """Raises ValidationFailed where it is plain, before the name is resolved, that it leads inside."""
+        """Raises ValidationFailed if the URL is clearly internal, even before its name is resolved."""
         refusal = self._destinations.refusal_of_host(urlsplit(url).hostname or "")
         if refusal:
             raise ValidationFailed(reason=f"url: {refusal}.")
@@ -101,10 +105,10 @@ class Outbound:
     def post(
         self, url: str, body: bytes, headers: Mapping[str, str], within_s: float = DELIVERY_S
     ) -> None:
-        """JSON to a program elsewhere.
+        """POST JSON to another program.
 
         Raises:
-            OSError: it may not be connected to, or was not answered with 2xx in time.
+            OSError: the destination is not allowed, or there was no 2xx answer in time.
         """
         deadline = Deadline(within_s)
         try:
@@ -126,7 +130,7 @@ class Outbound:
             link.close()
 
     def _connected(self, host: str, port: int, deadline: Deadline) -> socket.socket:
-        """To the first address that is allowed and answers. Raises OSError."""
+        """Connect to the first allowed address that answers. Raises OSError."""
         refusal = self._destinations.refusal_of_host(host)
         if refusal:
             raise PermissionError(refusal)
@@ -190,7 +194,7 @@ def _request(link: socket.socket, url: str, body: bytes, headers: Mapping[str, s
         answer = connection.getresponse()
     except (http.client.HTTPException, ValueError) as error:
         raise OSError(str(error)[:200] or type(error).__name__) from error
-    # The status is the answer; what follows is not read.
+    # Only the status matters; the rest is not read.
     answer.close()
     if not http.HTTPStatus.OK <= answer.status < http.HTTPStatus.MULTIPLE_CHOICES:
         raise NotAcceptedError(answer.status, answer.reason)

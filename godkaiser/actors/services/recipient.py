@@ -1,7 +1,7 @@
-"""One recipient of notifications: what is for it is delivered in order, and delays nothing of the others.
+"""One recipient of notifications: its deliveries are in order, and do not delay other recipients.
 
-A delivery that fails is tried again a few times, longer and longer apart; then it is given up, counted, and in
-the audit trail. What can never be delivered becomes a dead letter.
+A failed delivery is tried again a few times, at growing intervals; then it is given up, counted,
+and recorded in the audit trail. A notification that can never be delivered becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_WAITING = 100
 
 
 class Notify(Message, frozen=True, kw_only=True):
-    """`channel` is webhook, mqtt or email; `source` who wants it told; `at` since when (unix seconds)."""
+    """`channel` is webhook, mqtt or email; `source` is its sender; `at` its time (unix seconds)."""
 
     at: float
     channel: str
@@ -32,7 +32,7 @@ class Notify(Message, frozen=True, kw_only=True):
     source: str
 
     def __repr__(self) -> str:
-        """It may be shown as a dead letter: without what a URL may hide."""
+        """Without the secret parts of a URL, because it may be shown as a dead letter."""
         where = shown_target(self.channel, self.target)
         return f"Notify({self.channel} {where}, {self.source}, {self.subject!r})"
 
@@ -52,11 +52,11 @@ class Attempted(Message, frozen=True, kw_only=True):
 
 
 class UndeliverableError(Exception):
-    """However often it is tried."""
+    """The notification can never be delivered, however often it is tried."""
 
 
 Deliver = Callable[[Notify], None]
-"""Raises OSError when it could not be delivered, UndeliverableError when it never can."""
+"""Raises OSError if the delivery failed, UndeliverableError if it can never succeed."""
 
 
 class RecipientActor(Actor):
@@ -117,5 +117,5 @@ def _reason(notification: Notify, error: Exception) -> str:
 
 
 def shown_target(channel: str, target: str) -> str:
-    """Without the parts of a URL that may hold a secret: its path, too."""
+    """The target without the secret parts of a URL, including its path."""
     return shown_url(target) if channel == "webhook" else target[:100]

@@ -1,4 +1,4 @@
-"""The sensor watch: from time to time, which sensors are silent or doubtful; from what devices publish."""
+"""The sensor watch: periodically finds silent or suspect sensors, from the views of devices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SENSORS_JOB = "sensor_health"
 
 
 class SensorWatchActor(Actor):
-    """Publishes its RunView, whose `counts` are of states. It changes nothing, so each run is the same."""
+    """Publishes its RunView, with `counts` by state. It changes nothing."""
 
     def on_start(self) -> None:
         self.context.join(SENSORS_JOB)

@@ -1,4 +1,4 @@
-"""The life of a server (of the API, of the live socket) under supervision."""
+"""Runs a server (the API, the live socket) under supervision."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The timekeeper: turns intervals and calendar time into messages to other actors.
 
-Intervals are timers of the monotonic clock, so they go on whatever becomes of the wall clock. APScheduler
-keeps calendars only; when the wall clock is set, that is logged, and the calendar begins anew from the new
-time: runs that the jump has skipped are neither counted nor made up for. Deadlines of a single actor are that
-actor's own timers.
+Intervals are timers of the monotonic clock, so changes of the wall clock do not affect them.
+APScheduler is only used for calendars. A change of the wall clock is logged, and the calendar
+restarts from the new time: skipped runs are neither counted nor caught up. The deadlines of a
+single actor are that actor's own timers.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from godkaiser.supervision import Actor
 
 WATCH_CLOCK_S = 5.0
 CLOCK_WAS_SET_S = 2.0
-"""The wall clock may drift, and NTP slews it; what differs by more within `WATCH_CLOCK_S` was set."""
+"""The wall clock may drift, and NTP slews it; a larger difference within `WATCH_CLOCK_S` means that
+it was set.
+"""
 
 log = structlog.get_logger("godkaiser.time")
 
 
 class Tick(Message, frozen=True, kw_only=True):
-    """To the group of the job's name: its time has come."""
+    """To the group of the job's name: it is due."""
 
     job: str
     at: float
@@ -65,7 +67,7 @@ class IntervalOver(Message, frozen=True, kw_only=True):
 
 
 class WatchClock(Message, frozen=True, kw_only=True):
-    """To oneself: look whether the wall clock was set."""
+    """To oneself: check whether the wall clock was set."""
 
 
 class TimekeeperActor(Actor):

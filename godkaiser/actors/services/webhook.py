@@ -1,4 +1,4 @@
-"""One webhook: delivers its events in their order, some at a time, and tries again until it is answered."""
+"""One webhook: delivers its events in order, in batches, and retries until it gets a 2xx answer."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from godkaiser.supervision.strategy import backoff_delay
 RETRY = Backoff(base_s=2.0, factor=2.0, max_s=600.0, jitter=0.2)
 
 Post = Callable[[str, bytes, Mapping[str, str]], None]
-"""URL, body, headers. Raises OSError when it is not answered with 2xx; `code` is the status, if there was one."""
+"""URL, body, headers. Raises OSError without a 2xx answer; `code` is the status, if there was one."""
 
 
 class Deliver(Message, frozen=True, kw_only=True):
-    """An event."""
+    """Deliver an event."""
 
     delivery: Delivery
 
 
 class UseRecord(Message, frozen=True, kw_only=True):
-    """It was changed: go on with it, and with what waits; one that was suspended begins again.
+    """The webhook was changed: continue with the new record and the waiting events; a suspended
+    webhook starts again.
 
-    One that is not enabled any more drops what waits.
+    A disabled webhook drops its waiting events.
     """
 
     record: WebhookRecord
@@ -45,8 +46,8 @@ class SendWaiting(Message, frozen=True, kw_only=True):
 
 
 class WebhookView(Message, frozen=True, kw_only=True):
-    """Published. `state`: idle, sending, failing (with the error, tried again) or suspended (not any more);
-    off: not enabled.
+    """Published. `state`: idle, sending, failing (with the error, tried again) or suspended (no
+    longer tried); off: not enabled.
     """
 
     state: str = "idle"
@@ -70,11 +71,11 @@ class WebhookActor(Actor):
         self._view = WebhookView()
 
     def on_start(self) -> None:
-        # The one that it was made with may have been changed since.
+        # The record of the factory may have been changed since.
         self._record = self.context.recall("record") or self._record
         remembered = self.context.recall("view")
         if isinstance(remembered, WebhookView):
-            # What waited went with the incarnation that crashed, and is counted.
+            # The waiting events were lost with the crashed incarnation; count them.
             lost = remembered.dropped + remembered.waiting
             self._view = msgspec.structs.replace(remembered, dropped=lost, waiting=0)
         if not self._record.enabled:
@@ -117,7 +118,7 @@ class WebhookActor(Actor):
             self._send_soon()
 
     def _send_soon(self) -> None:
-        """Behind what is in the mailbox: that goes with it."""
+        """Send after the messages in the mailbox, so that they are part of the batch."""
         self._is_due = True
         self.context.schedule(0.0, SendWaiting(), key="send")
 
@@ -126,7 +127,7 @@ class WebhookActor(Actor):
             if not self._waiting:
                 return
             count = min(len(self._waiting), webhooks.MOST_AT_ONCE)
-            # Tried again with the same id: who has got it already can tell.
+            # A retry has the same id, so that the receiver can recognise a repetition.
             self._batch = (uuid.uuid4().hex, tuple(self._waiting.popleft() for _ in range(count)))
         message_id, batch = self._batch
         self._show(state="sending", attempts=self._view.attempts + 1)

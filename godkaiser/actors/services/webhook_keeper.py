@@ -1,4 +1,4 @@
-"""The keeper of the webhooks: which there are, now and after a restart, and what each wants to hear."""
+"""Keeps the webhooks, also across a restart, and their filters."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ ASK_TIMEOUT_S = 4.0
 
 class Sender(Protocol):
     def check(self, url: str) -> None:
-        """Raises ValidationFailed: deliveries may not go there."""
+        """Raises ValidationFailed if deliveries may not go to this URL."""
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """See `webhook.Post`."""
 
 
 Audience = Callable[[Mapping[int, tuple[str, Handle]]], None]
-"""Told who wants what: filters (JSON) and handle of each webhook."""
+"""Called with the filters (JSON) and the handle of each webhook."""
 
 
 class SaveWebhook(Message, frozen=True, kw_only=True):
-    """Create (`webhook_id` None) or change; None: as it is. Reply: WebhookRecord. Refusals: UnknownWebhook,
-    TooManyWebhooks, ValidationFailed, ChangedMeanwhile, DatabaseUnavailable.
+    """Create (`webhook_id` None) or change; None: unchanged. Reply: WebhookRecord. Refusals:
+    UnknownWebhook, TooManyWebhooks, ValidationFailed, ChangedMeanwhile, DatabaseUnavailable.
 
     With `seen`, the digest of what its author has read, another record is not changed.
     """
@@ -64,7 +64,7 @@ class SaveWebhook(Message, frozen=True, kw_only=True):
     seen: str = ""
 
     def __repr__(self) -> str:
-        """It may be shown as a dead letter: without the secret."""
+        """Without the secret, because it may be shown as a dead letter."""
         return (
             f"SaveWebhook({self.webhook_id}, {self.name!r}, {webhooks.shown_url(self.url or '')!r})"
         )
@@ -79,7 +79,7 @@ class DeleteWebhook(Message, frozen=True, kw_only=True):
 
 
 class TryWebhook(Message, frozen=True, kw_only=True):
-    """Deliver an event that tells nothing. Reply: None. Refusals: UnknownWebhook."""
+    """Deliver a test event. Reply: None. Refusals: UnknownWebhook."""
 
     webhook_id: int
     event: bytes
@@ -155,7 +155,7 @@ class WebhookKeeperActor(Actor):
             if len(self._records) >= MOST_WEBHOOKS:
                 raise TooManyWebhooks(most=MOST_WEBHOOKS)
             present = WebhookRecord(
-                # Never one that was there: its actor may be on its way out.
+                # Never an old id: its actor may still be stopping.
                 webhook_id=max((self._newest, *self._records)) + 1, name="", url="",
                 secret=webhooks.secret_of(os.urandom(32)), filters="[{}]", enabled=True,
                 made_by=str(message.issuer), made_at=self.context.now(),

@@ -1,10 +1,11 @@
-"""Group commit: many small things written in few transactions, none of them lost.
+"""Group commit: writes many small items in few transactions, without losing any.
 
-Written when the group is full, or when nothing more waits after a pause of `linger_s`: what decides
-and acts has the processor first, and a flood goes in large groups. While neither database nor spool takes them the items wait and are
-tried again with backoff. A group that is refused for what it holds is halved until the item is found, which is set
-aside alone. What waits outlives a crash of its actor; the successor then writes one at a time, so that an item
-which kills it is known, set aside, and does not kill it again.
+A group is written when it is full, or when no more items wait after a pause of `linger_s`: so
+actors that decide and act get the processor first, and a flood is written in large groups. While
+neither database nor spool accepts them, the items wait and are tried again with backoff. A group
+that is refused for its content is halved until the bad item is found and set aside alone. Waiting
+items survive a crash of the actor; the successor then writes one at a time, so that an item which
+crashes it is known, set aside, and does not crash it again.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class Flush(Message, frozen=True, kw_only=True):
 
 
 class GroupCommit(Generic[Item]):
-    """`write` stores a group in one transaction or raises; `set_aside` is given an item that cannot be
-    stored, and why.
+    """`write` stores a group in one transaction or raises; `set_aside` is called with an item that
+    cannot be stored, and the reason.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class GroupCommit(Generic[Item]):
         if culprit is not None:
             self._waiting.pop(0)
             context.withdraw("in_hand")
-            context.reject(culprit, "the write of it crashed its actor", kind="CRASHED_WRITE")
+            context.reject(culprit, "writing it crashed its actor", kind="CRASHED_WRITE")
         if self._waiting:
             context.own.tell(Flush())
 
@@ -77,7 +78,7 @@ class GroupCommit(Generic[Item]):
             self.flush()
 
     def flush(self) -> None:
-        """Write all that waits; when there is no place for it now, later again."""
+        """Write all waiting items; if that fails now, try again later."""
         self._has_lingered = False
         size = self._group_size
         while self._waiting:

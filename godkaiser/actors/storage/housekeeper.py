@@ -1,8 +1,8 @@
-"""The housekeeper: what is to be tidied from time to time, in the database, a batch at a time.
+"""The housekeeper: periodic clean-up of the database, one batch at a time.
 
-Started by the timekeeper, or by an administrator. One run at a time, until all that is old has gone: a limit
-for a day is one that somebody's readings exceed. After a batch it pauses for as long as that took, so that
-others have the database at least half of the time.
+The timekeeper or an administrator starts it. There is one run at a time, until no old rows are
+left: with a daily limit, retention could fall behind the readings. After each batch it pauses for
+as long as the batch took, so that others have the database at least half of the time.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ PURGE_JOB = "purge_expired_tokens"
 RETENTION_JOB = "retention"
 JOBS = (PURGE_JOB, RETENTION_JOB)
 AFTER_START_S = 900.0
-"""A box that is switched off each night would never forget at the time of the calendar."""
+"""A box that is switched off each night would never run retention at its calendar time."""
 LONGEST_PAUSE_S = 60.0
 log = structlog.get_logger("godkaiser.housekeeper")
 
 
 class RunJob(Message, frozen=True, kw_only=True):
-    """Run it now. Reply: RunView, of its beginning. Refusals: InvalidTransition while it runs."""
+    """Run a job now. Reply: RunView, at the start. Refusals: InvalidTransition while it runs."""
 
     job: str
     dry_run: bool
@@ -86,7 +86,7 @@ class HousekeeperActor(Actor):
             self.context.join(job)
             view = self._view(job)
             if view.state == "running":
-                # It ended with the incarnation before; what its batches did is done.
+                # The run ended with the previous incarnation; its finished batches stay.
                 view = msgspec.structs.replace(view, state="failed", result="it crashed")
             self.context.publish(job, view)
         if not self._policy.dry_run:
@@ -101,7 +101,7 @@ class HousekeeperActor(Actor):
                 return self._begin(job, self._policy.dry_run and job == RETENTION_JOB, "timekeeper")
             case RunJob(job=job, dry_run=dry_run, by=by):
                 if self._view(job).state == "running":
-                    raise InvalidTransition(reason=f"{job} is running already; see its progress.")
+                    raise InvalidTransition(reason=f"{job} is already running; see its progress.")
                 return self._begin(job, dry_run, by)
             case NextBatch():
                 self._next_batch()
@@ -119,7 +119,7 @@ class HousekeeperActor(Actor):
         if job == RETENTION_JOB:
             self._attempt(job, lambda: self._plan(dry_run))
         else:
-            # Each hour, and so the time that retention goes by moves on.
+            # Update retention's time every hour.
             self._attempt(job, self._believe)
             if self._view(job).state == "running":
                 self._attempt(job, lambda: self._purge(now, dry_run))
@@ -131,7 +131,7 @@ class HousekeeperActor(Actor):
         self.context.own.tell(NextBatch())
 
     def _believe(self) -> float:
-        """What time it is for forgetting."""
+        """The time for retention."""
         wall = self.context.now()
         before = load_belief(self._database)
         belief = believed(before, wall, self.context.monotonic(), self.context.boot_id())
@@ -180,7 +180,7 @@ class HousekeeperActor(Actor):
             work()
         except DatabaseUnavailable as error:
             self._run = None
-            # Its last batch was rolled back; those before it stand.
+            # Its last batch was rolled back; earlier ones stay.
             self._end(job, "failed", error.message)
 
     def _end(self, job: str, state: str, result: str, **changes: Any) -> None:

@@ -1,8 +1,9 @@
-"""The journal: audit trail, command history and what must survive a restart, in groups.
+"""The journal: writes the audit trail, the command history and states that must survive a restart,
+in groups.
 
-Nobody waits for it. While the database is away, and until what was spooled meanwhile is in it, all
-goes to the spool, so that the order stays; when that fails too, it keeps what it was told, up to a
-bound.
+No actor waits for it. While the database is away, and until the spooled entries are replayed, all
+entries go to the spool, so that the order is kept. If that also fails, entries wait in memory, up
+to a bound.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ KEEP_WHILE_AWAY = 50_000
 
 
 class RecordAudit(Message, frozen=True, kw_only=True):
-    """`ack` is the (session, mid) of a device message that this entry keeps."""
+    """`ack` is the (session, mid) of a device message that this entry stores."""
 
     entry: AuditEntry
     ack: tuple[int, int] | None = None
@@ -54,18 +55,18 @@ class RecordOutcome(Message, frozen=True, kw_only=True):
 
 
 class RecordActuator(Message, frozen=True, kw_only=True):
-    """What a later process has to know of an actuator."""
+    """The state of an actuator for a later process."""
 
     key: ActuatorKey
     memory: KeptActuator
 
 
 class RecordRuntime(Message, frozen=True, kw_only=True):
-    """As an earlier version spooled it; RecordActuator has taken its place."""
+    """Spooled by an earlier version; replaced by RecordActuator."""
 
 
 class RecordRule(Message, frozen=True, kw_only=True):
-    """What a rule remembers now and, with `decision`, what it saw and did."""
+    """The memory of a rule and, with `decision`, its findings and actions."""
 
     rule_id: int
     at: float
@@ -81,7 +82,7 @@ class RecordSafety(Message, frozen=True, kw_only=True):
 
 
 class RecordHold(Message, frozen=True, kw_only=True):
-    """Who has taken an actuator; None: nobody (any more)."""
+    """The hold on an actuator; None: released."""
 
     key: ActuatorKey
     hold: Hold | None
@@ -100,9 +101,10 @@ Record = (
 
 
 class Tried(Message, frozen=True, kw_only=True):
-    """In the spool, before records that were to be stored first: an answer that is lost leaves that open.
+    """In the spool, before records that may already be stored, because the database's answer was
+    lost.
 
-    `marks` says how many of the records behind this one are stored if the database holds the mark.
+    `marks`: how many of the following records are stored if the database has the mark.
     """
 
     marks: dict[str, int]
@@ -112,7 +114,7 @@ CODEC: RecordCodec[Record | Tried] = RecordCodec((*get_args(Record), Tried))
 
 
 class LastRecord(Message, frozen=True, kw_only=True):
-    """To oneself, behind everything that waits: now it may stop."""
+    """To oneself, after everything that waits: now it may stop."""
 
 
 class JournalActor(Actor):
@@ -151,7 +153,7 @@ class JournalActor(Actor):
         self.context.publish("last_error", self._records.last_error)
 
     def on_stop_request(self) -> bool:
-        # A stop overtakes; what was told before it belongs on the disk.
+        # A stop overtakes, but earlier messages must be written first.
         return self.context.own.offer(LastRecord())
 
     def on_stop(self) -> None:
@@ -169,7 +171,7 @@ class JournalActor(Actor):
             try:
                 self._store(group, mark)
             except DatabaseUnavailable:
-                # Its answer may be lost and the records stored.
+                # The answer may be lost although the records are stored.
                 self._tried[mark] = len(group)
                 self._keep_aside(group)
         self._tried.clear()
@@ -184,7 +186,7 @@ class JournalActor(Actor):
             write_records(self._database, group[stored:])
 
     def _keep_aside(self, group: Sequence[Record]) -> None:
-        # What a connection is to acknowledge is nothing to a later one.
+        # An acknowledgement is valid only for its own connection.
         bare: list[Record | Tried] = [
             msgspec.structs.replace(record, ack=None)
             if isinstance(record, RecordAudit) and record.ack is not None
@@ -203,14 +205,14 @@ class JournalActor(Actor):
 
 
 def mark_name(kaiser_id: str) -> str:
-    """Under which the mark of what was stored last is kept; several gateways may share a database."""
+    """The name of the mark of the last stored group; several gateways may share a database."""
     return f"{kaiser_id}/journal-live"
 
 
 def without_stored(records: Sequence[Record | Tried], mark: str) -> list[Record | Tried]:
-    """The records of one body of the spool; for those that are stored there is a `Tried`.
+    """The records of one spool body; stored ones are replaced by a `Tried`.
 
-    `mark` is the one that the database holds. The number of records stays, for they are counted.
+    `mark` is the mark in the database. The number of records is kept, because they are counted.
     """
     if not records or not isinstance(records[0], Tried):
         return list(records)

@@ -1,4 +1,4 @@
-"""What the recorder and the spool publish for everybody to read."""
+"""The views that the recorder and the spool publish."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from godkaiser.domain.records.latency import Latencies
 
 
 class RecorderView(Message, frozen=True, kw_only=True):
-    """Published by /control/storage/recorder as "view"; `warning` is for an admin, and stays."""
+    """Published by /control/storage/recorder as "view"; `warning` is for an administrator, and
+    stays.
+    """
 
     stored: int = 0
     spooled: int = 0
@@ -16,21 +18,22 @@ class RecorderView(Message, frozen=True, kw_only=True):
     waiting: int = 0
     last_commit_ms: float = 0.0
     stored_after: Latencies = Latencies()
-    """Of the oldest of each group: from its arrival to its commit."""
+    """Latency of the oldest reading of each group, from arrival to commit."""
     last_error: str = ""
     warning: str = ""
     behind_s: float = 0.0
-    """How much later readings arrive than at their best; the broker keeps them meanwhile."""
+    """How much later readings arrive than at best; they wait in the broker."""
     overload: str = ""
-    """What to tell while that is too much."""
+    """A warning while this delay is too long."""
 
 
 class SpoolView(Message, frozen=True, kw_only=True):
     """Published by /control/storage/spool as "view".
 
-    `state`: idle (nothing waits), away (the database takes nothing), replaying, or blocked (what
-    waits cannot be replayed; `last_error` says why). `alarm` is 0, 50, 80 or 95 percent. `readings`
-    and `journal` are records that wait; `replayed` and `dropped` count since the process started.
+    `state`: idle (nothing waits), away (the database is unavailable), replaying, or blocked (the
+    records cannot be replayed; `last_error` says why). `alarm` is 0, 50, 80 or 95 percent.
+    `readings` and `journal` are the numbers of waiting records; `replayed` and `dropped` count
+    since the process started.
     """
 
     state: str = "idle"

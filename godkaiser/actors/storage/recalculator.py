@@ -1,7 +1,7 @@
-"""The recalculator: says again what stored raw values mean, after a new calibration.
+"""The recalculator: recomputes stored values with a new calibration.
 
-One run at a time, a batch and a transaction at a time; a run goes on where it stood after a crash, a
-restart of the gateway, and a database that was away.
+There is one run at a time, with one batch in each transaction; a run continues after a crash, a
+restart of the gateway, or an outage of the database.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from godkaiser.supervision import Actor
 
 BATCH = 500
 PAUSE_S = 0.02
-"""Between two batches the recorder has the database for itself."""
+"""Pause between two batches, in which the recorder has the database for itself."""
 AGAIN_S = 5.0
 MOST_WAITING = 100
 
 
 class Recalculate(Message, frozen=True, kw_only=True):
-    """Say again what the readings from `start` to `end` (unix seconds) mean under the sensor's calibration.
+    """Recompute the values from `start` to `end` (unix seconds) with the sensor's calibration.
 
-    Reply: Recalculation, of its beginning. Refusals: UnknownSensor, InvalidTransition while it runs.
+    Reply: Recalculation, at the start. Refusals: UnknownSensor, InvalidTransition while it runs.
     """
 
     key: SensorKey
@@ -42,7 +42,7 @@ class Recalculate(Message, frozen=True, kw_only=True):
 
 
 class CancelRecalculation(Message, frozen=True, kw_only=True):
-    """What is done stays. Reply: Recalculation. Refusals: NoRecalculation."""
+    """Cancel a run; recomputed values stay. Reply: Recalculation. Refusals: NoRecalculation."""
 
     key: SensorKey
     issuer: Issuer
@@ -93,10 +93,12 @@ class RecalculatorActor(Actor):
     def _begin(self, message: Recalculate) -> Recalculation:
         key = message.key
         if key in self._running:
-            raise InvalidTransition(reason="It runs already: see its progress, or cancel it first.")
+            raise InvalidTransition(
+                reason="It is already running: see its progress, or cancel it first."
+            )
         if len(self._running) >= MOST_WAITING:
-            raise InvalidTransition(reason=f"{MOST_WAITING} sensors wait already; try later.")
-        # As it is stored: what a device publishes of itself is a moment behind.
+            raise InvalidTransition(reason=f"{MOST_WAITING} sensors already wait; try later.")
+        # Read it from the database: the view of the device is a moment behind.
         sensor = registry.find_sensor(self._database, key)
         if sensor is None:
             raise UnknownSensor(esp_id=key.esp_id, gpio=key.gpio, sensor_type=key.sensor_type)

@@ -1,4 +1,4 @@
-"""Messages of different kinds in one body of the spool, and back."""
+"""Encodes messages of different kinds into one spool body, and decodes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = TypeVar("Kind")
 
 
 class RecordCodec(Generic[Kind]):
-    """Each record goes as [name of its type, the record]."""
+    """Each record is encoded as [name of its type, the record]."""
 
     def __init__(self, kinds: Iterable[type[Kind]]) -> None:
         self._encode = msgspec.msgpack.Encoder().encode
@@ -25,7 +25,7 @@ class RecordCodec(Generic[Kind]):
         return self._encode([(type(record).__name__, record) for record in records])
 
     def decode(self, body: bytes) -> list[Kind]:
-        """Raises SpoolUnavailable when another version wrote it and it cannot be read."""
+        """Raises SpoolUnavailable if another version wrote the body and it cannot be read."""
         try:
             return [self._decoders[name].decode(raw) for name, raw in self._split(body)]
         except (msgspec.MsgspecError, KeyError) as error:

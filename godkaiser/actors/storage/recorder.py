@@ -1,8 +1,8 @@
-"""The recorder: readings to disk in groups, and only then the acknowledgement to the broker.
+"""The recorder: stores readings in groups, and only then acknowledges them to the broker.
 
-While the database is away, or too slow, they go to the spool, which is a disk, too. When that takes
-nothing either, nothing is acknowledged: the broker sends no more than its window, and that bounds
-what waits here.
+While the database is away or too slow, they go to the spool, which is also on disk. If the spool
+also fails, nothing is acknowledged: the broker sends no more than its window, which bounds the
+waiting readings.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GROUP = 1000
 LINGER_S = 0.005
 QUIET_S = 10.0
 SLOW_COMMIT_S = 2.0
-"""A commit that takes longer would hold up the broker: what follows goes to the spool."""
+"""After a slower commit the next readings go to the spool, because the broker must not wait."""
 
 
 class StoreReading(Message, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class DatabaseBack(Message, frozen=True, kw_only=True):
 
 
 class Quiet(Message, frozen=True, kw_only=True):
-    """To oneself, when readings were late and none has come for a while."""
+    """To oneself, when readings were late and none has arrived for a while."""
 
 
 class RecorderActor(Actor):
@@ -159,8 +159,9 @@ class RecorderActor(Actor):
         self._show(spooled=self._view.spooled + len(readings))
 
     def _must_follow(self, readings: Sequence[Reading]) -> bool:
-        """A redelivery that only its forerunner's row can tell from a second measurement must not
-        overtake it: while that may be in the spool, it goes there, too.
+        """Whether the group must follow spooled readings: a redelivery that is recognised only by
+        the earlier row must not overtake it, so while that row may be in the spool, it goes there,
+        too.
         """
         return self._spool.holds(Stream.READINGS) and any(
             reading.repeatable and reading.redelivered for reading in readings
@@ -168,7 +169,8 @@ class RecorderActor(Actor):
 
     def _divert(self, reason: str) -> None:
         self._set_diverted(f"{reason} Readings go to the spool.")
-        # While the branch stops there is nobody: the next start begins with the database anyway.
+        # While the branch stops, the spool actor may be gone; the next start begins with the
+        # database anyway.
         keeper = self.context.find(paths.SPOOL)
         if keeper is not None:
             keeper.tell(Diverted(reason=reason))
@@ -182,9 +184,9 @@ class RecorderActor(Actor):
         )
         if self._window.throttling and not self._view.warning:
             warning = (
-                f"The broker lets no more than {self._window.throttling} messages be under way, and"
-                " waits with the next for the disk. Raise max_inflight_messages of Mosquitto (see"
-                " conf/mosquitto.conf: 4000), or the like of another broker."
+                f"The broker allows only {self._window.throttling} unacknowledged messages, so"
+                " the next ones wait for our disk. Raise max_inflight_messages of Mosquitto (see"
+                " conf/mosquitto.conf: 4000), or the same setting of another broker."
             )
             log.warning("broker_window_throttles", window=self._window.throttling, remedy=warning)
             self._show(warning=warning)
@@ -205,8 +207,8 @@ class RecorderActor(Actor):
         overload = ""
         if self._arrivals.is_late:
             overload = (
-                f"Readings arrive {behind_s:g} s late: more are sent than can be taken, and wait with the"
-                " broker, which drops some when its queue is full. Measure less often, or give the gateway"
+                f"Readings arrive {behind_s:g} s late: more are sent than can be stored, and they wait with"
+                " the broker, which drops some when its queue is full. Measure less often, or use"
                 " a faster machine or disk."
             )
             log.error("readings_late", behind_s=behind_s, remedy=overload)

@@ -1,4 +1,4 @@
-"""From the spool into the database: in order, each record exactly once, poison set aside."""
+"""Replays the spool into the database: in order, each record exactly once, bad records set aside."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StreamReplay(Generic[Record]):
         store: Store[Record],
         reject: Callable[[Record, str], None],
     ) -> None:
-        """`reject` is given a record that the database refuses for what it holds."""
+        """`reject` is called with a record that the database refuses for its content."""
         self._database = database
         self._spool = spool
         self._stream = stream
@@ -41,14 +41,16 @@ class StreamReplay(Generic[Record]):
         self._position: int | None = None
 
     def forget_position(self) -> None:
-        """After an error nobody knows whether the last commit arrived: the database is asked."""
+        """After an error it is unknown whether the last commit succeeded: read the position from
+        the database.
+        """
         self._position = None
 
     def batch(self, records: int) -> int:
-        """Replay so many records, or what there is; how many it was.
+        """Replay up to `records` records; returns how many.
 
         Raises:
-            DatabaseUnavailable, SpoolUnavailable: to be tried again later, nothing is lost.
+            DatabaseUnavailable, SpoolUnavailable: try again later, nothing is lost.
         """
         if self._position is None:
             epoch = self._spool.epoch(self._stream)
@@ -60,8 +62,8 @@ class StreamReplay(Generic[Record]):
         return stored
 
     def _groups(self, frames: Sequence[Frame]) -> list[list[tuple[Frame, list[Record]]]]:
-        """Frames that may be stored by one statement. A redelivery that is known by its forerunner's
-        row alone must find that row, so it begins a statement.
+        """Groups of frames that may be stored by one statement. A redelivery that is recognised
+        only by the earlier row must find that row, so it begins a new statement.
         """
         groups: list[list[tuple[Frame, list[Record]]]] = []
         for frame in frames:
@@ -110,7 +112,7 @@ class StreamReplay(Generic[Record]):
 
     def _blocked(self, error: Exception) -> SpoolUnavailable:
         reason = (
-            f"its {self._stream} cannot be replayed ({type(error).__name__}: {error}). Look into the"
-            " log and at the database; nothing is lost meanwhile"
+            f"its {self._stream} cannot be replayed ({type(error).__name__}: {error}). Check the"
+            " log and the database; nothing is lost meanwhile"
         )
         return SpoolUnavailable(reason=reason)

@@ -1,4 +1,4 @@
-"""Rollups: minutes and hours from the stored readings, whenever a minute is over."""
+"""Makes rollups (minutes and hours) from the stored readings, whenever a minute is over."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class RollNext(Message, frozen=True, kw_only=True):
 
 
 class RollupsView(Message, frozen=True, kw_only=True):
-    """Published as "view". `spans` made since the start; `behind_since` is the oldest minute that waits
-    (unix seconds); `refused` is the newest that cannot be added up.
+    """Published as "view". `spans` computed since the start; `behind_since` is the oldest waiting
+    minute (unix seconds); `refused` describes the newest readings that cannot be added up.
     """
 
     spans: int = 0
@@ -48,7 +48,7 @@ class RollupsActor(Actor):
         self._view = self.context.recall("view") or RollupsView()
         self.context.publish("view", self._view)
         self.context.join(ROLLUPS_JOB)
-        # What was left by the process before.
+        # Compute what the previous process left.
         self._is_rolling = True
         self.context.schedule(FIRST_LOOK_S, RollNext())
 
@@ -88,7 +88,7 @@ class RollupsActor(Actor):
             spans=self._view.spans + rolled.spans, last_run=self.context.now(), last_error=""
         )
         if self._is_rolling:
-            # Half of the time belongs to those who store readings.
+            # Leave half of the time to the writers of readings.
             self.context.schedule(time.perf_counter() - began, RollNext(), key="next")
 
     def _show(self, **changes: Any) -> None:

@@ -1,9 +1,8 @@
-"""The spool's keeper: replays what waits once the database is back, and tells how full it is.
+"""The spool actor: replays the spool when the database is back, and reports how full it is.
 
-Recorder and journal write into the spool themselves, before they acknowledge: nothing that was
-acknowledged waits in a mailbox. So a crash here delays the replay and loses nothing. The journal is
-replayed first and as fast as it goes; readings no faster than `replay_per_s`, so that live ones are
-not starved.
+Recorder and journal write into the spool themselves before they acknowledge, so no acknowledged
+data waits in a mailbox. A crash here only delays the replay. The journal is replayed first, at full
+speed; readings at most at `replay_per_s`, so that live readings are not starved.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ TELL_DROPPED_EVERY_S = 60.0
 
 
 class CheckSpool(Message, frozen=True, kw_only=True):
-    """To oneself: see how full it is and whether there is something to replay."""
+    """To oneself: check how full the spool is, and whether there is something to replay."""
 
 
 class Replay(Message, frozen=True, kw_only=True):
@@ -174,9 +173,11 @@ class SpoolActor(Actor):
         self.context.schedule(delay_s, Replay(), key="replay")
 
     def _replay_batch(self) -> int:
-        """How many records. Without any, prove that the database takes a write."""
+        """Replay a batch; returns the number of records. Without any, test that the database
+        accepts a write.
+        """
         if not self._is_proven or not self._waits():
-            # Soon known, where a whole batch is given much time.
+            # With a short timeout, unlike a whole batch.
             with self._prompt.transaction():
                 keep_position(self._prompt, f"{self._kaiser_id}/probe", "", 0)
             self._is_proven = True
@@ -229,14 +230,14 @@ class SpoolActor(Actor):
         self._view = msgspec.structs.replace(view, **changes)
         self.context.publish("view", self._view)
 
-    # ---- what people are to know
+    # ---- reports for people
 
     def _tell_found(self) -> None:
         for stream, opened in self._spool.found.items():
             if opened.torn_bytes:
                 self._tell(
                     f"{stream}: the last write before the end was cut off",
-                    f"{opened.torn_bytes} bytes that nobody had been told were kept",
+                    f"{opened.torn_bytes} bytes, which had not been acknowledged",
                 )
             if opened.damaged:
                 self._tell(f"{stream}: damaged files", ", ".join(opened.damaged), failed=True)
@@ -249,7 +250,7 @@ class SpoolActor(Actor):
     def _tell_dropped(self, count: int) -> None:
         worst = sorted(self._spool.dropped().items(), key=lambda item: -item[1])[:5]
         named = ", ".join(f"{n} of {key.esp_id}/{key.gpio} {key.sensor_type}" for key, n in worst)
-        self._tell("spool full: old readings dropped", f"{count} more; in all {named}", failed=True)
+        self._tell("spool full: old readings dropped", f"{count} more; total {named}", failed=True)
 
     def _tell(self, what: str, details: str, *, failed: bool = False) -> None:
         (log.error if failed else log.warning)("spool", what=what, details=details)

@@ -1,1 +1,1 @@
-"""What a device is and may carry: pins, configuration, placement, commands, error codes."""
+"""Decisions about devices: pins, configuration, placement, commands, error codes."""

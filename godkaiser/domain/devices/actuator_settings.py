@@ -1,4 +1,4 @@
-"""What a person sets of an actuator, by REST or in devices.d, and the bounds of each setting."""
+"""The settings of an actuator, by REST or in devices.d, and the bounds of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A device's configuration as entries of the config message (contract, sections 12.2 and 12.3)."""
+"""Builds a device's configuration as entries of the config message (contract, sections 12.2 and
+12.3).
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,12 @@ from godkaiser.domain.rules.offline import inert_rule
 from godkaiser.domain.sensors.sensors import Bus, bus_of
 
 ENTRIES_A_MESSAGE = 8
-"""Keeps a message well under the 4,352 bytes that a device takes."""
+"""Keeps a message well below the device's limit of 4,352 bytes."""
 
 
 LEAST_MARGIN_S = 10.0
 MARGIN = 0.02
-"""A device counts its runtime with a clock of its own, and hears an OFF some seconds late."""
+"""A device counts its runtime with its own clock, and receives an OFF some seconds late."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -58,7 +60,9 @@ def sensor_entry(config: SensorConfig) -> dict[str, Any]:
 
 
 def _own_limit_ms(config: ActuatorConfig) -> int:
-    """The device's own limit locks the actuator and raises an alarm, so the gateway's end comes first."""
+    """The device's own limit, longer than ours: when it strikes, it locks the actuator and raises
+    an alarm.
+    """
     margin_s = max(LEAST_MARGIN_S, MARGIN * config.max_runtime_s)
     return int((config.max_runtime_s + margin_s) * 1000)
 
@@ -79,11 +83,12 @@ def actuator_entry(config: ActuatorConfig) -> dict[str, Any]:
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device is to have, and what it is to forget. `rules` are entries of offline rules that the
-    safety actor allows; without `may_leave_safe_mode` its subzones are put into safe mode.
+    """The desired configuration of a device, and entries that it must delete. `rules` are entries
+    of offline rules that the safety actor allows; without `may_leave_safe_mode` its subzones are
+    put into safe mode.
 
-    `knows_rules`: its firmware is of 2026 or newer, which keeps offline rules and refuses commands
-    after a boot while it has only sensors, or only actuators (12.8).
+    `knows_rules`: its firmware is of 2026 or newer. That firmware runs offline rules, and after a
+    boot it refuses commands while it has only sensors, or only actuators (12.8).
     """
 
     board: str
@@ -96,17 +101,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Sensors and actuators that the device reports when it has what it is to have."""
+        """The numbers of sensors and actuators that the device reports when it is in sync."""
         stand_in = 1 if self.knows_rules and self.actuators and not self.sensors else 0
         return len(self.sensors) + stand_in, len(self.actuators)
 
 
 def parts(wanted: Wanted, reported_sensors: int | None) -> list[Part]:
-    """The configuration as messages of one scope each.
+    """The configuration as messages, each with one scope.
 
     A device that has only sensors, or only actuators, would refuse commands after its next boot
-    (12.8); it gets an inert rule, or a sensor that never measures, beside them. `reported_sensors`
-    tells whether it still has that one when it no longer needs it.
+    (12.8); so it also gets an inert rule, or a sensor that never measures. `reported_sensors`
+    shows whether it still has that sensor when it no longer needs it.
     """
     sensors = [sensor_entry(config) for config in wanted.sensors]
     actuators = [actuator_entry(config) for config in wanted.actuators]
@@ -132,7 +137,7 @@ def parts(wanted: Wanted, reported_sensors: int | None) -> list[Part]:
     if rules:
         found.append(Part("offline_rules", rules))
     elif found and wanted.knows_rules:
-        # None may be left of before.
+        # No older rules may be left.
         found[-1] = Part(found[-1].scope, found[-1].entries, clears_rules=True)
     return found
 
@@ -149,7 +154,7 @@ def _taken(wanted: Wanted) -> set[int]:
 
 
 def _stand_in_sensor(wanted: Wanted) -> dict[str, Any] | None:
-    """An analogue sensor that never measures; None where no pin is left for it."""
+    """An analogue sensor that never measures; None if no pin is free."""
     free = sorted(gpio.board(wanted.board).adc1 - _taken(wanted))
     if not free:
         return None

@@ -1,4 +1,4 @@
-"""Decisions about a device: its id, its approval, whether it is alive, what its ack says."""
+"""Decisions about a device: id, approval, liveness, acknowledgement of heartbeats."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ def validate_device_id(device_id: str) -> None:
 
 
 def validate_zone_id(zone_id: str) -> None:
-    """Raises InvalidZone; the empty zone is legal and means none."""
+    """Raises InvalidZone; the empty zone is valid and means none."""
     if zone_id and not _ZONE_ID.match(zone_id):
         raise InvalidZone(zone_id=zone_id[:64])
 
 
 def zone_or_none(zone_id: str) -> str:
-    """The zone that a device says it is in, where that is one of ours; else none."""
+    """The zone that a device reports if its name is valid; else none."""
     return zone_id if _ZONE_ID.match(zone_id) else ""
 
 
 def decide_approval(present: Approval, *, approved: bool) -> Approval:
-    """The new approval. Raises InvalidTransition where there is nothing to decide."""
+    """The new approval. Raises InvalidTransition if the device is already in that state."""
     wanted = Approval.APPROVED if approved else Approval.REJECTED
     if present is wanted:
-        raise InvalidTransition(reason=f"The device is {present.value} already.")
+        raise InvalidTransition(reason=f"The device is already {present.value}.")
     return wanted
 
 
 def handover_epoch(active_epoch: int, announced_epoch: int) -> int:
-    """What the ack must carry: the device's own epoch, the announced one, or 1 (contract, 6.6)."""
+    """The epoch for the ack: the device's own, the announced one, or 1 (contract, 6.6)."""
     if active_epoch > 0:
         return active_epoch
     return announced_epoch if announced_epoch > 0 else 1
 
 
 HEARD_EVERY_S = 5.0
-"""How often a device that talks all the time is noted as seen."""
+"""How often a device that sends all the time is recorded as seen."""
 
 
 UPTIME_TOLERANCE_S = 15.0
-"""A heartbeat may have waited so long on its way, and devices count in whole seconds."""
+"""A heartbeat may have been delayed this long, and devices count in whole seconds."""
 
 
 class Liveness(msgspec.Struct, frozen=True):
-    """What is known of a device's presence. `last_seen` is unix seconds, for people; `heard_at` and `beat_at`
-    are of the clock that counts intervals, and all are times of receipt.
+    """The liveness of a device. `last_seen` is unix seconds, for display; `heard_at` and `beat_at`
+    are monotonic; all are times of receipt.
     """
 
     online: bool = False
@@ -73,10 +73,10 @@ class Liveness(msgspec.Struct, frozen=True):
     boots: int = 0
 
     def heartbeat(self, now: float, uptime_s: int, wall: float = 0.0) -> tuple[Liveness, bool]:
-        """After a heartbeat, and whether the device has rebooted since the one before.
+        """The state after a heartbeat, and whether the device has rebooted since the last one.
 
-        A boot shows as an uptime that fell, or that grew by much less than the time since; the boot
-        labels of the firmware repeat.
+        A reboot shows as an uptime that fell, or that grew much less than the elapsed time; the
+        boot labels of the firmware cannot be used, because they repeat.
         """
         rebooted = False
         if self.uptime_s is not None:
@@ -93,22 +93,22 @@ class Liveness(msgspec.Struct, frozen=True):
         ), rebooted
 
     def heard(self, now: float, wall: float = 0.0) -> Liveness:
-        """After a message that the device has just made: it is there, heartbeat or not.
+        """The state after a fresh message of any kind: the device is online.
 
-        A gateway that restarts would otherwise wait a minute for each device's next heartbeat.
+        A restarted gateway would otherwise wait a minute for each device's next heartbeat.
         """
         if self.online and self.heard_at is not None and now - self.heard_at < HEARD_EVERY_S:
             return self
         return msgspec.structs.replace(self, online=True, last_seen=wall, heard_at=now)
 
     def will(self, *, retained: bool) -> Liveness:
-        """After a will. A retained one is old news: a device that is online stays so."""
+        """The state after a last will. A retained one is old: an online device stays online."""
         if retained and self.online:
             return self
         return msgspec.structs.replace(self, online=False)
 
     def tick(self, now: float, offline_after_s: float) -> Liveness:
-        """As time passes: offline after `offline_after_s` without a heartbeat."""
+        """The state as time passes: offline after `offline_after_s` without a heartbeat."""
         if not self.online or self.heard_at is None:
             return self
         if now - self.heard_at <= offline_after_s:
@@ -117,7 +117,7 @@ class Liveness(msgspec.Struct, frozen=True):
 
 
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device told of itself; None where it did not tell (old firmware tells less)."""
+    """A device's reports about itself; None if not reported (old firmware reports less)."""
 
     online: bool
     wifi_rssi: int | None = None
@@ -137,9 +137,9 @@ MOST_FOR_REBOOTS = 40
 
 
 def health_score(vitals: Vitals) -> int:
-    """0 (gone) to 100 (nothing to say): a hint for a person, no decision hangs on it.
+    """0 (gone) to 100 (no problem): an indication for a person; no decision depends on it.
 
-    An RSSI of 0 is what simulators send, and counts as not told.
+    Simulators send an RSSI of 0, so 0 counts as not reported.
     """
     if not vitals.online:
         return 0
@@ -147,7 +147,7 @@ def health_score(vitals: Vitals) -> int:
 
 
 def health_reasons(vitals: Vitals) -> tuple[str, ...]:
-    """What the score is lowered for, in words."""
+    """The reasons that lower the score, as text."""
     if not vitals.online:
         return ("offline",)
     return tuple(reason for _, reason in _complaints(vitals))
@@ -163,7 +163,7 @@ def _complaints(vitals: Vitals) -> list[tuple[int, str]]:
     if vitals.degraded:
         found.append((30, "not operational: configuration or approval is missing"))
     if vitals.persistence_degraded:
-        found.append((10, "its flash memory differs from what it works with"))
+        found.append((10, "its flash memory differs from its working state"))
     if vitals.wifi_rssi:
         cost = _step(vitals.wifi_rssi, WEAK_RSSI_DBM, POOR_RSSI_DBM)
         found.append((cost, f"weak Wi-Fi ({vitals.wifi_rssi} dBm)"))
@@ -174,7 +174,7 @@ def _complaints(vitals: Vitals) -> list[tuple[int, str]]:
 
 
 def _step(value: int, low: int, very_low: int) -> int:
-    """What a low value costs."""
+    """The points that a low value costs."""
     if value < very_low:
         return 25
     return 10 if value < low else 0

@@ -1,4 +1,4 @@
-"""What the error codes of devices mean, and what to do about them (contract, section 20)."""
+"""The meaning of devices' error codes, and advice (contract, section 20)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """Codes from `first` to `last`: `meaning` and `advice` are for the operator."""
+    """The codes from `first` to `last`, with `meaning` and `advice` for the operator."""
 
     first: int
     last: int
@@ -53,7 +53,7 @@ TABLE = (
     Meaning(3030, 3032, "COMMUNICATION", "network", "Check the network."),
     Meaning(3500, 3500, "COMMUNICATION", "wrong emergency token",
             "Somebody stops or clears with a wrong token: compare [safety] in the configuration."),
-    Meaning(3501, 3501, "COMMUNICATION", "no emergency token is set, and this build wants one",
+    Meaning(3501, 3501, "COMMUNICATION", "no emergency token is set, but this build needs one",
             "Set one with the system command set_emergency_token."),
     Meaning(4001, 4003, "APPLICATION", "state", _FIRMWARE),
     Meaning(4010, 4012, "APPLICATION", "operation", _FIRMWARE),
@@ -72,10 +72,10 @@ _RANGES = (
 
 
 def meaning_of(code: int) -> Meaning:
-    """What a code means; for one that is not in the table, what its range tells."""
+    """The meaning of a code; for one that is not in the table, the meaning of its range."""
     for entry in TABLE:
         if entry.first <= code <= entry.last:
             return entry
     thousand = code // 1000 * 1000
     category = dict(_RANGES).get(thousand, "UNKNOWN")
-    return Meaning(code, code, category, "not in the contract", "Read the device's own words.")
+    return Meaning(code, code, category, "not in the contract", "Read the device's own message.")

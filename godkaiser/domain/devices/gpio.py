@@ -1,4 +1,4 @@
-"""Which pin of which board may do what (contract, section 19), as a table and its interpreter."""
+"""The permitted uses of each board's pins (contract, section 19): a table and its interpreter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ NO_AUX = 255
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """Pins of `flash` and `reserved` are never free; those of `adc2` read nothing with Wi-Fi on."""
+    """Pins in `flash` and `reserved` can never be used; those in `adc2` cannot be read while Wi-Fi
+    is on.
+    """
 
     usable: frozenset[int]
     input_only: frozenset[int]
@@ -57,13 +59,13 @@ BOARDS: Mapping[str, Board] = {
 }
 
 PinUsers = Mapping[int, str]
-"""Who uses a pin of one device now, in words for a person; its OneWire bus as ONEWIRE_USER."""
+"""The current user of each pin of a device, as text for a person; ONEWIRE_USER for its OneWire bus."""
 
 ONEWIRE_USER = "the OneWire bus"
 
 
 def board(name: str) -> Board:
-    """Raises InvalidGpio with the boards that are known."""
+    """The board of this name. Raises InvalidGpio with the known boards."""
     found = BOARDS.get(name)
     if found is None:
         known = ", ".join(sorted(BOARDS))
@@ -75,9 +77,7 @@ def check_sensor(board_name: str, config: SensorConfig, users: PinUsers) -> None
     """Raises InvalidGpio, GpioConflict, ValidationFailed. The GPIO of an I2C sensor is a label, not a pin."""
     bus = bus_of(config.sensor_type)
     if bus is Bus.COMPUTED:
-        reason = (
-            f"{config.sensor_type} is computed by the gateway where its sources are configured."
-        )
+        reason = f"{config.sensor_type} is computed by the gateway, so it cannot be configured: configure its source sensors."
         raise ValidationFailed(reason=reason)
     if bus is Bus.I2C:
         if not 0 <= config.gpio <= MAX_GPIO:
@@ -87,7 +87,9 @@ def check_sensor(board_name: str, config: SensorConfig, users: PinUsers) -> None
     _check_usable(board_name, pins, config.gpio)
     if bus is Bus.ANALOG and config.gpio not in pins.adc1:
         dead = (
-            " It is of ADC2, which is dead while Wi-Fi is on." if config.gpio in pins.adc2 else ""
+            " This pin belongs to ADC2, which does not work while Wi-Fi is on."
+            if config.gpio in pins.adc2
+            else ""
         )
         reason = f"an analogue sensor needs a pin of ADC1: {_list(pins.adc1)}.{dead}"
         raise InvalidGpio(gpio=config.gpio, reason=reason)
@@ -97,9 +99,7 @@ def check_sensor(board_name: str, config: SensorConfig, users: PinUsers) -> None
     if bus is Bus.ONEWIRE:
         elsewhere = [pin for pin, name in users.items() if name == ONEWIRE_USER]
         if elsewhere and config.gpio not in elsewhere:
-            reason = (
-                f"a device has one OneWire bus, and that of this one is on GPIO {elsewhere[0]}."
-            )
+            reason = f"a device has one OneWire bus, and this device has it on GPIO {elsewhere[0]}."
             raise InvalidGpio(gpio=config.gpio, reason=reason)
 
 
@@ -108,11 +108,15 @@ def check_actuator(board_name: str, config: ActuatorConfig, users: PinUsers) -> 
     pins = board(board_name)
     driven = actuator_pins(config)
     if len(set(driven)) < len(driven):
-        raise InvalidGpio(gpio=config.gpio, reason="a valve needs two pins; aux_gpio is the same.")
+        raise InvalidGpio(
+            gpio=config.gpio, reason="a valve needs two pins, but aux_gpio is the same pin."
+        )
     for gpio in driven:
         _check_usable(board_name, pins, gpio)
         if gpio in pins.input_only:
-            reason = f"it is input only and cannot drive anything. Free to drive: {_outputs(pins)}."
+            reason = (
+                f"it is input only and cannot drive an actuator. Usable outputs: {_outputs(pins)}."
+            )
             raise InvalidGpio(gpio=gpio, reason=reason)
         user = users.get(gpio)
         if user is not None:

@@ -1,4 +1,4 @@
-"""Mock ESPs: simulated devices that an administrator keeps beside the real ones, to try things."""
+"""Mock ESPs: simulated devices beside the real ones, for trials by an administrator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ Chance = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class MockFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a mock fails. Chances are of each message, both ways; `brown_out` is a reboot in its midst.
+    """How a mock fails. Chances are per message, in both directions; `brown_out` is a reboot while
+    a message is handled.
 
     `clock_off` leaves its clock unset from its next boot on, until the gateway tells the time.
     """
@@ -32,7 +33,7 @@ class MockFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class DrivenValue(msgspec.Struct, frozen=True, kw_only=True):
-    """What a mock's sensor measures, in its own unit; None: the read fails."""
+    """The value of a mock's sensor, in its own unit; None: the read fails."""
 
     gpio: int
     sensor_type: str
@@ -40,7 +41,7 @@ class DrivenValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MockRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A mock as it is kept over restarts. `created_at` in unix seconds."""
+    """A stored mock; it survives restarts. `created_at` in unix seconds."""
 
     mock_id: str
     created_by: str
@@ -49,7 +50,7 @@ class MockRecord(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[DrivenValue, ...] = ()
 
     def driven(self, value: DrivenValue) -> MockRecord:
-        """With this value in place of what that sensor had."""
+        """A copy with this value for its sensor."""
         others = (
             v for v in self.values if (v.gpio, v.sensor_type) != (value.gpio, value.sensor_type)
         )
@@ -67,7 +68,7 @@ def check_new(mock_id: str, present: Collection[str]) -> None:
 
 
 def orphans(device_ids: Iterable[str], mocks: Collection[str]) -> tuple[str, ...]:
-    """Devices by the name of a mock that there is not (any more), in order."""
+    """Devices that are named like a mock although no such mock exists (any more), in order."""
     return tuple(
         sorted(name for name in device_ids if name.startswith(PREFIX) and name not in mocks)
     )

@@ -1,4 +1,4 @@
-"""Who uses which pin of a device."""
+"""Lists the users of a device's pins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from godkaiser.domain.sensors.sensors import Bus, bus_of
 def pin_users(
     sensors: Iterable[SensorConfig], actuators: Iterable[ActuatorConfig], *, without: object
 ) -> dict[int, str]:
-    """The users by pin, for a person; all but the one with the key `without`."""
+    """The users by pin, as text for a person; the entry with the key `without` is left out."""
     users: dict[int, str] = {}
     for sensor in sensors:
         bus = bus_of(sensor.sensor_type)

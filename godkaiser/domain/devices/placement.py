@@ -1,4 +1,4 @@
-"""What may be asked of a device's zone and subzones (contract, section 14)."""
+"""Checks changes of a device's zone and subzones (contract, section 14)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ def check_subzone(record: DeviceRecord, subzone: Subzone) -> None:
     """Raises ValidationFailed."""
     name = subzone.subzone_id
     if not _SUBZONE_ID.match(name):
-        reason = f"'{name[:40]}' is no subzone id: use letters, digits and '_', at most 32."
+        reason = (
+            f"'{name[:40]}' is not a valid subzone id: use letters, digits and '_', at most 32."
+        )
         raise ValidationFailed(reason=reason)
     if not record.zone_id:
-        reason = f"{record.device_id} is in no zone, and a subzone is a part of one. Set its zone."
+        reason = f"{record.device_id} is in no zone, and a subzone is a part of a zone. Set its zone first."
         raise ValidationFailed(reason=reason)
     others = [other for other in record.subzones if other.subzone_id != name]
     if len(others) >= MOST_SUBZONES:
-        reason = f"{record.device_id} has {MOST_SUBZONES} subzones, as many as it takes."
+        reason = f"{record.device_id} has {MOST_SUBZONES} subzones, the maximum of a device."
         raise ValidationFailed(reason=reason)
     usable = gpio.board(record.board).usable
     wrong = [pin for pin in subzone.gpios if pin not in usable]

@@ -1,4 +1,6 @@
-"""The commands of `system/command`, as a table (contract, section 15), and what a reply to one looks like."""
+"""The table of the commands of `system/command` (contract, section 15), and how to recognise their
+replies.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ HIGHEST_PIN = 39
 
 
 class SystemCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """`needs_confirmation`: the caller has to name the device again. `secret` is never kept."""
+    """`needs_confirmation`: the caller must repeat the device id. `secret` is never stored."""
 
     name: str
     what: str
@@ -35,18 +37,19 @@ SYSTEM_COMMANDS = {
             name="set_log_level", what="`level`: DEBUG, INFO, WARNING, ERROR or CRITICAL"
         ),
         SystemCommand(
-            name="onewire/scan", what="`pin` (the board's OneWire pin without): who is on the bus"
+            name="onewire/scan",
+            what="`pin` (default: the board's OneWire pin): lists the ROM codes on the bus",
         ),
         SystemCommand(
             name="set_emergency_token",
             what="`token_type` (esp, broadcast) and `token`: from then on stops need it",
             admin_only=True,
             needs_confirmation=True,
-            secret="token",  # noqa: S106 -- its name
+            secret="token",  # noqa: S106 -- the name of the parameter
         ),
         SystemCommand(
             name="factory_reset",
-            what="clears Wi-Fi and zone and reboots; somebody has to set it up on the spot again",
+            what="clears Wi-Fi and zone and reboots; the device must then be set up on site",
             admin_only=True,
             needs_confirmation=True,
         ),
@@ -56,14 +59,14 @@ _STOPS = {"safe_mode": "emergency_stop", "exit_safe_mode": "clear_emergency"}
 
 
 def parameters_of(command: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters to send, checked: the device takes some wrong ones for right.
+    """Check the parameters to send, because the device accepts some wrong ones.
 
     Raises:
         ValidationFailed: the command is not known or a parameter is wrong; the text says which are.
     """
     if command in _STOPS:
         reason = (
-            f"'{command}' is a matter of safety: use POST /api/v1/actuators/{_STOPS[command]} with"
+            f"'{command}' is not sent as a system command: use POST /api/v1/actuators/{_STOPS[command]} with"
             " this esp_id."
         )
         raise ValidationFailed(reason=reason)
@@ -80,13 +83,15 @@ def parameters_of(command: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in given and not needed:
             continue
         if not is_good(given.get(name)):
-            raise ValidationFailed(reason=f"{command}: {name} has to be {expected}.")
+            raise ValidationFailed(reason=f"{command}: {name} must be {expected}.")
     extra = {"confirm": True} if command == "factory_reset" else {}
     return {**given, **extra}
 
 
 def command_of_reply(fields: Mapping[str, Any]) -> str:
-    """Which command a reply is to; replies have no common shape and some do not name it (15.2)."""
+    """The command that a reply answers; replies have no common format and some do not name it
+    (15.2).
+    """
     command = fields.get("command")
     if isinstance(command, str) and command:
         return command

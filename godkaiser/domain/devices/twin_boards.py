@@ -1,7 +1,7 @@
-"""Two boards that go by one device id, recognised by what their heartbeats say in turn; pure.
+"""Detects two boards with the same device id, by their alternating heartbeats; pure.
 
-The broker lets only one of them be connected, so each cuts off the other, for ever, and every heartbeat
-looks like a reboot. Times are monotonic.
+The broker lets only one of them be connected, so each disconnects the other, for ever, and every
+heartbeat looks like a reboot. Times are monotonic.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import msgspec
 
 UPTIME_TOLERANCE_S = 30.0
-"""A heartbeat may have waited so long on its way, and devices count in whole seconds."""
+"""A heartbeat may have been delayed this long, and devices count in whole seconds."""
 TURNS = 3
-"""One board may get another address now and then; it does not go back and forth."""
+"""Changes of address that prove two boards: one board may get a new address, but not alternate."""
 MEMORY_S = 600.0
-"""Without a further sign for so long: one of the two is gone."""
+"""After this time without a further sign, one of the two boards is gone."""
 
 
 class SenderBoard(msgspec.Struct, frozen=True):
-    """What a heartbeat tells of the board that sent it."""
+    """The data in a heartbeat about the board that sent it."""
 
     address: str
     boot: str
@@ -36,7 +36,7 @@ class TwinBoards(msgspec.Struct, frozen=True):
     seen_at: float | None = None
 
     def heard(self, board: SenderBoard, now: float) -> TwinBoards:
-        """After a heartbeat."""
+        """The state after a heartbeat."""
         newest, before = self.newest, self.before
         if newest is None:
             return TwinBoards(board, now)
@@ -49,15 +49,15 @@ class TwinBoards(msgspec.Struct, frozen=True):
             and _is_in_step(before, self.before_at, board, now)
             and not _differ(board.address, before.address)
         ):
-            # It is the one before, which has not rebooted: so the newest was another board, or, where
-            # their uptimes agree, this one with another address.
+            # The board is the same as before and has not rebooted: so the newest heartbeat was from
+            # another board, or, if the uptimes agree, from this one with another address.
             turns = self.turns + 1
             if not is_in_step or turns >= TURNS:
                 seen_at = now
         return TwinBoards(board, now, newest, self.newest_at, turns, seen_at)
 
     def pair(self, now: float) -> tuple[SenderBoard, SenderBoard] | None:
-        """The two boards, while there is a fresh sign of them."""
+        """The two boards, while the evidence is recent."""
         if self.seen_at is None or now - self.seen_at > MEMORY_S:
             return None
         if self.newest is None or self.before is None:
@@ -66,7 +66,7 @@ class TwinBoards(msgspec.Struct, frozen=True):
 
 
 def _is_in_step(one: SenderBoard, heard_at: float, other: SenderBoard, now: float) -> bool:
-    """Whether both uptimes may be of one board that has not rebooted between."""
+    """Whether both uptimes may belong to one board that has not rebooted in between."""
     expected_s = one.uptime_s + (now - heard_at)
     return abs(expected_s - other.uptime_s) <= UPTIME_TOLERANCE_S
 

@@ -1,1 +1,1 @@
-"""Decisions about what is stored: how long, in what order, when the spool takes over."""
+"""Decisions about stored data: retention, order, when the spool takes over."""

@@ -1,7 +1,8 @@
-"""Whether readings come later than they should, because more are measured than can be taken; pure.
+"""Detects that readings arrive late because the gateway cannot store them fast enough; pure.
 
-How old a reading is when it arrives is the difference of two clocks, so one value says little. What grows beyond the
-lowest age of the last minutes does so because readings wait: in the broker, whose queue ends by dropping.
+The age of a reading at its arrival is the difference of two clocks, so one value says little. But
+when ages grow above the lowest age of the last minutes, readings wait in the broker, whose full
+queue drops them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import msgspec
 LATE_S = 5.0
 BACK_S = 2.0
 SUSTAINED_S = 5.0
-"""For so long: a gateway that was restarted catches up in less."""
+"""The delay must last this long; a restarted gateway catches up faster."""
 WINDOW_S = 600.0
 
 
 class ArrivalWatch(msgspec.Struct, frozen=True):
-    """`lowest` is of this window, `before` of the one before; times by the monotonic clock."""
+    """`lowest` is the lowest age of this window, `before` that of the previous one; monotonic
+    times.
+    """
 
     lowest: float = float("inf")
     before: float = float("inf")
@@ -29,7 +32,7 @@ class ArrivalWatch(msgspec.Struct, frozen=True):
 
 
 def observe(watch: ArrivalWatch, ages: Sequence[float], now: float) -> ArrivalWatch:
-    """`ages` are of readings that arrived together and have a time of their own; none tell nothing."""
+    """`ages` are those of readings that arrived together with a timestamp; may be empty."""
     if not ages:
         return watch
     age = min(ages)

@@ -1,9 +1,10 @@
-"""A circuit breaker, pure: after some failures nobody tries any more for a while, then one does.
+"""A circuit breaker, pure: after some failures all calls are refused for a while, then one is
+tried.
 
-closed    everything is let through; `failures` in a row open it
-open      nothing is; after `open_s` it is half open
-half_open one is let through. Its success closes, its failure opens; without an answer in
-          `half_open_s` it counts as failed
+closed    every call is admitted; `failures` in a row open the breaker
+open      no call is admitted; after `open_s` the breaker is half open
+half_open one call is admitted. Its success closes the breaker, its failure opens it; without a
+          result within `half_open_s` it counts as failed
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
-    """`since` is when it entered its state; `failures` counts those in a row."""
+    """`since` is when it entered its state; `failures` counts failures in a row."""
 
     state: BreakerState = BreakerState.CLOSED
     failures: int = 0
@@ -34,7 +35,7 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def admit(breaker: Breaker, policy: BreakerPolicy, now: float) -> tuple[Breaker, bool]:
-    """The breaker after somebody asked to be let through, and whether he is."""
+    """The new state, and whether the call is admitted."""
     if breaker.state is BreakerState.CLOSED:
         return breaker, True
     if retry_after_s(breaker, policy, now) > 0.0:
@@ -45,7 +46,7 @@ def admit(breaker: Breaker, policy: BreakerPolicy, now: float) -> tuple[Breaker,
 
 
 def succeeded(breaker: Breaker) -> Breaker:
-    """Whoever got an answer, let through or not, has proved that it works."""
+    """The state after a success, of any call, even one that was not admitted here."""
     if breaker.state is BreakerState.CLOSED and not breaker.failures:
         return breaker
     return Breaker()
@@ -61,7 +62,7 @@ def failed(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:
 
 
 def retry_after_s(breaker: Breaker, policy: BreakerPolicy, now: float) -> float:
-    """When it is worth asking again; 0 when now."""
+    """Seconds until the next call may be admitted; 0: now."""
     if breaker.state is BreakerState.CLOSED:
         return 0.0
     wait_s = policy.open_s if breaker.state is BreakerState.OPEN else policy.half_open_s

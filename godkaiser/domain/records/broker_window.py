@@ -1,9 +1,9 @@
-"""Whether the broker's window, and not the disk, is what holds readings back; pure.
+"""Detects that the broker's window, not the disk, limits the readings; pure.
 
-A broker that lets N messages be under way waits, with more at hand, until they are acknowledged. What
-one sees then, group after group: all that is under way is in the group, it is always the same N, and
-the next message comes at once after the acknowledgement. Without such a window a message would now and
-then come while the disk is busy.
+A broker with a window of N messages stops, although more are waiting, until they are acknowledged.
+The signs, in group after group: all unacknowledged messages are in the group, their number is
+always the same N, and the next message comes directly after the acknowledgement. Without such a
+window some messages would arrive while the disk is busy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 AT_ONCE_S = 0.003
-"""From an acknowledgement to the next message: there and back, and no waiting in between."""
+"""Maximum time from an acknowledgement to the next message: one round trip without waiting."""
 GROUPS_IN_A_ROW = 200
 
 
@@ -23,7 +23,7 @@ class WindowWatch(msgspec.Struct, frozen=True):
 
     @property
     def throttling(self) -> int:
-        """The window that holds readings back; 0 when none was noticed."""
+        """The window that limits the readings; 0 if none was detected."""
         return self.size if self.groups >= GROUPS_IN_A_ROW else 0
 
 

@@ -1,4 +1,4 @@
-"""A record of what must not be lost, as bytes for a small file that outlives crashes and power cuts.
+"""Encodes a record for a small file that survives crashes and power cuts.
 
 One line: a version, a CRC-32 and the JSON of the value.
 """
@@ -28,7 +28,7 @@ def decode(record: bytes, kind: type[T]) -> T:
     """Raises RecordUnreadable."""
     parts = record.removesuffix(b"\n").split(b" ", 2)
     if len(parts) != 3 or parts[0] != VERSION or not record.endswith(b"\n"):  # noqa: PLR2004
-        msg = "it is not a record of this version"
+        msg = "it is not a record of this version of God-Kaiser"
         raise RecordUnreadable(msg)
     if parts[1] != b"%08x" % zlib.crc32(parts[2]):
         msg = "its checksum does not match"

@@ -1,4 +1,4 @@
-"""What tells two texts apart, so that nobody overwrites what he has not read."""
+"""Digests of entries (ETags), so that nobody overwrites a version that he has not read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from godkaiser.domain.entities import DeviceRecord
 
 
 def digest_of(value: Any) -> str:
-    """Of all of it: two that differ in anything differ here."""
+    """A digest of the whole value: any difference changes it."""
     return hashlib.blake2b(msgspec.json.encode(value), digest_size=12).hexdigest()
 
 
@@ -19,8 +19,8 @@ ANY = "*"
 
 
 def is_seen(seen: str, present: str | None) -> bool:
-    """Whether one who has seen this (digests separated by commas, "*" for any, "" for does not matter) may
-    change what has the digest `present`; None: there is nothing.
+    """Whether a client that has seen `seen` (digests separated by commas, "*" for any, "" for no
+    check) may change the entry with the digest `present`; None: there is no entry.
     """
     if not seen:
         return True
@@ -28,7 +28,7 @@ def is_seen(seen: str, present: str | None) -> bool:
 
 
 def device_digest(record: DeviceRecord) -> str:
-    """Of what people change: what the gateway notes down for itself is no change to them."""
+    """The digest of the fields that people edit; fields that the gateway maintains do not count."""
     return digest_of(
         (record.device_id, record.name, record.board, record.zone_id, record.zone_name)
     )

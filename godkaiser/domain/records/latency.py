@@ -1,4 +1,4 @@
-"""How long things take, as a histogram in the form of Prometheus; pure."""
+"""Latencies as a histogram, in the format of Prometheus; pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Latencies(msgspec.Struct, frozen=True):
-    """`counts` of those up to each bound and above the one before, and of those above all."""
+    """`counts` holds one number for each bound (values up to it and above the last one), and one
+    for values above all.
+    """
 
     counts: tuple[int, ...] = (0,) * (len(BOUNDS_S) + 1)
     sum_s: float = 0.0
 
     def and_one(self, seconds: float) -> Latencies:
-        """A clock that was set back in between makes it 0, not less."""
+        """Add one latency; a negative one (the clock was set back) counts as 0."""
         seconds = max(0.0, seconds)
         place = bisect_left(BOUNDS_S, seconds)
         counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
@@ -33,7 +35,7 @@ def merged(parts: Iterable[Latencies]) -> Latencies:
 
 
 def cumulative(latencies: Latencies) -> list[tuple[str, float]]:
-    """The buckets as Prometheus has them: each holds those before it."""
+    """The buckets for Prometheus: each includes those before it."""
     total, found = 0, []
     for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), latencies.counts, strict=True):
         total += count

@@ -1,4 +1,4 @@
-"""How long things are kept, and how a run of forgetting goes on; pure."""
+"""Retention: the periods, and the progress of a run; pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ DAY_S = 86_400.0
 
 
 class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
-    """`bounds` are what is to be forgotten and from before when (unix seconds), a batch of each in turn;
-    `removed` counts what went, or in a dry run would go.
+    """`bounds` are pairs of a kind and the time (unix seconds) before which it is deleted, in turn,
+    a batch each; `removed` counts deleted rows, or in a dry run the rows that would be deleted.
     """
 
     dry_run: bool
@@ -21,7 +21,7 @@ class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def current(self) -> tuple[str, float] | None:
-        """What is next; None at the end."""
+        """The next entry of `bounds`; None at the end."""
         return self.bounds[0] if self.bounds else None
 
 
@@ -32,7 +32,7 @@ def plan(kept_days: Mapping[str, float], now: float, *, dry_run: bool) -> Retent
 
 
 def after_batch(run: RetentionRun, count: int, batch_size: int) -> RetentionRun:
-    """The run after a batch of the current kind removed `count`; a short batch was its last."""
+    """The run after a batch that removed `count` rows; a short batch was the last one of its kind."""
     assert run.bounds
     current, *others = run.bounds
     kind = current[0]
@@ -47,7 +47,7 @@ def after_batch(run: RetentionRun, count: int, batch_size: int) -> RetentionRun:
 
 def summary(run: RetentionRun) -> str:
     if not run.bounds and not run.removed:
-        return "nothing is to be forgotten: every period in [retention] is 0"
+        return "nothing to remove: every period in [retention] is 0"
     counts = ", ".join(f"{count} {kind}" for kind, count in run.removed.items())
     verb = "would be removed" if run.dry_run else "removed"
     return f"{counts} {verb}"

@@ -1,9 +1,10 @@
-"""What time it is for forgetting. A wall clock that is wrong for an hour must not delete what years have gathered; pure.
+"""The time for retention: a wall clock that is wrong for an hour must not delete years of data;
+pure.
 
-The time that retention goes by moves on as fast as time passes (by the boot-time clock). When the wall clock is
-ahead of it, it follows: at once over what a weekend without power explains, and no faster than twice the pace of
-time over more. So after a month without power things are kept some weeks too long; after a clock that jumped a
-month forward nothing is deleted that is young by its own records.
+Retention's own time advances with the boot-time clock. When the wall clock is ahead of it, it
+follows: at once over a gap that a weekend without power explains, and at most twice as fast as real
+time over a larger gap. So after a month without power data is kept some weeks too long; after a
+clock that jumped a month forward no young data is deleted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ CATCH_UP = 2.0
 
 
 class Belief(msgspec.Struct, frozen=True):
-    """It was `at` (unix seconds) when the boot-time clock of the boot `boot_id` said `mark`."""
+    """Retention's time was `at` (unix seconds) when the boot-time clock of boot `boot_id` showed
+    `mark`.
+    """
 
     at: float
     mark: float
@@ -23,9 +26,9 @@ class Belief(msgspec.Struct, frozen=True):
 
 
 def believed(before: Belief | None, wall: float, mark: float, boot_id: str) -> Belief:
-    """What to believe now."""
+    """Retention's time now."""
     if before is None or wall <= before.at:
-        # Set back: things are kept longer, which harms nothing.
+        # The clock was set back: data is kept longer, which does no harm.
         return Belief(wall, mark, boot_id)
     passed = max(0.0, mark - before.mark) if boot_id == before.boot_id else 0.0
     ahead = wall - before.at - passed
@@ -35,11 +38,11 @@ def believed(before: Belief | None, wall: float, mark: float, boot_id: str) -> B
 
 
 def doubt(belief: Belief, wall: float) -> str:
-    """What to tell; "" when the wall clock is believed."""
+    """A warning about the wall clock; "" while it is trusted."""
     days = (wall - belief.at) / 86_400.0
     if days <= 0.0:
         return ""
     return (
-        f"the clock is {days:.1f} days ahead of what time has passed by the records: until that is explained"
-        " away, retention goes by the records. Check the clock"
+        f"the clock is {days:.1f} days ahead of the time that has passed by the records: until this gap has"
+        " closed, retention uses the time of the records. Check the clock"
     )

@@ -1,6 +1,7 @@
-"""Down-sampled readings: buckets of a minute and of an hour, and which of them answers a question; pure.
+"""Rollups: buckets of a minute and of an hour, and the choice of a resolution; pure.
 
-Times here are milliseconds since 1970, spans are half open: `start_ms` is in, `end_ms` is not.
+Times here are milliseconds since 1970, spans are half open: `start_ms` is included, `end_ms` is
+not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 MOST_POINTS = 10_000
-"""Of one answer. Who wants more takes a coarser resolution, a page at a time, or an export."""
+"""Maximum number of points in one answer. For more use a coarser resolution, pages, or an export."""
 
 
 class Resolution(StrEnum):
@@ -28,7 +29,7 @@ WIDTH_MS = {Resolution.MINUTE: MINUTE_MS, Resolution.HOUR: HOUR_MS}
 
 
 class Span(msgspec.Struct, frozen=True, order=True):
-    """A time of one series whose buckets are to be made again from what is stored."""
+    """A time span of one series whose buckets must be recomputed from the stored readings."""
 
     series_id: int
     start_ms: int
@@ -44,7 +45,7 @@ def ceil_to(at_ms: int, width_ms: int) -> int:
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """The same times without overlap; neighbours become one."""
+    """The same times without overlap; adjacent spans are joined."""
     found: list[Span] = []
     for span in sorted(spans):
         last = found[-1] if found else None
@@ -56,7 +57,9 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def first_piece(span: Span, first_row_ms: int | None) -> Span:
-    """What of a long span is made at once: a day from its first row, and any emptiness before that."""
+    """The part of a long span that is computed at once: a day from its first row, plus the empty
+    time before.
+    """
     if first_row_ms is None:
         return span
     end = floor_to(max(first_row_ms, span.start_ms), HOUR_MS) + DAY_MS
@@ -64,7 +67,7 @@ def first_piece(span: Span, first_row_ms: int | None) -> Span:
 
 
 def choose(wanted: Resolution, start_ms: int, end_ms: int) -> Resolution:
-    """For AUTO the finest that gives at most MOST_POINTS, if there is a reading a second."""
+    """The resolution; for AUTO the finest that gives at most MOST_POINTS with one reading a second."""
     if wanted is not Resolution.AUTO:
         return wanted
     length = end_ms - start_ms
@@ -74,8 +77,8 @@ def choose(wanted: Resolution, start_ms: int, end_ms: int) -> Resolution:
 
 
 class Bucket(msgspec.Struct, frozen=True, gc=False):
-    """The readings of one quality in one minute or hour. `valued` of them had a value; of those are
-    `total`, `lowest`, `highest` and, at `last_ms`, `last`.
+    """The readings of one quality in one minute or hour. `valued` of them had a value; from those
+    come `total`, `lowest`, `highest` and, at `last_ms`, `last`.
     """
 
     bucket_ms: int
@@ -90,8 +93,8 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
 
 
 class Aggregate(msgspec.Struct, frozen=True, gc=False):
-    """Of all qualities together. `timestamp` is where it begins (unix seconds), `count` includes
-    readings without a value, which nothing else does.
+    """All qualities together. `timestamp` is the start (unix seconds); only `count` includes
+    readings without a value.
     """
 
     timestamp: float
@@ -104,7 +107,7 @@ class Aggregate(msgspec.Struct, frozen=True, gc=False):
 
 
 def combined(buckets: Iterable[Bucket], start_ms: int) -> Aggregate:
-    """Everything in one."""
+    """All buckets in one."""
     found = list(buckets)
     valued = sum(bucket.valued for bucket in found)
     by_quality: dict[str, int] = {}
@@ -127,7 +130,7 @@ def combined(buckets: Iterable[Bucket], start_ms: int) -> Aggregate:
 
 
 def points(buckets: Iterable[Bucket]) -> list[Aggregate]:
-    """One for each bucket's time; `buckets` are ordered by it."""
+    """One aggregate for each bucket time; `buckets` are ordered by it."""
     found: list[Aggregate] = []
     group: list[Bucket] = []
     for bucket in buckets:
@@ -143,7 +146,7 @@ def points(buckets: Iterable[Bucket]) -> list[Aggregate]:
 def _point(group: list[Bucket]) -> Aggregate:
     if len(group) > 1:
         return combined(group, group[0].bucket_ms)
-    # Nearly always; a year has nine thousand of them.
+    # The usual case, made fast: a year has nine thousand buckets.
     (one,) = group
     mean = one.total / one.valued if one.valued else None
     return Aggregate(

@@ -1,8 +1,8 @@
-"""What the spool does as it fills: when it raises the alarm, and what goes first when it is full.
+"""The spool's policy as it fills: when it raises an alarm, and what it drops when it is full.
 
-Only readings go, and of those the ones of the series that has most of them waiting: all series wait
-for the same time, so that is the one which measures most often and loses least by a thinner record.
-Entries of the journal (audit trail, commands, safety) never go.
+Only readings are dropped, first those of the series with most waiting readings: all series wait for
+the same time, so this is the one that measures most often and loses least by gaps.
+Entries of the journal (audit trail, commands, safety) are never dropped.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TypeVar
 ALARM_LEVELS = (95, 80, 50)
 """Percent of the allowed size, the highest first."""
 ALARM_HYSTERESIS = 5
-"""A level is left only this many percent below it, so that an alarm does not flutter."""
+"""An alarm level ends only this many percent below it, so that the alarm does not flap."""
 VICTIM_SHARE = 0.1
-"""How much of all that waits may be made thinner in one go."""
+"""The share of all waiting readings in the series that one step thins out."""
 
 Series = TypeVar("Series")
 
@@ -29,12 +29,12 @@ def alarm_level(percent: float, before: int) -> int:
 
 
 def choose_victims(waiting: Mapping[Series, int]) -> frozenset[Series]:
-    """The series whose oldest readings go first, from the number of readings that wait of each:
-    the fewest that hold VICTIM_SHARE of all. Empty only when nothing waits.
+    """The series whose oldest readings are dropped first, chosen by their numbers of waiting
+    readings: the fewest series that hold VICTIM_SHARE of all. Empty only when no reading waits.
     """
     wanted = sum(waiting.values()) * VICTIM_SHARE
     chosen: set[Series] = set()
-    # A stable order, so that the same spool is always made thinner in the same way.
+    # A stable order, so that the same spool is always thinned out in the same way.
     for series, count in sorted(waiting.items(), key=lambda item: (-item[1], repr(item[0]))):
         if count <= 0:
             break

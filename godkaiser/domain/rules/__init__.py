@@ -1,1 +1,3 @@
-"""What a rule decides, from readings and time that are passed in. `rules.py` is what others use."""
+"""The decisions of rules, from readings and times that are passed in. Other packages use
+`rules.py`.
+"""

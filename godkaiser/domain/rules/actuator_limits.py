@@ -1,4 +1,4 @@
-"""What the limits of an actuator never allow a rule to do, though each command by itself is well formed; pure."""
+"""Finds well-formed commands of a rule that the limits of an actuator never allow; pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOUR_S = 3600.0
 
 
 def never_allowed(definition: RuleDefinition, actuators: Actuators) -> Found:
-    """What the actuators of a rule refuse each time, or end before the rule does, each with its path."""
+    """Commands that an actuator always refuses, or ends before the rule does, each with its path."""
     for path, action in every_command(definition):
         config = actuators.get(action.ref)
         if config is not None and energises(action):
@@ -47,11 +47,11 @@ def _refusals(action: ActuatorAction, config: ActuatorConfig) -> Iterator[str]:
     longest_s = longest_run_s(config)
     if action.duration > longest_s:
         yield (
-            f"{action.esp_id}/{action.gpio} runs {longest_s:g} s at most (max_runtime_s), so it is refused"
-            f" for {action.duration:g} s"
+            f"{action.esp_id}/{action.gpio} runs at most {longest_s:g} s (max_runtime_s), so a command for"
+            f" {action.duration:g} s is refused"
         )
     if 0 < action.duration < config.min_on_s:
-        yield f"duration {action.duration:g} s is below the minimum on time of {config.min_on_s:g} s"
+        yield f"duration {action.duration:g} s is below the minimum on-time of {config.min_on_s:g} s"
     if 0 < config.max_on_s_per_hour < action.duration:
         allowed = config.max_on_s_per_hour
         yield f"duration {action.duration:g} s is above the {allowed:g} s that it may be on in an hour"
@@ -92,7 +92,9 @@ def _ramp(ramp: RampAction, path: str, actuators: Actuators) -> Found:
 
 
 def _sequence(steps: Sequence[SequenceStep], path: str, actuators: Actuators) -> Found:
-    """An actuator that goes off before the step that ends it; an ON in the rest after an OFF."""
+    """Find an actuator that goes off before the step that ends it, or an ON during the rest after
+    an OFF.
+    """
     for number, step in enumerate(steps):
         config = actuators.get(step.ref) if isinstance(step, ActuatorAction) else None
         if config is None or not isinstance(step, ActuatorAction):
@@ -133,8 +135,8 @@ def _sequence(steps: Sequence[SequenceStep], path: str, actuators: Actuators) ->
 def _next_command(
     steps: Sequence[SequenceStep], number: int
 ) -> tuple[float, bool, ActuatorAction] | None:
-    """After how many seconds at least the actuator of a step is commanded again, whether it may not be
-    later, and by what.
+    """The next command to the actuator of a step: after at least how many seconds, whether this
+    time is exact, and the command.
     """
     own = steps[number]
     assert isinstance(own, ActuatorAction)
@@ -153,7 +155,7 @@ def _next_command(
 
 
 def _too_often(definition: RuleDefinition, actuators: Actuators) -> Found:
-    """Firings that `max_per_hour`, or the cooldown alone, lets through, against `max_switches_per_hour`."""
+    """Compare the firings that `max_per_hour` or the cooldown allows with `max_switches_per_hour`."""
     each = Counter(action.ref for _, action in every_command(definition) if energises(action))
     told: set[ActuatorRef] = set()
     for path, action in every_command(definition):
@@ -178,7 +180,7 @@ def _beyond(definition: RuleDefinition, allowed: int, per_firing: int) -> str:
         return f"max_per_hour {firings} takes up to {switches} switches, and the actuator allows {allowed} an hour"
     if per_firing > allowed:
         return f"each firing takes {per_firing} switches, and the actuator allows {allowed} an hour"
-    # What switches at two thresholds is kept apart by the plant itself.
+    # With two thresholds, the plant itself limits how often the rule switches.
     if any(isinstance(leaf, HysteresisCondition) for _, leaf in leaves(definition)):
         return ""
     cooldown_s = definition.cooldown_seconds

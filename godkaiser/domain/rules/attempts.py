@@ -1,9 +1,10 @@
-"""From the wish to the firing: what a rule remembers while its commands are judged; pure.
+"""A firing from its decision to its outcomes: the state of a rule while its commands are judged;
+pure.
 
-A firing counts from the moment that it is decided, so that a crash repeats nothing. When all of its
-commands are refused it is as if it had never been: no cooldown, nothing of its limit an hour, nobody told;
-it is tried again, at longer and longer intervals. A command of a dose is unsettled until its outcome is
-known; a dose that is found unsettled after a start is in doubt, is told, and is never repeated.
+A firing counts from the moment of its decision, so that a crash repeats nothing. When all of its
+commands are refused, it is undone: no cooldown, not counted in max_per_hour, no notification; the
+rule tries again at growing intervals. A command of a dose is unsettled until its outcome is known;
+a dose that is found unsettled after a start is in doubt, is reported, and is never repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from godkaiser.domain.rules.schema import (
 from godkaiser.domain.rules.sequences import Advance, abandoned
 
 VERDICT_S = 15.0
-"""Without a verdict in this time a firing is in doubt: the command, or the answer, was lost in a crash."""
+"""Without a verdict within this time a firing is in doubt: a crash lost the command or the verdict."""
 _SECONDS_LEFT = re.compile(r"\d+(\.\d+)? s\b")
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 30.0
@@ -34,8 +35,8 @@ JITTER = 0.1
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verdict changes. `stands`: the firing counts, and people are told now. `refused`: it does
-    not. `broken`: its sequence ends, and this is left to do.
+    """The changes by a verdict. `stands`: the firing counts, and notifications are sent now.
+    `refused`: it does not count. `broken`: its sequence is aborted, and this is the remaining work.
     """
 
     memory: RuleMemory
@@ -45,9 +46,10 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_once(definition: RuleDefinition) -> bool:
-    """Whether a second firing would harm, so that what it remembers is flushed before it energises.
+    """Whether a second firing would do harm, so that the memory is flushed before an energising
+    command.
 
-    By default: it gives a dose, which is a duration or a sequence that ends.
+    The default: yes for doses, that is actions with a duration, and sequences.
     """
     if definition.at_most_once is not None:
         return definition.at_most_once
@@ -61,7 +63,7 @@ def has_commands(definition: RuleDefinition) -> bool:
 
 
 def begun(before: RuleMemory, after: RuleMemory, now: float) -> RuleMemory:
-    """It fires: until its commands are judged, what was before can be had again."""
+    """The memory at a firing: it can be restored to `before` until the commands are judged."""
     undo = Undo(**{name: getattr(before, name) for name in Undo.__struct_fields__})
     return msgspec.structs.replace(after, attempt=Attempt(since=now, before=undo), doubt="")
 
@@ -69,7 +71,7 @@ def begun(before: RuleMemory, after: RuleMemory, now: float) -> RuleMemory:
 def asked(
     memory: RuleMemory, commands: Sequence[tuple[str, ActuatorAction]], now: float, *, once: bool
 ) -> RuleMemory:
-    """These commands, with their correlation ids, are about to be asked for."""
+    """Record these commands, with their correlation ids, before they are requested."""
     if not commands:
         return memory
     ids = tuple(correlation_id for correlation_id, _ in commands)
@@ -91,7 +93,7 @@ def asked(
 def energised_after(
     energised: tuple[ActuatorRef, ...], commands: Sequence[ActuatorAction]
 ) -> tuple[ActuatorRef, ...]:
-    """What is switched on by the rule after these commands, oldest first."""
+    """The actuators that the rule has on after these commands, oldest first."""
     for action in commands:
         energised = tuple(ref for ref in energised if ref != action.ref)
         if energises(action):
@@ -110,8 +112,8 @@ def judged(
     now: float,
     chance: float = 0.5,
 ) -> Judgement:
-    """After the verdict on one command; one that was not waited for changes nothing. `chance`, from 0.0
-    to 1.0, spreads the next attempt.
+    """The state after the verdict on one command; an unexpected verdict changes nothing. `chance`,
+    from 0.0 to 1.0, spreads the next attempt.
     """
     if not allowed:
         memory = settled(memory, correlation_id)
@@ -133,7 +135,7 @@ def judged(
             refused=None if stands else memory.refused,
         )
     is_step = progress is not None and progress.asked == correlation_id
-    # A firing of which nothing is allowed yet is undone as a whole, with its last verdict.
+    # A firing without an allowed command is undone as a whole, at its last verdict.
     if progress is not None and is_step and not allowed and memory.attempt is None:
         return _broken(definition, memory, progress, message, stands=stands)
     return Judgement(memory=memory, stands=stands)
@@ -142,7 +144,7 @@ def judged(
 def undone(
     memory: RuleMemory, code: str, message: str, now: float, chance: float = 0.5
 ) -> RuleMemory:
-    """As if it had not fired; tried again later."""
+    """Undo the firing; the rule tries again later."""
     attempt = memory.attempt
     assert attempt is not None
     count = 1 + (0 if memory.refused is None else memory.refused.count)
@@ -164,7 +166,7 @@ def without_countdown(text: str) -> str:
 
 
 def settled(memory: RuleMemory, correlation_id: str) -> RuleMemory:
-    """The outcome of a command is known."""
+    """The memory after the outcome of a command is known."""
     if correlation_id not in memory.unsettled:
         return memory
     left = tuple(one for one in memory.unsettled if one != correlation_id)
@@ -172,18 +174,22 @@ def settled(memory: RuleMemory, correlation_id: str) -> RuleMemory:
 
 
 def expired(memory: RuleMemory, now: float) -> RuleMemory | None:
-    """When no verdict came: the firing counts, for it may have been carried out; None: it is not so."""
+    """The memory when verdicts are overdue: the firing counts, because it may be carried out; None
+    if not overdue.
+    """
     if memory.attempt is None or not memory.attempt.waiting:
         return None
     if now < memory.attempt.since + VERDICT_S:
         return None
     return msgspec.structs.replace(
-        memory, attempt=None, unsettled=(), doubt="no verdict on its commands was heard"
+        memory, attempt=None, unsettled=(), doubt="no verdict on its commands arrived"
     )
 
 
 def doubted(memory: RuleMemory) -> RuleMemory:
-    """After a start: what was under way when the gateway ended may have been done, and is not done again."""
+    """The memory after a start: commands from before may have been carried out, and are not
+    repeated.
+    """
     is_waiting = memory.attempt is not None and bool(memory.attempt.waiting)
     if not is_waiting and not memory.unsettled:
         return memory

@@ -1,8 +1,9 @@
-"""What a rule remembers of time, read back after a restart of the gateway or of the machine; pure.
+"""Converts the times in a rule's memory after a restart of the gateway or of the machine; pure.
 
-Within one boot of the machine its moments mean what they meant. After another boot the wall clock tells
-how long ago they were, where it is plausible: not before the moment of writing, not before this program
-was made, and not more than a year later. Otherwise the safe side: it has just fired, a pause begins again.
+Within one boot of the machine its times stay valid. After another boot the wall clock tells how
+long ago they were, if it is plausible: not before the time of writing, not before this program was
+built, and not more than a year later. Otherwise the safe side: the rule has just fired, a pause
+begins again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ LONGEST_AWAY_S = 366 * 86_400.0
 
 
 def read_back(memory: RuleMemory, now: ClockStamp) -> RuleMemory:
-    """The memory in moments of this boot; none of them lies in the future."""
+    """The memory with times of this boot; none of them is in the future."""
     shift = _shift(memory.clock, now)
 
     def moment(at: float) -> float:
@@ -27,7 +28,7 @@ def read_back(memory: RuleMemory, now: ClockStamp) -> RuleMemory:
     def firings(of: RuleMemory | Undo) -> dict[str, Any]:
         fired = of.fired_at
         if fired is None and of.last_fired is not None:
-            # Of a version that kept the wall clock only.
+            # Written by a version that stored only the wall clock.
             fired = now.steady
         return {
             "last_fired": None if of.last_fired is None else min(of.last_fired, now.wall),
@@ -38,7 +39,7 @@ def read_back(memory: RuleMemory, now: ClockStamp) -> RuleMemory:
 
     attempt = memory.attempt
     if attempt is not None:
-        # What holds again when it is refused is of the boot before, too.
+        # The state to restore after a refusal is also from the previous boot.
         before = msgspec.structs.replace(attempt.before, **firings(attempt.before))
         attempt = msgspec.structs.replace(attempt, since=moment(attempt.since), before=before)
     progress = memory.progress
@@ -48,7 +49,7 @@ def read_back(memory: RuleMemory, now: ClockStamp) -> RuleMemory:
         )
     return msgspec.structs.replace(
         memory,
-        # What held until the machine went down may not have held since.
+        # A condition that held until the machine went down may not have held since.
         since=memory.since if shift == 0.0 else {},
         seen={path: at for path, at in memory.seen.items() if at <= now.wall},
         **firings(memory),
@@ -60,7 +61,7 @@ def read_back(memory: RuleMemory, now: ClockStamp) -> RuleMemory:
 
 
 def _shift(then: ClockStamp | None, now: ClockStamp) -> float | None:
-    """What is to be added to moments of `then`; None: nobody knows."""
+    """Seconds to add to times of `then`; None: unknown."""
     if then is None:
         return None
     if then.boot == now.boot and then.steady <= now.steady:

@@ -1,4 +1,4 @@
-"""Whether a rule holds: three-valued, and with the values that decided it."""
+"""Evaluates the conditions of a rule: three-valued, and with the values that decided."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def evaluate(
 ) -> Evaluation:
     """The truth of all conditions, and why.
 
-    `now` is of the clock that counts intervals. `wall`, unix seconds, is for time windows; None where one
+    `now` is seconds of the monotonic clock. `wall`, unix seconds, is for time windows; None if one
     clock serves for both, as in a trial over the past.
     """
     asked = _Asked(facts, memory, now, wall)
@@ -67,13 +67,13 @@ def evaluate_one(
     now: float,
     wall: float | None = None,
 ) -> Evaluation:
-    """The truth of one condition, such as a sequence waits for."""
+    """The truth of one condition, for example of a `wait_until`."""
     asked = _Asked(facts, memory, now, wall)
     return asked.evaluation(asked.truth_of(path, condition))
 
 
 def combine(connective: str, truths: Sequence[Truth]) -> Truth:
-    """Kleene's three-valued logic; NOT is true when none of its conditions is."""
+    """Kleene's three-valued logic; NOT is true when none of its conditions is true."""
     match connective:
         case "AND":
             if Truth.FALSE in truths:
@@ -92,7 +92,7 @@ def negate(truth: Truth) -> Truth:
 
 
 class _Asked:
-    """One evaluation under way: what it has found, and what is to be remembered of it."""
+    """The state of one evaluation: its findings, and the changes to the memory."""
 
     def __init__(self, facts: Facts, memory: RuleMemory, now: float, wall: float | None) -> None:
         self._facts = facts
@@ -204,7 +204,7 @@ class _Asked:
         oldest = next((fact for fact in trail if fact.at >= since), newest)
         span_s = newest.at - oldest.at
         if span_s < condition.window_seconds / 2:
-            return Truth.UNKNOWN, f"{detail}; {span_s:.0f} s of it are too few for a rate"
+            return Truth.UNKNOWN, f"{detail}; {span_s:.0f} s of readings are too few for a rate"
         rate = (newest.value - oldest.value) / span_s * 60.0
         holds = _COMPARE[condition.operator](rate, condition.value)
         detail = f"{detail}, {rate:+.3g} a minute over {span_s:.0f} s"
@@ -217,11 +217,11 @@ class _Asked:
             return _truth(opened), detail
         seen = self._seen.get(path)
         if seen is not None and seen > now:
-            # The clock was set back: a window that was seen in the future was never seen.
+            # The clock was set back: ignore a sighting of the window in the future.
             seen = None
         if not opened and rule_windows.is_caught_up(condition, seen, now):
             return Truth.TRUE, f"{detail}, which was missed"
-        # Once for each window: what is remembered is written down.
+        # Only once for each window, because each change of the memory is stored.
         if seen is None or (opened and seen < rule_windows.last_begun(condition, now)[0]):
             self._seen[path] = now
         return _truth(opened), detail
@@ -230,7 +230,7 @@ class _Asked:
         inner = self.truth_of(f"{path}.condition", condition.condition)
         if inner is not Truth.TRUE:
             self._since.pop(path, None)
-            return inner, "it does not hold now"
+            return inner, "its condition does not hold now"
         since = min(self._since.get(path, self._now), self._now)
         self._since[path] = since
         held_s = self._now - since

@@ -1,4 +1,4 @@
-"""Rules that work against each other, or in a circle; found when one is saved."""
+"""Finds rules that work against each other, or in a circle, when one is saved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rules = Mapping[int, RuleDefinition]
 
 
 def conflicts_of(rule_id: int, definition: RuleDefinition, others: Rules) -> list[Problem]:
-    """Warnings: other rules that command the same actuator otherwise, and circles of effects."""
+    """Warnings: other rules that command the same actuator differently, and circles of effects."""
     if not definition.enabled:
         return []
     rest = {
@@ -42,7 +42,7 @@ def _conflicts(definition: RuleDefinition, others: Rules) -> list[Problem]:
             ):
                 winner = _winner(definition.priority, other.priority, number)
                 text = (
-                    f"rule {number} ({other.name}) wants something else of"
+                    f"rule {number} ({other.name}) commands something else for"
                     f" {action.esp_id}/{action.gpio}; {winner}"
                 )
                 found.append(Problem(path, "warning", text))
@@ -50,7 +50,7 @@ def _conflicts(definition: RuleDefinition, others: Rules) -> list[Problem]:
 
 
 def _never_together(one: RuleDefinition, other: RuleDefinition) -> bool:
-    """Whether their hours keep them apart, as day and night do; then they do not contradict."""
+    """Whether their time windows never overlap, such as day and night; then they do not contradict."""
     return any(
         mine.timezone == theirs.timezone and not _overlap(mine, theirs)
         for mine in _required_windows(one)
@@ -62,20 +62,22 @@ def _required_windows(definition: RuleDefinition) -> list[TimeWindow]:
     if definition.logic_operator != "AND" and len(definition.conditions) > 1:
         return []
     found = [leaf for leaf in definition.conditions if isinstance(leaf, TimeWindow)]
-    # What is made up for later is open outside of its hours.
+    # A window with catch-up may be open outside of its hours.
     return [window for window in found if not window.catch_up_seconds]
 
 
 def _overlap(one: TimeWindow, other: TimeWindow) -> bool:
-    """On any day, whatever their weekdays."""
+    """Whether the hours overlap, whatever the weekdays."""
     later = (start_of(other) - start_of(one)) % DAY_S
     return later < length_of(one) or (DAY_S - later) % DAY_S < length_of(other)
 
 
 def _winner(own: int, other: int, number: int) -> str:
     if own == other:
-        return f"both have priority {own}, so the later one has its way; give one the higher"
-    return f"where both hold, {'this one' if own > other else f'rule {number}'} wins by priority"
+        return (
+            f"both have priority {own}, so the later command wins; give one rule a higher priority"
+        )
+    return f"when both hold, {'this rule' if own > other else f'rule {number}'} wins by priority"
 
 
 def _oppose(
@@ -90,7 +92,9 @@ def _oppose(
 
 
 def _circles(rule_id: int, definition: RuleDefinition, others: Rules) -> list[Problem]:
-    """Rule -> what its actuators move -> the rules that look at that -> ... -> the rule."""
+    """Circles: a rule -> the sensors that its actuators change -> the rules with these sensors ->
+    ... -> the rule.
+    """
     rules = {**others, rule_id: definition}
     readers: dict[SensorRef, list[int]] = {}
     for number, rule in rules.items():
@@ -105,7 +109,7 @@ def _circles(rule_id: int, definition: RuleDefinition, others: Rules) -> list[Pr
         }
         for number, rule in rules.items()
     }
-    # A rule that looks at what it moves itself is a control loop, as it should be.
+    # A rule with a sensor that it changes itself is a control loop, which is intended.
     came_from: dict[int, int] = {number: rule_id for number in wakes[rule_id] if number != rule_id}
     pending = list(came_from)
     while pending:
@@ -125,6 +129,6 @@ def _circle(rule_id: int, last: int, came_from: Mapping[int, int], rules: Rules)
         way.append(came_from[way[-1]])
     names = " -> ".join(rules[number].name for number in (rule_id, *reversed(way), rule_id))
     return (
-        f"a circle: {names}. Each moves a sensor that the next one looks at; leave a gap between their"
-        " limits, or they will drive each other. One that does is suspended."
+        f"a circle: {names}. Each changes a sensor of the next one; leave a gap between their"
+        " limits, or they will trigger each other. A rule that does so is suspended."
     )

@@ -1,13 +1,14 @@
-"""What follows when a rule holds, no longer holds, or has a sequence under way.
+"""Decides what a rule does when it holds, no longer holds, or has a sequence under way.
 
 The meaning of a rule, in few sentences. It *fires* its actions when its conditions hold, at the
-earliest `cooldown_seconds` after it fired before, at most `max_per_hour` times, and only if an actuator
-is not already as wanted. When they no longer hold it *releases*: each of its ON or PWM actions with
-`release` is followed by OFF; `release` is on by default in a rule with a hysteresis condition. A reading
-that is missing, bad or older than `max_age_seconds` makes a condition unknown, and unknown never fires.
-Unknown does not release either: the lease of the actuator bounds what a silent sensor can cost. A
-sequence that is under way goes on by itself; meanwhile the rule does not fire again. A rule that fights
-another one, or fires as only a loop does, is suspended.
+earliest `cooldown_seconds` after its last firing, at most `max_per_hour` times, and only if an
+actuator is not already in the desired state. When the conditions no longer hold it *releases*: each
+of its ON or PWM actions with `release` is followed by OFF; `release` is on by default in a rule
+with a hysteresis condition. A reading that is missing, bad or older than `max_age_seconds` makes a
+condition unknown, and unknown never fires. Unknown does not release either: the lease of the
+actuator limits the effect of a silent sensor. A sequence that is under way continues by itself;
+meanwhile the rule does not fire again. A rule that fights another one, or fires as often as only a
+loop does, is suspended.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ MOST_REMEMBERED = 360
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`stops`, `actions` and `notifications` to take now, whether it `fired` or a sequence goes on;
-    `released` are the OFFs that end an earlier firing. `remark` tells how a sequence ended, or why the
-    rule is suspended. `wake_at`: when to look again though nothing is heard. `commanded`: it fired its
-    commands, and not only a stop.
+    """`stops`, `actions` and `notifications` to carry out now, for a firing (`fired`) or a
+    sequence; `released` are the OFFs that end an earlier firing. `remark` says how a sequence
+    ended, or why the rule is suspended. `wake_at`: when to evaluate again without any event.
+    `commanded`: the firing had commands, and not only a stop.
     """
 
     fired: bool
@@ -82,7 +83,9 @@ def decide(
     stopped: frozenset[Scope] = frozenset(),
     wall: float | None = None,
 ) -> Decision:
-    """What to do now; `stopped` are the scopes that are stopped already. The clocks as of `evaluate`."""
+    """Decide what to do now; `stopped` are the scopes that are already stopped. Clocks as in
+    `evaluate`.
+    """
     truth = evaluation.truth
     commands = commands_of(definition)
     released: tuple[ActuatorAction, ...] = ()
@@ -115,14 +118,14 @@ def decide(
     fired = commanded or bool(stops)
     progress = memory.progress
     if commanded:
-        # Only what it has switched itself is its to release.
+        # A rule may release only what it has switched on itself.
         firing = True
         found = long_action(definition)
         progress = None if found is None else Progress(action=found[0], step=0, since=now)
     went = _advance(definition, progress, evaluation, memory, facts, now, wall)
     attempt = memory.attempt
     if attempt is not None and not attempt.waiting and went.progress is None:
-        # Its sequence is over, and there was nothing in it to be judged.
+        # Its sequence is over, and nothing in it had to be judged.
         attempt = None
     remarks = (
         suspended if suspended != memory.suspended else "",
@@ -159,20 +162,21 @@ def decide(
 
 
 def notifications_of(definition: RuleDefinition) -> tuple[NotificationAction, ...]:
-    """Those of the rule itself, which are told when it fires."""
+    """The notifications of the rule itself, sent when it fires."""
     return tuple(action for action in definition.actions if isinstance(action, NotificationAction))
 
 
 def settled_until(definition: RuleDefinition, memory: RuleMemory, facts: Facts) -> float:
-    """Before this moment (unix seconds) it decides nothing new while its conditions come out as they did.
+    """Until this moment (unix seconds) the rule decides nothing new while its conditions keep their
+    truth.
 
-    `memory` is of a decision that has commanded nothing. Negative infinity: it may at any time.
+    `memory` is from a decision without commands. Negative infinity: it may decide at any time.
     """
     if memory.progress is not None:
         return -math.inf
     holds = memory.truth is Truth.TRUE and definition.enabled
     if not holds or memory.suspended:
-        # A firing that is over has been released with that decision.
+        # An ended firing was released with that decision.
         return math.inf
     if any(isinstance(action, StopAction) for action in definition.actions):
         return -math.inf
@@ -184,7 +188,7 @@ def settled_until(definition: RuleDefinition, memory: RuleMemory, facts: Facts) 
 
 
 def releases(definition: RuleDefinition, action: ActuatorAction) -> bool:
-    """Whether the end of the conditions switches this action's actuator off."""
+    """Whether this action's actuator is switched off when the conditions no longer hold."""
     if action.command not in {Verb.ON, Verb.PWM}:
         return False
     if action.release is not None:
@@ -193,18 +197,19 @@ def releases(definition: RuleDefinition, action: ActuatorAction) -> bool:
 
 
 def fingerprint(definition: RuleDefinition) -> str:
-    """A digest of what a memory belongs to: the conditions and the actions."""
+    """A digest of the conditions and the actions, to which a memory belongs."""
     parts = (definition.conditions, definition.logic_operator, definition.actions)
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
 
 
 def adopted(definition: RuleDefinition, memory: RuleMemory) -> tuple[RuleMemory, Advance | None]:
-    """What this version of a rule takes over from the one that remembered, and what is left to do.
+    """The memory that a new version of a rule takes over, and the remaining work for the old
+    version.
 
-    The cooldown, the firings of the last hour and their count always: a change must not let a pump run
-    twice. The truth and the hysteresis only while conditions and actions are word for word the same; else
-    what the old text has switched on goes off, a running sequence included. A suspension ends with a
-    change: its author has seen it.
+    It always keeps the cooldown, the firings of the last hour and their count: a change must not
+    let a pump run twice. It keeps the truth and the hysteresis only if conditions and actions are
+    identical; otherwise the actuators that the old version has on are switched off, and a running
+    sequence ends. A suspension ends with a change, because its author has seen it.
     """
     text = fingerprint(definition)
     if memory.text == text:
@@ -224,14 +229,14 @@ def adopted(definition: RuleDefinition, memory: RuleMemory) -> tuple[RuleMemory,
 
 
 def end_of(definition: RuleDefinition, memory: RuleMemory, why: str) -> Advance | None:
-    """What must still be done for a rule that is changed or deleted; None when nothing."""
+    """The remaining work for a rule that is changed or deleted; None if there is none."""
     progress = memory.progress
     broken = None if progress is None else abandoned(definition, progress, why)
     return _left(memory, broken, why)
 
 
 def _left(memory: RuleMemory, broken: Advance | None, why: str) -> Advance | None:
-    """The end of a sequence, and an OFF for all else that the rule has switched on."""
+    """The end of a sequence, and an OFF for every other actuator that the rule has on."""
     commands = () if broken is None else broken.commands
     refs = dict.fromkeys(memory.energised)
     if broken is None and memory.progress is not None:
@@ -256,7 +261,7 @@ def _advance(
     if progress is None:
         return Advance(progress=None)
     if not definition.enabled:
-        return abandoned(definition, progress, "the rule is switched off")
+        return abandoned(definition, progress, "the rule is disabled")
     remembered = msgspec.structs.replace(
         memory,
         hysteresis=evaluation.hysteresis,
@@ -266,7 +271,7 @@ def _advance(
 
     def truth_of(path: str, step: WaitUntil) -> tuple[Truth, float | None]:
         found = evaluate_one(path, step.condition, facts, remembered, now, wall)
-        # It is remembered with the rest, so that a hysteresis in it keeps its state.
+        # Stored with the rule's other memory, so that a hysteresis in it keeps its state.
         evaluation.hysteresis.update(found.hysteresis)
         evaluation.since.update(found.since)
         evaluation.seen.update(found.seen)
@@ -280,7 +285,7 @@ def _has_work(
 ) -> bool:
     found = long_action(definition)
     if found is not None and isinstance(found[1], RampAction):
-        # It is where it should be: to begin again would take it back to the start.
+        # The ramp is at its end: starting it again would first go back to its start value.
         return _differs(steps_of(found[1])[-1], facts)
     if found is not None:
         return True
@@ -294,7 +299,7 @@ def _off(action: ActuatorAction) -> ActuatorAction:
 
 
 def _offs(refs: tuple[ActuatorRef, ...], facts: Facts) -> tuple[ActuatorAction, ...]:
-    """For what is the rule's own still."""
+    """OFF for each actuator that the rule still owns."""
     return offs([ref for ref in refs if ref not in facts.owners])
 
 
@@ -305,7 +310,7 @@ def _retry_at(memory: RuleMemory, now: float, *, holds: bool) -> float | None:
 
 
 def _ended_by_itself(commands: tuple[ActuatorAction, ...], memory: RuleMemory, facts: Facts) -> str:
-    """What this rule switches on again though nobody has switched it off."""
+    """The actuators that this rule switches on again although nobody switched them off."""
     ended = [
         f"{action.esp_id}/{action.gpio}"
         for action in commands
@@ -318,7 +323,7 @@ def _ended_by_itself(commands: tuple[ActuatorAction, ...], memory: RuleMemory, f
     ]
     if not ended:
         return ""
-    return f"{', '.join(ended)} had ended at its maximum runtime or by itself, and is switched on again"
+    return f"{', '.join(ended)} reached its maximum runtime or went off by itself, and is switched on again"
 
 
 def _cooled_down(definition: RuleDefinition, memory: RuleMemory, now: float) -> bool:
@@ -337,7 +342,7 @@ def _loop(
     recent: tuple[float, ...],
     now: float,
 ) -> tuple[tuple[float, ...], str]:
-    """The reversals of late, and why the rule is to be suspended, if it is."""
+    """The recent reversals, and the reason for a suspension, or ""."""
     reversals = tuple(at for at in memory.reversals if now - LOOP_WINDOW_S < at <= now)
     undone = _undone_by_rule(commands, facts) if memory.firing else None
     if undone is not None:
@@ -347,14 +352,14 @@ def _loop(
             reason = (
                 f"suspended: {other} has undone {len(reversals)} times in"
                 f" {LOOP_WINDOW_S / 60:g} minutes what this rule does with {esp_id}/{gpio}."
-                " Give one of them the higher priority, or other limits, and save it."
+                " Give one of the two rules a higher priority, or other limits, and save this rule."
             )
             return reversals, reason
     of_late = sum(now - LOOP_WINDOW_S < at for at in recent)
     if 0 < definition.suspend_after <= of_late:
         reason = (
             f"suspended: it fired {of_late} times in {LOOP_WINDOW_S / 60:g} minutes, as a loop does."
-            " Give it a hysteresis, a longer cooldown or a higher suspend_after, and save it."
+            " Give it a hysteresis, a longer cooldown or a higher suspend_after, and save this rule."
         )
         return reversals, reason
     return reversals, ""

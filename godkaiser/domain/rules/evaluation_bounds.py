@@ -1,7 +1,8 @@
-"""When a rule need not be looked at: which readings, until when, leave it and what it does as they are.
+"""Decides when a rule need not be evaluated: for which readings, and until when, its result cannot
+change.
 
-A rule is calm after a look until one of its readings leaves the span within which all conditions on that
-sensor come out as they did, or a moment comes at which time alone may change them.
+After an evaluation a rule is calm until one of its readings leaves the span within which all
+conditions on that sensor keep their truth, or until a moment at which time alone may change them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from godkaiser.domain.rules.schema import (
 )
 
 Span = tuple[float, float]
-"""From the lowest to the highest value, both within."""
+"""The lowest and the highest value, both included."""
 
 _ANY = (-math.inf, math.inf)
 _MINUTE_S = 60.0
@@ -33,7 +34,7 @@ _Aged = SensorCondition | HysteresisCondition | FreshnessCondition
 
 
 class Calm:
-    """What is calm about one rule; asked after each look at it."""
+    """The calm spans of one rule; queried after each evaluation."""
 
     def __init__(self, definition: RuleDefinition) -> None:
         self._definition = definition
@@ -59,14 +60,16 @@ class Calm:
                 self._ages[leaf.ref].add(leaf.max_age_seconds)
             case TimeWindow():
                 self._windows = True
-                # What was missed ends at any second.
+                # The catch-up of a missed window may end at any second.
                 self._is_ever = self._is_ever and not leaf.catch_up_seconds
             case _:
-                # Devices and actuators change by what is no reading.
+                # Devices and actuators change by events that are not readings.
                 pass
 
     def span(self, sensor: SensorRef, facts: Facts, memory: RuleMemory, now: float) -> Span | None:
-        """Within which its values change nothing; None if each may: that it is heard of does."""
+        """The span of values that change nothing; None if any reading may change the result, even
+        by its arrival.
+        """
         fact = facts.readings.get(sensor)
         if fact is None or sensor in self._restless:
             return None
@@ -79,17 +82,17 @@ class Calm:
         return low, high
 
     def until(self, facts: Facts, memory: RuleMemory, now: float) -> float:
-        """Before this moment (unix seconds) time changes nothing; it may be past."""
+        """Until this moment (unix seconds) time alone changes nothing; it may be in the past."""
         if not self._is_ever:
             return -math.inf
         moments = [settled_until(self._definition, memory, facts)]
         for sensor, ages in self._ages.items():
             fact = facts.readings.get(sensor)
             if fact is not None:
-                # What is too old stays so until it is heard of again.
+                # A reading that is too old stays so until a new one arrives.
                 moments += [fact.at + age_s for age_s in ages if now - fact.at <= age_s]
         if self._windows:
-            # They open and close at full minutes, and so do the time zones.
+            # Windows open and close at full minutes, and time zones change at full minutes.
             moments.append((now // _MINUTE_S + 1.0) * _MINUTE_S)
         return min(moments)
 

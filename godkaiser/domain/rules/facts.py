@@ -1,4 +1,4 @@
-"""What a rule knows, what it remembers, and how its conditions came out."""
+"""The facts and the memory of a rule, and the results of its conditions."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Truth(StrEnum):
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """A usable value of a sensor; measured `at`, in seconds of the clock that counts intervals."""
+    """A usable value of a sensor; measured `at`, in seconds of the monotonic clock."""
 
     value: float
     at: float
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """The newest usable `readings`; `trails` of those whose rate is asked for, oldest first;
-    whether devices are `online`; what the actuators are set to (`levels`, what is on its way counts
-    as done) and what their devices `reported`; None is not known. `owners`: who set them last.
+    """The newest usable `readings`; `trails` of readings for the rates that are needed, oldest
+    first; whether devices are `online`; the desired levels of actuators (`levels`; a command on its
+    way counts as done) and the `reported` ones; None is unknown. `owners`: who set them last.
     """
 
     readings: Mapping[SensorRef, Fact] = {}
@@ -40,10 +40,11 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a sequence stands: which action and step, since when, and what it has switched on.
+    """The progress of a sequence: its action and step, since when, and the actuators that it
+    switched on.
 
     `sent`: the command of the step is on its way, with the correlation id `asked`. `resumed`: when the
-    gateway started again in the midst of it; None once its devices are back.
+    gateway restarted during the sequence; None once its devices are back.
     """
 
     action: int
@@ -56,7 +57,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rule remembered before a firing, to have it again when the firing is refused."""
+    """A rule's memory before a firing, to restore it when the firing is refused."""
 
     firing: bool
     last_fired: float | None
@@ -68,9 +69,10 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A firing until its commands are judged; `waiting` are the correlation ids of those that are not.
+    """A firing until its commands are judged; `waiting` are the correlation ids of the unjudged
+    commands.
 
-    It counts as fired, so that a crash repeats nothing; when all are refused, `before` holds again.
+    It counts as fired, so that a crash repeats nothing; when all are refused, `before` is restored.
     """
 
     since: float
@@ -80,7 +82,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the last attempt to fire came to nothing, how often in a row, and when the next one is due."""
+    """Why the last attempt to fire was refused, how often in a row, and when the next try is due."""
 
     code: str
     message: str
@@ -89,7 +91,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClockStamp(msgspec.Struct, frozen=True):
-    """The two clocks at one moment: that of intervals (of one boot of the machine) and the wall clock.
+    """The two clocks at one moment: the monotonic one (of one boot of the machine) and the wall
+    clock.
 
     A `Moment` with the names under which the memories of rules are stored.
     """
@@ -100,16 +103,18 @@ class ClockStamp(msgspec.Struct, frozen=True):
 
 
 class RuleMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rule must remember between evaluations, and across restarts.
+    """The memory of a rule between evaluations, and across restarts.
 
-    Times are of the clock that counts intervals, within the boot of `clock`; `last_fired` and `seen` (when
+    Times are monotonic, within the boot of `clock`; `last_fired` and `seen` (when
     a time window was last seen open) are unix seconds.
 
-    `changes`: how often it has changed, so that of two the newer can be told.
-    `since`: when what must hold for a while began to; `recent`: when it fired within the last hour;
-    `reversals`: when another rule undid what this one did; `suspended`: why it fires no more; `text`: a digest of
-    the rule that remembers it; `energised`: what it has switched on and not off again; `unsettled`: commands
-    of a dose whose outcome is not known; `doubt`: why a dose may or may not have been given.
+    `changes`: a counter of changes, so that the newer of two memories is known.
+    `since`: when a condition of `for_at_least` began to hold; `recent`: the firings of the last
+    hour;
+    `reversals`: when another rule undid this one; `suspended`: why it no longer fires; `text`: a
+    digest of the version of the rule; `energised`: actuators that it has switched on and not off
+    again; `unsettled`: commands of a dose without a known outcome; `doubt`: why a dose may or may
+    not have been given.
     """
 
     truth: Truth = Truth.UNKNOWN
@@ -135,7 +140,7 @@ class RuleMemory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """How one condition came out, with the value that decided it."""
+    """The result of one condition, with the value that decided it."""
 
     path: str
     truth: Truth
@@ -143,7 +148,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """`wake_at`: when it comes out otherwise though nothing is heard; None if never."""
+    """`wake_at`: when time alone changes the result; None if never."""
 
     truth: Truth
     hysteresis: dict[str, bool]
@@ -158,7 +163,7 @@ def extended(trail: Sequence[Fact], fact: Fact, window_s: float) -> tuple[Fact, 
     if trail and fact.at <= trail[-1].at:
         return tuple(trail)
     since = fact.at - window_s
-    # One from before the window stays: it is where the window begins.
+    # Keep one reading from before the window: it marks the start of the window.
     first = next((i for i, old in enumerate(trail) if old.at >= since), len(trail))
     kept = tuple(trail[max(0, first - 1) :])
     if len(kept) > 1 and fact.at - kept[-2].at < window_s / TRAIL_POINTS:

@@ -1,7 +1,7 @@
-"""Rules that a device can keep alone while its server is away (contract, section 13).
+"""Compiles rules that a device can run offline while its server is away (contract, section 13).
 
-A rule is compiled only where the device's meaning is exactly ours; for every other one there is the
-reason why not, for the operator.
+A rule is compiled only if it means exactly the same on the device; for every other rule there is a
+reason for the operator.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ INERT_TYPE = "__inert"
 
 
 class Compiled(msgspec.Struct, frozen=True):
-    """`entry` is what the device gets; None where it cannot keep the rule, and then `reason` says why."""
+    """`entry` is sent to the device; None if no device can run the rule, and then `reason` says
+    why.
+    """
 
     rule_id: int
     device_id: str
@@ -38,7 +40,7 @@ class Compiled(msgspec.Struct, frozen=True):
 
 
 def compile_rule(rule_id: int, definition: RuleDefinition) -> Compiled:
-    """One rule for the device of its actuator."""
+    """Compile one rule for the device of its actuator."""
     device_id = next((a.esp_id for a in definition.actions if isinstance(a, ActuatorAction)), "")
     reason = _obstacle(definition, device_id)
     if reason:
@@ -62,13 +64,15 @@ def compile_rule(rule_id: int, definition: RuleDefinition) -> Compiled:
 
 
 def for_device(compiled: Iterable[Compiled], device_id: str) -> list[dict[str, Any]]:
-    """The entries of a device, in the order of the rules; at most as many as it takes."""
+    """The entries of a device, in the order of the rules, up to the device's maximum."""
     mine = (c.entry for c in compiled if c.device_id == device_id and c.entry is not None)
     return list(mine)[:MOST_RULES]
 
 
 def inert_rule(free_pin: int) -> dict[str, Any]:
-    """One that never holds: a device with sensors only is ready after a boot if it has a rule (12.8)."""
+    """A rule that never holds. A device with only sensors needs a rule to be ready after a boot
+    (12.8).
+    """
     return {
         "actuator_gpio": free_pin,
         "sensor_gpio": 255,
@@ -79,25 +83,25 @@ def inert_rule(free_pin: int) -> dict[str, Any]:
 
 
 def _obstacle(definition: RuleDefinition, device_id: str) -> str:
-    """Why no device can keep this rule; empty when one can."""
+    """Why no device can run this rule; empty if one can."""
     if not definition.keep_offline:
         return "keep_offline is not set"
     if not definition.enabled:
-        return "it is switched off"
+        return "the rule is disabled"
     if definition.logic_operator != "AND":
-        return "a device knows AND only"
+        return "a device supports only AND"
     if len(definition.actions) != 1 or not isinstance(definition.actions[0], ActuatorAction):
-        return "a device takes one actuator for a rule"
+        return "a device supports one actuator for each rule"
     action = definition.actions[0]
     if action.command is not Verb.ON or not releases(definition, action):
-        return "a device switches on, and off again at the end of the condition"
+        return "a device only switches ON, and OFF when the condition ends"
     if action.duration:
-        return "a device knows no duration; its maximum runtime holds"
+        return "a device does not support a duration; it uses the maximum runtime"
     hysteresis = [c for c in definition.conditions if isinstance(c, HysteresisCondition)]
     windows = [c for c in definition.conditions if isinstance(c, TimeWindow)]
     others = len(definition.conditions) - len(hysteresis) - len(windows)
     if len(hysteresis) != 1 or len(windows) > 1 or others:
-        return "a device takes one hysteresis and at most one time window"
+        return "a device needs exactly one hysteresis and at most one time window"
     return _condition_obstacle(hysteresis[0], device_id) or (
         "" if not windows else _window_obstacle(windows[0])
     )
@@ -107,11 +111,11 @@ def _condition_obstacle(condition: HysteresisCondition, device_id: str) -> str:
     if condition.esp_id != device_id:
         return "sensor and actuator are on different devices"
     if condition.address:
-        return "a device does not tell sensors of one pin apart"
+        return "a device cannot distinguish sensors on one pin"
     if condition.sensor_type.startswith(NEEDS_CALIBRATION):
         return f"a device has no calibration for {condition.sensor_type}"
     if len(condition.sensor_type) > LONGEST_TYPE:
-        return f"a device reads {LONGEST_TYPE} characters of a sensor type"
+        return f"a device reads only {LONGEST_TYPE} characters of a sensor type"
     thresholds = (
         condition.activate_above, condition.activate_below,
         condition.deactivate_above, condition.deactivate_below,
@@ -123,11 +127,11 @@ def _condition_obstacle(condition: HysteresisCondition, device_id: str) -> str:
 
 def _window_obstacle(window: TimeWindow) -> str:
     if window.timezone not in TIMEZONES:
-        return f"a device knows the time zones {' and '.join(TIMEZONES)} only"
+        return f"a device supports only the time zones {' and '.join(TIMEZONES)}"
     if any(time.fromisoformat(at).second for at in (window.start, window.end)):
-        return "a device knows hours and minutes only"
+        return "a device supports only hours and minutes"
     if window.catch_up_seconds:
-        return "a device does not make up for a window that it has missed"
+        return "a device does not catch up a missed window"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a rule, or doubtful, each with its path in the JSON."""
+"""Finds mistakes and doubtful parts of a rule's text, each with its path in the JSON."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def is_too_large(definition: RuleDefinition) -> bool:
-    """So that it is not looked through any further."""
+    """Whether the rule is so large that it is not checked any further."""
     return next(_sizes(definition), None) is not None
 
 
 def mistakes_of(definition: RuleDefinition) -> list[Problem]:
-    """What is wrong or doubtful with the text alone, whatever the site; errors first."""
+    """The mistakes and doubts in the text alone, whatever the site; errors first."""
     too_large = [Problem(path, "error", text) for path, text in _sizes(definition)]
     if too_large:
         return too_large
@@ -75,7 +75,7 @@ Found = Iterator[tuple[str, str]]
 
 def _sizes(definition: RuleDefinition) -> Found:
     if _depth(definition.conditions) > MAX_DEPTH:
-        yield "conditions", f"groups may be nested {MAX_DEPTH} deep"
+        yield "conditions", f"groups may be nested at most {MAX_DEPTH} deep"
         return
     if len(definition.actions) > MAX_ACTIONS:
         yield "actions", f"{len(definition.actions)} actions; at most {MAX_ACTIONS} are allowed"
@@ -83,7 +83,7 @@ def _sizes(definition: RuleDefinition) -> Found:
         if isinstance(action, SequenceAction):
             for step in action.steps:
                 if isinstance(step, WaitUntil) and _depth((step.condition,)) > MAX_DEPTH:
-                    yield f"actions[{index}]", f"groups may be nested {MAX_DEPTH} deep"
+                    yield f"actions[{index}]", f"groups may be nested at most {MAX_DEPTH} deep"
                     return
             steps = len(action.steps) + len(action.on_abort or ())
             if steps > MAX_STEPS:
@@ -135,7 +135,7 @@ def _errors_of(condition: Condition) -> list[str]:
         case DifferenceCondition() if condition.ref == condition.other.ref:
             return ["both sensors are the same, so the difference is always 0"]
         case Group(conditions=()):
-            return [f"{condition.operator} of no conditions is never known"]
+            return [f"{condition.operator} without conditions is always unknown"]
         case TimeWindow():
             return _window_errors(condition)
         case _:
@@ -199,7 +199,7 @@ def _window_errors(window: TimeWindow) -> list[str]:
 
 
 def _contradictions(conditions: tuple[Condition, ...]) -> list[str]:
-    """What no moment can meet together."""
+    """Contradictions: conditions that can never be true together."""
     bounds: dict[SensorRef, tuple[float, bool, float, bool]] = {}
     states: dict[str, set[str]] = {}
     for condition in conditions:
@@ -227,7 +227,7 @@ def _contradictions(conditions: tuple[Condition, ...]) -> list[str]:
 
 
 def _least(one: tuple[float, bool], other: tuple[float, bool]) -> tuple[float, bool]:
-    """The nearer upper bound; of equal ones the one that excludes its end."""
+    """The lower of two upper bounds; of equal ones the one that excludes its end."""
     if one[0] == other[0]:
         return one[0], one[1] or other[1]
     return min(one, other)
@@ -250,7 +250,7 @@ def _interval(condition: SensorCondition) -> tuple[float, bool, float, bool]:
 
 
 def _out_of_reach(definition: RuleDefinition) -> Found:
-    """Thresholds that a sensor of that type never reads."""
+    """Thresholds outside of the range of the sensor type."""
     for path, condition in every_condition(definition):
         if not isinstance(condition, SensorCondition):
             continue
@@ -286,7 +286,7 @@ def _action_errors(definition: RuleDefinition) -> Found:
                     yield path, message
             case SequenceAction() | RampAction():
                 if took is not None:
-                    yield path, f"{took} takes time already; a rule has one sequence or ramp"
+                    yield path, f"{took} is already a sequence or ramp; a rule may have only one"
                 took = path
                 if isinstance(action, SequenceAction):
                     yield from _sequence_errors(action, path)
@@ -308,8 +308,8 @@ def _sequence_errors(action: SequenceAction, path: str) -> Found:
             yield f"{path}.steps[{number}]", "a step cannot TOGGLE: write ON or OFF"
     for number, step in enumerate(action.on_abort or ()):
         if step.command is not Verb.OFF:
-            # It must work where nothing may be switched on, such as in an emergency stop.
-            yield f"{path}.on_abort[{number}]", "on_abort switches off only: write OFF"
+            # It must also work when nothing may be switched on, such as under an emergency stop.
+            yield f"{path}.on_abort[{number}]", "on_abort may only switch off: write OFF"
 
 
 def _notification_errors(action: NotificationAction) -> list[str]:
@@ -337,7 +337,7 @@ def _command_errors(action: ActuatorAction) -> list[str]:
         if value is None or not math.isfinite(value):
             errors.append("PWM needs a value from 0.0 to 1.0")
         elif not 0.0 <= value <= 1.0:
-            hint = f"; {value / 100:g} was meant?" if 1.0 < value <= 100.0 else ""  # noqa: PLR2004
+            hint = f"; did you mean {value / 100:g}?" if 1.0 < value <= 100.0 else ""  # noqa: PLR2004
             errors.append(f"value {value:g} is out of range 0.0 to 1.0{hint}")
     elif action.value is not None and not 0.0 <= action.value <= 1.0:
         errors.append(f"value {action.value:g} is out of range 0.0 to 1.0")

@@ -1,4 +1,4 @@
-"""What a rule would have done: its conditions and decisions over readings of the past; pure."""
+"""Replays a rule over past readings: its conditions and its decisions; pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PastReading = tuple[float, SensorRef, float]
 
 
 class ReplayEvent(msgspec.Struct, frozen=True):
-    """`kind` is fired, released, step (of a sequence), or what the rule remarks."""
+    """`kind` is fired, released, step (of a sequence), or a remark of the rule."""
 
     at: float
     kind: str
@@ -40,8 +40,8 @@ class ReplayEvent(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """`true_s`: for how long it held. `events` are the first ones; `fired` counts all of them. Not `complete`:
-    there was more to look at than it might, and it ends before.
+    """`true_s`: how long it held. `events` are the first ones; `fired` counts all of them. Not
+    `complete`: the limit of evaluations was reached, so it ends before.
     """
 
     start: float
@@ -61,10 +61,11 @@ def replay(
     *,
     most_looks: float = math.inf,
 ) -> Replay:
-    """Over readings in the order of their time.
+    """Replay the rule over readings in the order of their time.
 
-    Each command is taken as done at once: every actuator is off at the start, and nobody else moves it.
-    Readings that cannot change anything are not looked at; `most_looks` bounds the others.
+    Each command counts as done at once; every actuator is off at the start, and only this rule
+    switches it. Readings that cannot change the result are skipped; `most_looks` limits the
+    evaluations.
     """
     past = _Past(msgspec.structs.replace(definition, enabled=True), start)
     count = 0
@@ -88,7 +89,7 @@ def replay(
 
 
 class _Past:
-    """`spans` and `calm_until` as `Calm` says, of the newest look; empty where it commanded something."""
+    """`spans` and `calm_until` of `Calm` after the newest evaluation; empty after a command."""
 
     def __init__(self, definition: RuleDefinition, start: float) -> None:
         self._definition = definition
@@ -101,7 +102,7 @@ class _Past:
             if (window := longest_window(definition, sensor))
         }
         self._levels: dict[ActuatorRef, float | None] = dict.fromkeys(actuators_of(definition), 0.0)
-        # Built once: it looks at the dictionaries, which change.
+        # Built once: it refers to the dictionaries, which change.
         self._facts = Facts(self._readings, self._trails, {}, self._levels, self._levels)
         self._at = start
         self._next_tick = start if depends_on_time(definition) else math.inf
@@ -121,7 +122,7 @@ class _Past:
             self._trails[sensor] = extended(self._trails.get(sensor, ()), fact, window)
 
     def pass_time(self, to: float) -> None:
-        """Look where it must be looked at without a reading."""
+        """Evaluate at the moments that need it without a reading."""
         while min(self._next_tick, self._wake_at) < to:
             if self._wake_at <= self._next_tick:
                 self.look(self._wake_at)
@@ -132,14 +133,14 @@ class _Past:
                 self.look(tick)
 
     def look(self, now: float, sensor: SensorRef | None = None) -> None:
-        """`sensor`: whose reading is the reason."""
+        """Evaluate once; `sensor`: whose reading is the reason."""
         self.looks += 1
         self.finish(now)
         before = self._memory
         evaluation = evaluate(self._definition, self._facts, before, now)
         decision = decide(self._definition, evaluation, before, self._facts, now)
         self._memory = decision.memory
-        # What is to be confirmed is so at the next look.
+        # A command counts as confirmed at the next evaluation.
         self._wake_at = math.inf if decision.wake_at is None else max(decision.wake_at, now + 0.001)
         given = (*decision.released, *decision.actions)
         for action in given:
@@ -157,13 +158,13 @@ class _Past:
 
     def _calm_down(self, now: float, sensor: SensorRef | None, *, is_moved: bool) -> None:
         if now < self.calm_until and sensor is not None:
-            # The conditions on the other sensors come out as they did.
+            # The conditions on the other sensors keep their truth.
             changed: Iterable[SensorRef] = (sensor,)
         else:
             changed = tuple(self._readings)
         for one in changed:
             self.spans[one] = self._calm.span(one, self._facts, self._memory, now)
-        # What it has moved may be asked for by itself.
+        # The rule's own conditions may depend on the actuators that it moved.
         self.calm_until = (
             -math.inf
             if is_moved

@@ -1,4 +1,4 @@
-"""Rules, in one place: what they say, whether they hold, what follows, and what is wrong with them."""
+"""The public names of this package: schema, conditions, decisions and mistakes of rules."""
 
 from godkaiser.domain.rules.conditions import combine, evaluate, negate
 from godkaiser.domain.rules.conflicts import conflicts_of

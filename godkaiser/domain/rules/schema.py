@@ -1,6 +1,6 @@
-"""What a rule says: its conditions, its actions, and how to look through them.
+"""The schema of a rule: its conditions, its actions, and functions to walk them.
 
-As it stands in a request body, in a file and in the database.
+The same in a request body, in a file and in the database.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ Weekday = Annotated[int, msgspec.Meta(ge=0, le=6)]
 SensorType = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Comparison = Literal[">", ">=", "<", "<=", "==", "!="]
 SensorRef = tuple[str, int, str] | tuple[str, int, str, str]
-"""Device, pin and type; with an address, that one of several on the pin."""
+"""Device, pin and type; with an address if the pin has several sensors."""
 ActuatorRef = tuple[str, int]
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of a rule; a field that is not known is an error, not ignored."""
+    """A part of a rule; an unknown field is an error."""
 
 
 class Sensor(Strict, frozen=True, kw_only=True):
-    """`address` tells apart several of a type on one pin, as the sensor's configuration has it."""
+    """`address` distinguishes several sensors of a type on one pin; it is that of the sensor's
+    configuration.
+    """
 
     esp_id: EspId
     gpio: Gpio
@@ -58,7 +60,7 @@ class SensorCondition(Sensor, frozen=True, kw_only=True, tag="sensor"):
 
 
 class HysteresisCondition(Sensor, frozen=True, kw_only=True, tag="hysteresis"):
-    """Holds from `activate` until `deactivate`; in between it stays as it was."""
+    """Holds from `activate` until `deactivate`; in between it keeps its state."""
 
     activate_above: float | None = None
     deactivate_below: float | None = None
@@ -77,7 +79,7 @@ class DifferenceCondition(Sensor, frozen=True, kw_only=True, tag="sensor_diff"):
 
 
 class RateCondition(Sensor, frozen=True, kw_only=True, tag="rate_of_change"):
-    """The change a minute over the last `window_seconds`, against a threshold.
+    """The change per minute over the last `window_seconds`, against a threshold.
 
     Unknown until readings cover half of the window.
     """
@@ -89,7 +91,7 @@ class RateCondition(Sensor, frozen=True, kw_only=True, tag="rate_of_change"):
 
 
 class FreshnessCondition(Sensor, frozen=True, kw_only=True, tag="freshness"):
-    """Whether there is a usable reading that is not older. Never unknown."""
+    """Whether there is a usable reading not older than `max_age_seconds`. Never unknown."""
 
     max_age_seconds: float = DEFAULT_MAX_AGE_S
 
@@ -100,7 +102,7 @@ class DeviceCondition(Strict, frozen=True, kw_only=True, tag="device_state"):
 
 
 class ActuatorCondition(Strict, frozen=True, kw_only=True, tag="actuator_state"):
-    """What the device reports of it."""
+    """The state that the device reports for the actuator."""
 
     esp_id: EspId
     gpio: Gpio
@@ -109,9 +111,9 @@ class ActuatorCondition(Strict, frozen=True, kw_only=True, tag="actuator_state")
 
 class TimeWindow(Strict, frozen=True, kw_only=True, tag="time_window"):
     """Local time from `start` to `end` (HH:MM, end excluded); across midnight when end < start.
-
-    `weekdays` are those on which the window starts, 0 is Monday. A window of which nothing was seen,
-    because the gateway was away, stays open for `catch_up_seconds` after its end.
+    `weekdays` are the days on which the window starts, 0 is Monday. A window that the gateway missed
+    completely stays open for `catch_up_seconds` after its end.
+        because the gateway was away, stays open for `catch_up_seconds` after its end.
     """
 
     start: str
@@ -122,7 +124,9 @@ class TimeWindow(Strict, frozen=True, kw_only=True, tag="time_window"):
 
 
 class ForAtLeast(Strict, frozen=True, kw_only=True, tag="for_at_least"):
-    """Holds when `condition` has held without a break for so long; not known is a break."""
+    """Holds when `condition` has held for `seconds` without interruption; unknown is an
+    interruption.
+    """
 
     seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)]
     condition: Condition
@@ -151,9 +155,9 @@ Condition = (
 
 
 class ActuatorAction(Strict, frozen=True, kw_only=True, tag="actuator"):
-    """A command to an actuator. `duration` in seconds, 0 for as long as its runtime allows.
+    """A command to an actuator. `duration` in seconds, 0: up to its maximum runtime.
 
-    `affects` names the sensors that it moves: loops between rules are found with it.
+    `affects` names the sensors that it changes, so that circles between rules can be found.
     """
 
     esp_id: EspId
@@ -172,7 +176,7 @@ class ActuatorAction(Strict, frozen=True, kw_only=True, tag="actuator"):
 class StopAction(Strict, frozen=True, kw_only=True, tag="emergency_stop"):
     """An emergency stop of a device, of a zone or, with neither, of everything.
 
-    It waits for no cooldown, it is not repeated while it holds, and only an operator ends it.
+    It ignores the cooldown, is not repeated while it is in force, and only an operator ends it.
     """
 
     esp_id: EspId | None = None
@@ -187,7 +191,7 @@ class StopAction(Strict, frozen=True, kw_only=True, tag="emergency_stop"):
 class NotificationAction(Strict, frozen=True, kw_only=True, tag="notification"):
     """`target`: the URL of a webhook, an MQTT topic below `godkaiser/notify/`, or an e-mail address.
 
-    In `message`, `{rule}` is the name of the rule and `{why}` what its conditions came out as.
+    In `message`, `{rule}` is the name of the rule and `{why}` the results of its conditions.
     """
 
     channel: Literal["webhook", "mqtt", "email"]
@@ -195,7 +199,7 @@ class NotificationAction(Strict, frozen=True, kw_only=True, tag="notification"):
     message: Annotated[str, msgspec.Meta(max_length=1000)] = "{rule}: {why}"
 
     def __repr__(self) -> str:
-        """It may be shown as a dead letter: without what a URL may hide."""
+        """Without the secret parts of a URL: it may be shown as a dead letter."""
         target = shown_url(self.target) if self.channel == "webhook" else self.target
         return f"NotificationAction({self.channel}, {target!r}, {self.message!r})"
 
@@ -238,7 +242,7 @@ SequenceStep = ActuatorAction | NotificationAction | Delay | WaitUntil
 class SequenceAction(Strict, frozen=True, kw_only=True, tag="sequence"):
     """Steps, one after the other; a command must be confirmed before the next step.
 
-    When it breaks, `on_abort` follows; without that, what it has switched on goes off.
+    When it is aborted, `on_abort` follows; without `on_abort` its actuators are switched off.
     """
 
     steps: tuple[SequenceStep, ...]
@@ -261,13 +265,14 @@ Action = ActuatorAction | StopAction | NotificationAction | SequenceAction | Ram
 
 
 class RuleDefinition(Strict, frozen=True, kw_only=True):
-    """As it stands in a request body, in a file and in the database.
+    """A rule, in a request body, in a file and in the database.
 
-    `priority`: 0 to 1000, the higher one wins an actuator. `max_per_hour` 0 is no limit. So many firings
-    within ten minutes `suspend_after`, as a loop has them; 0: never. With `keep_offline`, a device that can
-    keeps the rule alone while the gateway is away. With `at_most_once` what it remembers is flushed to disk
-    before it energises, so that no power cut makes it fire twice; left out, that is so for doses: actions
-    with a duration, and sequences.
+    `priority`: 0 to 1000; the higher one wins an actuator. `max_per_hour` 0: no limit.
+    `suspend_after`: this number of firings within ten minutes counts as a loop and suspends the
+    rule; 0: never. With `keep_offline`, a device that can also runs the rule while the gateway is
+    away. With `at_most_once` the rule's memory is flushed to disk before it energises, so that no
+    power cut makes it fire twice; the default is true for
+    doses: actions with a duration, and sequences.
     """
 
     name: Name
@@ -284,13 +289,13 @@ class RuleDefinition(Strict, frozen=True, kw_only=True):
     description: Annotated[str, msgspec.Meta(max_length=2000)] = ""
 
 
-# ---- looking through a rule
+# ---- walking through a rule
 
 
 def walk(
     conditions: tuple[Condition, ...], at: str = "conditions"
 ) -> Iterator[tuple[str, Condition]]:
-    """Every condition, those with others in them too, with its path in the JSON."""
+    """Every condition, including those that contain others, with its path in the JSON."""
     pending = [(f"{at}[{i}]", c) for i, c in enumerate(conditions)]
     while pending:
         path, condition = pending.pop(0)
@@ -303,7 +308,7 @@ def walk(
 
 
 def every_condition(definition: RuleDefinition) -> Iterator[tuple[str, Condition]]:
-    """Those of the rule, and those that its sequences wait for."""
+    """The conditions of the rule and of the `wait_until` steps of its sequences."""
     yield from walk(definition.conditions)
     for index, action in enumerate(definition.actions):
         if isinstance(action, SequenceAction):
@@ -314,14 +319,14 @@ def every_condition(definition: RuleDefinition) -> Iterator[tuple[str, Condition
 
 
 def leaves(definition: RuleDefinition) -> Iterator[tuple[str, Condition]]:
-    """The rule's own conditions that have no others in them."""
+    """The rule's own conditions that contain no others."""
     for path, condition in walk(definition.conditions):
         if not isinstance(condition, Group | ForAtLeast):
             yield path, condition
 
 
 def refs_of(key: SensorKey) -> tuple[SensorRef, ...]:
-    """How conditions may name this sensor."""
+    """The references by which conditions may name this sensor."""
     plain = key.esp_id, key.gpio, key.sensor_type
     return (plain, (*plain, key.address)) if key.address else (plain,)
 
@@ -337,19 +342,19 @@ def sensors_of(definition: RuleDefinition) -> frozenset[SensorRef]:
 
 
 def energises(action: ActuatorAction) -> bool:
-    """Whether it may switch something on."""
+    """Whether the command may switch an actuator on."""
     if action.command is Verb.PWM:
         return (action.value or 0.0) > 0.0
     return action.command is not Verb.OFF
 
 
 def commands_of(definition: RuleDefinition) -> tuple[ActuatorAction, ...]:
-    """What it commands at once when it fires."""
+    """The commands that it gives at once when it fires."""
     return tuple(action for action in definition.actions if isinstance(action, ActuatorAction))
 
 
 def every_command(definition: RuleDefinition) -> Iterator[tuple[str, ActuatorAction]]:
-    """Each command that it may ever give, with its path."""
+    """Every command that it may ever give, with its path."""
     for index, action in enumerate(definition.actions):
         path = f"actions[{index}]"
         match action:
@@ -382,7 +387,7 @@ def actuators_of(definition: RuleDefinition) -> frozenset[ActuatorRef]:
 
 
 def devices_of(definition: RuleDefinition) -> frozenset[str]:
-    """Devices whose presence it asks for, and those that a sequence of it commands."""
+    """The devices of its `device_state` conditions, and those that its sequence commands."""
     asked = {
         condition.esp_id
         for _, condition in every_condition(definition)
@@ -394,7 +399,7 @@ def devices_of(definition: RuleDefinition) -> frozenset[str]:
 
 
 def depends_on_time(definition: RuleDefinition) -> bool:
-    """Whether it must be looked at when no reading comes."""
+    """Whether it must be evaluated without readings."""
     return any(
         isinstance(
             condition,
@@ -405,7 +410,7 @@ def depends_on_time(definition: RuleDefinition) -> bool:
 
 
 def longest_window(definition: RuleDefinition, sensor: SensorRef) -> float:
-    """How far back readings of the sensor are needed, in seconds; 0 when only the newest is."""
+    """How far back readings of the sensor are needed, in seconds; 0 if only the newest is needed."""
     return max(
         (
             condition.window_seconds

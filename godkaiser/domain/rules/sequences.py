@@ -1,7 +1,7 @@
-"""How a sequence goes on: a step at a time, each confirmed; and what follows when it breaks.
+"""Runs a sequence: step by step, each confirmed; and decides what follows when it is aborted.
 
-What it has switched on must stay on: when somebody, a stop or the end of a lease switches that off, it
-is broken. So it also is when it is found after a restart with its actuators off.
+Actuators that it has switched on must stay on: when somebody, a stop or the end of a lease switches
+one off, the sequence is aborted. So it is when its actuators are found off after a restart.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from godkaiser.domain.rules.schema import (
 )
 
 CONFIRM_S = 15.0
-"""A command that is not confirmed in this time breaks the sequence."""
+"""A command that is not confirmed within this time aborts the sequence."""
 RESUME_S = 180.0
-"""After a start of the gateway its devices have so long to come back: three heartbeats."""
+"""The time for its devices to come back after a start of the gateway: three heartbeats."""
 LOOK_AGAIN_S = 0.5
 WATCH_S = 2.0
-"""How often a sequence looks whether what it has switched on is on still, when nothing else wakes it."""
+"""How often a sequence checks that its actuators are still on, when nothing else wakes it."""
 MOST_RAMP_STEPS = 120
 SAME_LEVEL = 0.01
 
 TruthOf = Callable[[str, WaitUntil], tuple[Truth, float | None]]
-"""Whether what is waited for holds, and when to look again though nothing is heard."""
+"""Whether the awaited condition holds, and when to check again without any event."""
 
 
 class Advance(msgspec.Struct, frozen=True, kw_only=True):
-    """`progress` None: it is over, and `outcome` says how."""
+    """`progress` None: the sequence is over, and `outcome` says how it ended."""
 
     progress: Progress | None
     commands: tuple[ActuatorAction, ...] = ()
@@ -51,7 +51,7 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def long_action(definition: RuleDefinition) -> tuple[int, SequenceAction | RampAction] | None:
-    """The action that takes time; a rule has at most one."""
+    """The sequence or ramp of a rule; there is at most one."""
     for index, action in enumerate(definition.actions):
         if isinstance(action, SequenceAction | RampAction):
             return index, action
@@ -83,7 +83,7 @@ def advance(
     facts: Facts,
     now: float,
 ) -> Advance:
-    """As far as it goes now."""
+    """Advance the sequence as far as possible now."""
     found = long_action(definition)
     if found is None or found[0] != progress.action:
         return _broken(None, progress, "the rule has changed")
@@ -108,7 +108,7 @@ def _go_on(
     steps = steps_of(action)
     commands: list[ActuatorAction] = []
     notifications: list[NotificationAction] = []
-    # Nothing remembered may lie in the future, whatever it came from.
+    # A stored time must never be in the future, wherever it came from.
     progress = msgspec.structs.replace(progress, since=min(progress.since, now))
     while progress.step < len(steps):
         step = steps[progress.step]
@@ -146,7 +146,7 @@ def _go_on(
                     continue
                 if now >= progress.since + step.timeout_seconds:
                     if step.on_timeout == "abort":
-                        reason = f"step {progress.step} waited {step.timeout_seconds:g} s in vain"
+                        reason = f"step {progress.step} timed out after {step.timeout_seconds:g} s"
                         return _broken(action, progress, reason, tuple(notifications))
                     progress = _next(progress, now)
                     continue
@@ -168,7 +168,7 @@ def _go_on(
 
 
 def offs(refs: Sequence[ActuatorRef]) -> tuple[ActuatorAction, ...]:
-    """An OFF for each, the newest first."""
+    """An OFF for each actuator, the newest first."""
     return tuple(
         ActuatorAction(esp_id=esp_id, gpio=gpio, command=Verb.OFF)
         for esp_id, gpio in reversed(refs)
@@ -182,7 +182,9 @@ def _resumed(
     facts: Facts,
     now: float,
 ) -> Advance | Progress:
-    """After a start of the gateway: it waits until its devices and actuators have told how they are."""
+    """After a start of the gateway: wait until its devices and actuators have reported their
+    states.
+    """
     steps = steps_of(action)
     devices = {step.esp_id for step in steps if isinstance(step, ActuatorAction)}
     waits = sorted(esp_id for esp_id in devices if facts.online.get(esp_id) is not True)
@@ -191,7 +193,7 @@ def _resumed(
         return _broken(action, progress, f"after a restart {', '.join(waits)} did not come back")
     if waits:
         return Advance(progress=progress, wake_at=now + WATCH_S)
-    # The time for which nothing could be confirmed is no time of a command; a pause has gone on.
+    # A command's timeout does not count the time without confirmations; a pause has continued.
     is_command = progress.sent and isinstance(steps[progress.step], ActuatorAction)
     return msgspec.structs.replace(
         progress, resumed=None, since=now if is_command else progress.since
@@ -199,7 +201,7 @@ def _resumed(
 
 
 def abandoned(definition: RuleDefinition, progress: Progress, why: str) -> Advance:
-    """The rule is changed, switched off or deleted while a sequence runs: as if it were broken."""
+    """The rule is changed, disabled or deleted while a sequence runs: abort the sequence."""
     found = long_action(definition)
     return _broken(None if found is None else found[1], progress, why)
 
@@ -209,7 +211,7 @@ def _next(progress: Progress, now: float, done: ActuatorAction | None = None) ->
     if done is not None:
         energised = tuple(ref for ref in energised if ref != done.ref)
         if done.command is Verb.ON or (done.command is Verb.PWM and (done.value or 0.0) > 0.0):
-            # Its own duration may end it; only what runs without one must stay on.
+            # A duration may end it; only an actuator without a duration must stay on.
             energised = energised if done.duration else (*energised, done.ref)
     return msgspec.structs.replace(
         progress, step=progress.step + 1, since=now, sent=False, asked="", energised=energised
@@ -230,7 +232,7 @@ def is_as_told(action: ActuatorAction, level: float | None) -> bool:
 
 
 def _lost(progress: Progress, step: SequenceStep, facts: Facts) -> ActuatorRef | None:
-    # What the sequence itself has just been told to change is confirmed, not lost.
+    # The actuator of the current step is still changing; its confirmation is checked separately.
     own = step.ref if progress.sent and isinstance(step, ActuatorAction) else None
     for ref in progress.energised:
         if ref == own:
@@ -253,7 +255,7 @@ def _broken(
         refs = list(progress.energised)
         if action is not None and progress.sent:
             step = steps_of(action)[progress.step]
-            # It may have been done, and only its confirmation is missing.
+            # The command may have been carried out without a confirmation.
             refs += [step.ref] if isinstance(step, ActuatorAction) else []
         commands = offs(list(dict.fromkeys(refs)))
     return Advance(

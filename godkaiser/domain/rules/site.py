@@ -1,4 +1,6 @@
-"""What is wrong with a rule at this site: what it names is not there, is not clear, or may not be done."""
+"""Checks a rule against the site: it names something missing or ambiguous, or an actuator's limits
+forbid it.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ Found = Iterator[tuple[str, str]]
 
 
 class KnownSite(msgspec.Struct, frozen=True, kw_only=True):
-    """What is configured: what a rule may name."""
+    """The configuration of the site: the things that a rule may name."""
 
     sensors: frozenset[SensorKey] = frozenset()
     actuators: Mapping[ActuatorRef, ActuatorConfig] = {}
@@ -46,7 +48,7 @@ class KnownSite(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Placed(Protocol):
-    """A device, recorded or declared."""
+    """A device, registered or declared."""
 
     @property
     def device_id(self) -> str: ...
@@ -71,7 +73,7 @@ def site_of(
 
 
 def problems_of(definition: RuleDefinition, site: KnownSite) -> list[Problem]:
-    """Everything that is wrong or doubtful; errors first."""
+    """All mistakes and doubts; errors first."""
     found = mistakes_of(definition)
     is_wrong = any(map(_is_error, found))
     if is_wrong and is_too_large(definition):
@@ -95,7 +97,7 @@ def _is_error(problem: Problem) -> bool:
 
 
 def _stops_nothing(definition: RuleDefinition, site: KnownSite) -> Found:
-    """An emergency stop that would stop nothing is not found out by trying."""
+    """An emergency stop without any device to stop; nobody would notice it before an emergency."""
     for index, action in enumerate(definition.actions):
         if not isinstance(action, StopAction):
             continue
@@ -103,7 +105,7 @@ def _stops_nothing(definition: RuleDefinition, site: KnownSite) -> Found:
             yield f"actions[{index}].esp_id", f"there is no device {action.esp_id} to stop"
         elif action.zone_id is not None and action.zone_id not in site.zones:
             known = ", ".join(sorted(site.zones)[:10]) or "none"
-            text = f"no device is in a zone {action.zone_id}; zones are: {known}"
+            text = f"no device is in a zone {action.zone_id}; the zones are: {known}"
             yield f"actions[{index}].zone_id", text
 
 
@@ -145,7 +147,9 @@ def _actuators(definition: RuleDefinition, site: KnownSite) -> Found:
 
 
 def _never_ends(definition: RuleDefinition, site: KnownSite) -> Found:
-    """What a time window wants on for longer than it may run: it goes off in between, and on again."""
+    """A time window longer than its actuator may run: the actuator goes off in between, and on
+    again.
+    """
     longest_s = max((length_of(leaf) for leaf in _windows(definition.conditions)), default=0.0)
     for path, action in every_command(definition):
         config = site.actuators.get(action.ref)

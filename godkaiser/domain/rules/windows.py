@@ -1,8 +1,8 @@
-"""Time windows of rules: local time, weekdays, across midnight, the change of the clocks, what was missed.
+"""Time windows of rules: local time, weekdays, midnight, daylight saving time, missed windows.
 
-On the nights on which the clocks change a window does as cron does. A window that begins at a time that does
-not exist begins with the change; one that lies in such an hour altogether is as long as it should be from
-then on. A time that exists twice counts the first time, so that no window opens twice.
+When the clocks change, a window behaves as in cron. A window that begins at a skipped time begins
+with the change; one that lies completely in the skipped hour keeps its length from then on. Of a
+time that exists twice the first counts, so that no window opens twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TO_ONE_SECOND = 1.0
 
 
 def is_open(window: TimeWindow, now: float) -> tuple[bool, str]:
-    """Whether it is open, and the local time that decided."""
+    """Whether the window is open, and the local time that decided."""
     local = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(window.timezone))
     today = local.date()
     opened = any(
@@ -37,14 +37,14 @@ def start_of(window: TimeWindow) -> float:
 
 
 def length_of(window: TimeWindow) -> float:
-    """Seconds, on a day like any other."""
+    """The length in seconds, on a day without a clock change."""
     return _between_s(_time(window.start), _time(window.end))
 
 
 def is_caught_up(window: TimeWindow, seen: float | None, now: float) -> bool:
-    """Whether the window that has ended last is open still, because nothing of it was seen.
+    """Whether the last ended window is still open, because the gateway missed it.
 
-    `seen` is when this window was last known open, or first looked at; None if it never was. Unix seconds.
+    `seen` is when this window was last known open, or first evaluated; None if never. Unix seconds.
     """
     if seen is None:
         return False
@@ -53,25 +53,25 @@ def is_caught_up(window: TimeWindow, seen: float | None, now: float) -> bool:
 
 
 def last_begun(window: TimeWindow, now: float) -> tuple[float, float]:
-    """Begin and end of the newest window that has begun, in unix seconds."""
+    """Start and end of the newest window that has begun, in unix seconds."""
     today = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(window.timezone)).date()
     for days in range(9):
         day = today - timedelta(days=days)
         begin, end = _span(window.start, window.end, window.timezone, day)
         if begin <= now and day.weekday() in window.weekdays:
             return begin, end
-    # Without a weekday it never opens; that is refused at save.
+    # Without a weekday it never opens; saving such a rule is refused.
     return now, now
 
 
 @functools.lru_cache(maxsize=4096)
 def _span(start: str, end: str, zone: str, day: date) -> tuple[float, float]:
-    """Begin and end of the window that begins on this day, unix seconds."""
+    """Start and end of the window that begins on this day, unix seconds."""
     first, last = _time(start), _time(end)
     begin, begins_late = _moment(day, first, ZoneInfo(zone))
     finish, _ = _moment(day if first < last else day + timedelta(days=1), last, ZoneInfo(zone))
     if begins_late and finish <= begin:
-        # All of it is in the hour that does not exist.
+        # The whole window is in the skipped hour.
         finish = begin + _between_s(first, last)
     return begin, finish
 
@@ -83,14 +83,14 @@ def _between_s(first: time, last: time) -> float:
 
 
 def _moment(day: date, clock: time, zone: ZoneInfo) -> tuple[float, bool]:
-    """When it is that time; where it never is, the moment of the change, and True."""
+    """The moment of that local time; if it is skipped, the moment of the change and True."""
     wanted = datetime.combine(day, clock, zone)
     moment = wanted.timestamp()
     if datetime.fromtimestamp(moment, zone).replace(tzinfo=None, fold=0) == wanted.replace(
         tzinfo=None
     ):
         return moment, False
-    # By the offset before the change it is too late, by the one after it too early.
+    # With the offset before the change it is too late, with the one after it too early.
     before, after = wanted.replace(fold=1).timestamp(), moment
     offset = datetime.fromtimestamp(before, zone).utcoffset()
     while after - before > _TO_ONE_SECOND:

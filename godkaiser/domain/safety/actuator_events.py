@@ -1,4 +1,4 @@
-"""What happens to an actuator (events), and what follows from it (effects): plain frozen data.
+"""The events of an actuator and their effects: plain frozen data.
 
 `actuator_machine.step` takes one event and returns effects. Times are monotonic seconds.
 """
@@ -13,7 +13,7 @@ from godkaiser.domain.safety.facts import Hold
 
 
 class SwitchOn(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict that allows: have `level` for `lease_s` seconds. `lease_reason` names what ends it."""
+    """An allowing verdict: `level` for `lease_s` seconds. `lease_reason` names what ends the lease."""
 
     correlation_id: str
     level: float
@@ -23,25 +23,25 @@ class SwitchOn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SwitchOff(msgspec.Struct, frozen=True, kw_only=True):
-    """OFF, whatever was going on: a person, a rule, an interlock, a stop, the shutdown."""
+    """OFF in any state: by a person, a rule, an interlock, a stop, the shutdown."""
 
     correlation_id: str
     issuer: Issuer
 
 
 class StopGiven(msgspec.Struct, frozen=True, kw_only=True):
-    """A stop covers the actuator, given at `at`. It is told OFF unless it is known to be off."""
+    """A stop, given at `at`, covers the actuator. It is sent OFF unless it is known off."""
 
     correlation_id: str
     at: float
 
 
 class StopLifted(msgspec.Struct, frozen=True, kw_only=True):
-    """The device has said that its own stop is lifted."""
+    """The device reported that its own stop is lifted."""
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """The device answered a command; old firmware does not say which (an empty id)."""
+    """The device answered a command; old firmware does not name the command (empty id)."""
 
     correlation_id: str
     success: bool
@@ -51,8 +51,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
-    """The device told its state; `heard_at` is when that was received. `redelivered`: the broker may have
-    sent it before.
+    """The device reported its state; `heard_at` is the time of receipt. `redelivered`: the broker
+    may have delivered it before.
     """
 
     level: float
@@ -72,7 +72,7 @@ class Alerted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Died(msgspec.Struct, frozen=True, kw_only=True):
-    """A command never left, and never will."""
+    """A command was not sent and never will be."""
 
     correlation_id: str
     state: str
@@ -80,21 +80,23 @@ class Died(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
-    """The broker has taken a command for good."""
+    """The broker has confirmed a command (the handshake is complete)."""
 
     correlation_id: str
 
 
 class TimePassed(msgspec.Struct, frozen=True, kw_only=True):
-    """The shell's timer is over; what is due now is done."""
+    """The shell's timer has fired; everything that is due now is done."""
 
 
 class WentOffline(msgspec.Struct, frozen=True, kw_only=True):
-    """The device is not there now."""
+    """The device is offline."""
 
 
 class CameOnline(msgspec.Struct, frozen=True, kw_only=True):
-    """The device is there (again). `new_session`: what the broker had for it before is lost."""
+    """The device is online (again). `new_session`: the broker has dropped its earlier messages to
+    it.
+    """
 
     new_session: bool
 
@@ -104,7 +106,7 @@ class LinkCameUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShellRestarted(msgspec.Struct, frozen=True, kw_only=True):
-    """The actor that publishes for this actuator has crashed, or the one that steps this machine."""
+    """The actuator's shell, or the safety actor, has crashed and restarted."""
 
 
 class Doubted(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +119,7 @@ class Configured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A person took it from the rules, or (None) released it."""
+    """A person holds the actuator, or (None) released the hold."""
 
     hold: Hold | None
 
@@ -144,7 +146,7 @@ ActuatorEvent = (
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
-    """Publish a command of this generation. `level` 0.0 is an OFF. `duration_s` goes with an ON."""
+    """Publish a command of this generation. `level` 0.0 is an OFF. `duration_s` is sent with an ON."""
 
     correlation_id: str
     generation: int

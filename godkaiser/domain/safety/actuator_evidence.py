@@ -1,5 +1,6 @@
-"""What the messages of a device prove about an actuator: which command is answered, what is older than
-what is known, whether it is stopped, whether it is off; pure. `now` is monotonic seconds.
+"""Decides what the messages of a device prove about an actuator: which command is answered, what is
+older than what is known, whether it is stopped, whether it is off; pure. `now` is monotonic
+seconds.
 """
 
 from __future__ import annotations
@@ -19,26 +20,26 @@ from godkaiser.domain.safety.actuator_state import (
 )
 
 REORDERED = 64
-"""A counter that is lower by more than this began again: the device has restarted."""
+"""A counter that is lower by more than this was reset: the device has rebooted."""
 
 _replace = msgspec.structs.replace
 
 
 def answered_one(state: ActuatorState, event: Answered) -> tuple[Sent | None, tuple[Sent, ...]]:
-    """The command that this answers, and what is still not answered after it."""
+    """The command that is answered, and the commands that are still unanswered."""
     if event.correlation_id:
         found = next((s for s in state.sent if s.correlation_id == event.correlation_id), None)
         if found is None:
             return None, state.sent
         return found, tuple(s for s in state.sent if s.generation > found.generation)
-    # Firmware without ids answers in the order of the commands; each answer speaks for one of them.
+    # Firmware without ids answers in the order of the commands, one answer for each.
     if not state.sent or state.uncounted or event.redelivered:
         return None, state.sent
     return state.sent[0], state.sent[1:]
 
 
 def is_older(state: ActuatorState, event: Reported) -> bool:
-    """An older report cannot show that something is off; that it is on, is always believed."""
+    """Whether a report is too old to prove 'off'; a report of 'on' is always believed."""
     if event.level > 0.0 or event.seq is None or state.seq is None:
         return event.level == 0.0 and event.redelivered and event.seq is None
     return 0 < state.seq - event.seq <= REORDERED or (event.redelivered and event.seq == state.seq)
@@ -64,18 +65,22 @@ def evidence_of_stop(state: ActuatorState, event: Reported) -> ActuatorState:
 
 
 def shown_stopped(state: ActuatorState, heard_at: float, *, redelivered: bool) -> ActuatorState:
-    """What was received before the newest stop speaks of an older one."""
+    """Record that the actuator shows a stop; a message from before the newest stop is about an
+    older one.
+    """
     if redelivered or (state.stopped_at is not None and heard_at < state.stopped_at):
         return state
     return _replace(state, shown_stopped_at=heard_at)
 
 
 def settled(state: ActuatorState, now: float, report: Reported | None = None) -> ActuatorState:
-    """Draw the conclusions of an answer or a report: what is on its way, and whether it is known off."""
+    """Conclude from an answer or a report what is on its way, and whether the actuator is known
+    off.
+    """
     if not is_settled(state):
         return state
     if state.desired > 0.0 and state.reported and state.runs_since is None:
-        # Not before its command is answered: an earlier report may be of an earlier period.
+        # Only after its command is answered: an earlier report may belong to an earlier on-period.
         return _replace(state, runs_since=now)
     if state.desired > 0.0 or state.reported != 0.0:
         return state
@@ -96,7 +101,9 @@ def settled(state: ActuatorState, now: float, report: Reported | None = None) ->
 def switched(
     switches: tuple[tuple[float, bool], ...], at: float, *, on: bool
 ) -> tuple[tuple[float, bool], ...]:
-    """The last hour, and of what is older the newest, which says how that hour began."""
+    """The switchings of the last hour, plus the newest older one, which gives the state at its
+    start.
+    """
     kept = deque(switches, maxlen=MOST_SWITCHES - 1)
     while len(kept) > 1 and at - kept[1][0] > HOUR_S:
         kept.popleft()

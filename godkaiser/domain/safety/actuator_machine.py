@@ -1,13 +1,13 @@
 """The life of one actuator as a pure state machine: `step(state, event, now) -> (state, effects)`.
 
-Every change of an actuator's life is an event of it. The safety actor alone steps it; the shell of the
-actuator publishes what the effects say, keeps the one timer (`wake_at`) and reports back.
+Every change to an actuator is an event. Only the safety actor steps it; the shell of the
+actuator publishes the effects, keeps the one timer (`wake_at`) and reports back.
 
-    wanted on --ON--> on its way --answer--> on --lease, OFF, stop, doubt--> wanted off
-    wanted off --OFF, again and again--> answered --reported off--> known off
+        wanted on --ON--> on its way --answer--> on --lease, OFF, stop, doubt--> wanted off
+        wanted off --OFF, repeated--> answered --reported off--> known off
 
 An actuator counts as on for interlocks and limits until it is known off (`is_known_off`). `now` is
-monotonic seconds. Nothing in here raises, whatever the order of the events.
+monotonic seconds. No function here raises, whatever the order of the events.
 """
 
 from __future__ import annotations
@@ -65,14 +65,16 @@ ANSWER_TIMEOUT_S = 15.0
 OFF_REPEAT_S = 2.0
 MOST_OFF_REPEAT_S = 60.0
 RETURN_DELAY_S = 3.0
-"""A device that returned hears commands only some seconds after its first heartbeat (contract, 3.6)."""
+"""A reconnected device receives commands only some seconds after its first heartbeat (contract,
+3.6).
+"""
 SAME_LEVEL = 0.02
-"""Levels that differ by less are the same: the device counts in 255 steps."""
+"""Levels that differ by less count as equal: the device has 255 steps."""
 MOST_SENT = 32
 
 
 def step(state: ActuatorState, event: ActuatorEvent, now: float) -> Transition:
-    """The next state, and what has to be done for it."""
+    """The next state and its effects."""
     return _STEPS[type(event)](state, event, now)
 
 
@@ -81,7 +83,7 @@ def step(state: ActuatorState, event: ActuatorEvent, now: float) -> Transition:
 
 def _switch_on(state: ActuatorState, event: SwitchOn, now: float) -> Transition:
     generation = state.generation + 1
-    # Also after an OFF that is not known to be done: the contact opens and closes again.
+    # Also after an unconfirmed OFF: the contact opens and closes again.
     began = state.on_since is None or state.desired == 0.0
     sent = Sent(
         event.correlation_id, generation, event.level, now, began=began, before=_wish_of(state)
@@ -121,7 +123,7 @@ def _switch_off(state: ActuatorState, event: SwitchOff, now: float) -> Transitio
 
 
 def _stop_given(state: ActuatorState, event: StopGiven, now: float) -> Transition:
-    # A quick device has answered before it is this actuator's turn.
+    # A fast device may have answered before this event is handled.
     shown_at = state.shown_stopped_at
     stopped = _replace(
         state,
@@ -170,25 +172,28 @@ def _sent(
 def _on_its_way(state: ActuatorState, sent: Sent) -> ActuatorState:
     if len(state.sent) < MOST_SENT:
         return _replace(state, sent=(*state.sent, sent))
-    # With correlation ids nothing is lost: an answer to a later command speaks for a forgotten OFF.
+    # With correlation ids nothing is lost: an answer to a later command also proves a forgotten
+    # OFF.
     oldest = next((one for one in state.sent if one.level == 0.0), state.sent[0])
     kept = tuple(one for one in state.sent if one is not oldest)
     return _replace(state, sent=(*kept, sent), uncounted=True)
 
 
 def _system_off(state: ActuatorState, name: str, now: float) -> Transition:
-    """An OFF that this machine decides itself."""
+    """An OFF that this state machine decides itself."""
     correlation_id = _own_id(name, state, state.generation + 1, now)
     event = SwitchOff(correlation_id=correlation_id, issuer=Issuer("system", name))
     return _switch_off(state, event, now)
 
 
 def _own_id(name: str, state: ActuatorState, number: int, now: float) -> str:
-    """Derived, so that a replay gives the same; the device remembers the last 32 ids."""
+    """A deterministic id, so that a replay gives the same one; the device remembers the last 32
+    ids.
+    """
     return f"{name}:{state.config.esp_id}:{state.config.gpio}:{number}:{now:.3f}"
 
 
-# ---- what the device says
+# ---- messages of the device
 
 
 def _answered(state: ActuatorState, event: Answered, now: float) -> Transition:
@@ -214,10 +219,10 @@ def _answered(state: ActuatorState, event: Answered, now: float) -> Transition:
     effects: tuple[Effect, ...] = (_ended(pending, outcome, event.message, took_s),)
     changed = _replace(changed, pending=None)
     if was_off and not event.success and state.reported == 0.0:
-        # A stopped actuator refuses even an OFF, and reports before it does so.
+        # A stopped actuator refuses even an OFF, and reports its state before it refuses.
         changed = _replace(changed, off_proven=state.reported_at > found.sent_at)
     if not event.success and found.level > 0.0:
-        # The wish is withdrawn, and nothing more: what it is now, an OFF and a report will tell.
+        # Only the desired level is withdrawn: an OFF and a report will show the real state.
         withdrawn, off = _system_off(changed, "failed", now)
         return withdrawn, (*effects, *off)
     return settled(changed, now), effects
@@ -247,14 +252,14 @@ def _reported(state: ActuatorState, event: Reported, now: float) -> Transition:
             changed = _replace(changed, on_since=began)
         changed = _replace(changed, off_proven=False)
         if changed.runs_since is None and changed.clean_start:
-            # There is no earlier period of which this report could be.
+            # There is no earlier on-period to which this report could belong.
             changed = _replace(changed, runs_since=now)
     changed, effects = _confirmed_by_report(state, changed, event, now)
     changed = settled(changed, now, event)
     if changed.pending is not None:
         return changed, effects
     if state.desired > 0.0 and level == 0.0 and is_newer_than_answer(changed, event):
-        # The device switched off by itself; the safe side is to agree.
+        # The device switched off by itself; accepting that is the safe side.
         agreed = _replace(changed, desired=0.0, lease_until=None, lease_reason="")
         return settled(agreed, now, event), effects
     if state.desired == 0.0 and level > 0.0 and not _repeats_soon(changed, now):
@@ -270,10 +275,10 @@ def _repeats_soon(state: ActuatorState, now: float) -> bool:
 def _confirmed_by_report(
     before: ActuatorState, state: ActuatorState, event: Reported, now: float
 ) -> Transition:
-    """A report that shows the change which a command was to make is as good as an answer to it.
+    """A report that shows the commanded change counts as an answer to the command.
 
-    For the outcome only: what else may be on its way is settled by answers, or, for firmware that sends
-    no counter and no correlation id, by two reports in a row.
+    This is only for the outcome: other commands on their way are settled by answers, or, for
+    firmware without counter and correlation id, by two reports in a row.
     """
     pending = state.pending
     if pending is None or abs(pending.level - event.level) >= SAME_LEVEL:
@@ -291,7 +296,7 @@ def _alerted(state: ActuatorState, event: Alerted, now: float) -> Transition:
     if event.redelivered:
         return state, ()
     if event.kind == "runtime_protection":
-        # The device ended it by its own limit, and holds this actuator until it is cleared.
+        # The device's own limit ended it, and the device locks this actuator until a clear.
         locked = _replace(state, limit_locked=True)
         if state.desired > 0.0 and state.pending is None:
             locked = _replace(locked, desired=0.0, lease_until=None, lease_reason="")
@@ -306,7 +311,7 @@ def _alerted(state: ActuatorState, event: Alerted, now: float) -> Transition:
     return shown_stopped(state, event.heard_at, redelivered=event.redelivered), ()
 
 
-# ---- what becomes of a command on its way
+# ---- the fate of a command on its way
 
 
 def _died(state: ActuatorState, event: Died, now: float) -> Transition:
@@ -328,7 +333,7 @@ def _died(state: ActuatorState, event: Died, now: float) -> Transition:
 
 
 def _restored(state: ActuatorState, wish: Wish) -> ActuatorState:
-    """What was wanted before, unless it is over or was wanted before a stop."""
+    """Restore the previous desired level, unless it has ended or is from before a stop."""
     since_stop = (
         state.stopped_at is None or state.on_since is None or state.on_since > state.stopped_at
     )
@@ -344,7 +349,7 @@ def _restored(state: ActuatorState, wish: Wish) -> ActuatorState:
 
 
 def _taken_back(state: ActuatorState, dead: Sent) -> ActuatorState:
-    """It never began to run, so neither limit nor rest counts it."""
+    """Remove a start that never happened, so that neither limits nor rest count it."""
     if not dead.began or state.reported != 0.0:
         return state
     switches = state.switches[:-1] if state.switches and state.switches[-1][1] else state.switches
@@ -388,7 +393,7 @@ def _overdue(state: ActuatorState, pending: Pending, now: float) -> Transition:
     ended = _ended(pending, "timed_out", text)
     if pending.level == 0.0:
         return state, (ended,)
-    # It may or may not have switched on: in doubt, off.
+    # It may or may not have switched on: in doubt, switch off.
     off, effects = _system_off(state, "unconfirmed", now)
     return off, (ended, *effects)
 
@@ -397,7 +402,7 @@ def _repeat_off(state: ActuatorState, now: float) -> Transition:
     if state.desired > 0.0 or is_known_off(state):
         return _replace(state, repeat_at=None), ()
     if not state.online:
-        # Nothing reaches it; it is told when it returns.
+        # The device is unreachable; it is sent OFF when it returns.
         return _replace(state, repeat_at=None), ()
     attempts = state.attempts + 1
     delay_s = min(OFF_REPEAT_S * 2.0 ** min(attempts - 1, 10), MOST_OFF_REPEAT_S)
@@ -423,7 +428,7 @@ def _went_offline(state: ActuatorState, event: WentOffline, now: float) -> Trans
 def _came_online(state: ActuatorState, event: CameOnline, now: float) -> Transition:
     changed = _replace(state, online=True)
     if event.new_session:
-        # What the broker had for the session before is lost; the device's counter may begin again.
+        # The broker's messages for the old session are lost; the device's counter may be reset.
         changed = _replace(
             changed,
             sent=tuple(one for one in state.sent if not one.delivered),
@@ -446,7 +451,7 @@ def _link_came_up(state: ActuatorState, event: LinkCameUp, now: float) -> Transi
 
 
 def _shell_restarted(state: ActuatorState, event: ShellRestarted, now: float) -> Transition:
-    """Whether the last command was published is not known: in doubt, off, and once more."""
+    """It is unknown whether the last command was published: in doubt, send OFF again."""
     pending = state.pending
     if pending is not None and pending.level > 0.0:
         ended = _ended(pending, "timed_out", "the actor that sends it crashed")
@@ -480,7 +485,7 @@ def _held(state: ActuatorState, event: Held, now: float) -> Transition:
     return _replace(state, hold=event.hold), ()
 
 
-# ---- small things
+# ---- helpers
 
 
 def _wish_of(state: ActuatorState) -> Wish:

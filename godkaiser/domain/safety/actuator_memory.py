@@ -1,7 +1,7 @@
-"""What is kept of an actuator over the end of the process, and what it is worth afterwards.
+"""The stored part of an actuator's state, and how a new process restores it.
 
-Times are moments of the boot-time clock, and belong to the boot in which they were written. After
-another boot leases are over, and rest begins anew.
+Times are from the boot-time clock, and belong to the boot in which they were written. After
+another boot leases are over, and rest begins again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from godkaiser.domain.safety.actuator_state import ActuatorState, is_known_off
 
 
 class KeptActuator(msgspec.Struct, frozen=True, kw_only=True):
-    """`at` is when it was written; `in_doubt`: it was not known to be off then."""
+    """`at` is the time of writing; `in_doubt`: the actuator was not known off then."""
 
     boot_id: str
     at: float
@@ -41,7 +41,7 @@ def kept(state: ActuatorState, boot_id: str, now: float) -> KeptActuator:
         lease_reason=state.lease_reason,
         on_since=state.on_since,
         off_since=state.off_since,
-        # Without a limit on it, the history of an hour serves nobody.
+        # Without an hourly limit, the history of an hour is not needed.
         switches=state.switches if _has_hourly_limits(state.config) else state.switches[-2:],
         generation=state.generation,
         in_doubt=not is_known_off(state),
@@ -50,7 +50,7 @@ def kept(state: ActuatorState, boot_id: str, now: float) -> KeptActuator:
 
 
 def is_worth_keeping(before: ActuatorState, after: ActuatorState) -> bool:
-    """Whether a later process would go on differently."""
+    """Whether the change matters to a later process."""
     return (
         before.generation != after.generation
         or before.desired != after.desired
@@ -64,17 +64,17 @@ def is_worth_keeping(before: ActuatorState, after: ActuatorState) -> bool:
 def restored(
     config: ActuatorConfig, memory: KeptActuator | None, boot_id: str, now: float
 ) -> ActuatorState:
-    """The state with which a new process begins; nothing is known to be off before it was reported."""
+    """The initial state in a new process; no actuator is known off before it was reported."""
     if memory is None:
         return ActuatorState(config=config)
     same_boot = memory.boot_id == boot_id and memory.at <= now
-    # What happened in another boot counts as having happened up to now.
+    # Events of another boot are shifted, as if they had happened just now.
     shift = 0.0 if same_boot else now - memory.at
     lease_until = memory.lease_until
     runs_on = same_boot and memory.desired > 0.0 and lease_until is not None and lease_until > now
     off_since = memory.off_since if memory.off_since is None else memory.off_since + shift
     if config.min_off_s > 0.0 and not runs_on:
-        # The last moments before a sudden end may be missing here: the rest counts from the start.
+        # The last moments before a sudden end may be missing here, so rest counts from the start.
         off_since = now
     state = ActuatorState(
         config=config,

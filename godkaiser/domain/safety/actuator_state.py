@@ -1,7 +1,7 @@
-"""The one truth about an actuator: what is wanted, what is reported, and what may be on its way.
+"""The state of an actuator, the only truth about it: desired, reported, and what may be on its way.
 
-Frozen data and questions to it. `actuator_machine.step` makes the next state of it; the safety actor
-alone holds it. Times are seconds of the monotonic clock, unless the name says otherwise.
+Frozen data and queries on it. `actuator_machine.step` makes the next state; only the safety actor
+holds it. Times are seconds of the monotonic clock, unless the name says otherwise.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from godkaiser.domain.safety.interlocks import OtherActuator
 
 HOUR_S = 3600.0
 MOST_SWITCHES = 1000
-"""Kept for the limits of an hour; REST allows limits up to 3,600, which count as 1,000 here."""
+"""Maximum number of stored switchings, for the limits per hour; REST allows limits up to 3,600,
+which count as 1,000 here.
+"""
 REPORTS_THAT_PROVE = 2
-"""So many reports in a row prove the state where answers do not say which command they are of."""
+"""Number of equal reports in a row that prove the state if answers do not name their command."""
 LONG_AGO = float("-inf")
 START = Issuer("system", "start")
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What is wanted of the actuator, of whom, and until when."""
+    """The desired level of the actuator, who wants it, and until when."""
 
     level: float = 0.0
     owner: Issuer = START
@@ -35,9 +37,9 @@ class Wish(msgspec.Struct, frozen=True):
 class Sent(msgspec.Struct, frozen=True):
     """A command that may still be on its way to the device.
 
-    `delivered`: the broker has taken it for good (PUBCOMP), so it cannot outlive the device's session.
-    `began`: it started a period of being on. `before` is the wish that it replaced. Both are restored
-    if the command proves dead.
+    `delivered`: the broker has confirmed it (PUBCOMP), so it cannot outlive the device's session.
+    `began`: it started an on-period. `before` is the desired level that it replaced. Both are
+    undone if the command proves lost.
     """
 
     correlation_id: str
@@ -50,7 +52,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """The command whose outcome is awaited, until `deadline`."""
+    """The command that waits for its outcome, until `deadline`."""
 
     correlation_id: str
     level: float
@@ -59,26 +61,26 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
-    """`generation` counts the decisions about this actuator; only the newest may leave.
+    """`generation` counts the decisions about this actuator; only the newest may be sent.
 
-    `desired` and `reported` are levels from 0.0 to 1.0; `reported` None: not known now. `seq` is the
-    device's counter in the newest status, `answered_seq` that in the newest answer; None where the
-    firmware has none. `answered_off`: the last answer was a success of an OFF. `quiet` counts statuses
-    in a row, since the last command, that report what is wanted.
+    `desired` and `reported` are levels from 0.0 to 1.0; `reported` None: unknown now. `seq` is the
+    device's counter in the newest status, `answered_seq` that in the newest answer; None if the
+    firmware has no counter. `answered_off`: the last answer was a success of an OFF. `quiet` counts
+    statuses in a row, since the last command, that report the desired level.
 
-    `sent` are the commands that are not answered, oldest first; `uncounted`: some were forgotten, so that
-    answers without a correlation id no longer tell which of them they are of. `anonymous`: the answers
-    of its device name no command.
+    `sent` are the unanswered commands, oldest first; `uncounted`: some were dropped, so that an
+    answer without a correlation id can no longer be matched. `anonymous`: the device's answers name
+    no command.
 
     `off_proven`: since the last command nothing is on its way and the device has shown that it is off.
-    `on_since` is when the present period of being on began, as far as limits are concerned; it ends
-    when the actuator is known to be off. `off_since` is when the last one ended.
-    `started_at` is the newest start, which may follow an OFF that is not known to be done; `runs_since`
-    is when that start was answered and reported. `clean_start`: it was known to be off at that start.
+    `on_since` is the start of the present on-period for limits; it ends when the actuator is known
+    off. `off_since` is the end of the last one.
+    `started_at` is the newest start, which may follow an unconfirmed OFF; `runs_since` is when that
+    start was answered and reported. `clean_start`: the actuator was known off at that start.
 
-    `shown_stopped_at`: the actuator has shown that its device's own stop holds it. `limit_locked`: the
-    device's own runtime limit holds it. `pin_user` is what else uses one of its pins. `outcome` is that
-    of its last command (a CommandOutcome).
+    `shown_stopped_at`: the actuator has reported that its device's own stop holds it.
+    `limit_locked`: the device's own runtime limit holds it. `pin_user` is another user of one of
+    its pins. `outcome` is that of its last command (a CommandOutcome).
     """
 
     config: ActuatorConfig
@@ -120,7 +122,7 @@ class ActuatorState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_known_off(state: ActuatorState) -> bool:
-    """Wanted off, nothing on its way, and reported off after the answer to our last command."""
+    """Whether OFF is desired, nothing is on its way, and off was reported after the last answer."""
     return state.desired == 0.0 and is_settled(state) and state.off_proven and state.reported == 0.0
 
 
@@ -130,30 +132,30 @@ def defies_off(state: ActuatorState) -> bool:
 
 
 def is_settled(state: ActuatorState) -> bool:
-    """Every command is answered; or firmware whose answers name none of them has twice reported what is
-    wanted.
+    """Whether every command is answered; or, for firmware whose answers name no command, whether
+    two reports in a row show the desired level.
     """
     nameless = state.anonymous or state.seq is None
     return not state.sent or (nameless and state.quiet >= REPORTS_THAT_PROVE)
 
 
 def is_unanswered_on(state: ActuatorState) -> bool:
-    """An energising command to it is not answered."""
+    """Whether an energising command to it is unanswered."""
     return any(sent.level > 0.0 for sent in state.sent)
 
 
 def is_coming(state: ActuatorState) -> bool:
-    """Whether an energising command may be on its way to it, as far as answers and reports tell."""
+    """Whether an energising command may be on its way to it, judged by answers and reports."""
     return is_unanswered_on(state) and not is_settled(state)
 
 
 def is_energised(state: ActuatorState) -> bool:
-    """It is wanted on, reports on, or an ON may be on its way to it."""
+    """Whether it is desired on, reports on, or an ON may be on its way to it."""
     return state.desired > 0.0 or bool(state.reported) or is_coming(state)
 
 
 def wake_at(state: ActuatorState) -> float | None:
-    """When something about it changes by itself: the lease, an answer that is due, a repetition."""
+    """When time alone changes its state: end of lease, overdue answer, repetition."""
     times = (
         state.lease_until if state.desired > 0.0 else None,
         None if state.pending is None else state.pending.deadline,
@@ -163,7 +165,7 @@ def wake_at(state: ActuatorState) -> float | None:
 
 
 def facts_of(state: ActuatorState, now: float) -> ActuatorFacts:
-    """What a command to it is judged on."""
+    """The facts by which a command to it is judged."""
     config = state.config
     limit_s, limit_switches = config.max_on_s_per_hour, config.max_switches_per_hour
     return ActuatorFacts(
@@ -172,7 +174,7 @@ def facts_of(state: ActuatorState, now: float) -> ActuatorFacts:
         reported=state.reported,
         on_since=state.on_since,
         off_since=state.off_since,
-        # Counting costs more than the whole verdict, so it is done for those that have a limit.
+        # Counting costs more than the whole verdict, so it is done only if there is a limit.
         on_seconds_last_hour=_on_seconds(state, now) if limit_s else 0.0,
         switches_last_hour=sum(1 for at, on in state.switches if on and now - at <= HOUR_S)
         if limit_switches
@@ -187,7 +189,7 @@ def facts_of(state: ActuatorState, now: float) -> ActuatorFacts:
 
 
 def as_other(state: ActuatorState) -> OtherActuator:
-    """As an interlock of another actuator sees it."""
+    """The view of it for an interlock of another actuator."""
     return OtherActuator(
         desired=state.desired,
         reported=state.reported,
@@ -196,7 +198,7 @@ def as_other(state: ActuatorState) -> OtherActuator:
         online=state.online,
         in_flight=not is_settled(state) or not state.off_proven,
         coming=is_coming(state),
-        # It was told to go off, has not answered in time, and still reports on.
+        # It was sent OFF, has not answered in time, and still reports on.
         stuck=state.desired == 0.0 and state.pending is None and bool(state.reported),
     )
 

@@ -1,4 +1,4 @@
-"""What a command is judged on, and what the judgement looks like."""
+"""The facts by which a command is judged, and the verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from godkaiser.domain.safety.stop_state import StopRecord
 
 
 class Check(msgspec.Struct, frozen=True):
-    """`reason` is empty where there is nothing to say; `code` names the error of a failed one."""
+    """`reason` may be empty for a passed check; `code` is the error code of a failed one."""
 
     name: str
     passed: bool
@@ -23,9 +23,9 @@ class Check(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """`checks` are all checks, in their order; `code` and `message` those of the first failed one.
 
-    `value` is the level that the actuator is to have, 0.0 to 1.0, as its device can set it: a pump
-    knows 0 and 1, a valve 0, 0.5 and 1. `verb` is what to send for it: OFF, ON or PWM, never
-    TOGGLE. `lease_s` is the end that every energising command has, `lease_ends` what makes that end:
+    `value` is the level for the actuator, 0.0 to 1.0, as its device can set it: a pump
+    has 0 and 1, a valve 0, 0.5 and 1. `verb` is the verb to send: OFF, ON or PWM, never
+    TOGGLE. `lease_s` is the end of the energising command, `lease_ends` the reason of that end:
     duration, max_runtime or hour_limit.
     """
 
@@ -47,8 +47,8 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A person has taken the actuator: rules do not energise it until then, in seconds of the monotonic
-    clock (infinity: until it is released).
+    """A person holds the actuator: rules do not energise it until `until`, in seconds of the
+    monotonic clock (infinity: until it is released).
     """
 
     by: str
@@ -56,9 +56,9 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActuatorFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`reported` is None while the device has not told; `off_since` is when it was last known to go
-    off. `switches_last_hour` counts how often it was switched on. `coming`: an energising command may
-    be on its way. `limit_locked`: its device holds it after its own runtime limit.
+    """`reported` is None while the device has not reported; `off_since` is when it last became
+    known off. `switches_last_hour` counts how often it was switched on. `coming`: an energising
+    command may be on its way. `limit_locked`: its device's own runtime limit has locked it.
     """
 
     config: ActuatorConfig
@@ -77,13 +77,13 @@ class ActuatorFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def energised(self) -> bool:
-        """In doubt, what was wanted last counts as done."""
+        """Whether it counts as on; if unknown, the last desired level counts."""
         return self.desired > 0 or bool(self.reported) or self.coming
 
 
 class CommandFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`stop` is the strictest one that covers the device. `interlocks` are those that name the
-    actuator, `others` the actuators that they name. `pin_user` is who else uses one of its pins.
+    """`stop` is the strictest stop that covers the device. `interlocks` are those that name the
+    actuator, `others` the actuators that they name. `pin_user` is another user of one of its pins.
     `record_ok` is false while the database has lost its safety record.
     """
 

@@ -1,4 +1,4 @@
-"""The holds of a site as a record: which person has taken which actuator from the rules."""
+"""The holds of a site as a stored record: who holds which actuator."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from godkaiser.domain.safety.facts import Hold
 
 
 class HeldActuator(msgspec.Struct, frozen=True):
-    """`until` in unix seconds, for people; None: until somebody releases it. `boot_until` is the same
-    moment on the boot-time clock of the boot `boot_id`, and `left_s` the seconds that were left when the
-    record was written.
+    """`until` in unix seconds, for display; None: until somebody releases it. `boot_until` is the
+    same moment on the boot-time clock of the boot `boot_id`, and `left_s` the seconds that were
+    left when the record was written.
     """
 
     esp_id: str
@@ -32,7 +32,7 @@ class Holds(msgspec.Struct, frozen=True):
 
 
 def holds_of(record: Holds, now: Moment) -> dict[ActuatorKey, Hold]:
-    """The holds that are in force, with their ends on the monotonic clock."""
+    """The holds in force, with their ends on the monotonic clock."""
     return {
         ActuatorKey(one.esp_id, one.gpio): Hold(by=one.by, until=_until(one, now))
         for one in record.held
@@ -44,8 +44,8 @@ def _until(one: HeldActuator, now: Moment) -> float:
         return math.inf
     if one.boot_until is not None and one.boot_id == now.boot_id:
         return one.boot_until
-    # After another boot only the wall clock tells. A clock that is wrong may end a hold late, by no more
-    # than it had left, and not before the wall clock says so.
+    # After another boot only the wall clock tells the time. A wrong clock may end a hold late, but
+    # not later than its remaining time, and not before the wall clock says so.
     left_s = max(0.0, one.until - now.wall)
     if one.left_s is not None:
         left_s = min(left_s, one.left_s)

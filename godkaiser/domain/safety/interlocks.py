@@ -1,7 +1,7 @@
-"""Interlocks: which actuators may never run together, and which need another one.
+"""Interlocks: actuators that must never run together, or that need another one.
 
 Declared as data, checked as a whole before they are used, and evaluated by `judge` for each
-energising command. What is not known of the other actuator counts against the command (law 3).
+energising command. An unknown state of the other actuator counts against the command (law 3).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class InterlockKind(StrEnum):
 
 
 class Interlock(msgspec.Struct, frozen=True, kw_only=True):
-    """`actuator` never with, only with, or only after `other` has run for `after_s` seconds.
+    """`actuator` runs never with, only with, or only after `other` has run for `after_s` seconds.
 
-    `never_with` binds both. `only_after` holds while the other one goes on running. `where` is
+    `never_with` binds both. `only_after` also needs the other one to keep running. `where` is
     the place of the declaration, such as `conf/devices.d/tank.toml:12`.
     """
 
@@ -42,12 +42,12 @@ class Interlock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OtherActuator(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an actuator that another one is interlocked with.
+    """The view of an actuator for the interlocks of another one.
 
-    `on_since` is its newest start, `runs_since` when that was answered and reported.
+    `on_since` is its newest start, `runs_since` when that start was answered and reported.
     `in_flight`: its last command is not answered, or it has not reported since. `coming`: an
-    energising command may be on its way to it. `stuck`: it was told to go off, has not answered in
-    time, and still reports on.
+    energising command may be on its way to it. `stuck`: it was sent OFF, has not answered in time,
+    and still reports on.
     """
 
     desired: float = 0.0
@@ -76,7 +76,7 @@ States = Mapping[ActuatorKey, OtherActuator]
 
 
 class UnusableInterlock(msgspec.Struct, frozen=True):
-    """`interlock` cannot be used, and why."""
+    """An interlock that cannot be used, and why."""
 
     interlock: Interlock
     reason: str
@@ -87,10 +87,10 @@ class UnusableInterlock(msgspec.Struct, frozen=True):
 
 
 def objection(interlock: Interlock, actuator: ActuatorKey, states: States, now: float) -> str:
-    """Why `actuator` may not be energised now; empty where this interlock has nothing against it.
+    """Why this interlock forbids to energise `actuator` now; empty if it does not.
 
-    Both sides of a pair are to be judged on states that hold what was wanted last, so that two
-    commands in one breath cannot pass each other.
+    Judge both sides of a pair on states with the last desired levels, so that two commands in the
+    same instant cannot pass each other.
     """
     never = interlock.kind is InterlockKind.NEVER_WITH
     if actuator == interlock.actuator:
@@ -115,11 +115,11 @@ def objection(interlock: Interlock, actuator: ActuatorKey, states: States, now: 
 
 
 def to_release(interlocks: Sequence[Interlock], states: States) -> tuple[ActuatorKey, ...]:
-    """The actuators that have to go off because an interlock is violated: dependents first.
+    """The actuators that must go off because an interlock is violated: dependents first.
 
-    Of two that never run together, the younger goes; both, where it is not known which one that is, or
-    where the younger was told to go and does not. An actuator that lost what it needs goes. A partner
-    that has merely not been heard of for a while releases nothing: its device is the judge of that.
+    Of two that never run together, the younger one goes off; both if the order is unknown, or if
+    the younger one was sent OFF and does not go off. An actuator that lost what it needs goes off.
+    A partner without recent reports releases nothing: the liveness of its device covers that case.
     """
     released: set[ActuatorKey] = set()
     for interlock in interlocks:
@@ -132,7 +132,7 @@ def to_release(interlocks: Sequence[Interlock], states: States) -> tuple[Actuato
         elif other is None or other.desired == 0 or (other.reported == 0 and not other.coming):
             released.add(interlock.actuator)
     needing = _needing(interlocks)
-    # What needs a released one goes with it, and before it.
+    # Actuators that need a released one also go off, before it.
     order = list(released)
     for key in order:
         order += sorted(
@@ -152,7 +152,7 @@ def to_release(interlocks: Sequence[Interlock], states: States) -> tuple[Actuato
 def dependents_of(
     interlocks: Sequence[Interlock], key: ActuatorKey, states: States
 ) -> tuple[ActuatorKey, ...]:
-    """The energised actuators that may not run once `key` goes off, those furthest from it first."""
+    """The energised actuators that must not run when `key` is off, the furthest dependents first."""
     needing = _needing(interlocks)
     found = [key]
     for one in found:
@@ -179,7 +179,7 @@ def _rivals(interlock: Interlock, mine: OtherActuator, other: OtherActuator) -> 
 
 
 def _depth(key: ActuatorKey, needing: Sequence[Interlock]) -> int:
-    """How many others it needs, one above the other; declarations without circles are checked before."""
+    """The depth of its chain of needs; declarations were checked for circles before."""
     depth, level = 0, {key}
     while level and depth <= len(needing):
         level = {entry.other for entry in needing if entry.actuator in level}
@@ -188,7 +188,7 @@ def _depth(key: ActuatorKey, needing: Sequence[Interlock]) -> int:
 
 
 def groups_of(interlocks: Iterable[Interlock]) -> dict[ActuatorKey, tuple[Interlock, ...]]:
-    """For each actuator all interlocks that it is connected with, directly or through others."""
+    """For each actuator all interlocks to which it is connected, directly or through others."""
     groups: dict[ActuatorKey, list[Interlock]] = {}
     for entry in interlocks:
         mine = groups.setdefault(entry.actuator, [])
@@ -206,7 +206,7 @@ def groups_of(interlocks: Iterable[Interlock]) -> dict[ActuatorKey, tuple[Interl
 def problems_of(
     interlocks: Sequence[Interlock], actuators: Mapping[ActuatorKey, ActuatorConfig]
 ) -> tuple[UnusableInterlock, ...]:
-    """Everything that is wrong with the declarations, taken as a whole, in their order."""
+    """All problems of the declarations, taken as a whole, in their order."""
     needs: dict[ActuatorKey, set[ActuatorKey]] = {}
     for entry in _needing(interlocks):
         needs.setdefault(entry.actuator, set()).add(entry.other)
@@ -265,25 +265,25 @@ def _joint_problem(
     needs: Mapping[ActuatorKey, set[ActuatorKey]],
     enemies: set[frozenset[ActuatorKey]],
 ) -> str:
-    """Cycles, and actuators that need what excludes them: states that cannot be reached."""
+    """Cycles, and actuators that need what excludes them."""
     if entry.kind is InterlockKind.NEVER_WITH:
         for key in (entry.actuator, entry.other):
             running = _all_needs(key, needs) | {key}
             if {entry.actuator, entry.other} <= running:
-                return f"{_name(key)} can never start: it needs what it excludes"
+                return f"{_name(key)} can never start: it needs an actuator that it excludes"
         for key in needs:
             if {entry.actuator, entry.other} <= _all_needs(key, needs):
-                return f"{_name(key)} can never start: it needs both"
+                return f"{_name(key)} can never start: it needs both of them"
         return ""
     if entry.actuator in _all_needs(entry.other, needs):
         return f"a cycle: neither {_name(entry.actuator)} nor {_name(entry.other)} can start first"
     if frozenset((entry.actuator, entry.other)) in enemies:
-        return f"{_name(entry.actuator)} can never start: it needs what it excludes"
+        return f"{_name(entry.actuator)} can never start: it needs an actuator that it excludes"
     return ""
 
 
 def _all_needs(key: ActuatorKey, needs: Mapping[ActuatorKey, set[ActuatorKey]]) -> set[ActuatorKey]:
-    """What has to run for `key` to run, directly or not; `key` itself only in a cycle."""
+    """All actuators that must run for `key` to run, directly or not; `key` itself only in a cycle."""
     found: set[ActuatorKey] = set()
     waiting = list(needs.get(key, ()))
     while waiting:
@@ -299,5 +299,5 @@ def _name(key: ActuatorKey) -> str:
 
 
 def _needing(interlocks: Iterable[Interlock]) -> list[Interlock]:
-    """Those whose actuator needs the other one to run."""
+    """The interlocks whose actuator needs the other one to run."""
     return [entry for entry in interlocks if entry.kind is not InterlockKind.NEVER_WITH]

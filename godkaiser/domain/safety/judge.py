@@ -1,6 +1,6 @@
-"""The checks that every energising command has to pass, one function each, in their order.
+"""The checks that every energising command must pass, one function each, in order.
 
-A check reads frozen facts and returns a `Check`; what is not known counts against the command.
+A check reads frozen facts and returns a `Check`; an unknown fact counts against the command.
 None of them raises, whatever the input.
 """
 
@@ -15,8 +15,9 @@ from godkaiser.domain.safety.level import Lease, Level, as_float, asked_level, l
 from godkaiser.domain.safety.stop_state import StopState
 
 MOST_AGE_S = 5.0
-"""An energising decision that is older is void. Not longer than a stop must be old to be cleared (5 s),
-so that nothing decided before a stop can be released after its clear; a handshake takes milliseconds."""
+"""An older energising decision is void. Not longer than the minimum age of a stop at its clear (5
+s), so that nothing decided before a stop can be released after its clear; a handshake takes
+milliseconds."""
 
 _AUTOMATIC = frozenset({"rule", "schedule"})
 _OFF_REASON = "not needed: switching off is always allowed"
@@ -91,7 +92,7 @@ def _stop(command: Command, facts: CommandFacts, _a: ActuatorFacts, _l: Lease, _
         return _PASSED["emergency_stop"]
     reason = (
         f"{command.esp_id} is under the emergency stop of {stop.scope} ({stop.state.value}, by"
-        f" {stop.by}: {stop.reason}); clear it before anything is switched on"
+        f" {stop.by}: {stop.reason}); clear the stop before you switch anything on"
     )
     return _failed("emergency_stop", reason, "EMERGENCY_STOP_ACTIVE")
 
@@ -122,7 +123,7 @@ def _online(
     device = facts.device
     if device is not None and device.online:
         return _PASSED["device_online"]
-    reason = f"device {command.esp_id} is not online; only OFF is accepted"
+    reason = f"device {command.esp_id} is offline, so its state is unknown; only OFF is accepted"
     return _failed("device_online", reason, "DEVICE_OFFLINE")
 
 
@@ -132,14 +133,14 @@ def _state_known(
     if actuator.reported is not None:
         return _PASSED["state_known"]
     reason = (
-        f"{command.esp_id} has not told the state of GPIO {command.gpio} yet; it does so every"
+        f"{command.esp_id} has not reported the state of GPIO {command.gpio} yet; it does so every"
         " 30 s, and OFF is accepted meanwhile"
     )
     return _failed("state_known", reason)
 
 
 def most_age_s(command: Command) -> float:
-    """After how many seconds the decision for this command is void."""
+    """The number of seconds after which the decision for this command is void."""
     asked_s = as_float(command.max_age_s)
     return MOST_AGE_S if asked_s is None else min(max(asked_s, 0.0), MOST_AGE_S)
 
@@ -149,15 +150,15 @@ def _age(command: Command, _f: CommandFacts, _a: ActuatorFacts, _l: Lease, now: 
     if 0.0 <= age_s <= most_s:
         return _PASSED["age"]
     if age_s < 0.0:
-        return _failed("age", "it was decided in another life of the gateway")
-    return _failed("age", f"it was decided {age_s:.1f} s ago, and {most_s:g} s is the limit")
+        return _failed("age", "it was decided before the gateway restarted; send it again")
+    return _failed("age", f"it was decided {age_s:.1f} s ago; the limit is {most_s:g} s")
 
 
 def _device_limit(
     command: Command, _f: CommandFacts, actuator: ActuatorFacts, _l: Lease, _n: float
 ) -> Check:
     problem = (
-        f"{command.esp_id} has stopped GPIO {command.gpio} by its own runtime limit; an operator frees"
+        f"{command.esp_id} has stopped GPIO {command.gpio} by its own runtime limit; an operator unlocks"
         " it by clearing the device (POST /api/v1/actuators/clear_emergency)"
     )
     return _passed_or_failed("device_limit", problem if actuator.limit_locked else "")
@@ -186,23 +187,23 @@ def _min_off(
     if rest_s == 0 or actuator.desired > 0:
         return _PASSED["min_off_time"]
     if actuator.energised or actuator.on_since is not None:
-        reason = "its rest has not begun: it is not known to be off yet"
+        reason = "its minimum rest has not begun, because it is not known to be off yet"
         return _failed("min_off_time", reason)
     if actuator.off_since is None:
         return _PASSED["min_off_time"]
     off_s = now - actuator.off_since
-    problem = f"off for {off_s:.1f} s of the {rest_s:g} s that it must rest"
+    problem = f"it has been off for {off_s:.1f} s; its minimum rest is {rest_s:g} s"
     return _passed_or_failed("min_off_time", "" if off_s >= rest_s else problem)
 
 
 def _min_on(
     _c: Command, _f: CommandFacts, actuator: ActuatorFacts, granted: Lease, _n: float
 ) -> Check:
-    """An OFF is never kept waiting, so what would end too early does not begin."""
+    """An OFF never waits, so a run that would end too early is not started."""
     least_s = actuator.config.min_on_s
     if least_s == 0 or actuator.desired > 0 or granted.problem:
         return _PASSED["min_on_time"]
-    problem = f"it would end after {granted.seconds:.1f} s of the {least_s:g} s that it must run"
+    problem = f"it would end after {granted.seconds:.1f} s; its minimum run is {least_s:g} s"
     return _passed_or_failed("min_on_time", "" if granted.seconds >= least_s else problem)
 
 
@@ -232,7 +233,7 @@ def _automation(
     if command.issuer.is_operator or not facts.automation_held:
         return _PASSED["automation"]
     reason = (
-        "rules are held back since the emergency stop; an operator lets them act again with"
+        "rules are held since the emergency stop; an operator lets them act again with"
         " POST /api/v1/actuators/resume"
     )
     return _failed("automation", reason, "AUTOMATION_HELD")
@@ -258,7 +259,9 @@ def _owner(
         and actuator.owner_priority > issuer.priority
     ):
         owner = f"{actuator.owner_kind} {actuator.owner_name}"
-        return _failed("owner", f"{owner} with priority {actuator.owner_priority} has the actuator")
+        return _failed(
+            "owner", f"{owner} with priority {actuator.owner_priority} has the actuator on"
+        )
     return _PASSED["owner"]
 
 

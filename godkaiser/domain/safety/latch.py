@@ -1,4 +1,4 @@
-"""What holds when the record of the stops cannot be trusted."""
+"""The state when the record of the stops cannot be trusted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from godkaiser.domain.safety.stop_state import GLOBAL, SafetyState, StopRecord, 
 
 
 def stopped_in_doubt(reason: str, now: float) -> SafetyState:
-    """What holds when the record cannot be read: everything is stopped."""
+    """The state when the record cannot be read: everything is stopped."""
     record = StopRecord(
         scope=GLOBAL,
         state=StopState.ACTIVE,

@@ -1,6 +1,6 @@
-"""From what was asked to what an actuator can do: the level, the verb for it, and its end.
+"""Converts a request into the level, the verb and the lease for an actuator.
 
-Bad input never raises; it comes back as the problem with it, in words that help.
+Bad input never raises; the result then contains a text that explains the problem.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from godkaiser.domain.safety.facts import ActuatorFacts
 
 MAX_DURATION_S = 24 * 3600.0
 DEFAULT_MAX_RUNTIME_S = 3600.0
-"""For an actuator that declares none: nothing runs without end (contract, 10.6)."""
+"""For an actuator without its own maximum: every run must end (contract, 10.6)."""
 
 PERCENT_FULL = 100.0
 PUMP_ON_FROM = 0.5
 VALVE_OPEN_FROM = 0.66
 VALVE_HALF_FROM = 0.33
-"""How the firmware reads a PWM for what is not one (contract, 10.1)."""
+"""How the firmware reads a PWM for another kind of actuator (contract, 10.1)."""
 
 _VALUE = "VALUE_OUT_OF_RANGE"
 
 
 class Level(msgspec.Struct, frozen=True):
-    """`value` is None where the command cannot be understood: refused, and not taken for an OFF."""
+    """`value` is None if the command is not valid: it is refused, and does not count as an OFF."""
 
     value: float | None
     problem: str = ""
@@ -34,7 +34,7 @@ class Level(msgspec.Struct, frozen=True):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """`ends` names what ends it: duration, max_runtime or hour_limit."""
+    """`ends` is the reason of its end: duration, max_runtime or hour_limit."""
 
     seconds: float
     problem: str = ""
@@ -47,13 +47,13 @@ _OFF = Level(0.0)
 
 
 def asked_level(command: Command, actuator: ActuatorFacts) -> Level:
-    """The level that the command means for this actuator."""
+    """The level that the command requests for this actuator."""
     config = actuator.config
     match command.verb:
         case Verb.OFF:
             return _OFF
         case Verb.TOGGLE:
-            # In doubt a toggle switches off: what was wanted counts, and so does not knowing.
+            # In doubt a toggle switches off: if the desired level is on, or the state is unknown.
             off = actuator.energised or actuator.reported is None
             return _OFF if off else _fully_on(config)
         case Verb.ON:
@@ -66,7 +66,9 @@ def asked_level(command: Command, actuator: ActuatorFacts) -> Level:
 
 
 def wire_verb(value: float, config: ActuatorConfig) -> Verb:
-    """ON wherever it means the same: only an ON is ended by the device itself (contract, 10.1)."""
+    """The verb to send: ON if it means the same, because the device itself ends only an ON
+    (contract, 10.1).
+    """
     if value == 0.0:
         return Verb.OFF
     full = value == 1.0 or config.actuator_type in {ActuatorType.PUMP, ActuatorType.RELAY}
@@ -74,9 +76,9 @@ def wire_verb(value: float, config: ActuatorConfig) -> Verb:
 
 
 def lease(command: Command, actuator: ActuatorFacts, now: float) -> Lease:
-    """How long the command may energise: the duration, and never past the maximum runtime.
+    """How long the command may energise: its duration, but never beyond the maximum runtime.
 
-    The clock of the runtime does not begin again with a second command while it is on.
+    A second command while it is on does not restart the runtime.
     """
     config = actuator.config
     limit_s = longest_run_s(config)
@@ -104,10 +106,10 @@ def lease(command: Command, actuator: ActuatorFacts, now: float) -> Lease:
             note = f"ends after {left_s:.0f} s, with the maximum runtime"
     if config.max_on_s_per_hour > 0:
         left_s = config.max_on_s_per_hour - actuator.on_seconds_last_hour
-        # Nothing left is the refusal of the check on the time per hour.
+        # If nothing is left, the check of the on-time per hour refuses.
         if 0.0 < left_s < seconds:
             seconds, ends = left_s, "hour_limit"
-            note = f"ends after {left_s:.0f} s, with the time on of this hour"
+            note = f"ends after {left_s:.0f} s, with the on-time of this hour"
     return Lease(seconds, note=note, ends=ends)
 
 
@@ -117,7 +119,7 @@ def longest_run_s(config: ActuatorConfig) -> float:
 
 
 def as_float(value: object) -> float | None:
-    """The number as a finite float; None for whatever is not one."""
+    """The value as a finite float; None if it is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -139,7 +141,7 @@ def _on(value: object, config: ActuatorConfig) -> Level:
     if number is None or not 0.0 <= number <= 1.0:
         return _out_of_range(value)
     if config.actuator_type is ActuatorType.PWM and number not in (1.0, config.max_value):
-        # The firmware would ignore the value and go to full power.
+        # The firmware would ignore the value and switch to full power.
         text = f"ON switches fully on and takes no value; for {number:g} send PWM"
         return Level(None, text, _VALUE)
     return _fully_on(config)

@@ -1,6 +1,6 @@
-"""`judge`: may this command be given? Every check is listed with its result and its reason.
+"""The public names of the verdict. `judge` lists every check with its result and its reason.
 
-A verdict never fails: bad input is refused like anything else. OFF is allowed whenever the actuator
+A verdict never raises: bad input is refused. OFF is allowed whenever the actuator
 is known, whatever else is in doubt (law 3). The facts are in `safety_facts`, the meaning of a
 command in `safety_level`, the checks in `safety_judge`, the stops in `safety_state`.
 """

@@ -1,7 +1,7 @@
-"""What a device may energise by itself, while nobody here can judge it: pure.
+"""Decides what a device may energise by itself, without a verdict of the gateway; pure.
 
-A rule that a device keeps for its time alone is a standing order to energise. It is given only where
-nothing forbids it now, and nothing could forbid it while the gateway is away.
+An offline rule is a standing order to energise. It is given only if nothing forbids it now, and if
+nothing could forbid it while the gateway is away.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from godkaiser.domain.safety.facts import Hold
 from godkaiser.domain.safety.interlocks import Interlock
 
 Entry = dict[str, Any]
-"""An offline rule as the device gets it (contract, section 13)."""
+"""An offline rule in the device's format (contract, section 13)."""
 
 
 class PinFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the actuator that a standing order would energise."""
+    """The facts about the actuator that a standing order would energise."""
 
     config: ActuatorConfig
     pin_user: str = ""
@@ -29,7 +29,9 @@ class PinFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceSituation(msgspec.Struct, frozen=True, kw_only=True):
-    """`stopped` says which stop covers the device; `automation_held`: an operator has yet to resume."""
+    """`stopped` names the stop that covers the device; `automation_held`: an operator must still
+    resume.
+    """
 
     approved: bool
     stopped: str = ""
@@ -37,7 +39,9 @@ class DeviceSituation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """`entries` may stand; `refused` are pins and reasons. `may_leave_safe_mode`: of its subzones."""
+    """`entries` are allowed; `refused` are pins and reasons. `may_leave_safe_mode` is for its
+    subzones.
+    """
 
     entries: tuple[Entry, ...] = ()
     refused: tuple[tuple[int, str], ...] = ()
@@ -53,7 +57,7 @@ def judged(
     pins: Mapping[int, PinFacts],
     now: float,
 ) -> Standing:
-    """The entries that may stand now. `now` is monotonic seconds."""
+    """The entries that are allowed now. `now` is monotonic seconds."""
     allowed, refused = [], []
     for entry in entries:
         gpio = int(entry["actuator_gpio"])
@@ -72,7 +76,7 @@ def _objection(situation: DeviceSituation, pin: PinFacts | None, now: float) -> 
     if situation.stopped:
         return f"stopped: {situation.stopped}"
     if situation.automation_held:
-        return "rules are held back until an operator resumes them"
+        return "rules are held until an operator resumes them"
     if pin is None:
         return "there is no such actuator"
     if pin.pin_user:
@@ -80,14 +84,14 @@ def _objection(situation: DeviceSituation, pin: PinFacts | None, now: float) -> 
     if pin.hold is not None and now < pin.hold.until:
         return f"held by {pin.hold.by}"
     if pin.interlocks:
-        return f"nobody watches its interlock while the gateway is away: {pin.interlocks[0]}"
+        return f"its interlock is not checked while the gateway is away: {pin.interlocks[0]}"
     config = pin.config
     for limit, name in (
         (config.min_off_s, "minimum rest"),
         (config.min_on_s, "minimum run"),
-        (config.max_on_s_per_hour, "time on per hour"),
+        (config.max_on_s_per_hour, "on-time per hour"),
         (config.max_switches_per_hour, "switchings per hour"),
     ):
         if limit:
-            return f"a device does not keep the limit '{name}'"
+            return f"a device does not enforce the limit '{name}'"
     return ""

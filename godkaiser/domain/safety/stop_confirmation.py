@@ -1,7 +1,7 @@
-"""Whether a device has confirmed a stop: by each of its actuators, or why it cannot.
+"""Decides whether a device has confirmed a stop, by each of its actuators, or why it cannot.
 
-An acknowledgement shows that a device has heard the stop. That an actuator is off, only the actuator
-shows: by `emergency: active` with level 0, or by the alert for its pin (contract, 11.4).
+An acknowledgement shows only that a device has received the stop. That an actuator is off, its own
+report shows: `emergency: active` with level 0, or the alert for its pin (contract, 11.4).
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import msgspec
 from godkaiser.domain.safety.actuator_state import ActuatorState, is_unanswered_on
 
 PATIENCE = 3
-"""So often a device is told again before it counts as unable to confirm."""
+"""Number of repetitions of the stop before a device counts as unable to confirm."""
 CLEAR_TAKES_S = 1.5
-"""A device waits about 2 s before it lifts its stop (contract, 11.5), so no report is of that before."""
+"""A device waits about 2 s before it lifts its stop (contract, 11.5), so no earlier report can show
+that.
+"""
 LATE_ANSWER_S = 60.0
-"""So long after a clear its answer may still come."""
+"""The answer to a clear may arrive this long after it."""
 
 
 class Confirmation(msgspec.Struct, frozen=True):
-    """`open` are the actuators that have not shown that they are stopped; `cannot` says why this device
-    will not confirm, empty while it may.
+    """`open` are the actuators that have not reported the stop; `cannot` says why this device
+    cannot confirm, empty while it may still.
     """
 
     confirmed: bool
@@ -38,8 +40,8 @@ def confirmation_of(
     online: bool,
     attempts: int,
 ) -> Confirmation:
-    """`states` are the actuators of the device; `heard`: it has shown since the stop that it knows of it.
-    `attempts` counts how often it was told.
+    """`states` are the actuators of the device; `heard`: it has shown since the stop that it
+    received it. `attempts` counts how often the stop was sent.
     """
     missing = tuple(state for state in states if state.shown_stopped_at is None)
     if not missing and (states or heard):
@@ -53,27 +55,28 @@ def _obstacle(
     missing: Sequence[ActuatorState], heard: bool, approved: bool, online: bool, attempts: int
 ) -> str:
     if not online:
-        return "offline; it is stopped again when it returns"
+        return "offline; the stop is sent again when it returns"
     if not approved:
         return "not approved, so it does not report its actuators"
     silent = [state.config.gpio for state in missing if state.reported is None]
     if heard and silent and len(silent) == len(missing) and attempts > PATIENCE:
         pins = ", ".join(f"GPIO {gpio}" for gpio in silent)
-        return f"heard the stop, but does not report {pins}; the pin may be unknown to it"
+        return f"received the stop, but does not report {pins}; it may not know the pin"
     return ""
 
 
 def may_be_cleared(states: Sequence[ActuatorState]) -> bool:
-    """The barrier of a clear: nothing energising may still be on its way to this device."""
+    """The condition for a clear: no energising command may still be on its way to this device."""
     return not any(is_unanswered_on(state) for state in states)
 
 
 def answer_confirms_clear(
     *, stop_at: float, shown_at: float | None, cleared_before: float | None, heard_at: float
 ) -> bool:
-    """Whether an answer to a clear, received at `heard_at`, is one to the clear that ended the stop of
-    `stop_at`. A device's messages keep their order, so what follows a message that shows this stop is
-    younger than it. Without such a message it may be a late answer to the clear `cleared_before` the stop.
+    """Whether an answer to a clear, received at `heard_at`, answers the clear of the stop of
+    `stop_at`. A device's messages keep their order, so a message after one that shows this stop is
+    younger than the stop. Without such a message it may be a late answer to the clear
+    `cleared_before` the stop.
     """
     if shown_at is not None and shown_at >= stop_at:
         return True
@@ -84,8 +87,8 @@ def reports_confirm_clear(
     states: Sequence[ActuatorState], *, stop_at: float, shown_at: float | None, told_at: float
 ) -> bool:
     """Whether reports alone show that the device was cleared: each actuator has reported since the
-    device can have done it, and the device had shown the stop. A report from before the stop is a
-    'normal', too, and may arrive after the clear when the broker was slow.
+    earliest possible clear, and the device had shown the stop. A report from before the stop also
+    says 'normal', and may arrive after the clear if the broker was slow.
     """
     if shown_at is None or shown_at < stop_at or not states:
         return False
@@ -96,7 +99,7 @@ def reports_confirm_clear(
 
 
 def is_own_limit(states: Sequence[ActuatorState], now: float, recent_s: float) -> bool:
-    """Whether 'active' on some pins is their device's runtime limit rather than a stop of the device:
+    """Whether 'active' on some pins comes from the device's runtime limit instead of its stop:
     a stop holds all of its actuators, a limit holds one (contract, 10.6).
     """
     recent = [state for state in states if now - state.reported_at <= recent_s]

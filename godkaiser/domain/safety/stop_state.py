@@ -1,8 +1,8 @@
 """The emergency stop as a state machine: pure, latched, the strictest scope wins.
 
 NORMAL -> ACTIVE -> CLEARING -> RESUMING -> NORMAL, for everything, a zone or one device. A stop is
-possible from everywhere and goes back to ACTIVE; ACTIVE to NORMAL directly does not exist. Nothing
-in here energises anything: a reset never restarts a machine (ISO 13850).
+possible in every state and leads back to ACTIVE; ACTIVE to NORMAL directly does not exist. Nothing
+here energises anything: a reset never restarts a machine (ISO 13850).
 """
 
 from __future__ import annotations
@@ -63,17 +63,18 @@ GLOBAL = Scope(ScopeKind.GLOBAL)
 
 
 def scope_of(esp_id: str | None, zone_id: str | None) -> Scope:
-    """Of a device, else of a zone, else of everything."""
+    """The scope of a device, else of a zone, else of everything."""
     if esp_id is not None:
         return Scope(ScopeKind.DEVICE, esp_id)
     return GLOBAL if zone_id is None else Scope(ScopeKind.ZONE, zone_id)
 
 
 class StopRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One stop. `since` is the first stop, `last_stop` the newest, both in unix seconds, for people.
+    """One stop. `since` is the first stop, `last_stop` the newest, both in unix seconds, for
+    display.
 
-    `clearing` are the devices that were to confirm the clear when it began; `accepted` never did, and
-    `accepted_by` has answered for that.
+    `clearing` are the devices that must confirm the clear; `accepted` never confirmed it, and
+    `accepted_by` took responsibility for them.
     """
 
     scope: Scope
@@ -91,10 +92,10 @@ class StopRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SafetyState(msgspec.Struct, frozen=True):
-    """All stops that are not over; none means NORMAL everywhere.
+    """All stops that have not ended; none means NORMAL everywhere.
 
-    In the scopes `held`, a stop is over but rules and schedules may not energise yet: a machine
-    must not start because somebody cleared a stop, so an operator lets them go on separately.
+    In the scopes `held`, a stop has ended but rules and schedules may not energise yet: a machine
+    must not start because somebody cleared a stop, so an operator resumes them separately.
     """
 
     records: tuple[StopRecord, ...] = ()
@@ -110,7 +111,7 @@ class SafetyState(msgspec.Struct, frozen=True):
         return None
 
     def covering(self, device_id: str, zone_id: str) -> StopRecord | None:
-        """The strictest stop that holds this device, if any."""
+        """The strictest stop that covers this device, if any."""
         held = [record for record in self.records if record.scope.covers(device_id, zone_id)]
         return max(held, key=lambda record: _STRICTNESS[record.state], default=None)
 
@@ -133,7 +134,7 @@ def stop(
     reason: str,
     now: float,
 ) -> SafetyState:
-    """Stop; always possible. A second stop never makes the first one easier to leave."""
+    """Stop; always possible. A second stop never makes the first one easier to clear."""
     present = state.find(scope)
     record = StopRecord(
         scope=scope,
@@ -155,22 +156,23 @@ def begin_clear(
     age_s: float,
     reachable: Iterable[str],
 ) -> SafetyState:
-    """An operator clears: each of `reachable` is to confirm. None at all goes on to RESUMING.
+    """An operator clears: each device of `reachable` must confirm. Without any it goes on to
+    RESUMING.
 
-    `now` is unix seconds, for people; `age_s` since the newest stop of the scope, monotonic. A device
-    that another stop still holds must not be among them (`held_by_another`): on the wire a clear ends
-    every stop of the device.
+    `now` is unix seconds, for display; `age_s` is monotonic, since the newest stop of the scope. A
+    device that another stop still covers must not be among them (`held_by_another`): on the wire a
+    clear ends every stop of the device.
 
     Raises:
         NoEmergencyStop: the scope is not stopped.
-        ClearLockedOut: the devices would refuse yet.
-        InvalidTransition: it is being cleared already.
+        ClearLockedOut: the devices would still refuse.
+        InvalidTransition: it is already being cleared.
     """
     record = state.find(scope)
     if record is None:
         raise NoEmergencyStop(scope=str(scope))
     if record.state is not StopState.ACTIVE:
-        reason = f"The stop of {scope} is {record.state.value} already."
+        reason = f"The stop of {scope} is already {record.state.value}."
         raise InvalidTransition(reason=reason)
     if not age_s >= CLEAR_LOCKOUT_S:
         raise ClearLockedOut(age_s=max(age_s, 0.0), lockout_s=CLEAR_LOCKOUT_S)
@@ -194,7 +196,7 @@ def without(state: SafetyState, scope: Scope, device_id: str) -> SafetyState:
 
 
 def cleared(state: SafetyState, scope: Scope) -> SafetyState:
-    """Every device that was to confirm the clear has done so."""
+    """Every device that had to confirm the clear has done so."""
     record = state.find(scope)
     if record is None or record.state is not StopState.CLEARING:
         return state
@@ -235,7 +237,7 @@ def accept_unconfirmed(
 
 
 def finish_resume(state: SafetyState, scope: Scope) -> SafetyState:
-    """The states of the actuators have been read back: normal operation.
+    """The states of the actuators have been read back: return to normal operation.
 
     Raises:
         NoEmergencyStop, InvalidTransition: the scope is not resuming.
@@ -246,17 +248,17 @@ def finish_resume(state: SafetyState, scope: Scope) -> SafetyState:
 
 
 def resume_automation(state: SafetyState, scope: Scope) -> SafetyState:
-    """An operator lets rules and schedules act again; GLOBAL does so everywhere.
+    """An operator lets rules and schedules act again; GLOBAL applies everywhere.
 
     Raises:
-        InvalidTransition: nothing is held there, or the stop is not over.
+        InvalidTransition: nothing is held there, or the stop has not ended.
     """
     record = state.find(scope)
     if record is not None:
         raise InvalidTransition(reason=_why_not_over(record))
     left = () if scope == GLOBAL else tuple(held for held in state.held if held != scope)
     if left == state.held:
-        reason = f"Rules are not held back for {scope}."
+        reason = f"Rules are not held for {scope}."
         raise InvalidTransition(reason=reason)
     return SafetyState(state.records, left)
 
@@ -271,7 +273,7 @@ def _why_not_over(record: StopRecord) -> str:
 
 
 def held_by_another(state: SafetyState, scope: Scope, device_id: str, zone_id: str) -> bool:
-    """Whether a stop other than that of `scope` holds the device and is not being cleared."""
+    """Whether a stop other than that of `scope` covers the device and is not being cleared."""
     return any(
         record.scope != scope
         and record.state is StopState.ACTIVE
@@ -285,6 +287,6 @@ def _resuming(state: SafetyState, scope: Scope) -> StopRecord:
     if record is None:
         raise NoEmergencyStop(scope=str(scope))
     if record.state is not StopState.RESUMING:
-        reason = f"The stop of {scope} is {record.state.value}; only RESUMING ends in NORMAL."
+        reason = f"The stop of {scope} is {record.state.value}; only RESUMING can end in NORMAL."
         raise InvalidTransition(reason=reason)
     return record

@@ -1,1 +1,1 @@
-"""What a reading means: types, units, calibration, derived values, health."""
+"""The meaning of readings: types, units, calibration, derived values, health."""

@@ -1,7 +1,7 @@
-"""From measurements of something known to the calibration of a sensor (contract, 9.2).
+"""Computes a calibration from measurements of known references (contract, 9.2).
 
-Methods are a table; each takes points of raw value and reference, and either gives a calibration or
-says what is implausible. Nothing here knows where the points came from.
+Methods are a table; each takes points of raw value and reference, and either returns a calibration
+or says what is implausible. Nothing here knows where the points came from.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from godkaiser.domain.sensors.sensors import (
 from godkaiser.errors.sensors import ImplausibleCalibration
 
 LEAST_APART = 20.0
-"""Raw values that are closer say more about the noise than about the sensor."""
+"""Minimum distance of raw values: closer ones show mostly noise."""
 PH_SLOPE = (1.5, 8.0)
 PH_RESIDUAL = 0.3
 EC_SLOPE = (600.0, 60_000.0)
@@ -57,7 +57,7 @@ class CalibrationSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """`least` to `most` points; `references` says what they are to be, for a person."""
+    """`least` to `most` points; `references` describes them for a person."""
 
     name: str
     types: frozenset[str]
@@ -68,7 +68,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def method_for(name: str, sensor_type: str) -> Method:
-    """Raises ImplausibleCalibration: there is no such method for this type."""
+    """Raises ImplausibleCalibration: there is no such method for this sensor type."""
     method = METHODS.get(name)
     if method is not None and sensor_type in method.types:
         return method
@@ -79,10 +79,10 @@ def method_for(name: str, sensor_type: str) -> Method:
 
 
 def calibrate(method: Method, sensor_type: str, points: Sequence[CalibrationPoint]) -> Calibration:
-    """The calibration that the points ask for.
+    """Compute the calibration from the points.
 
     Raises:
-        ImplausibleCalibration: too few points, or such that no sound sensor gives.
+        ImplausibleCalibration: too few points, or points that no working sensor gives.
     """
     if not method.least <= len(points) <= method.most:
         wanted = (
@@ -105,33 +105,37 @@ def _offset(sensor_type: str, points: Sequence[CalibrationPoint]) -> Calibration
     (point,) = points
     measured = convert(sensor_type, point.raw, Calibration()).value
     if measured is None:
-        raise ImplausibleCalibration(reason=f"The raw value {point.raw:g} is a fault, not a value.")
+        raise ImplausibleCalibration(
+            reason=f"The raw value {point.raw:g} means a fault of the sensor. Check its wiring."
+        )
     offset = point.reference - measured
     most = MOST_OFFSET[sensor_type]
     if not abs(offset) <= most:
         reason = (
             f"The sensor reads {measured:.2f} and the reference is {point.reference:g}: more than"
-            f" {most:g} apart. Check the reference; a sensor that is so far off is broken."
+            f" {most:g} apart. Check the reference; if it is right, the sensor is broken."
         )
         raise ImplausibleCalibration(reason=reason)
     return Calibration(offset=offset)
 
 
 def _ph(_type: str, points: Sequence[CalibrationPoint]) -> Calibration:
-    """A line through two buffers, the best one through three, each brought to 25 degrees Celsius."""
+    """A line through two buffers, or the best line through three, each compensated to 25 degrees
+    Celsius.
+    """
     xs = [point.raw / ADC_FULL * ADC_VOLTS for point in points]
     ys = [_ph_uncompensated(point) for point in points]
     slope, offset = _line(xs, ys)
     low, high = PH_SLOPE
     if not low <= abs(slope) <= high:
         reason = (
-            f"The slope would be {slope:.2f} pH/V; a sound probe with its amplifier has {low:g} to"
+            f"The slope would be {slope:.2f} pH/V; a working probe with its amplifier has {low:g} to"
             f" {high:g}. Clean or replace the probe, and check the buffers."
         )
         raise ImplausibleCalibration(reason=reason)
     worst = max(abs(slope * x + offset - y) for x, y in zip(xs, ys, strict=True))
     if worst > PH_RESIDUAL:
-        reason = f"The points miss a line by {worst:.2f} pH: at least one is wrong. Measure again."
+        reason = f"A point is {worst:.2f} pH off the line: at least one is wrong. Measure again."
         raise ImplausibleCalibration(reason=reason)
     return Calibration(slope=slope, offset=offset)
 
@@ -140,7 +144,7 @@ def _ec(_type: str, points: Sequence[CalibrationPoint]) -> Calibration:
     xs = [volts(point.raw) for point in points]
     ys = [_ec_uncompensated(point) for point in points]
     if len(points) == 1:
-        # The constant of the cell: a line through the origin.
+        # One point gives the cell constant: a line through the origin.
         if xs[0] <= 0:
             raise ImplausibleCalibration(reason="The raw value is 0: the probe is not connected.")
         slope, offset = ys[0] / xs[0], 0.0
@@ -149,7 +153,7 @@ def _ec(_type: str, points: Sequence[CalibrationPoint]) -> Calibration:
     low, high = EC_SLOPE
     if not low <= slope <= high:
         reason = (
-            f"The slope would be {slope:.0f} µS/cm per V; plausible are {low:g} to {high:g}. Check"
+            f"The slope would be {slope:.0f} µS/cm per V; plausible values are {low:g} to {high:g}. Check"
             " the reference solutions and the probe."
         )
         raise ImplausibleCalibration(reason=reason)
@@ -159,12 +163,12 @@ def _ec(_type: str, points: Sequence[CalibrationPoint]) -> Calibration:
 def _moisture(_type: str, points: Sequence[CalibrationPoint]) -> Calibration:
     by_reference = {point.reference: point.raw for point in points}
     if set(by_reference) != {0.0, 100.0}:
-        reason = "One point is dry (reference 0), the other one wet (reference 100)."
+        reason = "Use one dry point (reference 0) and one wet point (reference 100)."
         raise ImplausibleCalibration(reason=reason)
     dry, wet = by_reference[0.0], by_reference[100.0]
     if abs(dry - wet) < MOISTURE_LEAST_SPAN:
         reason = (
-            f"Dry ({dry:g}) and wet ({wet:g}) are closer than {MOISTURE_LEAST_SPAN:g}: is the probe in"
+            f"Dry ({dry:g}) and wet ({wet:g}) differ by less than {MOISTURE_LEAST_SPAN:g}: is the probe in"
             " the soil, and was it dry before?"
         )
         raise ImplausibleCalibration(reason=reason)
@@ -180,13 +184,13 @@ def _line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
 
 
 def _ph_uncompensated(point: CalibrationPoint) -> float:
-    """What the probe would say of the reference before compensation: `ph_at_25` the other way."""
+    """The probe's value for the reference before compensation: the inverse of `ph_at_25`."""
     k = PH_PER_DEGREE * (_temperature(point) - ROOM_C)
     return (point.reference - PH_NEUTRAL * k) / (1.0 - k)
 
 
 def _ec_uncompensated(point: CalibrationPoint) -> float:
-    """References are labelled at 25 degrees; at another temperature they conduct otherwise."""
+    """The reference's conductivity at the medium's temperature; its label is for 25 degrees."""
     return point.reference / ec_at_25(1.0, _temperature(point))
 
 

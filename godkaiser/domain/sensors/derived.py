@@ -1,4 +1,4 @@
-"""Series that no device measures: computed from others of the same chip; pure."""
+"""Derived series: computed from other series of the same chip; pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from godkaiser.domain.sensors.sensors import worse_of
 VPD = "vpd"
 VPD_UNIT = "kPa"
 MOST_APART_S = 30.0
-"""Temperature and humidity that were measured further apart say nothing together."""
+"""Maximum time between the temperature and the humidity that are combined."""
 
 
 def vapour_pressure_deficit(temperature_c: float, humidity: float) -> float:
@@ -22,21 +22,22 @@ def vapour_pressure_deficit(temperature_c: float, humidity: float) -> float:
 
 
 def temperature_beside(humidity: SensorKey) -> SensorKey | None:
-    """The series of the same chip that is needed; None where nothing is computed."""
+    """The temperature series of the same chip; None for a type from which nothing is computed."""
     if humidity.sensor_type != "sht31_humidity":
         return None
     return SensorKey(humidity.esp_id, humidity.gpio, "sht31_temp", humidity.address)
 
 
 def deficit_key(key: SensorKey) -> SensorKey:
-    """The series of the deficit of a chip, from any other one of it."""
+    """The key of the deficit series, from the key of any other series of the chip."""
     return SensorKey(key.esp_id, key.gpio, VPD, key.address)
 
 
 def deficit_of(humidity: Reading, temperature: Reading) -> Reading | None:
-    """None where the two do not belong together, or one has no value that can be trusted.
+    """The deficit; None if the two do not belong together, or if one has no trusted value.
 
-    One for each humidity, at its time and with its content key, so that a redelivery makes no second.
+    It takes the time and the content key of the humidity, so that a redelivery adds no second
+    reading.
     """
     quality = worse_of(temperature.quality, humidity.quality)
     if (
@@ -66,7 +67,7 @@ def deficit_of(humidity: Reading, temperature: Reading) -> Reading | None:
 
 
 def lost_with(reading: Reading) -> Reading | None:
-    """Where a sensor of the chip has failed: the deficit without a value. It is no measurement."""
+    """A deficit without a value, when a sensor of the chip has failed; None otherwise."""
     chip = {"sht31_humidity", "sht31_temp"}
     if reading.key.sensor_type not in chip or reading.quality is not Quality.ERROR:
         return None

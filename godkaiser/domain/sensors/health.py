@@ -1,4 +1,4 @@
-"""Which sensors an operator should look at, and why; pure."""
+"""Finds the sensors that an operator should check, and why; pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from godkaiser.domain.entities import OperatingMode, Quality, Reading, SensorCon
 
 STALE_AFTER_INTERVALS = 3
 STALE_AFTER_AT_LEAST_S = 30.0
-"""A reading may be late by a reconnect of its device without anything being wrong with the sensor."""
+"""A reconnect of the device may delay a reading although the sensor is fine."""
 DOUBTED = frozenset({Quality.SUSPECT, Quality.POOR, Quality.BAD, Quality.ERROR})
 MOST_NAMED = 20
 
@@ -25,7 +25,7 @@ class SensorState(StrEnum):
 
 
 class SensorCheck(msgspec.Struct, frozen=True, order=True):
-    """`age_s` of the newest reading, None when there is none."""
+    """`age_s` is the age of the newest reading, None if there is none."""
 
     state: SensorState
     key: SensorKey
@@ -33,7 +33,9 @@ class SensorCheck(msgspec.Struct, frozen=True, order=True):
 
 
 def state_of(config: SensorConfig, newest: Reading | None, now: float) -> SensorCheck:
-    """IDLE is one that measures only when it is asked, or not at all; `now` is monotonic."""
+    """The state of one sensor. IDLE: it measures only on request, or not at all. `now` is
+    monotonic.
+    """
     age_s = None if newest is None else now - newest.heard_at
     if config.operating_mode is not OperatingMode.CONTINUOUS:
         state = SensorState.IDLE
@@ -56,10 +58,10 @@ def counts(checks: Iterable[SensorCheck]) -> dict[str, int]:
 
 
 def summary(checks: Iterable[SensorCheck]) -> str:
-    """A sentence with the sensors to look at, the first few by name."""
+    """A sentence with the sensors to check, the first few by name."""
     wanted = [f for f in checks if f.state in {SensorState.SUSPECT, SensorState.STALE}]
     if not wanted:
-        return "every sensor that measures by itself does, and nothing is suspect"
+        return "all sensors that measure by themselves report, and none is suspect"
     named = [
         f"{f.key.esp_id} GPIO {f.key.gpio} {f.key.sensor_type} is {f.state}"
         + (f" for {f.age_s:.0f} s" if f.state is SensorState.STALE and f.age_s is not None else "")

@@ -1,7 +1,7 @@
-"""The past of a sensor under another calibration; pure.
+"""Recomputes stored values with the new calibration; pure.
 
-The raw value of every reading is kept, so what it meant can be said again. A run goes forward in
-time, a batch after the other, and stands at `position` after each.
+The raw value of every reading is stored, so its value can be computed again. A run goes forward in
+time, in batches, and records its `position` after each.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class Recalculation(msgspec.Struct, frozen=True, kw_only=True):
-    """`state`: running, done, cancelled or failed. Times in unix seconds; `end` is not included.
+    """`state`: running, done, cancelled or failed. Times in unix seconds; `end` is excluded.
 
-    `before` is the calibration that held until now: what a device said of its reading is known from
-    the difference.
+    `before` is the calibration before this run: the difference shows which rating came from the
+    device itself.
     """
 
     key: SensorKey
@@ -58,7 +58,7 @@ class Recalculation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recalculated(run: Recalculation, batch: Iterable[RawReading]) -> list[Changed]:
-    """What of the batch reads otherwise now."""
+    """The readings of the batch whose value or rating changes."""
     kind = run.key.sensor_type
     changes = []
     for row in batch:
@@ -71,7 +71,7 @@ def recalculated(run: Recalculation, batch: Iterable[RawReading]) -> list[Change
 
 
 def _said_by_device(kind: str, row: RawReading, before: Calibration | None, at: float) -> str:
-    """Only the rating is stored: where it is worse than the number deserved, the device said so."""
+    """The device's own rating: it caused a stored rating that is worse than the number explains."""
     stored = Quality(row.quality)
     deserved = convert(kind, row.raw, before, at=at).quality
     return "suspect" if stored in FLAGGED and is_worse(stored, deserved) else "good"

@@ -1,4 +1,4 @@
-"""Sensor types as one table of data, and the one interpreter that converts a raw number.
+"""The table of sensor types, and the one interpreter that converts raw numbers.
 
 Formulae and limits: contract, section 9. Nothing here knows where a number came from.
 """
@@ -37,7 +37,7 @@ class Bus(StrEnum):
 
 
 class Converted(msgspec.Struct, frozen=True):
-    """`value` is None where no honest value can be had of the raw number."""
+    """`value` is None if the raw number cannot be converted."""
 
     value: float | None
     unit: str
@@ -45,8 +45,8 @@ class Converted(msgspec.Struct, frozen=True):
 
 
 class SensorType(msgspec.Struct, frozen=True, kw_only=True):
-    """`low` and `high` are the physical limits of the value; `convert` gives it, uncalibrated
-    types marked `needs_calibration` are rated no better than fair.
+    """`low` and `high` are the physical limits of the value; `convert` computes it. Uncalibrated
+    types with `needs_calibration` are rated fair at best.
     """
 
     name: str
@@ -153,12 +153,13 @@ _TABLE = (
     SensorType(
         name="vpd", unit="kPa", bus=Bus.COMPUTED, low=0.0, high=10.0, convert=None,
     ),
-    # The firmware sends pulses counted by an analogue driver: no rate can be had of them alone.
+    # The firmware sends pulses counted by an analogue driver: a rate cannot be computed from them
+    # alone.
     SensorType(
         name="flow", unit="raw", bus=Bus.ANALOG, low=0.0, high=1e9, convert=None,
         aliases=("yfs201",),
     ),
-    # The trimming coefficients of the chips are never sent, so raw words are all there is (9.3).
+    # Devices never send the chips' trimming coefficients, so only raw words are stored (9.3).
     *(
         SensorType(
             name=f"{chip}_{what}", unit="raw", bus=Bus.I2C, low=0.0, high=1e9, convert=None,
@@ -177,7 +178,7 @@ _TABLE = (
 SENSOR_TYPES = {kind.name: kind for kind in _TABLE}
 _CANONICAL = {alias: kind.name for kind in _TABLE for alias in (kind.name, *kind.aliases)}
 _UNCALIBRATED = Calibration()
-# From best to worst; the device's own doubt caps what the gateway computes.
+# From best to worst; the device's own rating is an upper limit for the gateway's rating.
 _GRADES = (
     Quality.EXCELLENT,
     Quality.GOOD,
@@ -200,13 +201,13 @@ _RANK = {grade: rank for rank, grade in enumerate(_GRADES)}
 
 
 def canonical_type(name: str) -> str:
-    """The name under which a type is stored; a name that is not known stays, lower-cased."""
+    """The name under which a type is stored; an unknown name is only lower-cased."""
     lowered = name.strip().lower()
     return _CANONICAL.get(lowered, lowered)
 
 
 def bus_of(sensor_type: str) -> Bus:
-    """The firmware reads every type that it does not know as an analogue pin."""
+    """The bus of a type; the firmware reads unknown types as an analogue pin."""
     kind = SENSOR_TYPES.get(sensor_type)
     return Bus.ANALOG if kind is None else kind.bus
 
@@ -218,7 +219,7 @@ def convert(
     device_quality: str = "good",
     at: float | None = None,
 ) -> Converted:
-    """The value of a raw number, its unit, and how far it can be trusted; measured `at`."""
+    """Convert a raw number, measured `at`, into a value with unit and rating."""
     kind = SENSOR_TYPES.get(sensor_type)
     if kind is None or kind.convert is None:
         return Converted(None, "raw", Quality.UNKNOWN)
@@ -233,13 +234,13 @@ def convert(
     if calibration is not None and calibration.valid_until is not None:
         is_over = at is not None and at > calibration.valid_until
         quality = worse_of(quality, Quality.FAIR) if is_over else quality
-    # A doubt of the device is never talked away.
+    # The rating is never better than the device's own.
     return Converted(value, kind.unit, worse_of(quality, _DOUBTS.get(device_quality, quality)))
 
 
 class RawSeries(msgspec.Struct, frozen=True):
-    """The newest raw number of a sensor since its device had power; `doubted` counts those in a row that look
-    as if the sensor had just lost its power.
+    """The newest raw number of a sensor since its device booted; `doubted` counts the readings in a
+    row that look as if the sensor had just lost power.
     """
 
     raw: float
@@ -251,9 +252,10 @@ class RawSeries(msgspec.Struct, frozen=True):
 
 
 def after_raw(sensor_type: str, raw: float, before: RawSeries | None) -> RawSeries:
-    """Section 9.2: a DS18B20 that has power and has measured nothing holds 85 °C.
+    """Section 9.2: a DS18B20 that has just been powered and has not measured yet reports 85 °C.
 
-    So 85 °C as the first reading, or after a jump, is doubted until it has come three times in a row.
+    So 85 °C as the first reading, or after a jump, is suspect until it has been reported three
+    times in a row.
     """
     if sensor_type != "ds18b20" or raw != DS18B20_POWER_ON:
         return RawSeries(raw)
@@ -264,7 +266,7 @@ def after_raw(sensor_type: str, raw: float, before: RawSeries | None) -> RawSeri
 
 
 def accept_value(sensor_type: str, value: float | None) -> Converted:
-    """A value that somebody has converted already: only rated."""
+    """Rate a value that is already converted."""
     kind = SENSOR_TYPES.get(sensor_type)
     if value is None or not math.isfinite(value):
         return Converted(None, "" if kind is None else kind.unit, Quality.ERROR)
@@ -294,7 +296,7 @@ def _rate(kind: SensorType, value: float, *, calibrated: bool) -> Quality:
 
 
 def may_feed_rules(quality: Quality) -> bool:
-    """Whether a reading is good enough to act upon."""
+    """Whether a reading is good enough for rules."""
     return _RANK[quality] <= _RANK[Quality.SUSPECT]
 
 

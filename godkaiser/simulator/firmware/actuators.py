@@ -1,4 +1,4 @@
-"""Actuators: commands, leases, protection, and what is told of them (contract, section 10)."""
+"""Actuators: commands, leases, protection, and their messages (contract, section 10)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATUS_S = 30.0
 STARTS_AN_HOUR, HOUR_S = 60, 3600.0
 COOL_DOWN_S = 30.0
 QUEUED_COMMANDS = 20
-"""The contract gives no depth of this queue; this is that of sensor commands."""
+"""The contract does not give the depth of this queue; this is the depth for sensor commands."""
 _REPORTING = frozenset((states.OPERATIONAL, states.ZONE_CONFIGURED))
 VALVE_OPEN, VALVE_HALF, RELAY_ON = 0.66, 0.33, 0.5
 
@@ -36,7 +36,7 @@ class Actuators:
     # ---- commands
 
     def command(self, gpio: int, payload: bytes) -> None:
-        """One command as it came: admitted, queued, executed (10.2)."""
+        """Handle one command: admit, queue, execute (10.2)."""
         core = self._core
         message = payload[: budget.COMMAND_TEXT_BYTES].decode(errors="replace")
         intent = self._outcomes.intent(parsing.parse(message.encode(), 1 << 20), "act")
@@ -65,7 +65,7 @@ class Actuators:
             self._outcomes.tell("command", intent, "applied", "NONE", "Command executed")
 
     def _switch(self, gpio: int, message: str) -> str:
-        """Do what the text says; returns why not, or ""."""
+        """Execute the command; returns the reason for a refusal, or ""."""
         core = self._core
         actuator = core.memory.actuators.get(gpio)
         if actuator is None:
@@ -104,7 +104,7 @@ class Actuators:
         return ""
 
     def set_level(self, actuator: Actuator, level: float, source: str) -> None:
-        """`source` "" leaves the last commander."""
+        """`source` "" keeps the last source."""
         now = self._core.now
         if level > 0 and actuator.level == 0:
             actuator.on_since = now
@@ -149,7 +149,7 @@ class Actuators:
         for actuator in self.all:
             self.status(actuator)
 
-    # ---- what is told
+    # ---- messages
 
     def status(self, actuator: Actuator) -> None:
         """Section 10.3."""
@@ -212,7 +212,7 @@ class Actuators:
 
 
 def commanded_level(actuator: Actuator, verb: str, value: float) -> float | None:
-    """The level that a verb means for this kind of actuator (10.1); None when it is refused."""
+    """The level of a verb for this kind of actuator (10.1); None if it is refused."""
     match verb:
         case "ON":
             return 1.0

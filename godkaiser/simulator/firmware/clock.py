@@ -1,4 +1,6 @@
-"""The device's clock: set by NTP at boot, or by the first acknowledgement, or not (contract, 5.2)."""
+"""The device's clock: set by NTP at boot, by the first acknowledgement, or not at all (contract,
+5.2).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ class DeviceClock:
         return self.error_s is not None
 
     def unix(self, now: float) -> int:
-        """Unix seconds as the device has them; 0 while it has none."""
+        """The device's time in unix seconds; 0 while the clock is not set."""
         if self.error_s is None:
             return 0
         told = int(now + self.error_s)

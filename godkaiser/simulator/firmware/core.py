@@ -1,4 +1,4 @@
-"""What all parts of one simulated device share during one life, from boot to boot."""
+"""The state that all parts of one simulated device share from one boot to the next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEAP_FREE, WIFI_RSSI, WIFI_IP = 141_208, -58, "192.168.10.41"
 
 @dataclass(slots=True)
 class Core:
-    """`now` is the time of the call in hand, unix seconds; `read_raw` asks the physics."""
+    """`now` is the time of the current call, unix seconds; `read_raw` reads from the physics."""
 
     device_id: str
     memory: Memory
@@ -65,12 +65,12 @@ class Core:
         return f"{self.device_id}-b{self.memory.boot_count}-r{code}"
 
     def next_seq(self) -> int:
-        """Consumed when a payload is built, also when that never leaves (section 5.3)."""
+        """Counted when a payload is built, even if it is never sent (section 5.3)."""
         self.seq += 1
         return self.seq
 
     def invent(self, prefix: str) -> str:
-        """An id where the sender gave none (section 5.4)."""
+        """Make an id if the sender gave none (section 5.4)."""
         self._invented += 1
         return f"{prefix}_{self.uptime_ms}_{self._invented}"
 
@@ -80,8 +80,8 @@ class Core:
         return self.outbox.put(self.memory.kaiser_id, tail, body, gpio)
 
     def error(self, code: int, message: str, severity: int = 2) -> None:
-        """Section 17.2: one slot for all codes of a remainder, one message a slot a minute, and none
-        in the first minute of uptime.
+        """Section 17.2: one slot for all codes with the same remainder, one message a minute for
+        each slot, and none in the first minute of uptime.
         """
         self.errors += 1
         slot = code % ERROR_SLOTS

@@ -1,4 +1,4 @@
-"""`system/diagnostics`: at most once a minute, when something significant changed (contract, 17.1)."""
+"""`system/diagnostics`: at most once a minute, after a significant change (contract, 17.1)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Diagnostics:
         core = self._core
         uptime_s = int(core.uptime_s)
         return {
-            # Seconds since boot, not unix time: as the firmware does it.
+            # Seconds since boot, not unix time, as in the firmware.
             "ts": uptime_s,
             "esp_id": core.device_id,
             "heap_free": HEAP_FREE,

@@ -19,7 +19,7 @@ TOO_EARLY = "Emergency stop is less than 5 s old"
 
 
 class Emergency:
-    """`on_stop` lets the other parts forget what waits."""
+    """`on_stop` makes the other parts drop their queues."""
 
     def __init__(
         self, core: Core, outcomes: Outcomes, actuators: Actuators, on_stop: Callable[[], None]
@@ -76,7 +76,7 @@ class Emergency:
                 self._outcomes.tell("command", intent, "rejected", "VALIDATION_FAIL")
 
     def stop(self) -> None:
-        """Everything off and locked; the epochs begin again (11.1)."""
+        """Everything off and locked; the epochs restart (11.1)."""
         core = self._core
         self._stopped_at = core.now
         self._clearing, self._actuators.clearing = None, False
@@ -89,7 +89,7 @@ class Emergency:
             self._actuators.status(actuator)
 
     def clear(self, intent: Intent) -> bool:
-        """Begin to clear; False when that is refused (11.5)."""
+        """Begin to clear; False if it is refused (11.5)."""
         core = self._core
         if self._stopped_at is not None and core.now - self._stopped_at < CLEAR_LOCKOUT_S:
             self._error("clear_failed", TOO_EARLY)
@@ -141,7 +141,9 @@ class Emergency:
         core.publish(Tail.EMERGENCY_ACK, ack)
 
     def _admits(self, kind: str, token: Any, intent: Intent) -> bool:
-        """Section 11.6: exact comparison; unset accepts, but for production builds."""
+        """Section 11.6: exact comparison; without a token every message passes, except in
+        production builds.
+        """
         core = self._core
         wanted = core.memory.tokens.get(kind)
         if wanted is None:
@@ -170,7 +172,7 @@ class Emergency:
 
 
 def _is_critical(body: dict[str, Any]) -> bool:
-    """A defect of which the device makes a stop, to be safe."""
+    """Whether the device treats this defect as a stop, to be safe."""
     command, action, token = body.get("command"), body.get("action"), body.get("auth_token")
     if any(text is not None and not isinstance(text, str) for text in (command, token)):
         return True

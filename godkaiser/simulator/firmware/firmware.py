@@ -1,8 +1,8 @@
 """One ESP32's firmware as a state machine: messages and time in, publications out.
 
-Pure but for its own state; the network is `device.py`, the physics `greenhouse.py`, and each idea of
-the contract has a module of its own. What survives a restart is `Memory`; everything else is made
-anew at each boot.
+Pure except for its own state; the network is `device.py`, the physics `greenhouse.py`, and each
+topic of the contract has a module of its own. `Memory` survives a restart; everything else is
+created again at each boot.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LARGEST_INBOUND, LONGEST_INBOUND_TOPIC = 8191, 191
 class Firmware:
     """Times are unix seconds; `read_raw` asks the physics for a raw value, None for a failed read.
 
-    `clock_error_s` is how wrong the clock is after a boot; None: not set until the first ack.
+    `clock_error_s` is the error of the clock after a boot; None: it is not set until the first ack.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Firmware:
         self._config.lane.flush()
         self._offline.forget()
 
-    # ---- what it is, for whoever looks
+    # ---- state, for observers
 
     @property
     def booted_at(self) -> float:
@@ -120,7 +120,7 @@ class Firmware:
 
     @property
     def subscriptions(self) -> list[tuple[str, int]]:
-        """The twelve filters, in the order and with the QoS of 3.6."""
+        """The twelve topic filters, in the order and with the QoS of 3.6."""
         own = f"kaiser/{self.memory.kaiser_id}/esp/{self.device_id}/"
         if not self.personality.gated:
             tails = ("system/command", "config", "actuator/+/command", "actuator/emergency",
@@ -142,7 +142,7 @@ class Firmware:
         ]
 
     def will(self, now: float) -> tuple[str, bytes]:
-        """Topic and payload; the time is that of the connect (3.4)."""
+        """Topic and payload of the will; its time is the time of the connect (3.4)."""
         body = {
             "status": "offline",
             "esp_id": self.device_id,
@@ -151,21 +151,21 @@ class Firmware:
         }
         return topics.will(self.memory.kaiser_id, self.device_id), encode(body)
 
-    # ---- what drives it
+    # ---- inputs
 
     def restart(self, now: float, reset_reason: str = "POWERON") -> None:
-        """Power off and on: the memory stays, the rest begins again."""
+        """Power off and on: the memory stays, everything else is reset."""
         driven, bus = self.sensors.driven, self.system.bus
         self._boot(now, reset_reason)
         self.sensors.driven, self.system.bus = driven, bus
 
     def stall(self, until: float) -> None:
-        """A fault: the control task does nothing until then, and what comes for it waits."""
+        """A fault: the control task does nothing until then, and its messages wait."""
         for lane in (self._actuators.lane, self.sensors.lane, self._config.lane):
             lane.stalled_until = until
 
     def skip_seq(self) -> None:
-        """A fault: a gap in the sequence, as a payload that was built and shed leaves it."""
+        """A fault: a gap in the sequence numbers, as after a payload that was built and dropped."""
         self._core.next_seq()
 
     def on_connect(self, now: float, *, reconnect: bool) -> list[Publish]:
@@ -177,7 +177,7 @@ class Firmware:
         self._registration.connected(reconnect=reconnect)
         self._readiness.connected()
         if reconnect:
-            # The gate is closed, so these are suppressed; the firmware tries (3.6).
+            # The gate is closed, so these are suppressed, but the firmware tries (3.6).
             self._actuators.tell_all()
         return self._take()
 
@@ -206,7 +206,7 @@ class Firmware:
         return self._take()
 
     def on_message(self, topic: str, payload: bytes, now: float) -> list[Publish]:
-        """One message from the broker; what is too large never gets past the MQTT layer."""
+        """Handle one message from the broker; the MQTT layer drops a message that is too large."""
         self._core.now = now
         largest = self.personality.largest_packet
         if len(payload) > LARGEST_INBOUND or len(topic) > LONGEST_INBOUND_TOPIC:

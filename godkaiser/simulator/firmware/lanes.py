@@ -1,7 +1,7 @@
 """The queues between the receiving task and the control task (contract, 12.5, 16.2, 24).
 
 They are empty again within the call that filled them, unless the control task is stalled: a fault
-that tests ask for.
+that tests inject.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Lane:
         self, flow: str, intent: Intent, run: Callable[[], None],
         dropped: Callable[[], None] = _nothing,
     ) -> None:  # fmt: skip
-        """`dropped` is called when the job ends without having run."""
+        """`dropped` is called if the job is dropped without having run."""
         self._jobs.append(Job(flow, intent, run, dropped))
 
     def work(self) -> None:
@@ -59,7 +59,7 @@ class Lane:
                 job.run()
 
     def flush(self) -> None:
-        """A stop: what waits is not done any more (11.1)."""
+        """A stop: drop the waiting jobs (11.1)."""
         while self._jobs:
             job = self._jobs.popleft()
             self._outcomes.tell(job.flow, job.intent, "expired", "SAFETY_QUEUE_FLUSHED")

@@ -1,4 +1,4 @@
-"""What a device knows of itself; the part in `Memory` survives a restart (NVS)."""
+"""The state of a device; the part in `Memory` survives a restart (NVS)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from godkaiser.simulator.firmware import pins
 
 RELOADED_SENSORS = 10
-"""Only so many stored entries are loaded at a boot (contract, section 9.4)."""
+"""Maximum number of stored entries that are loaded at a boot (contract, section 9.4)."""
 DEFAULT_RUNTIME_S = 3600.0
 CHIPS = {
     "sht31": ("sht31_temp", "sht31_humidity"),
@@ -20,14 +20,14 @@ CHIPS = {
 
 
 def chip_of(sensor_type: str) -> str:
-    """The I2C chip that a configured type belongs to; "" for what is not on that bus."""
+    """The I2C chip of a configured type; "" for a type that is not on that bus."""
     stem = sensor_type.partition("_")[0]
     return stem if stem in CHIPS else ""
 
 
 @dataclass(slots=True)
 class Sensor:
-    """One configured entry. `interval_s` 0 means 5 s, as a stored 0 does."""
+    """One configured entry. `interval_s` 0 means 5 s, like a stored 0."""
 
     gpio: int
     sensor_type: str
@@ -77,7 +77,7 @@ class Actuator:
 
     @property
     def pwm(self) -> int:
-        """As the status tells it: floor(level x 255); a valve's position x 127 (section 10.3)."""
+        """The value in the status: floor(level x 255); a valve's position x 127 (section 10.3)."""
         if self.kind == "valve":
             return round(self.level * 2) * 127
         return math.floor(self.level * 255)
@@ -105,7 +105,9 @@ class Subzone:
 
 @dataclass(slots=True)
 class Memory:
-    """What survives a restart. A factory reset clears the zone, and neither tokens nor fences."""
+    """The state that survives a restart. A factory reset clears the zone, but not tokens and
+    fences.
+    """
 
     approved: bool = False
     zone_id: str = ""
@@ -123,10 +125,10 @@ class Memory:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     """Critical outcomes that could not be sent (section 16.3)."""
     unfinished_configs: list[str] = field(default_factory=list)
-    """Accepted pushes that were not finished, to be replayed after a crash (section 12.5)."""
+    """Accepted but unfinished pushes, replayed after a crash (section 12.5)."""
 
     def reload(self, now: float) -> None:
-        """As a boot finds it: ten sensors at most, every actuator in its default state."""
+        """Prepare the memory for a boot: at most ten sensors, every actuator in its default state."""
         for identity in list(self.sensors)[RELOADED_SENSORS:]:
             del self.sensors[identity]
         for sensor in self.sensors.values():

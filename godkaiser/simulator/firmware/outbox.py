@@ -1,4 +1,4 @@
-"""What leaves the device: the registration gate, the outbound queue and its limits (contract, 5.7, 6.3)."""
+"""Outgoing messages: the registration gate, the outbound queue and its limits (contract, 5.7, 6.3)."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ EXEMPT = frozenset((
     Tail.SUBZONE_ACK, Tail.SYSTEM_RESPONSE, Tail.ACTUATOR_RESPONSE, Tail.SENSOR_RESPONSE,
     Tail.EMERGENCY_RESPONSE, Tail.SESSION_ANNOUNCE, Tail.LIFECYCLE,
 ))  # fmt: skip
-"""What a closed gate lets through (6.3)."""
+"""Messages that pass a closed gate (6.3)."""
 CRITICAL = frozenset((
     Tail.ACTUATOR_ALERT, Tail.ACTUATOR_RESPONSE, Tail.SENSOR_RESPONSE, Tail.EMERGENCY_RESPONSE,
     Tail.SYSTEM_RESPONSE, Tail.CONFIG_RESPONSE, Tail.ZONE_ACK, Tail.SUBZONE_ACK, Tail.ERROR,
     Tail.INTENT_OUTCOME,
 ))  # fmt: skip
-"""What is not shed."""
+"""Messages that are never dropped."""
 DIRECT = frozenset((
     Tail.HEARTBEAT, Tail.HEARTBEAT_METRICS, Tail.SESSION_ANNOUNCE, Tail.QUEUE_PRESSURE,
     Tail.EMERGENCY_ACK,
 ))  # fmt: skip
-"""What leaves past the queue: said by the communication task itself, or a moment before the rest."""
+"""Messages that bypass the queue: the communication task sends them itself, or before the others."""
 QOS_0 = frozenset((
     Tail.HEARTBEAT, Tail.HEARTBEAT_METRICS, Tail.DIAGNOSTICS, Tail.ERROR, Tail.QUEUE_PRESSURE,
 ))  # fmt: skip
@@ -39,7 +39,7 @@ FIXED_KAISER = frozenset((Tail.SESSION_ANNOUNCE, Tail.ONEWIRE_SCAN_RESULT))
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """`qos` as the firmware publishes it; nothing that a device publishes is retained."""
+    """`qos` is that of the firmware; a device never publishes retained messages."""
 
     topic: str
     payload: bytes
@@ -55,7 +55,7 @@ class _Waiting:
 
 
 class Outbox:
-    """What is put in during one call of the firmware waits in the queue together."""
+    """The outbound queue. All messages of one call of the firmware wait in it together."""
 
     def __init__(self, device_id: str, personality: Personality) -> None:
         self._device_id = device_id
@@ -70,13 +70,13 @@ class Outbox:
         self.fill = self.high_water = self.shed = self.dropped = self.retried = 0
 
     def passes(self, tail: Tail) -> bool:
-        """Whether a message of this kind would leave now."""
+        """Whether a message of this kind would be sent now."""
         return self.connected and (self.gate_open or tail in EXEMPT)
 
     def put(
         self, kaiser_id: str, tail: Tail, body: dict[str, Any], gpio: int | None = None
     ) -> bool:
-        """Hand over a message; False when it was refused at once."""
+        """Queue a message; False if it was refused at once."""
         if tail.to_device:
             raise ValueError(f"a device never publishes on {tail.value}")
         kaiser_id = "god" if tail in FIXED_KAISER else kaiser_id
@@ -122,7 +122,7 @@ class Outbox:
         return False
 
     def retry_due(self, now: float) -> None:
-        """Offer again what found the queue full, after 100, 500 and 1,000 ms."""
+        """Retry messages for which the queue was full, after 100, 500 and 1,000 ms."""
         due = [w for w in self._retries if 0.0 < w.due <= now]
         self._retries = [w for w in self._retries if w not in due]
         for waiting in due:
@@ -131,7 +131,7 @@ class Outbox:
         self._date_retries(now)
 
     def take(self, now: float, kaiser_id: str, ts: int) -> list[Publish]:
-        """Everything that leaves now; the queue is empty afterwards."""
+        """Take all messages that are sent now; the queue is empty afterwards."""
         self._date_retries(now)
         self._tell_pressure(kaiser_id, ts)
         out = self._direct + [waiting.publication for waiting in self._queue]
@@ -139,7 +139,7 @@ class Outbox:
         return out if self.connected else []
 
     def replay_offline(self) -> None:
-        """What a PubSubClient build kept while it was away (section 3.3)."""
+        """Queue the messages that a PubSubClient build kept while it was offline (section 3.3)."""
         self._direct += self._offline
         self._offline = []
 

@@ -1,4 +1,6 @@
-"""How each intent ended: told at once, or kept in flash and told later (contract, section 16)."""
+"""The outcome of each intent: published at once, or kept in flash and published later (contract,
+section 16).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ _RETRYABLE = frozenset(("QUEUE_FULL", "CONFIG_LANE_BUSY", "REGISTRATION_PENDING"
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The ids of one request; `arrived` and the lifetime are of the device's own clock, seconds."""
+    """The ids of one request; `arrived` and the lifetime are seconds of the device's own clock."""
 
     intent_id: str
     correlation_id: str
@@ -40,7 +42,7 @@ class Outcomes:
         self._finished: deque[str] = deque(maxlen=REMEMBERED)
 
     def intent(self, body: dict[str, Any] | None, prefix: str) -> Intent:
-        """The ids of a message, invented where it has none."""
+        """The ids of a message; missing ones are made."""
         core, body = self._core, body or {}
         given = parsing.identifier(body, "correlation_id")
         return Intent(
@@ -54,7 +56,7 @@ class Outcomes:
         )
 
     def tell(self, flow: str, intent: Intent, outcome: str, code: str, reason: str = "") -> None:
-        """A terminal outcome is told once for each intent; the first one wins."""
+        """Publish a terminal outcome, once for each intent; the first one wins."""
         core = self._core
         if not core.personality.correlates:
             return
@@ -92,7 +94,7 @@ class Outcomes:
             self._keep(body)
 
     def replay(self) -> None:
-        """Two at a time, once registered (16.3)."""
+        """Publish kept outcomes, two at a time, once registered (16.3)."""
         kept = self._core.memory.outcomes
         if not kept or not self._core.outbox.passes(Tail.INTENT_OUTCOME):
             return

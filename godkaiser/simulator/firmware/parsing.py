@@ -18,7 +18,9 @@ _NUMBER = re.compile(r"\s*[-+]?\d*\.?\d*(?:[eE][-+]?\d+)?")
 
 
 def parse(payload: bytes, limit: int) -> dict[str, Any] | None:
-    """The object in `payload`; None when it is none or costs more than `limit` bytes to parse."""
+    """The JSON object in `payload`; None if it is not an object or costs more than `limit` bytes to
+    parse.
+    """
     try:
         body = json.loads(payload)
     except (ValueError, RecursionError):
@@ -29,7 +31,7 @@ def parse(payload: bytes, limit: int) -> dict[str, Any] | None:
 
 
 def integer(value: Any, default: int = 0) -> int:
-    """As "integer with default" code reads: floats, texts and what has more than 31 bits are not."""
+    """Reads like "integer with default" code: floats, texts and more than 31 bits give the default."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INT:
         return value
     return default
@@ -43,14 +45,14 @@ def unsigned(value: Any) -> int | None:
 
 
 def lenient_integer(value: Any) -> int | None:
-    """As the configuration code reads: 5.0 is 5, "5" is a type error (None)."""
+    """Reads like the configuration code: 5.0 is 5, "5" is a type error (None)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return int(value)
 
 
 def lenient_bool(value: Any, *, default: bool) -> bool:
-    """true, 1, "true" and "1" are true; what is neither these nor false or 0 is the default."""
+    """true, 1, "true" and "1" are true; other values except false and 0 give the default."""
     if value is None:
         return default
     if isinstance(value, str):
@@ -63,7 +65,7 @@ def text(value: Any, default: str = "") -> str:
 
 
 def text_or_null(value: Any) -> str:
-    """What is missing or null becomes the four letters `null`: this is what hardware does."""
+    """A missing or null value becomes the text `null`, as on the hardware."""
     return value if isinstance(value, str) else "null"
 
 
@@ -77,7 +79,7 @@ def identifier(body: dict[str, Any], name: str) -> str:
 
 
 def scan(message: str, key: str) -> str | None:
-    """The text behind the first `"key":`, wherever it stands: the device searches, it does not parse."""
+    """The text after the first `"key":`, anywhere: the device searches and does not parse."""
     _, found, rest = message.partition(f'"{key}":')
     if not found:
         return None
@@ -88,7 +90,7 @@ def scan(message: str, key: str) -> str | None:
 
 
 def scanned_number(message: str, key: str) -> float:
-    """As Arduino's String.toFloat: as much of it as looks like a number, 0.0 for nothing."""
+    """Reads like Arduino's String.toFloat: the leading part that is a number, or 0.0."""
     found = _NUMBER.match(scan(message, key) or "")
     try:
         number = float(found.group()) if found is not None else 0.0

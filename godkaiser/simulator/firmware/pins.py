@@ -1,4 +1,4 @@
-"""Which pin may be what (contract, section 19)."""
+"""The pins of a board and their permitted uses (contract, section 19)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Board:
     max_actuators: int
 
     def refuses(self, pin: int, users: Mapping[int, str]) -> str:
-        """Who has the pin already, or why nobody may; "" when it is free."""
+        """The user of the pin, or why it cannot be used; "" if it is free."""
         if pin in self.reserved or pin not in self.usable:
             return "system"
         if pin in self.i2c:

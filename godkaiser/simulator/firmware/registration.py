@@ -1,4 +1,4 @@
-"""Heartbeat, acknowledgement and announcement: how a device is known (contract, section 6)."""
+"""Registration: heartbeat, acknowledgement and announcement (contract, section 6)."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Registration:
             return
         if not core.outbox.gate_open:
             core.outbox.gate_open = True
-            # One beat has just been sent; the next follows in a minute.
+            # A heartbeat has just been sent; the next one follows in a minute.
             self._next = core.now + REGISTERED_S
         core.clock.take_server_time(parsing.integer(body.get("server_time")), core.now)
         self._offline.acknowledged()
@@ -199,7 +199,7 @@ class Registration:
 
 
 def config_status(core: Core) -> dict[str, Any]:
-    """As the heartbeat and the `diagnostics` command carry it."""
+    """The config status for the heartbeat and the `diagnostics` command."""
     return {
         "wifi_configured": True,
         "zone_assigned": bool(core.memory.zone_id),

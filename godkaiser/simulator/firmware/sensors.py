@@ -1,4 +1,4 @@
-"""Sensors: what is read, when, and how it is told (contract, sections 8, 9 and 5.5)."""
+"""Sensors: reading, timing and messages (contract, sections 8, 9 and 5.5)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Sensors:
         return list(self._core.memory.sensors.values())
 
     def cached(self, gpio: int, sensor_type: str) -> float | None:
-        """The device's preview, as offline rules see it; None when it is older than five minutes."""
+        """The device's own value for offline rules; None if it is older than five minutes."""
         value, at = self._cache.get((gpio, sensor_type), (0.0, -CACHE_AGE_S - 1.0))
         return value if self._core.now - at <= CACHE_AGE_S else None
 
@@ -108,7 +108,7 @@ class Sensors:
             if raw == DISCONNECTED_RAW:
                 return None
             if raw == POWER_ON_RAW and sensor.identity not in self._seen:
-                # The power-on value as the first reading is tried again (8.1).
+                # If the first reading is the power-on value, read again (8.1).
                 raw = self._core.read_raw(kind)
             self._seen.add(sensor.identity)
         return raw

@@ -1,4 +1,4 @@
-"""System states, and which of them admits which commands (contract, section 6.2)."""
+"""System states, and the commands that each of them admits (contract, section 6.2)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BLOCKED = {
 
 
 def blocks_command(state: int, *, gate_open: bool) -> str:
-    """The code that an actuator or sensor command is rejected with; "" when it is admitted."""
+    """The code with which an actuator or sensor command is rejected; "" if it is admitted."""
     return _BLOCKED.get(state, "") if gate_open else "REGISTRATION_PENDING"
 
 

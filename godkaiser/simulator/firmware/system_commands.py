@@ -19,7 +19,7 @@ RESET_DELAY_S = 3.0
 
 
 class SystemCommands:
-    """`reset_at` is when the device will reboot by itself. `bus` are the ROM codes on the wire."""
+    """`reset_at` is when the device reboots by itself. `bus` are the ROM codes on the OneWire bus."""
 
     def __init__(self, core: Core, outcomes: Outcomes, emergency: Emergency) -> None:
         self._core = core
@@ -48,7 +48,7 @@ class SystemCommands:
             self._outcomes.tell("command", intent, "rejected", blocked)
             self._reply({
                 "command": verb, "success": False, "error": blocked, "reason_code": blocked,
-                # Whatever the state is: the firmware always says this.
+                # The firmware always says this, whatever the state is.
                 "state": states.NAMES[states.CONFIG_PENDING],
             })  # fmt: skip
             return
@@ -73,7 +73,7 @@ class SystemCommands:
                 self._emergency.stop()
                 self._reply({"command": verb, "success": True, "message": "Safe mode activated"})
             case "exit_safe_mode":
-                # Also when it is refused: the firmware does not look at the result.
+                # Reply success even if the clear is refused: the firmware ignores the result.
                 self._emergency.clear(self._outcomes.intent(body, "sys"))
                 self._reply({"command": verb, "success": True, "message": "Safe mode deactivated"})
             case "onewire/scan":
@@ -153,7 +153,7 @@ class SystemCommands:
 
     def _set_token(self, body: dict[str, Any]) -> None:
         kind = body.get("token_type", "esp")
-        # A missing token stores the text `null`: this is what hardware does.
+        # A missing token stores the text `null`, as on the hardware.
         token = parsing.text_or_null(body.get("token"))
         answer: dict[str, Any] = {"command": "set_emergency_token"}
         if kind not in {"esp", "broadcast"} or not 0 < len(token) <= LONGEST_TOKEN:
@@ -200,7 +200,7 @@ class SystemCommands:
         core.publish(Tail.SYSTEM_RESPONSE, echoed)
 
     def _bare(self, body: dict[str, Any]) -> None:
-        """Some replies carry nothing but a sequence number."""
+        """Some replies add only a sequence number."""
         self._core.publish(Tail.SYSTEM_RESPONSE, {**body, "seq": self._core.next_seq()})
 
 

@@ -21,7 +21,7 @@ _ZONE_ID = re.compile(r"[A-Za-z0-9_-]{0,32}\Z")
 
 
 class Zones:
-    """`config_is_busy` tells whether the configuration lane, which zones share, is taken."""
+    """`config_is_busy` tells whether the configuration lane, which zones also use, is busy."""
 
     def __init__(
         self, core: Core, outcomes: Outcomes, actuators: Actuators,
@@ -36,7 +36,7 @@ class Zones:
     # ---- zone (14.1, 14.2)
 
     def assign(self, payload: bytes) -> None:
-        """Works before registration and whatever the approval."""
+        """Works before registration and with any approval."""
         body = parsing.parse(payload, budget.PARSE_BUDGET_BYTES[Tail.ZONE_ASSIGN])
         intent = self._outcomes.intent(body, "zone")
         if body is None:
@@ -47,7 +47,7 @@ class Zones:
             self._outcomes.tell("zone", intent, "rejected", "CONFIG_LANE_BUSY")
             return
         names = ("zone_id", "master_zone_id", "zone_name", "kaiser_id")
-        # Read without a default each.
+        # The firmware reads these without a default.
         zone_id, master, zone_name, kaiser_id = (parsing.text_or_null(body.get(n)) for n in names)
         if not (
             _ZONE_ID.match(zone_id)

@@ -1,8 +1,8 @@
-"""The audit trail's hash chain: looking through all of it, and forgetting its beginning.
+"""The audit trail's hash chain: verify all of it, and delete its oldest part.
 
-Where the chain begins (`anchor`) and ends (`head`) stands beside it, so that entries missing at either
-end show. Who can write the database could compute the whole chain anew: note the head elsewhere, and
-compare with `expect`.
+The hashes at the start (`anchor`) and at the end (`head`) are stored beside it, so that entries
+missing at either end are detected. Anybody who can write to the database could recompute the whole
+chain: store the head somewhere else, and compare with `expect`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ BATCH = 1000
 
 
 class ChainReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`problem` is "" when all fits; else `seq` is the first entry that does not, None when it is an
-    end of the chain. `head` is the hash of the last entry looked at.
+    """`problem` is "" if the chain is intact; else `seq` is the first wrong entry, None for a
+    problem at an end of the chain. `head` is the hash of the last verified entry.
     """
 
     entries: int
@@ -27,9 +27,9 @@ class ChainReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def examine(database: Database, expect: str = "") -> ChainReport:
-    """Look through the chain, a batch in memory at a time; also beside a running gateway.
+    """Verify the chain, one batch in memory at a time; also while a gateway runs.
 
-    With `expect`, a head noted earlier must be in it.
+    With `expect`, the chain must contain that earlier head.
     """
     ends = dict(database.fetch("SELECT name, hash FROM audit_chain"))
     previous = ends.get("anchor", GENESIS)
@@ -52,7 +52,7 @@ def examine(database: Database, expect: str = "") -> ChainReport:
             if before != previous:
                 return ChainReport(
                     entries=entries, head=previous, seq=seq,
-                    problem="it does not follow the entry before it: one was removed or put in",
+                    problem="it does not follow the entry before it: an entry was removed or inserted",
                 )  # fmt: skip
             if own != chain_hash(previous, entry):
                 return ChainReport(
@@ -63,23 +63,21 @@ def examine(database: Database, expect: str = "") -> ChainReport:
             entries += 1
     problem = ""
     if expect in wanted:
-        problem = (
-            f"the entry with the hash {expect} is not in it: entries were removed or rewritten"
-        )
+        problem = f"the entry with the hash {expect} is not in the chain: entries were removed or rewritten"
     elif wanted:
-        problem = "entries at its end were removed"
+        problem = "entries at the end of the chain were removed"
     return ChainReport(entries=entries, head=previous, problem=problem)
 
 
 def forget_before(database: Database, at: float, limit: int) -> int:
     """Delete at most `limit` of the oldest entries, those from before `at`; the chain then begins
-    behind them. How many went.
+    after them. Returns the number of deleted entries.
     """
     with database.transaction() as cursor:
         rows = database.fetch("SELECT seq, at, hash FROM audit_log ORDER BY seq LIMIT ?", (limit,))
         old = []
         for seq, entry_at, own in rows:
-            # From the beginning only, without a gap, though a clock may have been set back.
+            # Only from the beginning, without a gap, even if a clock was set back.
             if entry_at >= at:
                 break
             old.append((seq, own))

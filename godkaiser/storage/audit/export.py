@@ -1,4 +1,4 @@
-"""The audit trail as lines of JSON, with the hashes that chain its entries, and reading them again."""
+"""Exports the audit trail as lines of JSON with the chain's hashes, and reads them again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from godkaiser.storage.engine.database import Database
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
-    """A line: the entry and its place in the chain."""
+    """One line: the entry and its place in the chain."""
 
     seq: int
     entry: AuditEntry
@@ -22,7 +22,7 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`first` is the hash before the first entry, `last` that of the last one."""
+    """`first` is the hash before the first entry, `last` the hash of the last one."""
 
     entries: int
     first: str
@@ -32,8 +32,8 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
 def lines(
     database: Database, start: float | None = None, end: float | None = None
 ) -> Iterator[bytes]:
-    """The entries between the first and the last one of this time (unix seconds, `end` not in), without
-    a gap, though a clock may have been set back; a batch in memory at a time.
+    """The entries between the first and the last one of this time (unix seconds, `end` excluded),
+    without a gap, even if a clock was set back; one batch in memory at a time.
     """
     bounds = database.fetch(
         "SELECT min(seq), max(seq) FROM audit_log"
@@ -62,7 +62,7 @@ def lines(
 
 
 def examined(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, Exported]]:
-    """The lines again, each once it has shown to follow the one before.
+    """Yield each line after it was verified to follow the one before.
 
     Raises:
         SealRefused: an entry was changed before it was exported.

@@ -1,14 +1,14 @@
-"""A file that only its recipient can read, written and read in chunks.
+"""An encrypted file for one recipient, written and read in chunks.
 
     line    GKSEALED1
-    line    JSON: how the key is made
-    chunks  65,536 bytes each, the last one shorter or empty; every one with 16 bytes of tag
+    line    JSON: how the key is derived
+    chunks  65,536 bytes each, the last one shorter or empty; each followed by a tag of 16 bytes
 
-AES-256-GCM, the nonce being the chunk's number (11 bytes, big-endian) and whether it is the last (1 byte),
-the first two lines authenticated with each: a chunk that is changed, moved, left out or cut off is found
-(the STREAM construction of Hoang, Reyhanitabar, Rogaway and Vizar, 2015). The key is of scrypt
-(RFC 7914) over a passphrase, or of HKDF-SHA-256 (RFC 5869) over X25519 (RFC 7748) with a key pair made for
-the file.
+AES-256-GCM. The nonce is the number of the chunk (11 bytes, big-endian) and a flag for the last
+chunk (1 byte); the first two lines are authenticated with each chunk. So a chunk that is changed,
+moved, left out or cut off is detected (the STREAM construction of Hoang, Reyhanitabar, Rogaway and
+Vizar, 2015). The key comes from scrypt (RFC 7914) with a passphrase, or from HKDF-SHA-256 (RFC
+5869) with X25519 (RFC 7748) and a key pair that is made for the file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CHUNK = 65_536
 TAG = 16
 LONGEST_HEADER = 1024
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**17, 8, 1
-"""128 MiB and half a second a guess: RFC 7914's advice for files, doubled a few times since."""
+"""128 MiB and half a second for each guess: RFC 7914's advice for files, doubled a few times since."""
 MOST_SCRYPT_N = 2**20
 MIN_PASSPHRASE = 12
 
@@ -56,7 +56,7 @@ Opener = X25519PrivateKey | Passphrase
 
 
 def passphrase(content: bytes) -> Passphrase:
-    """The first line of a file. Raises SealRefused when it is too short to keep anything."""
+    """The first line of a file. Raises SealRefused if it is too short."""
     text = content.split(b"\n", 1)[0].strip()
     if len(text) < MIN_PASSPHRASE:
         raise SealRefused(
@@ -89,13 +89,13 @@ def private_key(pem: bytes) -> X25519PrivateKey:
 
 
 _NO_KEY = (
-    "that is no {half} X25519 key in PEM, unencrypted. Make a pair with: openssl genpkey -algorithm"
+    "the file is not an unencrypted {half} X25519 key in PEM. Make a pair with: openssl genpkey -algorithm"
     " X25519 -out audit.key; openssl pkey -in audit.key -pubout -out audit.pub"
 )
 
 
 def seal(file: IO[bytes], parts: Iterable[bytes], recipient: Recipient) -> None:
-    """Write all parts to the file, a chunk in memory at a time."""
+    """Encrypt all parts into the file, one chunk in memory at a time."""
     header, key = _new_key(recipient)
     head = MAGIC + msgspec.json.encode(header) + b"\n"
     file.write(head)
@@ -112,19 +112,22 @@ def seal(file: IO[bytes], parts: Iterable[bytes], recipient: Recipient) -> None:
 
 
 def unseal(file: IO[bytes], opener: Opener) -> Iterator[bytes]:
-    """What is in it, chunk by chunk; each is whole, and that all came is known at the end.
+    """Decrypt the file, chunk by chunk. Each chunk is verified; only the end shows that all have
+    arrived.
 
     Raises:
-        SealRefused: it is another kind of file, of another recipient, changed, or cut off.
+        SealRefused: it is another kind of file, for another recipient, changed, or cut off.
     """
     magic = file.readline(len(MAGIC))
     line = file.readline(LONGEST_HEADER)
     try:
         header = msgspec.json.decode(line, type=Header)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise SealRefused(reason="it is no sealed file of God-Kaiser") from error
+        raise SealRefused(reason="the file is not a sealed file of God-Kaiser") from error
     if magic != MAGIC:
-        raise SealRefused(reason="it is no sealed file of God-Kaiser, or of a later version")
+        raise SealRefused(
+            reason="the file is not a sealed file of God-Kaiser, or it is from a later version"
+        )
     cipher = AESGCM(_key_again(header, opener))
     head = magic + line
     number = 0
@@ -168,14 +171,14 @@ def _key_again(header: Header, opener: Opener) -> bytes:
         raise SealRefused(reason=f"it needs {needed}")
     try:
         if isinstance(opener, Passphrase):
-            # A file must not make its reader take all memory.
+            # A file must not make its reader use all memory.
             if not 1 < header.n <= MOST_SCRYPT_N:
-                raise SealRefused(reason="its header was changed")
+                raise SealRefused(reason="the header of the file was changed")
             return _scrypt(opener, base64.b64decode(header.salt), header.n)
         public = base64.b64decode(header.ephemeral)
         shared = opener.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError as error:
-        raise SealRefused(reason="its header was changed") from error
+        raise SealRefused(reason="the header of the file was changed") from error
     return _agreed(shared, public, opener.public_key().public_bytes_raw())
 
 

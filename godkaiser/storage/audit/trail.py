@@ -1,4 +1,4 @@
-"""The audit trail: who did what, chained by hashes so that a change or a gap shows.
+"""The audit trail: who did what, chained by hashes so that a change or a gap is detected.
 
 hash = SHA-256 over the previous entry's hash and this entry's fields as canonical JSON.
 """
@@ -24,7 +24,7 @@ _SET_HEAD = "UPDATE audit_chain SET hash = ? WHERE name = 'head'"
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """`source` is where it came from (an address, a device), `at` unix seconds."""
+    """`source` is the origin (an address, a device), `at` unix seconds."""
 
     at: float
     who: str
@@ -38,7 +38,9 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 def entry_by(
     by: Issuer | str, *, at: float, what: str, result: str = "ok", details: str = ""
 ) -> AuditEntry:
-    """Of what an actor did for somebody: with the address and the correlation id of the request."""
+    """An entry for an actor's act, with the address and the correlation id of the request behind
+    it.
+    """
     if isinstance(by, str):
         return AuditEntry(at=at, who=by, what=what, result=result, details=details)
     return AuditEntry(
@@ -53,8 +55,8 @@ def chain_hash(previous: str, entry: AuditEntry) -> str:
 
 
 def append_entries(database: Database, entries: Sequence[AuditEntry]) -> None:
-    """Append in order; within the caller's transaction if there is one. Texts are made fit."""
-    # Several gateways may share a database: each waits for the one that has the end in hand.
+    """Append in order; within the caller's transaction if there is one. Texts are cleaned."""
+    # Several gateways may share a database: only one at a time may append.
     lock = "" if database.is_sqlite else " FOR UPDATE"
     with database.transaction() as cursor:
         cursor.execute(f"SELECT hash FROM audit_chain WHERE name = 'head'{lock}")
@@ -83,7 +85,7 @@ def append_entries(database: Database, entries: Sequence[AuditEntry]) -> None:
 
 
 def _fit(entry: AuditEntry) -> AuditEntry:
-    """Whatever a device, a person or a traceback wrote, the trail keeps."""
+    """Clean the texts, so that the trail can store any text of a device, a person or a traceback."""
     return AuditEntry(
         at=entry.at,
         who=fit(entry.who),
@@ -106,9 +108,9 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
     correlation_id: str | None = None
     what: str | None = None
-    """A part of the text."""
+    """A substring of `what`."""
     behind: int | None = None
-    """The number of the last entry of the page before."""
+    """The number of the last entry of the previous page."""
 
 
 def newest(database: Database, query: AuditQuery) -> list[AuditEntry]:
@@ -116,7 +118,7 @@ def newest(database: Database, query: AuditQuery) -> list[AuditEntry]:
 
 
 def numbered(database: Database, query: AuditQuery) -> list[tuple[int, AuditEntry]]:
-    """Each with its number in the trail, newest first."""
+    """Entries with their numbers in the trail, newest first."""
     where, values = _where(query.start, query.end)
     for condition, value in (
         ("who = ?", query.who),

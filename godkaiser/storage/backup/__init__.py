@@ -1,1 +1,1 @@
-"""Backups: taken while the gateway runs, checked, and put back."""
+"""Backups: made while the gateway runs, verified, and restored."""

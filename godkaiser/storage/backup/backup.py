@@ -1,8 +1,9 @@
-"""Backups of a database that is in use, and back again.
+"""Backup of a database in use, and restore.
 
-SQLite: its backup API, within one read transaction, so that writers neither wait nor make it begin anew.
-PostgreSQL: every table by COPY, compressed, from one snapshot. The schema is not in it: the migrations
-make that.
+SQLite: its backup API, within one read transaction, so that writers neither wait nor make it
+restart.
+PostgreSQL: every table by COPY, compressed, from one snapshot. The schema is not in the backup,
+because the migrations create it.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ SQLITE_FILE = "database.sqlite"
 PAGES_A_STEP = 2000
 _FAILURES: tuple[type[Exception], ...] = (OSError, sqlite3.Error, *driver.errors("Error"))
 Progress = Callable[[str, int, int], None]
-"""What, how much of it is done, and of how much (0: not known)."""
+"""Arguments: what, the amount done, the total amount (0: unknown)."""
 
 
 def create(
     database: Database, folder: Path, now: float, progress: Progress, *, schema: int | None = None
 ) -> Manifest:
-    """A new backup in `folder`, which must not be there yet; also beside a running gateway.
+    """Make a backup in `folder`, which must not exist yet; also while a gateway runs.
 
-    `schema` is the version of a database that is still to be brought up to date.
+    `schema` is the version of a database that is not upgraded yet.
 
     Raises:
-        BackupRefused: nothing that looks like a backup is left.
+        BackupRefused: the text says why; no incomplete backup is left.
     """
     missing = migrations.pending(database)
     if missing and schema is None:
@@ -63,7 +64,7 @@ def create(
         backup_folder.write_manifest(folder, manifest)
     except _FAILURES as error:
         shutil.rmtree(folder, ignore_errors=True)
-        reason = f"the backup was given up: {str(error).strip()}. Nothing is left of it."
+        reason = f"the backup failed: {str(error).strip()}. Its files were removed."
         raise BackupRefused(reason=reason) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -72,9 +73,10 @@ def create(
 
 
 def restore(url: str, folder: Path, progress: Progress, *, force: bool) -> Manifest:
-    """Make the database at `url` what the backup holds; all of it or, on an error, as it was.
+    """Restore the backup into the database at `url`; on an error the database is unchanged.
 
-    The caller holds the data folder's lock. With `force` what is there goes (SQLite: aside).
+    The caller holds the data folder's lock. With `force` existing data is replaced (SQLite: moved
+    aside).
 
     Raises:
         BackupRefused, StartupFailed
@@ -82,21 +84,21 @@ def restore(url: str, folder: Path, progress: Progress, *, force: bool) -> Manif
     manifest = backup_folder.check(folder)
     if manifest.schema > migrations.NEWEST:
         raise BackupRefused(
-            reason=f"{folder} has schema version {manifest.schema}, this program knows"
+            reason=f"{folder} has schema version {manifest.schema}, this program supports"
             f" {migrations.NEWEST}. Install God-Kaiser {manifest.program} or newer."
         )
     database = open_database(url)
     try:
         if _engine(database) != manifest.engine:
             raise BackupRefused(
-                reason=f"{folder} is of {manifest.engine}, [database] url of {_engine(database)}."
-                " Restore it to the same kind; godkaiser migrate-data moves SQLite to PostgreSQL."
+                reason=f"{folder} is a backup of {manifest.engine}, but [database] url is {_engine(database)}."
+                " Restore it to the same engine; godkaiser migrate-data moves SQLite to PostgreSQL."
             )
         there = tables.filled(database)
         if there and not force:
             raise BackupRefused(
                 reason=f"{database.shown} is not empty ({', '.join(there[:3])} ...)."
-                " Restore into an empty one, or give --force to replace what is there."
+                " Restore into an empty database, or use --force to replace its contents."
             )
         if database.is_sqlite:
             _restore_sqlite(database, folder, manifest, keep=bool(there))
@@ -129,7 +131,7 @@ def _copy_sqlite(
         closing(sqlite3.connect(_file_of(database), isolation_level=None)) as source,
         closing(sqlite3.connect(target, isolation_level=None)) as copy,
     ):
-        # One snapshot for all steps: without it each commit of the recorder would begin it anew.
+        # One snapshot for all steps: without it each commit of the recorder would restart the copy.
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM schema_version").fetchone()
         source.backup(copy, pages=PAGES_A_STEP, progress=show, sleep=0.0)
@@ -139,12 +141,12 @@ def _copy_sqlite(
 
 
 def _examine(connection: sqlite3.Connection, path: Path) -> dict[str, int]:
-    """The rows of each table of a file that is sound. Raises BackupRefused."""
+    """The row count of each table; raises BackupRefused if the file is damaged."""
     (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
         raise BackupRefused(
-            reason=f"{path} is damaged: {found}. Look after the disk; godkaiser audit verify and an"
-            " older backup tell since when."
+            reason=f"{path} is damaged: {found}. Check the disk; godkaiser audit verify and older"
+            " backups show since when."
         )
     (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone()
     return {
@@ -171,7 +173,7 @@ def _copy_postgresql(
 
 
 class _CountingLines:
-    """A row is a line: COPY's text format has no other line ends."""
+    """Counts rows as lines: COPY's text format has no other line ends."""
 
     def __init__(self, file: IO[bytes], name: str, progress: Progress) -> None:
         self.lines = 0
@@ -193,14 +195,15 @@ def _restore_sqlite(database: Database, folder: Path, manifest: Manifest, *, kee
         _compare(_examine(copy, fresh), manifest)
     backup_folder.describe(fresh)
     shutil.copymode(path, fresh)
-    # Into the file itself, so that what is moved aside is whole and no old log is read into the new one.
+    # Write the log into the file first, so that the moved file is complete, and the new file has no
+    # old log.
     ((is_busy, _, _),) = database.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close_all()
     if is_busy:
         fresh.unlink()
         raise BackupRefused(
-            reason=f"{path} is in use by another program, and what was written last cannot be moved aside"
-            " with it. End that program and try again. Nothing was changed."
+            reason=f"{path} is in use by another program, so its newest data cannot be moved aside with"
+            " it. End that program and try again. Nothing was changed."
         )
     if keep:
         path.rename(path.with_name(f"{path.name}.before-restore-{int(time.time())}"))
@@ -250,6 +253,6 @@ def _compare(found: dict[str, int], manifest: Manifest) -> None:
     ]
     if wrong:
         raise BackupRefused(
-            reason=f"the restored tables are not those of the backup ({'; '.join(wrong)})."
+            reason=f"the restored tables differ from the backup ({'; '.join(wrong)})."
             " Nothing was changed; choose another backup."
         )

@@ -1,4 +1,6 @@
-"""What a backup is on disk: files, and a manifest that is written last. No manifest, no backup."""
+"""A backup on disk: files, and a manifest that is written last. Without it the backup is
+incomplete.
+"""
 
 from __future__ import annotations
 
@@ -33,21 +35,21 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_folder(folder: Path) -> None:
-    """Raises BackupRefused: it is there already, or cannot be made."""
+    """Raises BackupRefused: the folder exists already, or cannot be created."""
     try:
         folder.mkdir(parents=True, mode=0o700)
     except FileExistsError as error:
         raise BackupRefused(
-            reason=f"{folder} is there already. Choose another folder; a backup never overwrites one."
+            reason=f"{folder} exists already. Choose another folder; a backup never overwrites one."
         ) from error
     except OSError as error:
         raise BackupRefused(
-            reason=f"{folder} cannot be made: {error.strerror}. Choose a folder that you may write."
+            reason=f"{folder} cannot be created: {error.strerror}. Choose a folder where you may write."
         ) from error
 
 
 def describe(path: Path) -> BackupFile:
-    """Size and digest of a file, which is flushed to disk."""
+    """Flush the file to disk; returns its size and digest."""
     digest = hashlib.sha256()
     sync_file(path)
     with path.open("rb") as file:
@@ -63,17 +65,16 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def check(folder: Path) -> Manifest:
-    """The manifest, and every file is as it says.
+    """Verify every file against the manifest, and return it.
 
     Raises:
-        BackupRefused: it is no backup, of a later program, or damaged; the text says which file.
+        BackupRefused: it is not a backup, is from a later program, or is damaged; the text names
+        the file.
     """
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except FileNotFoundError as error:
-        reason = (
-            f"{folder} has no {MANIFEST}: it is no backup, or one that was cut off. Choose another."
-        )
+        reason = f"{folder} has no {MANIFEST}: it is not a backup, or an incomplete one. Choose another folder."
         raise BackupRefused(reason=reason) from error
     except OSError as error:
         raise BackupRefused(
@@ -94,11 +95,11 @@ def check(folder: Path) -> Manifest:
             found = describe(path)
         except OSError as error:
             raise BackupRefused(
-                reason=f"{path}: {error.strerror}. The backup is not whole; choose another."
+                reason=f"{path}: {error.strerror}. The backup is incomplete; choose another."
             ) from error
         if found != wanted:
             raise BackupRefused(
-                reason=f"{path} was changed or is damaged: its checksum is not that of the manifest."
+                reason=f"{path} was changed or is damaged: its checksum differs from the manifest."
                 " Choose another backup."
             )
     return manifest

@@ -28,19 +28,19 @@ class DatabaseBreaker:
         self._last_error = ""
 
     def admit(self) -> None:
-        """Raises DatabaseUnavailable, with when to come back, instead of trying in vain."""
+        """Raises DatabaseUnavailable, with the time to retry, while the breaker is open."""
         with self._lock:
             now = self._clock()
             self._breaker, allowed = admit(self._breaker, self._policy, now)
             wait_s = retry_after_s(self._breaker, self._policy, now)
         if not allowed:
             raise DatabaseUnavailable(
-                reason=f"{self._last_error or 'it did not answer'}, so it is left alone for a while",
+                reason=f"{self._last_error or 'it did not answer'}, so no request uses it for a while",
                 retry_after_s=max(1, math.ceil(wait_s)),
             )
 
     def succeeded(self) -> None:
-        # Nearly always there is nothing to change, and no lock to take.
+        # Nearly always nothing changes, so no lock is needed.
         if self._breaker != Breaker():
             with self._lock:
                 self._breaker = succeeded(self._breaker)

@@ -1,8 +1,8 @@
-"""One database, SQLite or PostgreSQL, behind one small face.
+"""One database, SQLite or PostgreSQL, behind one small interface.
 
-Connections belong to threads (peewee keeps one for each), so any thread may use the object; one
-that ends calls `close_thread`. Whoever uses it waits no longer than its `Pace` says, and a database that
-takes no more, for whatever reason, is always the same error, `DatabaseUnavailable`.
+Connections belong to threads (peewee keeps one for each), so any thread may use the object; a
+thread that ends calls `close_thread`. A caller waits no longer than its `Pace`. Whatever the
+reason, a database that cannot be used always raises the same error, `DatabaseUnavailable`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ AWAY: tuple[type[Exception], ...] = (
     sqlite3.DatabaseError,
     *driver.errors("DatabaseError", "InterfaceError"),
 )
-"""A database that cannot be reached, is locked, read-only, damaged or full, or lacks a table."""
+"""Errors of a database that cannot be reached, is locked, read-only, damaged or full, or lacks a
+table.
+"""
 _CONTENT: tuple[type[Exception], ...] = (
     peewee.DataError,
     peewee.IntegrityError,
@@ -54,17 +56,17 @@ REFUSED: tuple[type[Exception], ...] = (
     ValueError,
     OverflowError,
 )
-"""What the content of a single record can do to a statement; another record does not have it."""
+"""Errors that the content of one record can cause; other records are not affected."""
 
 LONGEST_BUSY_S = 10.0
 _AT_ONCE = 100
-"""Statements in one journey to the server."""
+"""Statements in one round trip to the server."""
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How long one transaction, or one statement outside of one, may take.
+    """The maximum time of one transaction, or of one statement outside of a transaction.
 
-    `is_prompt`: with connections of their own, on which a locked database is given up soon.
+    `is_prompt`: uses its own connections, with a short wait for a locked database.
     """
 
     within_s: float
@@ -72,20 +74,20 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 PROMPT = Pace(2.0, is_prompt=True)
-"""Of recorder and journal, which hold up the broker: then they take the spool."""
+"""For recorder and journal, on which the broker waits: after this they use the spool."""
 SAVING = Pace(4.0)
-"""Of actors that somebody waits for."""
+"""For actors on which somebody waits."""
 USUAL = Pace(10.0)
 REPLAYING = Pace(20.0)
-"""Of the spool's keeper, that nobody waits for, but whose view people look at."""
+"""For the spool actor: nobody waits for it, but people look at its view."""
 PATIENT = Pace(45.0)
-"""Of jobs that nobody waits for."""
+"""For jobs on which nobody waits."""
 UNLIMITED = Pace(float("inf"))
-"""Of the command line."""
+"""For the command line."""
 
 
 class Database:
-    """Made by `open_database`."""
+    """A database; make it with `open_database`."""
 
     def __init__(
         self,
@@ -108,19 +110,19 @@ class Database:
         self._may_write = may_write
 
     def behind(self, breaker: DatabaseBreaker) -> Database:
-        """The same database; while the breaker is open, every use fails at once."""
+        """The same database behind a breaker; while that is open, every use fails at once."""
         return self._like(USUAL, breaker, waits=True)
 
     def probing(self, pace: Pace = PROMPT) -> Database:
-        """The same database for who must try, and tells the breaker how it went."""
+        """The same database for a caller that always tries; its results update the breaker."""
         return self._like(pace, self.breaker, waits=False)
 
     def paced(self, pace: Pace) -> Database:
-        """The same database for one that has another time than others."""
+        """The same database with another pace."""
         return self._like(pace, self.breaker, waits=self._waits_for_breaker)
 
     def reading(self) -> Database:
-        """The same database for requests: what is to be written is asked of an actor."""
+        """The same database for requests, which only read: an actor makes their changes."""
         return self._like(self._pace, self.breaker, waits=self._waits_for_breaker, writes=False)
 
     def _like(
@@ -138,15 +140,15 @@ class Database:
 
     @property
     def shown(self) -> str:
-        """Where it is, without the password."""
+        """Its location, without the password."""
         return database_url.parse(self.url).shown
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """One transaction; yields a cursor for plain SQL. Errors of the link are translated.
+        """One transaction; yields a cursor for plain SQL. Errors of the connection are translated.
 
         Raises:
-            DatabaseInDoubt: the link broke at the COMMIT.
+            DatabaseInDoubt: the connection broke at the COMMIT.
             DatabaseUnavailable: nothing of it is stored.
         """
         assert self._may_write, "this is for reading: ask the actor that writes it"
@@ -154,7 +156,8 @@ class Database:
         is_whole = not self.is_sqlite and not self.engine.in_transaction()
         try:
             with self._session():
-                # A reader that turns into a writer could not wait for its turn: writers say so first.
+                # In SQLite a reader cannot wait to become a writer, so writers begin with
+                # IMMEDIATE.
                 engine = self.engine
                 with engine.atomic("IMMEDIATE") if self.is_sqlite else engine.atomic():
                     yield cast("Any", engine).cursor()
@@ -181,7 +184,7 @@ class Database:
             cast("Any", self.engine).execute_sql(self.sql(sql), parameters)
 
     def execute_all(self, statements: Sequence[Statement]) -> None:
-        """Run them in order, within the caller's transaction, in few journeys to the server."""
+        """Run them in order, within the caller's transaction, in few round trips to the server."""
         with self._session():
             cursor = cast("Any", self.engine).cursor()
             if self.is_sqlite:
@@ -207,24 +210,24 @@ class Database:
         return text if self.is_sqlite else text.replace("?", "%s")
 
     def close_thread(self) -> None:
-        """Give back this thread's connections."""
+        """Return this thread's connections."""
         for engine in self._engines.all():
             if not engine.is_closed():
                 engine.close()
 
     def close_all(self) -> None:
-        """At the end of the process: give back what the pools still hold."""
+        """At the end of the process: close the connections in the pools."""
         self.close_thread()
         for engine in self._engines.all():
             if isinstance(engine, Pool):
                 engine.close_all()
 
     def hurry(self) -> None:
-        """The process stops: every use of the database ends within a second."""
+        """The process stops: end every use of the database within a second."""
         self._engines.deadlines.hurry()
 
     def is_alive(self) -> bool:
-        """Whether a trivial statement runs now."""
+        """Whether a trivial statement succeeds now."""
         try:
             self.fetch("SELECT 1")
         except DatabaseUnavailable:
@@ -233,8 +236,8 @@ class Database:
 
     @contextmanager
     def _session(self) -> Iterator[None]:
-        """Connected, watched, and every error of the database translated."""
-        # Within a transaction it was let through already, and its outcome is told as a whole.
+        """A connected session with a deadline, and with translated database errors."""
+        # A transaction was already admitted by the breaker, and reports its outcome as a whole.
         if self.engine.in_transaction():
             with self._translated(None):
                 yield
@@ -249,7 +252,7 @@ class Database:
     def _connected(self) -> Iterator[None]:
         self.engine.connect(reuse_if_open=True)
         if self.is_sqlite:
-            # Who waits here waits for a lock: SQLite itself is in this process.
+            # SQLite runs in this process, so a wait is always for a lock.
             busy_ms = int(min(self._pace.within_s, LONGEST_BUSY_S) * 1000)
             cast("Any", self.engine).connection().execute(f"PRAGMA busy_timeout = {busy_ms}")
             yield
@@ -277,20 +280,20 @@ class Database:
         except AWAY as error:
             reason = _reason_of(error)
             if isinstance(error, _ANSWERED):
-                # Others may be served: it is this statement that it cannot carry out.
+                # Only this statement failed; the database may serve others.
                 raise DatabaseUnavailable(reason=f"{self.shown}: {reason}") from error
             self._drop_connection()
             raise self._unavailable(reason) from error
         except DatabaseUnavailable:
-            # Of a statement within a transaction, which has ended now.
+            # The error ended the transaction of this statement.
             if not self.engine.in_transaction():
                 self._drop_connection()
             raise
         except Exception as error:
-            # The pool's word for "all connections are in use and none came back in time".
+            # The pool's error for "all connections are in use and none was returned in time".
             if isinstance(error, ValueError) and "connection" in str(error).lower():
                 raise self._unavailable(str(error)) from error
-            # It has answered; what is wrong is what it was asked.
+            # The database has answered; the statement was wrong.
             if breaker is not None:
                 breaker.succeeded()
             raise
@@ -304,7 +307,9 @@ class Database:
         return DatabaseUnavailable(reason=text)
 
     def _drop_connection(self) -> None:
-        """A broken connection must not be used again; closing it may fail for the same reason."""
+        """Drop a broken connection, so that it is not used again; closing it may fail for the same
+        reason.
+        """
         try:
             if not self.engine.is_closed():
                 if isinstance(self.engine, Pool):
@@ -313,7 +318,7 @@ class Database:
                     self.engine.close()
         except peewee.PeeweeException:
             return
-        # Those that wait in the pools have most likely broken with it.
+        # The idle connections in the pools have most likely broken, too.
         for engine in self._engines.all():
             if isinstance(engine, Pool):
                 engine.drop_idle()
@@ -323,7 +328,7 @@ def open_database(url: str) -> Database:
     """Open `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://...`.
 
     Raises:
-        DatabaseAway: it may only be a matter of time.
+        DatabaseAway: a later try may succeed.
         StartupFailed: the file or server cannot be used; the text says what to do.
     """
     try:
@@ -338,10 +343,10 @@ def open_database(url: str) -> Database:
 
 
 def open_present(url: str) -> Database:
-    """Open a database that is there already: a command must not make an empty one in a wrong place.
+    """Open an existing database: a command must not create an empty one in a wrong place.
 
     Raises:
-        StartupFailed: as `open_database`, and where there is none.
+        StartupFailed: as `open_database`, and if there is no database.
     """
     path = sqlite_path(url)
     if path is not None:
@@ -352,13 +357,13 @@ def open_present(url: str) -> Database:
         except OSError as error:
             raise startup_failure(f"database file {path}: {error.strerror}.", error) from error
         if not is_there:
-            reason = f"there is no database in {path}. Give the gateway's own --config."
+            reason = f"there is no database in {path}. Use the --config of the gateway."
             raise StartupFailed(reason=reason)
     return open_database(url)
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of a database; None for PostgreSQL, and for a URL that `open_database` refuses."""
+    """The file of an SQLite database; None for PostgreSQL, and for an invalid URL."""
     try:
         place = database_url.parse(url)
     except ValueError:
@@ -405,8 +410,8 @@ def _open_postgresql(url: str, place: DatabaseUrl) -> Database:
     if encoding != "UTF8":
         database.close_all()
         reason = (
-            f"{database.shown} has the encoding {encoding}, which cannot hold every text. Make one that"
-            f" can: createdb --encoding=UTF8 --locale=C --template=template0 {place.name}_utf8, and"
+            f"{database.shown} has the encoding {encoding}, which cannot store every text. Create one with"
+            f" UTF-8: createdb --encoding=UTF8 --locale=C --template=template0 {place.name}_utf8, and"
             " name it in [database] url."
         )
         raise StartupFailed(reason=reason)

@@ -1,7 +1,8 @@
-"""Deadlines of database connections, kept by the client: a server that answers nothing tells nobody so.
+"""Deadlines of database connections, enforced by the client: a server that does not answer cannot
+enforce them.
 
-A thread that waits for a server waits in C, where nothing can be raised. So a watchdog shuts the socket of a
-connection that is late, and the wait ends with an error.
+A thread that waits for a server waits in C, where no exception can be raised. So a watchdog shuts
+down the socket of a late connection, and the wait ends with an error.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ HURRIED_S = 1.0
 
 
 class Connection(Protocol):
-    """Of psycopg2."""
+    """A connection of psycopg2."""
 
     def fileno(self) -> int: ...
 
 
 class Wait:
-    """One use of a connection. `is_late` once its socket was shut."""
+    """One use of a connection. `is_late` after its socket was shut down."""
 
     __slots__ = ("connection", "deadline", "is_late")
 
@@ -38,7 +39,7 @@ class Wait:
 
 
 class Deadlines:
-    """Safe from any thread; its own thread runs while something is watched."""
+    """The watchdog. Safe from any thread; its own thread runs while it watches a connection."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +64,7 @@ class Deadlines:
             self._waits.discard(wait)
 
     def hurry(self) -> None:
-        """The process stops: whoever waits, and will wait, has a second."""
+        """The process stops: present and future waits end within a second."""
         latest = time.monotonic() + HURRIED_S
         with self._lock:
             self._hurried = True
@@ -73,7 +74,7 @@ class Deadlines:
     def _watch(self) -> None:
         idle_since = time.monotonic()
         while True:
-            # Not woken by each use: that would cost more than to look now and then.
+            # Polling costs less than a wake at each use.
             time.sleep(LOOK_EVERY_S)
             now = time.monotonic()
             with self._lock:
@@ -89,8 +90,8 @@ class Deadlines:
 
 
 def _shut(connection: Connection) -> None:
-    # Closed already: then nobody waits for it.
-    # A copy of the descriptor: the connection closes its own.
+    # If it is closed already, nobody waits for it.
+    # Use a copy of the descriptor: the connection closes its own.
     with (
         suppress(OSError, *driver.errors("Error")),
         socket.socket(fileno=os.dup(connection.fileno())) as copy,

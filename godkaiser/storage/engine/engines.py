@@ -1,7 +1,7 @@
-"""What opens connections: peewee's engines for SQLite and PostgreSQL, two of each kind.
+"""Peewee's engines, which open connections: SQLite and PostgreSQL, two of each kind.
 
-The prompt one has connections of its own, whose statements end soon: neither a slow query nor a connection under
-way elsewhere holds them up.
+The prompt engine has its own connections with short statement timeouts: neither a slow query nor a
+connection attempt elsewhere delays them.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ USUAL_STATEMENT_S = 30.0
 PROMPT_STATEMENT_S = 1.5
 USUAL_IDLE_S = 60.0
 PROMPT_IDLE_S = 5.0
-"""After so long without a statement the server ends a transaction: of a client whose link is cut it would keep the
-locks for hours, among them that of the audit trail's end.
+"""After this idle time the server ends a transaction. Otherwise a client whose link is cut would
+keep its locks for hours, including the lock for the end of the audit trail.
 """
 POOL_SIZE = 30
 PROMPT_POOL_SIZE = 10
 POOL_WAIT_S = 5
 STALE_S = 300
 WAL_LEFT_BYTES = 64 * 1024 * 1024
-"""Of SQLite's log, once nobody reads what is in it: one long query would else keep its size for good."""
+"""Size to which SQLite's log is truncated; otherwise one long query would enlarge it for good."""
 CONNECT_BUSY_S = 2.0
 CONNECT_TIMEOUT_S = 2
-"""Also of a server that takes the connection and says nothing. libpq takes no less."""
+"""Also for a server that accepts the connection and does not answer. The minimum of libpq."""
 PRIVATE = 0o600
-# A peer that is gone without a word is noticed by the kernel; one that is there and silent, by `Deadlines`.
+# The kernel detects a peer that disappeared; `Deadlines` detect one that is silent.
 _KEEPALIVE = {
     "tcp_user_timeout": "10000",
     "keepalives_idle": "10",
@@ -50,9 +50,9 @@ _OWN_OPTIONS = ("host", "port", "user", "password", "dbname", "options")
 
 
 class Pool(PooledPostgresqlDatabase):  # type: ignore[misc] # peewee has no types
-    """Asks no server whether a connection still is one: that is a journey without a deadline, while all others
-    wait for the pool. A server that has hung up is seen at the socket; what else has broken, by its first
-    statement.
+    """A pool that does not check with the server whether a connection is alive: that would be a
+    round trip without a deadline, while all others wait for the pool. A closed connection is
+    detected at the socket; any other broken one by its first statement.
     """
 
     def _is_closed(self, conn: Any) -> bool:
@@ -62,7 +62,7 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc] # peewee has no type
         return bool(conn.get_transaction_status() == TRANSACTION_STATUS_IDLE)
 
     def drop_idle(self) -> None:
-        """Close those that nobody uses, unless somebody is at work on the pool."""
+        """Close the idle connections, unless another thread uses the pool."""
         if self._pool_lock.acquire(blocking=False):
             try:
                 self.close_idle()
@@ -71,7 +71,7 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc] # peewee has no type
 
 
 def _has_something_to_read(socket: int) -> bool:
-    """Of a connection at rest, that is its end, or the news of it."""
+    """For an idle connection, readable data means that it has ended."""
     poll = select.poll()
     poll.register(socket, select.POLLIN)
     return bool(poll.poll(0))
@@ -87,7 +87,7 @@ class Engines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sqlite_engines(url: DatabaseUrl) -> Engines:
-    """Raises OSError: the file cannot be made or written."""
+    """Raises OSError if the file cannot be created or written."""
     make_folder(url.path.parent)
     _make_private(url.path)
     return Engines(
@@ -123,7 +123,8 @@ def _sqlite(path: Path) -> peewee.Database:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file if it is not there; nobody but its owner may read it. SQLite gives its log the same mode.
+    """Create the file if it does not exist; only its owner may read it. SQLite gives its log the
+    same mode.
 
     Raises OSError.
     """
@@ -133,7 +134,7 @@ def _make_private(path: Path) -> None:
         inherit_owner(path, path.parent)
     for suffix in ("", "-wal", "-shm"):
         file = path.with_name(path.name + suffix)
-        # Of an earlier version; another owner's file keeps the mode that its owner chose.
+        # A file of an earlier version; a file of another user keeps its mode.
         with suppress(FileNotFoundError):
             if file.stat().st_uid == os.geteuid():
                 file.chmod(PRIVATE)
@@ -142,8 +143,8 @@ def _make_private(path: Path) -> None:
 def _postgresql(
     url: DatabaseUrl, statement_s: float, idle_s: float, connections: int
 ) -> peewee.Database:
-    # Readings come in the order of their key. Before the first statistics PostgreSQL believes that
-    # there are few, and would collect and sort all of them for each page.
+    # Readings are read in the order of their key. Without statistics PostgreSQL expects few rows,
+    # and would collect and sort all of them for each page.
     own = (
         f"-c statement_timeout={int(statement_s * 1000)} -c enable_bitmapscan=off"
         f" -c idle_in_transaction_session_timeout={int(idle_s * 1000)}"

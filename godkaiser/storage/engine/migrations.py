@@ -22,14 +22,15 @@ _POSTGRESQL_WORDS: Mapping[str, str] = {
     "{float}": "DOUBLE PRECISION",
     "{bool}": "BOOLEAN",
     "{clustered}": "",
-    # Rows of one sensor lie far apart in the table: a time of it is read from the index alone.
+    # Rows of one sensor are spread over the table, so a time span is read from the index alone.
     "{covered}": " INCLUDE (count, valued, total, lowest, highest, last, last_ms)",
     "{marks_key}": "",
     "{covering_readings}": """
         ALTER TABLE sensor_data DROP CONSTRAINT sensor_data_pkey,
             ADD PRIMARY KEY (series_id, at_ms, content_key) INCLUDE (value, quality)
     """,
-    # Only vacuumed pages can be answered from the index; by default that waits for a fifth of all.
+    # Only vacuumed pages can be read from the index alone; by default vacuum waits for a fifth of
+    # all rows.
     "{vacuum_often}": """
         ALTER TABLE sensor_data SET (autovacuum_vacuum_insert_scale_factor = 0.0,
             autovacuum_vacuum_insert_threshold = 200000)
@@ -247,7 +248,7 @@ _ROLLUP_COLUMNS = """
     last_ms BIGINT,
     PRIMARY KEY (series_id, bucket_ms, quality){covered}
 """
-# What is stored already is marked, a span for each series, and made bucket by bucket later on.
+# Existing readings are marked, one span for each series; their buckets are computed later.
 _ROLLUPS = f"""
 CREATE TABLE rollup_1m ({_ROLLUP_COLUMNS}){{clustered}};
 CREATE TABLE rollup_1h ({_ROLLUP_COLUMNS}){{clustered}};
@@ -312,7 +313,7 @@ DELETE FROM refresh_families WHERE revoked;
 CREATE INDEX audit_log_by_correlation ON audit_log (correlation_id)
 """
 
-# Of an actuator that an earlier version kept, the moments are of an unknown boot: it may be on.
+# The times that an earlier version stored are from an unknown boot, so the actuator may be on.
 _ACTUATOR_MEMORY = """
 CREATE TABLE actuator_memory (
     esp_id TEXT NOT NULL,
@@ -359,12 +360,12 @@ def version_of(database: Database) -> int:
 
 
 def texts(until: int) -> list[str]:
-    """The SQL of the steps up to version `until`, with words that differ by engine still in it."""
+    """The SQL of the steps up to version `until`, with its placeholders for engine-specific words."""
     return [text for _, text in _STEPS[:until]]
 
 
 def pending(database: Database) -> list[str]:
-    """The names of the steps that this database still lacks.
+    """The names of the steps that are missing in this database.
 
     Raises:
         StartupFailed: the schema is newer than this program.
@@ -373,9 +374,10 @@ def pending(database: Database) -> list[str]:
 
 
 def migrate(database: Database, until: int = NEWEST) -> list[str]:
-    """Bring the schema up to date, or to the version `until`; returns the names of the steps taken.
+    """Upgrade the schema to the newest version, or to `until`; returns the names of the applied
+    steps.
 
-    Of two programs that do so at once, one waits, and takes the steps that are left.
+    If two programs do this at once, one waits and applies the remaining steps.
 
     Raises:
         StartupFailed: the schema is newer than this program.
@@ -393,7 +395,7 @@ def migrate(database: Database, until: int = NEWEST) -> list[str]:
             text = text.replace(word, replacement)  # noqa: PLW2901
         with database.transaction() as cursor:
             if not database.is_sqlite:
-                # Of years of readings, a new index takes longer than any request may.
+                # With years of readings, a new index takes longer than the statement timeout.
                 cursor.execute("SET LOCAL statement_timeout = 0")
                 cursor.execute("LOCK TABLE schema_version IN EXCLUSIVE MODE")
             if version_of(database) >= number:
@@ -412,7 +414,7 @@ def _known_version(database: Database) -> int:
     present = version_of(database)
     if present > NEWEST:
         reason = (
-            f"{database.shown} has schema version {present}, this program knows {NEWEST}."
+            f"{database.shown} has schema version {present}, this program supports {NEWEST}."
             " Install the newer program again, or restore a backup from before the upgrade."
         )
         raise StartupFailed(reason=reason)

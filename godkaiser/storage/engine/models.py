@@ -1,6 +1,6 @@
 """Peewee models of the tables in `migrations.py`. Unbound: a query is run through a `Database`.
 
-Entities with many fields are kept as their JSON (`body`), with what is searched beside it.
+Entities with many fields are stored as JSON (`body`), with columns for the searched fields.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class User(peewee.Model):
 
 
 class RefreshFamily(peewee.Model):
-    """All refresh tokens that stem from one login; only the newest may be used."""
+    """All refresh tokens of one login; only the newest may be used."""
 
     family = peewee.TextField(primary_key=True)
     username = peewee.TextField()
@@ -120,7 +120,7 @@ class CommandRow(peewee.Model):
 
 
 class ActuatorMemory(peewee.Model):
-    """What is kept of an actuator over the end of the process (`domain/safety/actuator_memory.py`)."""
+    """The stored state of an actuator (`domain/safety/actuator_memory.py`)."""
 
     esp_id = peewee.TextField()
     gpio = peewee.IntegerField()
@@ -132,7 +132,7 @@ class ActuatorMemory(peewee.Model):
 
 
 class SafetyMirror(peewee.Model):
-    """A copy of the latch for whoever reads the database; the latch itself is a file."""
+    """A copy of the latch for readers of the database; the latch itself is a file."""
 
     id = peewee.IntegerField(primary_key=True)
     body = peewee.TextField()

@@ -1,4 +1,4 @@
-"""From SQLite to PostgreSQL, a batch and a transaction at a time, so that it goes on where it ended."""
+"""Moves SQLite to PostgreSQL, one batch and transaction at a time, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _SOURCE = "(source)"
 
 
 def move(source: Database, target: Database, progress: Progress) -> dict[str, int]:
-    """Copy every table; the rows of each. Nobody may write to either meanwhile.
+    """Copy every table; returns the row counts. Nobody may write to either database meanwhile.
 
     Raises:
-        BackupRefused: the text says what to do. What is copied stays, and the next call goes on.
+        BackupRefused: the text says what to do. Copied rows stay, and the next call continues.
     """
     if not source.is_sqlite or target.is_sqlite:
         raise BackupRefused(
@@ -59,7 +59,7 @@ def _begin(source: Database, target: Database, counts: dict[str, int]) -> None:
         rows = target.fetch("SELECT last_key FROM data_move WHERE table_name = ?", (_SOURCE,))
         if rows != [(mark,)]:
             raise BackupRefused(
-                reason=f"{source.shown} has changed since this move began. Begin anew with an empty"
+                reason=f"{source.shown} has changed since this move began. Start again with an empty"
                 " database at --to."
             )
         return
@@ -70,7 +70,7 @@ def _begin(source: Database, target: Database, counts: dict[str, int]) -> None:
         )
     migrations.migrate(target)
     with target.transaction() as cursor:
-        # Of the migrations' own rows.
+        # Remove the rows that the migrations inserted.
         for name in tables.names():
             cursor.execute(f"DELETE FROM {name}")
         cursor.execute(_STATE)
@@ -126,8 +126,8 @@ def _finish(target: Database, counts: dict[str, int]) -> None:
         wrong.append(f"audit_log: {report.problem}")
     if wrong:
         raise BackupRefused(
-            reason=f"the copy is not what was copied ({'; '.join(wrong)}). Somebody wrote to one of"
-            " them: begin anew with an empty database at --to."
+            reason=f"the copy differs from its source ({'; '.join(wrong)}). Somebody wrote to one of the"
+            " databases: start again with an empty database at --to."
         )
     with target.transaction() as cursor:
         tables.set_sequences(target, tables.names())

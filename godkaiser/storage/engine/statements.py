@@ -1,4 +1,4 @@
-"""Statements of plain SQL with `?` placeholders, to be run now or with others."""
+"""Statements of plain SQL with `?` placeholders, run at once or in a batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Statement = tuple[str, tuple[Any, ...]]
 
 
 class Executor(Protocol):
-    """Takes a statement: to run it at once, as `Database` does, or to keep it."""
+    """Accepts a statement, and runs it at once, as `Database` does, or collects it."""
 
     def execute(self, sql: str, parameters: tuple[Any, ...]) -> None: ...
 

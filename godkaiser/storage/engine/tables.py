@@ -1,4 +1,4 @@
-"""The tables of the schema, as the migrations make them, and what copying them needs."""
+"""The tables of the schema, derived from the migrations, and functions for copying them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHANGE = re.compile(r"(CREATE|DROP) TABLE (\w+)")
 
 
 def names(until: int = migrations.NEWEST) -> tuple[str, ...]:
-    """Of schema version `until`, in the order in which they were made."""
+    """The tables of schema version `until`, in the order of their creation."""
     found: dict[str, None] = {}
     for text in migrations.texts(until):
         for change, name in _CHANGE.findall(text):
@@ -34,13 +34,13 @@ def columns(database: Database, table: str) -> list[str]:
 
 
 def primary_key(database: Database, table: str) -> list[str]:
-    """Of a SQLite table, in its order."""
+    """The primary key columns of an SQLite table, in order."""
     rows = database.fetch(f"PRAGMA table_info({table})")
     return [str(row[1]) for row in sorted(rows, key=lambda row: row[5]) if row[5]]
 
 
 def present(database: Database) -> list[str]:
-    """Those of our tables that this database has."""
+    """Our tables that exist in this database."""
     if database.is_sqlite:
         rows = database.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")
     else:
@@ -52,7 +52,7 @@ def present(database: Database) -> list[str]:
 
 
 def filled(database: Database) -> list[str]:
-    """Those with a row that somebody would miss."""
+    """The tables with rows that are not created automatically."""
     kept_by_itself = {"access_version", "audit_chain", "rollup_floor", "rollup_pending"}
     return [
         name
@@ -66,7 +66,7 @@ def count(database: Database, table: str) -> int:
 
 
 def set_sequences(database: Database, tables: tuple[str, ...]) -> None:
-    """PostgreSQL: the next number is behind the highest that was copied. In the caller's transaction."""
+    """PostgreSQL: set each sequence above the highest copied number. In the caller's transaction."""
     for table in tables:
         rows = database.fetch(
             "SELECT column_name FROM information_schema.columns WHERE table_schema ="

@@ -1,6 +1,7 @@
-"""Why a program cannot go on without its database, and what helps against that: for those that end then.
+"""Explains why a program ends because of its database, and what to do about it.
 
-`DatabaseUnavailable` is worded for a gateway that runs on; whoever ends instead says what to mend.
+The text of `DatabaseUnavailable` is for a gateway that keeps running; a program that ends needs
+advice.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from godkaiser.errors.process import DatabaseAway, StartupFailed
 from godkaiser.errors.storage import DatabaseUnavailable
 
 _LACKS_RIGHT = {"42501", "3F000"}
-"""Permission denied; no schema that may be used."""
+"""Permission denied; no usable schema."""
 _ADVICE = (
     (
         "locked",
@@ -30,8 +31,12 @@ _ADVICE = (
             " read of it (sqlite3 FILE .recover)."
         ),
     ),
-    ("disk i/o", DatabaseAway, "Its disk fails: look at dmesg, and restore a backup on another."),
-    ("full", DatabaseAway, "Make room on its disk."),
+    (
+        "disk i/o",
+        DatabaseAway,
+        "The disk fails: look at dmesg, and restore a backup on another disk.",
+    ),
+    ("full", DatabaseAway, "Free some space on the disk."),
     (
         "readonly",
         DatabaseAway,
@@ -41,11 +46,11 @@ _ADVICE = (
         ),
     ),
 )
-_OTHERWISE = "If it does not pass by itself, mend the database, or restore a backup."
+_OTHERWISE = "If the problem persists, repair the database, or restore a backup."
 
 
 def unusable(error: DatabaseUnavailable) -> StartupFailed:
-    """The end of a program that this error has stopped: a `DatabaseAway` when it may pass by itself."""
+    """The error that ends the program because of `error`: `DatabaseAway` if it may be temporary."""
     why = str(error.details["reason"]).rstrip(".")
     if any(getattr(cause, "pgcode", None) in _LACKS_RIGHT for cause in _causes(error)):
         advice = (
@@ -60,7 +65,7 @@ def unusable(error: DatabaseUnavailable) -> StartupFailed:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Peewee's errors hold those of the driver as their argument."""
+    """The chain of causes; peewee's errors contain those of the driver as their argument."""
     cause = error.__cause__
     while cause is not None:
         yield cause

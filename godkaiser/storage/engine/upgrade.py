@@ -1,4 +1,4 @@
-"""Bringing the schema of a database with years in it up to date: a backup first, and time for it."""
+"""Upgrades the schema of a large database: makes a backup first, and asks systemd for time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from godkaiser.storage.engine.database import Database, sqlite_path
 FOLDER = "backups"
 PREFIX = "before-schema-"
 KEPT = 2
-"""Of these backups; older ones are removed after a new one was made."""
+"""Number of these backups to keep; older ones are removed after a new one is made."""
 
 Busy = Callable[[str], AbstractContextManager[None]]
-"""Tells whoever started the program that this takes its time, until it is left."""
+"""Tells the service manager that this takes time, until the context is left."""
 
 log = structlog.get_logger("godkaiser.upgrade")
 
@@ -31,10 +31,11 @@ log = structlog.get_logger("godkaiser.upgrade")
 def upgrade(
     database: Database, data_dir: Path, busy: Busy = lambda _what: nullcontext()
 ) -> list[str]:
-    """The names of the steps taken. A database that is empty, or up to date, gets no backup.
+    """Upgrade; returns the names of the applied steps. An empty or up-to-date database gets no
+    backup.
 
     Raises:
-        PassingCondition: there is no room for a backup, or it failed; nothing has changed.
+        PassingCondition: there is no space for a backup, or it failed; nothing has changed.
         StartupFailed: the schema is newer than this program.
     """
     missing = migrations.pending(database)
@@ -75,8 +76,8 @@ def _refuse_without_room(path: Path, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         reason = (
-            f"before its schema is changed, the database is backed up to {folder / FOLDER}, and there is no"
-            f" room: {needed} bytes are needed, {free} are free. Make room there, or make a backup elsewhere"
-            " and run godkaiser migrate --no-backup."
+            f"before its schema is changed, the database is backed up to {folder / FOLDER}, and there is not enough"
+            f" space: {needed} bytes are needed, {free} are free. Free some space, or make a backup elsewhere and"
+            " run godkaiser migrate --no-backup."
         )
         raise PassingCondition(reason=reason)

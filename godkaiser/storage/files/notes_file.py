@@ -1,8 +1,9 @@
 """Notes: lines in a file that survive the sudden end of the process, at the price of one write each.
 
-A note that is not flushed may go with a power cut, but only those of the last seconds. The file begins anew, with
-what is still true and flushed, whenever it has grown as much again. Without `flush_anew` it is not flushed then,
-and a power cut may take all of it: for notes that the database has a moment later.
+A note that is not flushed may be lost in a power cut, but only notes of the last seconds. Whenever
+the file has doubled, it is written again with the notes that are still true, and flushed. With
+`flush_anew` False it is not flushed then, and a power cut may lose all of it: for notes that reach
+the database a moment later.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ log = structlog.get_logger("godkaiser.notes")
 
 
 class NotesFile:
-    """`still_true` gives the notes to begin anew with. Not thread-safe: its owner holds a lock."""
+    """`still_true` returns the notes for a new file. Not thread-safe: its owner holds a lock."""
 
     def __init__(
         self, path: Path, still_true: Callable[[], Iterable[bytes]], *, flush_anew: bool = True
@@ -40,7 +41,7 @@ class NotesFile:
         self._is_told = False
 
     def read(self, kind: type[T]) -> Iterator[T]:
-        """In their order; one that was cut off is left out."""
+        """The notes in order; an incomplete one is skipped."""
         try:
             lines = self._path.read_bytes().splitlines()
         except OSError:
@@ -52,9 +53,10 @@ class NotesFile:
                 continue
 
     def add(self, note: bytes, *, flush: bool = False) -> None:
-        """On return it survives the end of this process and, with `flush`, a power cut.
+        """Write a note; on return it survives the end of this process and, with `flush`, a power
+        cut.
 
-        A disk that is full is told, and stops nobody.
+        A full disk is logged and raises nothing.
         """
         try:
             self._append(note + b"\n")
@@ -68,17 +70,18 @@ class NotesFile:
             self._is_told = False
 
     def add_flushed(self, notes: Iterable[bytes]) -> None:
-        """On return all of them survive a power cut.
+        """Write and flush notes; on return all of them survive a power cut.
 
         Raises:
-            OSError: it is not known which of them do.
+            OSError: it is unknown which of them survive.
         """
         try:
             self._append(b"".join(note + b"\n" for note in notes))
             if self._descriptor is not None:
                 os.fdatasync(self._descriptor)
         except OSError:
-            # What a flush has failed for once may be dropped, and the next one says nothing of it.
+            # After a failed flush the kernel may drop the data, and the next flush does not report
+            # it.
             self.close()
             raise
 
@@ -90,18 +93,18 @@ class NotesFile:
     def _append(self, line: bytes) -> None:
         """Raises OSError."""
         if self._descriptor is None or self._room <= 0:
-            # With this one: it is among what is true now.
+            # The new file includes this note.
             self._begin_anew()
             return
         written = os.write(self._descriptor, line)
         self._room -= written
         if written < len(line):
-            # A line that is cut off must not run into the next one.
+            # A cut-off line must not be joined with the next one.
             self.close()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def _begin_anew(self) -> None:
-        """Raises OSError; then the file before it still stands."""
+        """Raises OSError; then the old file still exists."""
         self.close()
         if self._folder is None:
             self._folder = SameFolder(self._path.parent)

@@ -1,4 +1,4 @@
-"""A record on disk: one small file, replaced atomically and flushed before anybody is answered."""
+"""A record on disk: one small file, replaced atomically and flushed before the caller continues."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class RecordFile(Generic[T]):
-    """Of one kind; used by one thread at a time.
+    """A record of one kind; used by one thread at a time.
 
-    Two ways to write. `write` is either-or: refused means that the record before it is in force, in
-    this object and on disk. `insist` is for what holds whatever the disk says (a stop): it is in force
-    from the call on. What is in force and not on disk is `unwritten`, until `retry` has written it.
+    There are two ways to write. `write` is all or nothing: after an error the old record is in
+    force, in this object and on disk. `insist` is for a record that is in force whatever the disk
+    does (a stop): from the call on. A record that is in force but not on disk is `unwritten`, until
+    `retry` has written it.
     """
 
     def __init__(self, path: Path, kind: type[T]) -> None:
@@ -40,14 +41,14 @@ class RecordFile(Generic[T]):
 
     @property
     def unwritten(self) -> bool:
-        """Whether the disk does not hold for certain what is in force: call `retry` until it does."""
+        """Whether the record in force may not be on disk: call `retry` until it is."""
         return self._unwritten is not None
 
     def read(self) -> T | None:
-        """What is in force; None when there has never been a record.
+        """The record in force; None if there has never been one.
 
         Raises:
-            RecordUnreadable: there is a record and it cannot be trusted.
+            RecordUnreadable: there is a record but it cannot be trusted.
         """
         try:
             record = self._path.read_bytes() if self._unwritten is None else self._unwritten
@@ -64,9 +65,9 @@ class RecordFile(Generic[T]):
         """Replace the record; on return it survives a power cut.
 
         Raises:
-            InDoubt: the record before it is in force, but after a power cut the disk may hold either:
+            InDoubt: the old record is in force, but after a power cut the disk may hold either one:
                 it is `unwritten`.
-            OSError: the record before it is in force, on disk too.
+            OSError: the old record is in force, on disk too.
         """
         self._folder.check()
         before, record = self._in_force(), checked_record.encode(value)
@@ -81,13 +82,13 @@ class RecordFile(Generic[T]):
         """Replace the record; it is in force even when this fails.
 
         Raises:
-            OSError: it is not on disk for certain: it is `unwritten`.
+            OSError: it may not be on disk: it is `unwritten`.
         """
         self._known = self._unwritten = checked_record.encode(value)
         self.retry()
 
     def retry(self) -> None:
-        """Write what is unwritten, if anything is. Raises OSError: it still is."""
+        """Write the unwritten record, if any. Raises OSError if it is still unwritten."""
         if self._unwritten is None:
             return
         self._folder.check()
@@ -120,7 +121,9 @@ class RecordFile(Generic[T]):
                 write_file(self._reserve, os.urandom(RESERVED_BYTES), MODE)
 
     def _in_force(self) -> bytes | None:
-        """Raises OSError: a record that cannot be read could not be put back either."""
+        """The bytes in force. Raises OSError if they cannot be read, because then they could not be
+        put back.
+        """
         if self._unwritten is not None:
             return self._unwritten
         try:

@@ -1,9 +1,9 @@
-"""What rules remember, noted before they act, in two files.
+"""The memory of rules, written before they act, in two files.
 
-`note` writes without a flush, in the thread of the rule: `kill -9` in that moment makes no rule fire twice.
-`keep` flushes, for doses, so that no power cut does either; it belongs to the one actor that writes for all
-of them. The newer of the two counts. The journal writes the same into the database a little later, or into
-the spool while that is away.
+`note` writes without a flush, in the thread of the rule: after a `kill -9` at that moment no rule
+fires twice. `keep` flushes, for doses, so that no rule fires twice after a power cut either; only
+one actor calls it, for all rules. The newer of the two notes counts. The journal writes the same
+into the database a little later, or into the spool while the database is away.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from godkaiser.storage.files.notes_file import NotesFile
 
 
 class RuleNote(msgspec.Struct, frozen=True):
-    """Without a `memory`: the rule is to be deleted."""
+    """`memory` None: the rule is being deleted."""
 
     rule_id: int
     memory: RuleMemory | None
 
 
 class RuleNotes:
-    """For all rules. `note` from any thread, `keep` from one."""
+    """The notes of all rules. Call `note` from any thread, `keep` from one."""
 
     def __init__(self, path: Path, doses: Path) -> None:
         self._writing = threading.Lock()
         self._noted: dict[int, RuleMemory] = {}
         self._kept: dict[int, RuleMemory] = {}
-        # Written in the workers of the pool, where nothing may wait for a disk.
+        # Written by the pool's workers, which must not wait for a disk.
         self._notes = NotesFile(path, lambda: _lines(self._noted), flush_anew=False)
         self._doses = NotesFile(doses, lambda: _lines(self._kept))
         for note in self._notes.read(RuleNote):
@@ -41,7 +41,7 @@ class RuleNotes:
             _take(self._kept, note)
 
     def newer(self, rule_id: int, stored: RuleMemory | None) -> RuleMemory | None:
-        """What the rule remembers; `stored` is what the database has."""
+        """The newest memory of the rule; `stored` is the one in the database."""
         known = [
             memory
             for memory in (stored, self._kept.get(rule_id), self._noted.get(rule_id))
@@ -50,17 +50,17 @@ class RuleNotes:
         return max(known, key=lambda memory: memory.changes, default=None)
 
     def note(self, rule_id: int, memory: RuleMemory | None) -> None:
-        """On return it survives the end of this process."""
+        """Write the memory; on return it survives the end of this process."""
         note = RuleNote(rule_id, memory)
         with self._writing:
             _take(self._noted, note)
             self._notes.add(msgspec.json.encode(note))
 
     def keep(self, notes: Sequence[RuleNote]) -> None:
-        """On return all of them survive a power cut.
+        """Write and flush the notes; on return all of them survive a power cut.
 
         Raises:
-            OSError: the disk is full or failing; which of them survive a power cut is not known.
+            OSError: the disk is full or failing; it is unknown which of them survive a power cut.
         """
         for note in notes:
             _take(self._kept, note)

@@ -1,1 +1,1 @@
-"""What is configured, as rows: one module for each kind of record."""
+"""The configuration as rows: one module for each kind of record."""

@@ -1,7 +1,7 @@
 """Accounts, logins and API keys: each change is written to the database before it is `present`.
 
-So after a refusal nothing has changed. Another gateway at the same database, or a commit whose answer was
-lost, shows in the version and is read anew.
+So a refused change has changed nothing. Changes by another gateway on the same database, or by a
+commit whose answer was lost, show in the version and are loaded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from godkaiser.storage.repositories import accounts
 
 
 class _Draft:
-    """The next `Access`, while it is being made; `is_changed` False: the present one stays."""
+    """The next `Access`, while it is built; `is_changed` False: the present one stays."""
 
     def __init__(self, base: Access) -> None:
         self.base = base
@@ -41,7 +41,7 @@ class _Draft:
 
 
 class AccessBook:
-    """Of the actor `/services/access/accounts`, and not safe from other threads."""
+    """Held by the actor `/services/access/accounts`; not thread-safe."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class AccessBook:
         present: Access = Access(),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`present` is what was known before, if anything."""
+        """`present` is the access data from before, if any."""
         self._database = database
         self._monotonic = monotonic
         self.present = present
@@ -61,18 +61,20 @@ class AccessBook:
         self.present = read_again(self.present, found, self._monotonic())
 
     def refresh(self) -> None:
-        """Read what others have changed. Raises DatabaseUnavailable."""
+        """Load changes by others. Raises DatabaseUnavailable."""
         if accounts.version_of(self._database) != self.present.version:
             self.load()
 
     # ---- people
 
     def add_first_user(self, account: Account, login: Login | None = None) -> bool:
-        """Only while there is none, and begin a login; False when there is one, also for a racing second."""
+        """Add the first user and begin a login; False if there is a user already, also for a racing
+        second call.
+        """
         return self._add_user(account, login, is_first=True)
 
     def add_user(self, account: Account) -> bool:
-        """False when the name is taken. Raises NameLooksAlike."""
+        """Add a user; False if the name is taken. Raises NameLooksAlike."""
         return self._add_user(account, None, is_first=False)
 
     def _add_user(self, account: Account, login: Login | None, *, is_first: bool) -> bool:
@@ -102,7 +104,7 @@ class AccessBook:
         password_hash: str | None = None,
         login: Login | None = None,
     ) -> None:
-        """All logins of this person end, and `login` begins. None: as it is.
+        """Change a user; all its logins end, and `login` begins. None: unchanged.
 
         Raises:
             UnknownUser, LastAdministrator.
@@ -138,7 +140,7 @@ class AccessBook:
     # ---- logins
 
     def begin_login(self, account: Account, login: Login) -> bool:
-        """False when the account is not any more what the password was checked against."""
+        """Begin a login; False if the account has changed since its password was checked."""
         with self._changing() as draft:
             if draft.users.get(account.username) != account:
                 return False
@@ -146,9 +148,10 @@ class AccessBook:
         return True
 
     def renew_login(self, used_jti: str, fresh: Login) -> Login | None:
-        """The login whose newest refresh token is to be given; see `domain.access.renewed`.
+        """The login whose newest refresh token must be given to the client; see
+        `domain.access.renewed`.
 
-        None, and the login is ended, when `used_jti` is not to be used any more.
+        None, and the login is ended, if `used_jti` must no longer be used.
         """
         with self._changing() as draft:
             known = draft.logins.get(fresh.family)
@@ -172,7 +175,7 @@ class AccessBook:
     # ---- keys
 
     def add_key(self, key: StoredKey) -> StoredKey:
-        """With the id that the database gives it."""
+        """Add a key; returns it with its id from the database."""
         with self._changing() as draft:
             stored = accounts.add_key(self._database, key)
             draft.keys[stored.digest] = stored
@@ -180,7 +183,7 @@ class AccessBook:
         return stored
 
     def rotate_key(self, old: StoredKey, fresh: StoredKey, ends: float) -> StoredKey:
-        """Add `fresh` and let `old` end. Raises UnknownApiKey."""
+        """Add `fresh` and let `old` expire. Raises UnknownApiKey."""
         with self._changing() as draft:
             present = draft.keys.get(old.digest)
             if present is None:
@@ -202,7 +205,7 @@ class AccessBook:
 
     @contextmanager
     def _changing(self) -> Iterator[_Draft]:
-        """A transaction; what it has made is `present` after its commit."""
+        """One change in a transaction; its result is `present` after the commit."""
         with self._database.transaction():
             version = accounts.lock_version(self._database)
             base = self.present

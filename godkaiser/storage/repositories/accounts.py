@@ -1,4 +1,4 @@
-"""People, their logins and API keys in the database. `AccessBook` writes them."""
+"""Users, logins and API keys in the database. Only `AccessBook` writes them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _VERSION = "SELECT version FROM access_version WHERE name = 'access'"
 
 
 def version_of(database: Database) -> int:
-    """Counts the changes, also those of another gateway at the same database."""
+    """A counter of changes, including those of other gateways on the same database."""
     return int(database.fetch(_VERSION)[0][0])
 
 
 def lock_version(database: Database) -> int:
-    """Within a transaction: nobody else changes anything until its end."""
+    """Lock the version: nobody else changes access data until the end of this transaction."""
     return int(database.fetch(_VERSION + ("" if database.is_sqlite else " FOR UPDATE"))[0][0])
 
 
@@ -24,7 +24,7 @@ def set_version(database: Database, version: int) -> None:
 
 
 def load(database: Database) -> Access:
-    """Everything; within a transaction, so that it fits together."""
+    """Load all access data; call it within a transaction, so that the data is consistent."""
     version = version_of(database)
     users = [_account(row) for row in database.rows(User.select().order_by(User.username))]
     logins = [
@@ -84,17 +84,17 @@ def end_logins_of(database: Database, username: str) -> None:
 
 
 def purge_expired(database: Database, now: float) -> int:
-    """Forget logins that have expired anyway; returns how many."""
+    """Delete expired logins; returns how many."""
     return int(database.run(RefreshFamily.delete().where(RefreshFamily.expires_at <= now)))
 
 
 def count_expired(database: Database, now: float) -> int:
-    """How many logins `purge_expired` would forget."""
+    """How many logins `purge_expired` would delete."""
     return len(database.rows(RefreshFamily.select().where(RefreshFamily.expires_at <= now)))
 
 
 def add_key(database: Database, key: StoredKey) -> StoredKey:
-    """`key_id` is given by the database."""
+    """The database assigns `key_id`."""
     database.run(
         ApiKey.insert(
             name=key.name,

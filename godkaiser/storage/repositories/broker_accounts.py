@@ -1,4 +1,4 @@
-"""The accounts that devices have with the broker: only a hash of each password is kept."""
+"""The broker accounts of devices; only a hash of each password is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Calibration sessions: open, applied, aborted or undone; each with its points and what it replaced."""
+"""Calibration sessions: open, applied, aborted or undone; each with its points and the calibration
+that it replaced.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from godkaiser.storage.engine.database import Database
 
 
 def begin_session(database: Database, session: CalibrationSession) -> CalibrationSession:
-    """With the number that it gets."""
+    """Store a new session; returns it with its number."""
     with database.transaction():
         newest = database.fetch("SELECT max(session_id) FROM calibration_sessions")[0][0]
         numbered = msgspec.structs.replace(session, session_id=int(newest or 0) + 1)

@@ -1,4 +1,4 @@
-"""Bringing the database in line with what an admin has declared in files."""
+"""Stores the declarations of the files in the database."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BY = "system:file"
 
 
 def store(database: Database, declared: Declared, now: float) -> None:
-    """Write what is declared over what is there; what is only in the database stays.
+    """Write the declarations over existing entries; entries that are only in the database stay.
 
     Raises:
-        StartupFailed: what is declared and what was set by REST cannot hold together; nothing is written.
+        StartupFailed: the declarations contradict entries set by REST; nothing is written.
     """
     known = {record.device_id: record for record in registry.load_devices(database)}
     with database.transaction():
@@ -29,7 +29,7 @@ def store(database: Database, declared: Declared, now: float) -> None:
             registry.save_device(database, _as_declared(record, device, now))
         calibrations = {s.key: s.calibration for s in registry.load_sensors(database)}
         for sensor in declared.sensors:
-            # How it is calibrated is measured and not declared.
+            # A calibration is measured, so it is not part of a declaration.
             kept = msgspec.structs.replace(sensor, calibration=calibrations.get(sensor.key))
             registry.save_sensor(database, kept)
         for actuator in declared.actuators:
@@ -50,9 +50,9 @@ def _as_declared(record: DeviceRecord, device: DeclaredDevice, now: float) -> De
             record, approval=Approval.APPROVED, decided_by=BY, decided_at=now, reason=""
         )
     if device.zone_id != record.zone_id or (device.zone_id and not record.zone_set_by):
-        # Without an author the zone would never be told to the device.
+        # Without an author the zone would never be sent to the device.
         record = msgspec.structs.replace(record, zone_id=device.zone_id, zone_set_by=BY)
         if not device.zone_id:
-            # A device without a zone has no subzones: it forgets them by itself (14.1).
+            # A device without a zone has no subzones: it deletes them by itself (14.1).
             record = msgspec.structs.replace(record, subzones=(), removed_subzones=())
     return msgspec.structs.replace(record, name=device.name, board=device.board)

@@ -1,4 +1,4 @@
-"""From a command back to the reading that led to it: what `GET /logic/explain` tells."""
+"""Explains commands, back to the readings that caused them, for `GET /logic/explain`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXECUTIONS = (
     " ORDER BY at DESC LIMIT 20"
 )
 SLACK_S = 5.0
-"""A rule decides shortly before its command is asked for; both are stamped with their own time."""
+"""A rule decides shortly before it requests its command; each has its own timestamp."""
 
 
 class RuleExecution(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain(
     database: Database, actuator: ActuatorKey, at: float, limit: int = 5
 ) -> list[Explanation]:
-    """The commands to an actuator up to a time, newest first, each back to its cause."""
+    """The commands to an actuator up to a time, newest first, each with its cause."""
     rows = database.fetch(_COMMAND, (actuator.esp_id, actuator.gpio, at, limit))
     return [_explained(database, row) for row in rows]
 
@@ -71,7 +71,7 @@ def explain(
 def executions_of(
     database: Database, rule_id: int, before: float, limit: int
 ) -> list[RuleExecution]:
-    """What a rule saw and did, newest first."""
+    """The findings and actions of a rule, newest first."""
     rows = database.fetch(
         "SELECT at, body FROM rule_executions WHERE rule_id = ? AND at < ? ORDER BY at DESC LIMIT ?",
         (rule_id, before, limit),

@@ -1,4 +1,4 @@
-"""What happened: commands with their verdict and outcome, executions of rules, runtimes."""
+"""The history: commands with verdict and outcome, executions of rules, runtimes."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def record_execution(
     findings: tuple[Finding, ...],
     commands: tuple[str, ...],
 ) -> None:
-    """What the rule saw and what it did, as JSON; `commands` are the correlation ids of its commands."""
+    """Record the findings and actions of a rule, as JSON; `commands` are correlation ids."""
     body = msgspec.json.encode(
         {
             "fired": decision.fired,
@@ -128,7 +128,9 @@ class CommandEntry(msgspec.Struct, frozen=True):
 
 
 class CommandQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Each filter that is None matches all; `behind` is the time and id of the last of the page before."""
+    """A filter that is None matches all; `behind` is the time and id of the last entry of the
+    previous page.
+    """
 
     esp_id: str | None = None
     gpio: int | None = None

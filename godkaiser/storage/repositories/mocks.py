@@ -1,4 +1,4 @@
-"""The mock ESPs that are to be there after a restart, too."""
+"""The stored mock ESPs, which survive a restart."""
 
 from __future__ import annotations
 

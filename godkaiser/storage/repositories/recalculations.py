@@ -1,4 +1,4 @@
-"""Runs that say again what stored raw values mean, with where each of them stands."""
+"""Runs that recompute stored values with the new calibration, with their positions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from godkaiser.storage.engine.database import Database
 from godkaiser.storage.series import rollups
 
 _NAMED = "esp_id = ? AND gpio = ? AND sensor_type = ? AND address = ?"
-# A final value that came by REST has no raw value; its content key is negative.
+# A final value from REST has no raw value; its content key is negative.
 _BETWEEN = "series_id = ? AND at_ms >= ? AND at_ms < ? AND content_key >= 0"
 
 
 def count_raw(database: Database, key: SensorKey, start: float, end: float) -> int:
-    """How many stored readings of the series have a raw value between the two (unix seconds)."""
+    """The number of stored readings with a raw value between the two times (unix seconds)."""
     series = _series(database, key)
     if series is None:
         return 0
@@ -41,7 +41,7 @@ def next_batch(database: Database, run: Recalculation, limit: int) -> list[RawRe
 
 
 def store_batch(database: Database, run: Recalculation, changes: Sequence[Changed]) -> None:
-    """The changes, and where the run stands after them; both or, on an error, none.
+    """Store the changes and the new position of the run; both or, on an error, none.
 
     Raises:
         DatabaseUnavailable
@@ -62,7 +62,7 @@ def store_batch(database: Database, run: Recalculation, changes: Sequence[Change
 
 
 def save(database: Database, run: Recalculation) -> None:
-    """One for each sensor: the newest."""
+    """Store the run; each sensor has only its newest run."""
     key = run.key
     name = (key.esp_id, key.gpio, key.sensor_type, key.address)
     with database.transaction() as cursor:

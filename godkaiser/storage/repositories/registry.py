@@ -1,4 +1,4 @@
-"""What the gateway is configured to have: devices, sensors, actuators, rules. One write each."""
+"""The configuration: devices, sensors, actuators, interlocks. One write each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def save_device(database: Database, record: DeviceRecord) -> None:
 
 
 def delete_device(database: Database, device_id: str) -> None:
-    """With what is configured on it; its readings stay."""
+    """Delete a device with its configuration; its readings stay."""
     with database.transaction():
         database.run(Sensor.delete().where(Sensor.esp_id == device_id))
         database.run(Actuator.delete().where(Actuator.esp_id == device_id))
@@ -59,7 +59,7 @@ def delete_sensor(database: Database, key: SensorKey) -> None:
 
 
 def delete_actuator(database: Database, key: ActuatorKey) -> None:
-    """With what is kept of it, and its hold."""
+    """Delete an actuator with its stored state and its hold."""
     where = (key.esp_id, key.gpio)
     with database.transaction():
         database.run(
@@ -116,7 +116,7 @@ def load_interlocks(database: Database) -> tuple[Interlock, ...]:
 
 
 def save_interlocks(database: Database, interlocks: Sequence[Interlock]) -> None:
-    """Replace all."""
+    """Replace all interlocks."""
     with database.transaction() as cursor:
         cursor.execute("DELETE FROM interlocks")
         for interlock in interlocks:
@@ -140,5 +140,5 @@ def load_holds(database: Database) -> dict[ActuatorKey, Hold]:
 
 
 def has_safety_mirror(database: Database) -> bool:
-    """Whether a latch was ever written: then a latch file that is gone was lost."""
+    """Whether a latch was ever written: if so, a missing latch file was lost."""
     return bool(database.rows(SafetyMirror.select().limit(1)))

@@ -1,4 +1,4 @@
-"""Rules as they are saved: the text that holds, every version before it, and what each remembers."""
+"""Stored rules: the current version, every earlier version, and the memory of each rule."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class RuleVersion(msgspec.Struct, frozen=True):
 def insert_rule(
     database: Database, definition: RuleDefinition, by: str, now: float, declared: str = ""
 ) -> StoredRule:
-    """The number of a rule that was deleted is not given again: its history keeps it."""
+    """Store a new rule. The number of a deleted rule is not used again, because its history keeps
+    it.
+    """
     with database.transaction():
         newest = "SELECT max(id), (SELECT max(rule_id) FROM rule_versions) FROM rules"
         rule_id = max(number or 0 for number in database.fetch(newest)[0]) + 1
@@ -65,7 +67,7 @@ def insert_rule(
 def update_rule(
     database: Database, rule_id: int, definition: RuleDefinition, by: str, now: float
 ) -> bool:
-    """False when there is no such rule."""
+    """Update a rule; False if there is no such rule."""
     with database.transaction():
         changed = database.run(
             Rule.update(
@@ -83,7 +85,7 @@ def update_rule(
 
 
 def versions_of(database: Database, rule_id: int, limit: int = 100) -> list[RuleVersion]:
-    """Newest first; those of a rule that was deleted are kept, too."""
+    """Newest first; the versions of a deleted rule are also kept."""
     rows = database.fetch(
         "SELECT version, body, saved_by, saved_at FROM rule_versions WHERE rule_id = ?"
         " ORDER BY version DESC LIMIT ?",
@@ -105,8 +107,8 @@ def _keep_version(
 
 
 def declare(database: Database, wanted: Sequence[DeclaredRule], now: float) -> None:
-    """Bring the rules in line with those of the files, by name; one that left the files is switched
-    off and is REST's from then on.
+    """Bring the rules in line with those of the files, by name; a rule that is no longer in the
+    files is disabled, and REST may change it from then on.
     """
     places = {rule.definition.name: rule for rule in wanted}
     with database.transaction():
@@ -131,7 +133,7 @@ def declare(database: Database, wanted: Sequence[DeclaredRule], now: float) -> N
 
 
 def delete_rule(database: Database, rule_id: int) -> bool:
-    """False when there is no such rule. Its memory goes with it."""
+    """Delete a rule and its memory; False if there is no such rule."""
     with database.transaction():
         database.run(RuleMemoryRow.delete().where(RuleMemoryRow.rule_id == rule_id))
         return bool(database.run(Rule.delete().where(Rule.id == rule_id)))

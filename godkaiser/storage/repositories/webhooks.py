@@ -1,4 +1,4 @@
-"""The webhooks; their secrets too, for each delivery is signed with one."""
+"""Stored webhooks, including their secrets, which sign each delivery."""
 
 from __future__ import annotations
 

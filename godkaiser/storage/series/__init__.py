@@ -1,1 +1,1 @@
-"""Readings and their rollups as rows: stored, read, counted, deleted when they are old."""
+"""Readings and their rollups as rows: writing, reading, counting, deleting old ones."""

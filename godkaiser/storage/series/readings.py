@@ -1,4 +1,4 @@
-"""Readings in and out. One row for each measurement, however often the broker delivers it."""
+"""Writes and reads readings. One row for each measurement, however often the broker delivers it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from godkaiser.storage.engine.database import Database
 from godkaiser.storage.series.rollups import mark_minutes
 
 REPEAT_WINDOW_MS = 3_600_000
-"""How far back a redelivery without clock and sequence number is looked for."""
+"""How far back to search for an earlier delivery of a reading without clock and sequence number."""
 
 _COLUMNS = "series_id, at_ms, content_key, received_ms, raw, value, unit, quality"
 _SQLITE_INSERT = f"INSERT OR IGNORE INTO sensor_data ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"
-# A column is one literal: a third of the time of a literal for each value, at both ends.
+# One literal for each column takes a third of the time of one for each value, on both sides.
 _POSTGRESQL_INSERT = (
     f"INSERT INTO sensor_data ({_COLUMNS}) SELECT * FROM unnest(%s::bigint[], %s::bigint[],"
     " %s::bigint[], %s::bigint[], %s::float8[], %s::float8[], %s::text[], %s::text[])"
@@ -37,7 +37,7 @@ MOST_AT_ONCE = 2000
 SERIES_AT_ONCE = 200
 
 SeriesName = tuple[str, int, str] | tuple[str, int, str, str]
-"""Device, GPIO and type, which series with several addresses share; or with the address."""
+"""Device, GPIO and type (for all series with these, whatever the address), or with the address."""
 _WITH_ADDRESS = 4
 
 SeriesRow = tuple[int, str, int, str, str]
@@ -67,7 +67,7 @@ class StoredReading(msgspec.Struct, frozen=True):
 
 
 class ReadingWriter:
-    """Used by one thread. Knows the ids of the series, and makes new ones as they appear."""
+    """Writes readings; used by one thread. Caches the ids of series, and creates new series."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -76,21 +76,21 @@ class ReadingWriter:
     def write(
         self, readings: Sequence[Reading], also: Callable[[], None] | None = None
     ) -> WriteResult:
-        """Store all in one transaction, and do `also` within it.
+        """Store all in one transaction, and call `also` within it.
 
         Raises:
-            DatabaseUnavailable: nothing of it is stored.
+            DatabaseUnavailable: nothing was stored.
         """
         with self._database.transaction() as cursor:
             fresh = self._make_series(cursor, readings)
             rows = self._rows(cursor, readings, {**self._series, **fresh} if fresh else None)
             stored = self._insert(cursor, rows)
-            # In order, so that they lie together where they are kept in order.
+            # Sorted, so that neighbours are stored together in a clustered table.
             minutes = sorted({(row[0], row[1] // MINUTE_MS) for row in rows})
             mark_minutes(cursor, minutes, is_sqlite=self._database.is_sqlite)
             if also is not None:
                 also()
-        # Only now: ids of a transaction that was rolled back do not exist.
+        # Only after the commit: the ids of a rolled back transaction do not exist.
         self._series.update(fresh)
         return WriteResult(stored, len(readings) - stored)
 
@@ -134,7 +134,7 @@ class ReadingWriter:
         if self._database.is_sqlite:
             cursor.executemany(_SQLITE_INSERT, rows)
             return int(cursor.rowcount)
-        # One statement, so that rowcount counts all of it; the batch is bounded by the caller.
+        # One statement, so that rowcount counts all rows; the caller limits the batch.
         cursor.execute(_POSTGRESQL_INSERT, _columns(rows))
         return int(cursor.rowcount)
 
@@ -142,7 +142,7 @@ class ReadingWriter:
         known = self._series
         missing = sorted({reading.key for reading in readings if reading.key not in known})
         fresh: dict[SensorKey, int] = {}
-        # In groups: a fleet that is switched on would cost a journey to the server for each.
+        # In groups: otherwise switching on a fleet would cost a round trip for each series.
         for first in range(0, len(missing), SERIES_AT_ONCE):
             group = missing[first : first + SERIES_AT_ONCE]
             names = [(key.esp_id, key.gpio, key.sensor_type, key.address) for key in group]
@@ -188,7 +188,7 @@ def _quoted(text: str) -> str:
 
 
 class ReadingQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Each filter that is None matches all; `start` is included, `end` is not."""
+    """A filter that is None matches all; `start` is included, `end` is not."""
 
     esp_id: str | None = None
     gpio: int | None = None
@@ -197,18 +197,18 @@ class ReadingQuery(msgspec.Struct, frozen=True, kw_only=True):
     end: float | None = None
     limit: int = 100
     behind: tuple[int, int, int] | None = None
-    """Time (ms), series and content key of the last row of the page before."""
+    """Time (ms), series and content key of the last row of the previous page."""
 
 
 class ReadingPage(msgspec.Struct, frozen=True, kw_only=True):
-    """`last` is where the next page goes on; None when there is none."""
+    """`last` is the position for the next page; None if there is no next page."""
 
     rows: list[StoredReading]
     last: tuple[int, int, int] | None
 
 
 def readings_page(database: Database, query: ReadingQuery) -> ReadingPage:
-    """Newest first; those of one moment in the order of their series and content."""
+    """Newest first; readings of the same moment in the order of series and content key."""
     filters: list[str] = []
     names: list[Any] = []
     for column, value in (
@@ -231,8 +231,8 @@ def readings_page(database: Database, query: ReadingQuery) -> ReadingPage:
     if query.end is not None:
         bounds += " AND at_ms < ?"
         limits.append(int(query.end * 1000.0))
-    # Each series is clustered by time, so its newest rows are one short scan. They are merged as they come:
-    # a page of many series costs little more than its own rows.
+    # Each series is clustered by time, so its newest rows are one short scan. The scans are merged
+    # lazily: a page of many series costs little more than its own rows.
     first = max(FEWEST_OF_A_SERIES, 2 * query.limit // max(1, len(series)))
     merged = heapq.merge(
         *(_newest_first(database, one, bounds, limits, query.behind, first) for one in series),
@@ -253,7 +253,7 @@ def _newest_first(
     behind: tuple[int, int, int] | None,
     first: int,
 ) -> Iterator[tuple[tuple[int, int, int], StoredReading]]:
-    """The rows of one series with their place in a page: a few at first, then more and more at a time."""
+    """The rows of one series with their sort key: a few at first, then growing batches."""
     series_id, name = series[0], series[1:]
     place, values = _place_behind(series_id, behind)
     at_once = first
@@ -275,7 +275,7 @@ def _newest_first(
 def _place_behind(
     series_id: int, behind: tuple[int, int, int] | None
 ) -> tuple[str, tuple[int, ...]]:
-    """The condition for what is behind the last row of the page before, in its order."""
+    """The SQL condition for rows behind the last row of the previous page."""
     if behind is None:
         return "", ()
     moment, last_series, content_key = behind
@@ -289,8 +289,8 @@ def past_values(
 ) -> Iterator[tuple[float, SeriesName, float, str]]:
     """Time, series, value and quality of stored readings with a value, in the order of their time.
 
-    At most `limit` in all (the first ones), read some hours at a time. The series of a sensor that is named
-    without an address are one.
+    At most `limit` in all (the first ones), read some hours at a time. A sensor that is named
+    without an address means all its series together.
     """
     series = [
         (series_id, name)

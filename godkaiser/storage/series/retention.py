@@ -1,4 +1,4 @@
-"""Forgetting what is old, a batch and a transaction at a time."""
+"""Deletes old rows, one batch and transaction at a time."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _COUNT: Mapping[Kind, str] = {
 _IN_MS = (Kind.READINGS, Kind.MINUTES, Kind.HOURS)
 MOST_ROLL_BATCHES = 200
 _AT, _MARK = "retention/at", "retention/mark"
-"""Kept beside the positions of the spool: what time it is for forgetting, and by which clock."""
+"""Names of rows beside the positions of the spool: retention's time, and its clock."""
 
 
 def count_before(database: Database, kind: Kind, at: float) -> int:
-    """How many rows are from before `at` (unix seconds)."""
+    """The number of rows from before `at` (unix seconds)."""
     bound = int(at * 1000.0) if kind in _IN_MS else at
     return int(database.fetch(_COUNT[kind], (bound,))[0][0])
 
 
 def delete_before(database: Database, kind: Kind, at: float, limit: int = BATCH) -> int:
-    """Delete at most `limit` rows from before `at`; how many went. All of them or, on an error, none.
+    """Delete at most `limit` rows from before `at`; returns how many. On an error none is deleted.
 
     Raises:
         DatabaseUnavailable
@@ -72,7 +72,7 @@ def keep_belief(database: Database, belief: Belief) -> None:
 
 
 def _delete_readings(database: Database, at: float, limit: int) -> int:
-    # Into minutes and hours first: those outlive them.
+    # First make the rollups, which are kept longer than the readings.
     if not rollups.roll_all(database, at + HOUR_MS / 1000.0, MOST_ROLL_BATCHES):
         return 0
     floor = (rollups.READINGS_FLOOR, ceil_to(int(at * 1000.0), MINUTE_MS))
@@ -91,7 +91,9 @@ def _delete_hours(database: Database, at: float, limit: int) -> int:
 def _delete_by_series(
     database: Database, table: str, key: str, at: float, limit: int, floor: tuple[str, int] | None
 ) -> int:
-    """These tables are clustered by series and time, and there is no index over time alone."""
+    """Delete series by series: these tables are clustered by series and time, without an index on
+    time.
+    """
     bound = int(at * 1000.0)
     time = key.partition(",")[0]
     left = limit

@@ -1,11 +1,11 @@
-"""Minutes and hours made from the stored readings, behind marks: each reading is in them once.
+"""Makes rollups (minutes and hours) from stored readings, by marks: each reading counts once.
 
-Who stores or changes readings marks their minutes in the same transaction. A minute that is over is
-made anew from all of its rows, and its mark goes in the transaction that did it: a crash leaves the
-mark, a redelivered reading no second row, a late one a new mark.
+A writer of readings marks their minutes in the same transaction. A minute that is over is computed
+again from all its rows, and its mark is deleted in the same transaction. So a crash leaves the
+mark, a redelivered reading adds no row, and a late reading adds a new mark.
 
-With PostgreSQL that transaction sees one snapshot. A mark and its rows become visible together, so the
-marks that it takes away are those whose rows it has seen. SQLite has one writer at a time.
+In PostgreSQL that transaction sees one snapshot. A mark and its rows become visible together, so
+the transaction deletes only marks whose rows it has seen. SQLite has only one writer at a time.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ from godkaiser.storage.engine import driver
 from godkaiser.storage.engine.database import Database
 
 BATCH = 25
-"""Spans of one transaction: SQLite's recorder waits for it, 0.1 s when 20,000 readings come a second."""
+"""Spans in one transaction: with SQLite the recorder waits for it, 0.1 s at 20,000 readings a
+second.
+"""
 POSTGRESQL_BATCH = 200
-"""Nobody waits for it, and each batch looks through all marks."""
+"""In PostgreSQL nobody waits for it, and each batch scans all marks."""
 READINGS_FLOOR = "readings"
 MINUTES_FLOOR = "minutes"
 
@@ -45,7 +47,7 @@ _BEYOND_MEASURE: tuple[type[Exception], ...] = (
 )
 _COLUMNS = "series_id, bucket_ms, quality, count, valued, total, lowest, highest, last, last_ms"
 _SQLITE_MARK = "INSERT OR IGNORE INTO rollup_pending (series_id, start_ms, end_ms) VALUES (?,?,?)"
-# Without a key: nobody waits for anybody, and no two writers can lock each other out.
+# Without a key, so that writers never wait for each other and never deadlock.
 _POSTGRESQL_MARK = (
     "INSERT INTO rollup_pending (series_id, start_ms, end_ms)"
     " SELECT s, m * 60000, m * 60000 + 60000 FROM unnest(%s::bigint[], %s::bigint[]) AS t(s, m)"
@@ -64,7 +66,7 @@ _FIRST_ROW = (
     "SELECT at_ms FROM sensor_data WHERE series_id = ? AND at_ms >= ? AND at_ms < ?"
     " ORDER BY at_ms LIMIT 1"
 )
-# A division rounds towards zero in SQL, also of what was before 1970.
+# Division rounds towards zero in SQL, which is wrong for times before 1970.
 _BUCKET = "(at_ms - CASE WHEN at_ms < 0 THEN {width} - 1 ELSE 0 END) / {width} * {width}"
 _FROM_READINGS = f"""
     INSERT INTO {{table}} ({_COLUMNS})
@@ -95,8 +97,8 @@ _CLEAR = "DELETE FROM {table} WHERE series_id = ? AND bucket_ms >= ? AND bucket_
 
 
 class Rolled(msgspec.Struct, frozen=True, kw_only=True):
-    """`marks` taken away, `spans` made anew; `is_done` when nothing more is due. `refused` is what the
-    database cannot add up (values beyond all measure): it stays out of the buckets.
+    """`marks` deleted, `spans` computed; `is_done` if nothing more is due. `refused` describes
+    readings that the database cannot add up (values out of range): the rollups leave them out.
     """
 
     marks: int
@@ -106,7 +108,9 @@ class Rolled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mark_minutes(cursor: Any, minutes: Collection[tuple[int, int]], *, is_sqlite: bool) -> None:
-    """Within the transaction that stores the readings; `minutes` are (series, minute since 1970)."""
+    """Mark minutes, in the transaction that stores the readings; `minutes` are (series, minute
+    since 1970).
+    """
     if is_sqlite:
         cursor.executemany(
             _SQLITE_MARK,
@@ -118,8 +122,8 @@ def mark_minutes(cursor: Any, minutes: Collection[tuple[int, int]], *, is_sqlite
 
 
 def touch(database: Database, key: SensorKey, start: float, end: float) -> None:
-    """Stored readings of this sensor from `start` up to `end` (unix seconds) were changed: their
-    buckets are made anew. Within the caller's transaction if there is one, which it should be.
+    """Mark the stored readings of this sensor from `start` to `end` (unix seconds) as changed:
+    their buckets are computed again. Call it within the transaction of the change.
     """
     start_ms = floor_to(int(start * 1000.0), MINUTE_MS)
     end_ms = ceil_to(int(end * 1000.0) + 1, MINUTE_MS)
@@ -136,11 +140,11 @@ def touch(database: Database, key: SensorKey, start: float, end: float) -> None:
 
 
 def roll_due(database: Database, now: float, most: int | None = None) -> Rolled:
-    """Make what is marked and over at `now` (unix seconds), at most so many spans of it (None: as many
-    as suit the engine).
+    """Compute the marked spans that are over at `now` (unix seconds), at most `most` of them (None:
+    the default of the engine).
 
     Raises:
-        DatabaseUnavailable: nothing of this batch is done; its marks are still there.
+        DatabaseUnavailable: nothing of this batch was stored; its marks remain.
     """
     now_ms = int(now * 1000.0)
     if most is None:
@@ -155,19 +159,19 @@ def roll_due(database: Database, now: float, most: int | None = None) -> Rolled:
 
 
 def roll_all(database: Database, now: float, most_batches: int) -> bool:
-    """Whether nothing that is due was left after so many batches."""
+    """Compute due spans in at most `most_batches`; returns whether none was left."""
     return any(roll_due(database, now).is_done for _ in range(most_batches))
 
 
 def pending(database: Database) -> tuple[int, float | None]:
-    """How many marks there are, and the oldest minute's beginning (unix seconds)."""
+    """The number of marks, and the start of the oldest marked minute (unix seconds)."""
     ((count, oldest),) = database.fetch("SELECT count(*), min(start_ms) FROM rollup_pending")
     return int(count), None if oldest is None else oldest / 1000.0
 
 
 def raise_floor(database: Database, name: str, at_ms: int) -> None:
-    """What a bucket before this would be made from is gone: it stays as it is. In the transaction
-    that removes it.
+    """Make all buckets before `at_ms` final, because their sources are deleted. Call it in the
+    transaction that deletes them.
     """
     database.execute(
         "INSERT INTO rollup_floor (name, at_ms) VALUES (?,?) ON CONFLICT (name)"
@@ -177,11 +181,13 @@ def raise_floor(database: Database, name: str, at_ms: int) -> None:
 
 
 def take_turns(database: Database, cursor: Any) -> None:
-    """One at a time makes or forgets buckets: retention does so, too, and other gateways may. First in
-    its transaction, for LOCK TABLE takes no snapshot: that is of when it is one's turn.
+    """Let only one transaction at a time make or delete buckets, as retention and other gateways
+    may. Call it first in the transaction: LOCK TABLE takes no snapshot, so the snapshot is newer
+    than the lock.
     """
     if not database.is_sqlite:
-        # Of a table that nothing else writes: on the buckets' own it would drive autovacuum away.
+        # Lock a table that nothing else writes: a lock on the bucket tables would cancel
+        # autovacuum.
         cursor.execute("LOCK TABLE rollup_floor IN SHARE ROW EXCLUSIVE MODE")
 
 
@@ -204,7 +210,7 @@ def _roll(database: Database, now_ms: int, most: int, tried: list[Span]) -> Roll
 
 
 def _make(database: Database, cursor: Any, span: Span, floors: dict[str, int]) -> Sequence[Span]:
-    """Make the buckets of a span anew; what is left of it for the next time."""
+    """Compute the buckets of a span again; returns the remaining spans."""
     rest: list[Span] = []
     if span.end_ms - span.start_ms > DAY_MS:
         cursor.execute(database.sql(_FIRST_ROW), msgspec.structs.astuple(span))
@@ -221,7 +227,7 @@ def _make(database: Database, cursor: Any, span: Span, floors: dict[str, int]) -
     cursor.execute(database.sql(_CLEAR.format(table="rollup_1m")), minutes)
     cursor.execute(database.sql(_MINUTES), minutes)
     hours_start, hours_end = floor_to(start, HOUR_MS), ceil_to(span.end_ms, HOUR_MS)
-    # Hours whose minutes were forgotten are made from the readings, as long as all of those are there.
+    # Hours whose minutes were deleted are made from the readings, if all of those still exist.
     whole_from = min(max(hours_start, floors.get(MINUTES_FLOOR, hours_start)), hours_end)
     old_start = max(hours_start, ceil_to(readings_floor, HOUR_MS))
     for statement, begin, end in (

@@ -1,7 +1,7 @@
-"""Reading one sensor's measurements: the newest, a time of it, or its minutes and hours.
+"""Reads one sensor's measurements: the newest, a time span, or its rollups.
 
-A page is one short query that begins behind the last key of the page before: nobody holds a transaction
-or more than a page in memory, however long the answer is.
+A page is one short query that starts behind the last key of the previous page: nobody holds a
+transaction, or more than one page in memory, however long the answer is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TABLES = {Resolution.MINUTE: "rollup_1m", Resolution.HOUR: "rollup_1h"}
 _BUCKET_COLUMNS = "bucket_ms, quality, count, valued, total, lowest, highest, last, last_ms"
 FOR_EVER_MS = 2**62
 CLOCKS_DIFFER_S = 60.0
-"""A reading may be dated by so much in the future: devices have clocks of their own."""
+"""A reading may be dated this far in the future, because devices have their own clocks."""
 _LAST_KEY = 2**63 - 1
 
 
@@ -53,14 +53,14 @@ class Newest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where the next page begins: behind this key."""
+    """The next page begins behind this key."""
 
     at_ms: int
     content_key: int
 
 
 def find_series(database: Database, key: SensorKey) -> int | None:
-    """The id of its series; None when nothing of it was ever stored."""
+    """The id of its series; None if no reading was ever stored."""
     rows = database.fetch(
         "SELECT id FROM series WHERE esp_id = ? AND gpio = ? AND sensor_type = ? AND address = ?",
         (key.esp_id, key.gpio, key.sensor_type, key.address),
@@ -69,7 +69,7 @@ def find_series(database: Database, key: SensorKey) -> int | None:
 
 
 def addresses_of(database: Database, key: SensorKey) -> list[str]:
-    """Of the series that share device, pin and type."""
+    """The addresses of all series with this device, pin and type."""
     rows = database.fetch(
         "SELECT address FROM series WHERE esp_id = ? AND gpio = ? AND sensor_type = ?"
         " ORDER BY address",
@@ -81,7 +81,7 @@ def addresses_of(database: Database, key: SensorKey) -> list[str]:
 def newest(database: Database, series_id: int, now: float) -> Newest | None:
     """The newest reading that is not dated in the future; `now` in unix seconds."""
     latest_ms = int((now + CLOCKS_DIFFER_S) * 1000)
-    # If all of them seem to be of the future, it is our clock that is wrong.
+    # If all readings are dated in the future, our own clock is wrong.
     rows = _newest_until(database, series_id, latest_ms) or _newest_until(
         database, series_id, FOR_EVER_MS
     )
@@ -128,7 +128,7 @@ def _newest_until(database: Database, series_id: int, latest_ms: int) -> list[An
 def measured(
     database: Database, series_id: int, start_ms: int, end_ms: int, limit: int
 ) -> list[Measured]:
-    """At most `limit` readings from `start_ms`, oldest first; `end_ms` is not in."""
+    """At most `limit` readings from `start_ms`, oldest first; `end_ms` is excluded."""
     # Both engines answer this from the key alone.
     rows = database.fetch(
         "SELECT at_ms, value, quality FROM sensor_data WHERE series_id = ? AND at_ms >= ?"
@@ -146,7 +146,7 @@ def aggregates(
     end_ms: int,
     limit: int,
 ) -> list[Aggregate]:
-    """At most `limit` minutes or hours, oldest first: those that begin in this time."""
+    """At most `limit` minutes or hours that begin in this time, oldest first."""
     found = points(_buckets(database, series_id, resolution, start_ms, end_ms, limit))
     return found[:limit]
 
@@ -154,10 +154,10 @@ def aggregates(
 def statistics(
     database: Database, series_id: int, resolution: Resolution, start_ms: int, end_ms: int
 ) -> tuple[Aggregate, int, int]:
-    """All in one, over whole minutes or hours; from and up to when that is (milliseconds)."""
+    """One aggregate over whole minutes or hours, with its start and end (milliseconds)."""
     width = WIDTH_MS[resolution]
     start_ms, end_ms = floor_to(start_ms, width), ceil_to(end_ms, width)
-    # Sums of sums: the database adds up what may be years of minutes.
+    # Sums of sums: the database adds up possibly years of minutes.
     rows = database.fetch(
         "SELECT quality, sum(count), sum(valued), sum(total), min(lowest), max(highest),"
         f" max(last_ms) FROM {_TABLES[resolution]}"
@@ -184,7 +184,7 @@ def statistics(
 def pages_of_readings(
     database: Database, series_id: int, start_ms: int, end_ms: int
 ) -> Iterator[list[Measured]]:
-    """All readings of a time, a page at a time."""
+    """All readings of a time span, one page at a time."""
     after = Position(start_ms - 1, _LAST_KEY)
     while True:
         rows = database.fetch(
@@ -203,7 +203,7 @@ def pages_of_readings(
 def pages_of_aggregates(
     database: Database, series_id: int, resolution: Resolution, start_ms: int, end_ms: int
 ) -> Iterator[list[Aggregate]]:
-    """All minutes or hours of a time, a page at a time."""
+    """All minutes or hours of a time span, one page at a time."""
     while True:
         found = aggregates(database, series_id, resolution, start_ms, end_ms, PAGE)
         if found:
@@ -221,8 +221,8 @@ def _buckets(
     end_ms: int,
     limit: int,
 ) -> list[Bucket]:
-    """At least those of `limit` times, where there are so many; the last time is whole."""
-    # A time has a row for each quality, of which most have one: ask for a few more, and again if need be.
+    """The buckets of at least `limit` times, if there are that many; the last time is complete."""
+    # A time has one row for each quality, usually one: fetch a few more rows, and repeat if needed.
     wanted = limit + limit // 4 + 16
     found: list[Bucket] = []
     while True:
@@ -233,7 +233,7 @@ def _buckets(
         )
         if len(rows) < wanted:
             return [*found, *(Bucket(*row) for row in rows)]
-        # The page may end in the midst of a time: that one begins the next page.
+        # The page may end within a time: the next page begins with that time.
         start_ms = rows[-1][0]
         found += [Bucket(*row) for row in rows if row[0] != start_ms]
         if len({bucket.bucket_ms for bucket in found}) >= limit:

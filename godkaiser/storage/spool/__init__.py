@@ -1,4 +1,4 @@
-"""The spool: what waits on disk while the database takes nothing.
+"""The spool: data that waits on disk while the database is unavailable.
 
 Used by the storage actors, and by its console through `reader.py`; `segment_log.py` is private.
 """

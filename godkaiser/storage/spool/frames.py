@@ -1,11 +1,11 @@
-"""The file format of the spool, pure: a header, then frames, and nothing that can be misread.
+"""The file format of the spool, pure: a header, then frames, all with checksums.
 
     header  magic 8 | epoch 16 | CRC-32 of both, 4
     frame   length 4 | CRC-32 4 | sequence 8 | count 4 | body (`length` bytes)
 
-All little-endian. `sequence` is the number of the frame's first record, `count` how many it holds.
-The CRC covers the epoch, the frame's place in the file, its head and its body, so that a frame that
-was moved, repeated or left over from another file does not pass for one that was written here.
+All little-endian. `sequence` is the number of the frame's first record, `count` the number of its
+records. The CRC covers the epoch, the frame's place in the file, its head and its body, so that a
+frame that was moved, repeated or left over from another file is not accepted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """`end` is the offset behind it; `last` the sequence of its last record."""
+    """`end` is the offset after it; `last` the sequence of its last record."""
 
     sequence: int
     count: int
@@ -40,12 +40,14 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 def encode_header(epoch: bytes) -> bytes:
-    """`epoch` is 16 bytes that name the life of this spool: its sequence numbers begin with it."""
+    """`epoch` is 16 bytes; it identifies one life of the spool, in which sequence numbers are
+    unique.
+    """
     return _HEADER.pack(MAGIC, epoch, zlib.crc32(MAGIC + epoch))
 
 
 def decode_header(data: bytes) -> bytes | None:
-    """The epoch; None when this is no segment of a spool."""
+    """The epoch; None if this is not a segment of a spool."""
     if len(data) < HEADER_BYTES:
         return None
     magic, epoch, crc = _HEADER.unpack_from(data)
@@ -55,7 +57,7 @@ def decode_header(data: bytes) -> bytes | None:
 
 
 def encode_frame(epoch: bytes, offset: int, sequence: int, count: int, body: bytes) -> bytes:
-    """The frame that stands at `offset` of its file.
+    """Encode the frame for `offset` of its file.
 
     Raises:
         ValueError: the body is empty or longer than MAX_BODY_BYTES.
@@ -68,7 +70,7 @@ def encode_frame(epoch: bytes, offset: int, sequence: int, count: int, body: byt
 
 
 def decode_frames(data: bytes, epoch: bytes, offset: int = HEADER_BYTES) -> Iterator[Frame]:
-    """The frames of a file's content from `offset` up to the first that is not whole."""
+    """The frames of a file's content from `offset` up to the first incomplete one."""
     while offset + HEAD_BYTES <= len(data):
         length, crc, sequence, count = _HEAD.unpack_from(data, offset)
         end = offset + HEAD_BYTES + length

@@ -1,5 +1,5 @@
-"""How far a spool has been replayed, kept in the database in the transaction of what was replayed:
-so that each record is stored exactly once, whenever the process or the link ends.
+"""The replay position of a spool, stored in the database in the transaction of the replayed
+records, so that each record is stored exactly once, whenever the process or the connection ends.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from godkaiser.storage.engine.statements import Executor
 
 
 def position(database: Database, stream: str, epoch: str) -> int:
-    """The last record of this epoch that is in the database; 0 when none is.
+    """The last record of this epoch that is in the database; 0 if there is none.
 
     `stream` names the gateway and the stream: several gateways may share a database.
     """
@@ -20,7 +20,7 @@ def position(database: Database, stream: str, epoch: str) -> int:
 
 
 def claim_position(database: Database, stream: str) -> str:
-    """The epoch that is stored, once no other transaction has it in hand; within the caller's transaction."""
+    """Lock the position within the caller's transaction; returns the stored epoch."""
     database.execute(
         "INSERT INTO spool_position (stream, epoch, position) VALUES (?,'',0)"
         " ON CONFLICT (stream) DO NOTHING",
@@ -32,7 +32,7 @@ def claim_position(database: Database, stream: str) -> str:
 
 
 def keep_position(database: Executor, stream: str, epoch: str, sequence: int) -> None:
-    """Within the caller's transaction."""
+    """Store the position, within the caller's transaction."""
     database.execute(
         "INSERT INTO spool_position (stream, epoch, position) VALUES (?,?,?)"
         " ON CONFLICT (stream) DO UPDATE SET epoch = excluded.epoch, position = excluded.position",

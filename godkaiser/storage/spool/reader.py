@@ -1,4 +1,4 @@
-"""What lies in a spool's folder, read beside whoever uses it, or with nobody there."""
+"""Reads a spool's folder, even while a gateway uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from godkaiser.storage.spool.spool import Stream
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream. `oldest` is when its first record was received (unix seconds), None when empty."""
+    """The contents of one stream. `oldest` is the receipt of its first record (unix seconds), None
+    if empty.
+    """
 
     stream: Stream
     files: int
@@ -27,7 +29,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summary(folder: Path, stream: Stream) -> Kept:
-    """Raises OSError when there is a folder that cannot be read."""
+    """Raises OSError if the folder cannot be read."""
     files = size = records = unreadable = 0
     oldest = None
     for path, data in _contents(folder, stream):
@@ -52,7 +54,7 @@ def summary(folder: Path, stream: Stream) -> Kept:
 
 
 def frames(folder: Path, stream: Stream) -> Iterator[Frame]:
-    """Everything that can be read, oldest first. Raises OSError."""
+    """All readable frames, oldest first. Raises OSError."""
     for _, data in _contents(folder, stream):
         yield from _frames(data)
 
@@ -62,7 +64,7 @@ def _contents(folder: Path, stream: Stream) -> Iterator[tuple[Path, bytes]]:
         try:
             yield path, path.read_bytes()
         except FileNotFoundError:
-            continue  # replayed in this moment
+            continue  # replayed and deleted just now
 
 
 def _epoch(data: bytes) -> bytes | None:
@@ -77,5 +79,5 @@ def _frames(data: bytes) -> Iterator[Frame]:
 def _first_time(path: Path, stream: Stream, frame: Frame) -> float:
     if stream is Stream.READINGS:
         return spool_records.decode_readings(frame.body)[0].received_at
-    # The journal's records have no time in common: when their file was last written comes close.
+    # The journal's records have no common time; the time of the last write is close to it.
     return path.stat().st_mtime

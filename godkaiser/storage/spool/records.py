@@ -1,4 +1,4 @@
-"""Readings as the spool keeps them: arrays in MessagePack, a third of the size of JSON."""
+"""The encoding of readings in the spool: arrays in MessagePack, a third of the size of JSON."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from godkaiser.errors.storage import SpoolUnavailable
 
 OTHER_VERSION = (
     "it holds records of another version of God-Kaiser ({error}). Run that version until the spool is"
-    " empty, or take them out with godkaiser spool --export"
+    " empty, or export them with godkaiser spool --export"
 )
 
 
 class _Spooled(msgspec.Struct, frozen=True, array_like=True):
-    """A Reading, flat. New fields go to the end and have defaults."""
+    """A Reading as a flat array. New fields are added at the end, with defaults."""
 
     esp_id: str
     gpio: int
@@ -44,7 +44,7 @@ def encode_readings(readings: Sequence[Reading]) -> bytes:
 
 
 def decode_readings(body: bytes) -> list[Reading]:
-    """Raises SpoolUnavailable when another version wrote something that this one cannot read."""
+    """Raises SpoolUnavailable if another version wrote records that this one cannot read."""
     try:
         rows = _decode(body)
     except msgspec.MsgspecError as error:
@@ -74,8 +74,8 @@ def count_series(body: bytes) -> Counter[SensorKey]:
 def without_series(
     body: bytes, series: Collection[SensorKey]
 ) -> tuple[int, bytes, Counter[SensorKey]]:
-    """How many records are left without these series, their body (empty when none is), and how
-    many went of which series.
+    """Remove the readings of these series; returns the number of remaining records, their body
+    (empty if there are none), and the number of removed readings for each series.
     """
     readings = decode_readings(body)
     left = [reading for reading in readings if reading.key not in series]

@@ -1,8 +1,7 @@
 """One stream of the spool: a folder of append-only segments, oldest first.
 
-Not thread-safe: `Spool` holds the lock. What `append` has returned from is on the disk. A segment
-that the last record of has been replayed is deleted; one that turns out to be damaged is kept aside
-under `.damaged`, for whoever wants to look.
+Not thread-safe: `Spool` holds the lock. Data is on disk when `append` returns. A segment is deleted
+when its last record has been replayed; a damaged segment is kept under `.damaged` for inspection.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from godkaiser.storage.spool.frames import Frame
 SUFFIX = ".gks"
 DAMAGED = ".damaged"
 RESTART_GAP = 2**32
-"""Left free in the numbers at each start: more than a spool can hold, so that no number that was
-replayed and then thinned away is given a second time.
+"""Gap in the sequence numbers at each start: larger than a spool, so that a number that was
+replayed and then thinned out is never used a second time.
 """
 
 
@@ -38,20 +37,22 @@ replayed and then thinned away is given a second time.
 class _Segment:
     path: Path
     end: int
-    """Where the next frame goes; what is behind it is not part of the file."""
+    """The offset for the next frame; bytes behind it are not valid."""
     first: int
     last: int
-    """Sequence of the last record; `first` - 1 when there is none."""
+    """Sequence of the last record; `first` - 1 if there is none."""
     records: int
     head: int = spool_frames.HEADER_BYTES
-    """Offset of the first frame that was not seen to be replayed."""
+    """Offset of the first frame that is not known to be replayed."""
     replayed: int = 0
-    """Records before `head`."""
+    """Number of records before `head`."""
     is_damaged: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """What was found. `torn_bytes` were cut off: the end of a write that a power cut interrupted."""
+    """The result of `open`. `torn_bytes` were cut off: the end of a write that a power cut
+    interrupted.
+    """
 
     torn_bytes: int = 0
     damaged: tuple[str, ...] = ()
@@ -71,7 +72,7 @@ class SegmentLog:
         self.epoch = secrets.token_bytes(spool_frames.EPOCH_BYTES)
 
     def open(self) -> Opened:
-        """Take up what an earlier process left. Raises OSError."""
+        """Read the segments of an earlier process. Raises OSError."""
         self._found = SameFolder(self._folder)
         torn = 0
         damaged = []
@@ -80,7 +81,7 @@ class SegmentLog:
             data = path.read_bytes()
             epoch = spool_frames.decode_header(data)
             if epoch is None or (self._segments and epoch != self.epoch):
-                # Shorter than a header: the machine went down while it was being made.
+                # Shorter than a header: the machine went down while the file was created.
                 if len(data) < spool_frames.HEADER_BYTES:
                     torn += len(data)
                     path.unlink()
@@ -113,7 +114,9 @@ class SegmentLog:
 
     @property
     def records(self) -> int:
-        """How many wait; just after a start, with those of the oldest segment that are done."""
+        """The number of waiting records; just after a start it includes replayed ones of the oldest
+        segment.
+        """
         return sum(
             segment.records - segment.replayed
             for segment in self._segments
@@ -128,7 +131,7 @@ class SegmentLog:
         """Write and flush; on return it survives a power cut.
 
         Raises:
-            OSError: nothing of it is kept; the disk is full or failing.
+            OSError: nothing was stored; the disk is full or failing.
         """
         segment = self._writable()
         data = spool_frames.encode_frame(self.epoch, segment.end, self._next, count, body)
@@ -146,7 +149,7 @@ class SegmentLog:
         return Frame(segment.last - count + 1, count, body, segment.end)
 
     def waiting(self) -> Iterator[Frame]:
-        """What is not yet done, oldest first, with one segment in memory at a time."""
+        """The frames that are not replayed yet, oldest first, with one segment in memory at a time."""
         for segment in list(self._segments):
             for frame in self._read(segment, segment.head):
                 if frame.last <= self.done:
@@ -156,7 +159,7 @@ class SegmentLog:
                     yield frame
 
     def advance(self, sequence: int) -> None:
-        """All records up to this one are in the database: forget them. Raises OSError."""
+        """Delete all records up to this one, because they are in the database. Raises OSError."""
         self.done = max(self.done, sequence)
         while self._segments and self._segments[0].last <= self.done:
             segment = self._segments[0]
@@ -171,8 +174,8 @@ class SegmentLog:
     def rewrite(self, wanted: int, thin: Callable[[bytes], tuple[int, bytes]]) -> tuple[int, int]:
         """Run each body through `thin`, oldest segment first, until `wanted` bytes are free.
 
-        `thin` gives the number of records left and their body. Returns bytes freed and records
-        dropped. Raises OSError; what was not yet rewritten is as it was.
+        `thin` returns the number of remaining records and their body. Returns bytes freed and
+        records dropped. Raises OSError; segments that were not rewritten yet are unchanged.
         """
         freed = dropped = 0
         for segment in list(self._segments):
@@ -202,8 +205,9 @@ class SegmentLog:
             dropped += frame.count - left
             if not left:
                 continue
-            # The numbers of the records that stay need not be exact: the replay goes by the last
-            # number of a frame.
+            # The numbers of the remaining records need not be exact: the replay uses only the last
+            # number
+            # of a frame.
             data = spool_frames.encode_frame(self.epoch, end, frame.last - left + 1, left, body)
             kept.append(data)
             end += len(data)
@@ -218,7 +222,7 @@ class SegmentLog:
                 self._check_folder()
                 replace_file(segment.path, b"".join(kept), mode=0o600)
             except InDoubt:
-                # Whichever of the two is there, the offsets must be its own.
+                # Either the old or the new file is there: read its offsets again.
                 found = _scan(segment.path, segment.path.read_bytes(), self.epoch)
                 segment.end, segment.records, segment.last = found.end, found.records, found.last
                 segment.head, segment.replayed = found.head, 0
@@ -259,9 +263,10 @@ class SegmentLog:
             self._found.check()
 
     def _give_up_segment(self, segment: _Segment) -> None:
-        """After a failed write or flush: cut what may be there, and do not trust the file again.
+        """After a failed write or flush: cut off the uncertain bytes, and do not write to this file
+        again.
 
-        Linux drops pages that it could not write, so a second flush of them would lie.
+        Linux drops pages that it could not write, so a second flush would succeed wrongly.
         """
         self.close()
         if not segment.records:

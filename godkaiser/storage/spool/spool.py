@@ -1,4 +1,4 @@
-"""The spool: where readings and journal entries go while the database cannot take them.
+"""The spool: stores readings and journal entries on disk while the database is unavailable.
 
 Two streams in one folder, `readings` and `journal`, with one bound on their size. Used by several
 threads. The actors that own the data append; /control/storage/spool replays.
@@ -27,7 +27,7 @@ from godkaiser.storage.spool.segment_log import Opened, SegmentLog
 MEBIBYTE = 1024 * 1024
 MAX_SEGMENT_BYTES = 4 * MEBIBYTE
 SEGMENTS_AT_LEAST = 16
-"""A spool is cut into so many segments at least, so that replaying frees space in small steps."""
+"""Minimum number of segments of a full spool, so that replaying frees space in small steps."""
 OVERHEAD_BYTES = spool_frames.HEAD_BYTES + spool_frames.HEADER_BYTES
 
 
@@ -38,13 +38,15 @@ class Stream(StrEnum):
 
 class WhenFull(StrEnum):
     THIN = "thin"
-    """Drop the oldest readings of the series that has most of them."""
+    """Drop the oldest readings of the series with most readings."""
     HOLD = "hold"
-    """Take no more: what is new stays with the broker."""
+    """Take no more: new readings stay with the broker."""
 
 
 class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`dropped` are readings that went because the spool was full, since the process started."""
+    """`dropped` are readings that were dropped because the spool was full, since the process
+    started.
+    """
 
     bytes: int
     max_bytes: int
@@ -67,7 +69,7 @@ class Spool:
         when_full: WhenFull = WhenFull.THIN,
         same_disk_as: Path | None = None,
     ) -> None:
-        """`same_disk_as` is the SQLite file, to be named when its disk is the one that is full."""
+        """`same_disk_as` is the SQLite file; an error names it if it is on the same full disk."""
         self._folder = folder
         self._max_bytes = max_bytes
         self._when_full = when_full
@@ -79,10 +81,10 @@ class Spool:
         self._dropped: Counter[SensorKey] = Counter()
         self._refused = ""
         self.found: dict[Stream, Opened] = {}
-        """What `open` came upon."""
+        """The result of `open` for each stream."""
 
     def open(self) -> None:
-        """Take up what an earlier process left.
+        """Read the records of an earlier process.
 
         Raises:
             SpoolUnavailable: the folder cannot be used; the text says why.
@@ -102,10 +104,10 @@ class Spool:
                 log.close()
 
     def append_readings(self, readings: Sequence[Reading]) -> None:
-        """On return they survive a power cut.
+        """Store readings; on return they survive a power cut.
 
         Raises:
-            SpoolUnavailable: nothing of it is kept.
+            SpoolUnavailable: nothing was stored.
         """
         body = spool_records.encode_readings(readings)
         with self._lock:
@@ -119,16 +121,18 @@ class Spool:
             self._append(Stream.JOURNAL, count, body)
 
     def holds(self, stream: Stream) -> bool:
-        """Whether something waits to be replayed. Read without the lock: it may be just over."""
+        """Whether records wait to be replayed. Read without the lock, so it may be slightly
+        outdated.
+        """
         return not self._logs[stream].is_empty
 
     def epoch(self, stream: Stream) -> str:
-        """Names the life of the stream whose sequence numbers are counted."""
+        """The id of the stream's present life, to which its sequence numbers belong."""
         return self._logs[stream].epoch.hex()
 
     def peek(self, stream: Stream, after: int, records: int) -> list[Frame]:
-        """The oldest frames that wait behind the record `after`: so many that they hold `records`,
-        or all; at least one.
+        """The oldest frames after the record `after`: enough to contain `records` records, or all
+        frames; at least one.
 
         Raises:
             SpoolUnavailable: the disk fails.
@@ -147,7 +151,7 @@ class Spool:
         return frames
 
     def done(self, stream: Stream, frame: Frame) -> None:
-        """Everything up to this frame is in the database. Raises SpoolUnavailable."""
+        """Everything up to this frame is in the database: delete it. Raises SpoolUnavailable."""
         with self._lock:
             try:
                 self._logs[stream].advance(frame.last)
@@ -168,7 +172,7 @@ class Spool:
             )
 
     def dropped(self) -> dict[SensorKey, int]:
-        """How many readings of which series went because the spool was full."""
+        """The number of dropped readings for each series, because the spool was full."""
         with self._lock:
             return dict(self._dropped)
 
@@ -192,7 +196,7 @@ class Spool:
             return
         may_thin = self._when_full is WhenFull.THIN or stream is Stream.JOURNAL
         while over > 0 and may_thin:
-            # A whole segment at least, so that the next write does not have to do this again.
+            # Free at least a whole segment, so that the next write does not have to do this again.
             freed = self._thin(max(over, self._max_bytes // SEGMENTS_AT_LEAST // 4))
             if not freed:
                 break

@@ -1,1 +1,3 @@
-"""What runs actors: threads and real time, a pool of threads, or a seeded scheduler with a virtual clock."""
+"""The runtimes of actors: threads and real time, a pool of threads, or a seeded scheduler with a
+virtual clock.
+"""

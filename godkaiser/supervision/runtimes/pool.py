@@ -1,8 +1,8 @@
-"""Many actors on a few threads: for thousands of like children that never wait for anything.
+"""Many actors on a few threads: for thousands of similar children that never block.
 
-A thread for each actor is cheap while it sleeps. But under Python's global lock every thread that
-could run wakes each few milliseconds to ask for it, so a flood over a thousand devices would spend
-the machine on waking threads (measured: 35 times the cost of a message). Here an actor with
+A thread for each actor is cheap while it sleeps. But under Python's global lock every runnable
+thread wakes every few milliseconds to request the lock, so in a flood over a thousand devices most
+time would go into waking threads (measured: 35 times the cost of a message). Here an actor with
 messages waits in a queue until one of a few workers takes it for a turn.
 """
 
@@ -22,7 +22,7 @@ TURN = 64
 
 
 class _Task:
-    """One incarnation in the pool. Who holds `claim` has it in the queue or is running it."""
+    """One incarnation in the pool. The holder of `claim` has queued it or is running it."""
 
     __slots__ = ("begun", "claim", "life")
 
@@ -44,8 +44,8 @@ class _Worker:
 
 
 class Pool:
-    """`relieve` is to be called now and then: it brings in a worker for each that is held up in a
-    message; when that one comes back, one goes home.
+    """`relieve` is to be called now and then: it adds a worker for each worker that is blocked in a
+    message; when that one returns, a surplus worker exits.
     """
 
     def __init__(self, workers: int = WORKERS) -> None:
@@ -56,13 +56,13 @@ class Pool:
         self._ready: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
 
     def spawn(self, life: Incarnation) -> None:
-        """Raises RuntimeError when the machine has no thread to give."""
+        """Raises RuntimeError when the machine cannot start a thread."""
         if len(self._workers) < self._usual:
             self._hire()
         self._schedule(_Task(life))
 
     def stop(self) -> None:
-        """Send all workers home, each after the turn that it is in."""
+        """Make all workers exit, each after its current turn."""
         for _ in tuple(self._workers):
             self._ready.put(None)
 
@@ -137,13 +137,13 @@ class Pool:
             self._ready.put(task)
             return
         task.claim.release()
-        # Who sent since we looked last found the claim taken, and has left it to us.
+        # A sender since our last check found the claim taken, and left the scheduling to us.
         if len(cell.mailbox):
             self._schedule(task)
 
     @staticmethod
     def _handle_some(life: Incarnation) -> bool | None:
-        """True when there may be more, False when there was no more, None when the life is over."""
+        """True if there may be more messages, False if there were none, None if the life is over."""
         cell = life.cell
         mailbox = cell.mailbox
         mailbox.read_here()

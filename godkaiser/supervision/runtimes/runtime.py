@@ -1,5 +1,5 @@
-"""The seam between actors and what runs them: threads and real time here, a seeded scheduler and a
-virtual clock in `simulation.py`. Everything above this module is the same code in both.
+"""The interface between actors and what runs them: threads and real time here, a seeded scheduler
+and a virtual clock in `simulation.py`. Everything above this module is the same code in both.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class Runtime(Protocol):
-    """What an actor system needs of the world. `random` is in [0, 1), times are in seconds.
+    """What an actor system needs from its environment. `random` is in [0, 1), times are in seconds.
 
-    `monotonic` counts from the start of the machine, so that within one `boot_id` a moment means the
-    same to the next process.
+    `monotonic` counts from the start of the machine, so that within one `boot_id` a value is also
+    valid for the next process.
     """
 
     def bind(self, system: ActorSystem) -> None: ...
@@ -53,7 +53,7 @@ class Runtime(Protocol):
 
 
 def _tolerant(signal: threading.Lock) -> Callable[[], None]:
-    """Two senders may both have seen a reader wait: the second finds it woken already."""
+    """A wake that ignores a second call: two senders may both have seen the reader wait."""
     release = signal.release
 
     def wake() -> None:
@@ -66,10 +66,10 @@ def _tolerant(signal: threading.Lock) -> Callable[[], None]:
 
 
 class ThreadedRuntime:
-    """One daemon thread an actor, as Pykka's ThreadingActor has it; `pooled` ones share a few.
+    """One daemon thread for each actor, as in Pykka's ThreadingActor; `pooled` actors share a few.
 
-    A Python thread cannot be killed: one that never returns from a message is given up by its
-    supervisor and, being a daemon, does not keep the process from ending.
+    A Python thread cannot be killed: an actor that never returns from a message is given up by its
+    supervisor; its thread is a daemon and does not keep the process from ending.
     """
 
     def __init__(self, *, stall_check_s: float = 1.0, seed: int | None = None) -> None:
@@ -109,7 +109,7 @@ class ThreadedRuntime:
         self._timers.add(timer)
 
     def spawn(self, life: Incarnation) -> None:
-        """Raises RuntimeError when the machine has no thread to give."""
+        """Raises RuntimeError when the machine cannot start a thread."""
         if life.cell.spec.pooled:
             self._pool.spawn(life)
             return
@@ -122,8 +122,8 @@ class ThreadedRuntime:
         return "" if frame is None else "".join(traceback.format_stack(frame))
 
     def _frames(self) -> dict[int, FrameType]:
-        """CPython gh-106883: a garbage collection that begins within this call locks the
-        interpreter for good in the versions before it was fixed, so none may begin.
+        """Read all stacks with garbage collection off. CPython gh-106883: a collection that begins
+        within this call deadlocks the interpreter in the versions before the fix.
         """
         with self._looking:
             collects = gc.isenabled()
@@ -156,7 +156,7 @@ class ThreadedRuntime:
             if life.stalled_since == since:
                 continue
             life.stalled_since = since
-            detail = f"has held {type(envelope.message).__name__} for {now - since:.1f} s"
+            detail = f"has been handling {type(envelope.message).__name__} for {now - since:.1f} s"
             cell.emit(LifeStep.STALLED, detail=detail, trace=self.stack_of(life))
 
 

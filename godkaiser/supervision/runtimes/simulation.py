@@ -1,13 +1,13 @@
 """The same actors on one thread, under a seeded scheduler and a virtual clock.
 
-A seed decides who runs next, how long each step takes, who is interrupted while it sends and who
-crashes where. The same seed gives the same run, so a failure is replayed by its seed alone.
+A seed decides who runs next, how long each step takes, which actor is interrupted while it sends
+and which one crashes where. The same seed gives the same run, so the seed alone replays a failure.
 
-An actor that waits (an ask, a full mailbox) and one that is interrupted while it sends let others
-run on top of its own call. It goes on when those are through: the interleavings are a subset of
-those of threads. A message waits for an actor that is under way in this sense, as it would with
-threads; a sender that would block on the mailbox of such a one passes the bound instead, because
-with threads that reader would go on.
+While an actor waits (an ask, a full mailbox) or is interrupted while it sends, other actors run on
+top of its call stack, and it continues when they are done: the interleavings are a subset of those
+of threads. A message to an actor that is suspended in this way waits, as with threads. A sender
+that would block on the full mailbox of such an actor exceeds the bound instead, because with
+threads that reader would go on.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ TRACE_KEPT = 20_000
 
 
 class SimulatedCrash(BaseException):
-    """A crash in the midst of a message. Not an Exception: nothing but the runtime catches it."""
+    """A crash during a message. Not an Exception, so that only the runtime catches it."""
 
 
 class Chances(msgspec.Struct, frozen=True, kw_only=True):
     """Probabilities in [0, 1], each per occasion.
 
-    `interrupt`: others run while an actor sends. `crash`: an actor dies while it sends.
-    `drowsy`: the clock moves on to the next timer though messages wait (a slow machine).
-    `step_s`: the longest that the handling of one message takes, virtual seconds.
+    `interrupt`: other actors run while an actor sends. `crash`: an actor crashes while it sends.
+    `drowsy`: the clock moves to the next timer although messages wait (a slow machine).
+    `step_s`: the longest time that one message takes, in virtual seconds.
     """
 
     interrupt: float = 0.1
@@ -73,7 +73,7 @@ class _Task:
 
 
 class SimulatedRuntime:
-    """A `Runtime` for `ActorSystem`; `run_for`, `run_until` and `step` turn it.
+    """A `Runtime` for `ActorSystem`; `run_for`, `run_until` and `step` drive it.
 
     `may_crash` says of a path whether `Chances.crash` applies to it.
     """
@@ -101,13 +101,13 @@ class SimulatedRuntime:
         self._depth = 0
         self._system: ActorSystem | None = None
 
-    # ---- what an actor system needs
+    # ---- the interface of a runtime
 
     def bind(self, system: ActorSystem) -> None:
         self._system = system
 
     def start(self) -> None:
-        """Nothing to do: whoever made the simulation turns it."""
+        """Nothing to do: the caller drives the simulation."""
 
     def stop(self) -> None:
         """Nothing to do: no thread was started."""
@@ -146,14 +146,14 @@ class SimulatedRuntime:
     def stack_of(self, _life: Incarnation) -> str:
         return ""
 
-    # ---- turning it
+    # ---- driving it
 
     def run_for(self, seconds: float) -> None:
         """Let virtual time pass."""
         self.run_until(lambda: False, seconds)
 
     def run_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Turn until `condition` holds; False when it does not within the virtual time."""
+        """Run until `condition` holds; False if it does not hold within the virtual time."""
         deadline = self._clock + timeout_s
         while not condition():
             if not self.step(deadline):
@@ -161,7 +161,7 @@ class SimulatedRuntime:
         return True
 
     def step(self, deadline: float) -> bool:
-        """One message, or one move of the clock to what is due next; False at the deadline."""
+        """Handle one message, or move the clock to the next timer; False at the deadline."""
         if self._clock >= deadline:
             return False
         if self._ready and self._schedule.random() >= self.chances.drowsy:
@@ -181,11 +181,11 @@ class SimulatedRuntime:
         return False
 
     def jump_clock(self, seconds: float) -> None:
-        """Set the wall clock forward or back; the monotonic one does not notice."""
+        """Set the wall clock forward or back; the monotonic clock does not change."""
         self._wall += seconds
 
     def calm(self) -> None:
-        """No more injected faults from here on, to see what a run settles at."""
+        """Inject no more faults from now on, so that a test sees the final state."""
         self.chances = msgspec.structs.replace(self.chances, crash=0.0, interrupt=0.0, drowsy=0.0)
 
     # ---- the scheduler
@@ -229,7 +229,7 @@ class SimulatedRuntime:
         elif len(cell.mailbox):
             self._make_ready(task)
         else:
-            # Looking once more tells the mailbox to wake this task at the next message.
+            # This further take makes the mailbox wake this task at the next message.
             cell.mailbox.take()
 
     def _advance(self, task: _Task) -> bool:
@@ -251,11 +251,11 @@ class SimulatedRuntime:
     def _note(self, path: str, what: str) -> None:
         self.trace.append(HandledMessage(self._clock, path, what))
 
-    # ---- what happens to an actor while it sends
+    # ---- faults while an actor sends
 
     def at_send(self, *, interruptible: bool = True) -> None:
-        """Others may run now, and the sender may die: raises SimulatedCrash in one whose time has
-        come. Not `interruptible` is for who holds a lock: with threads the others would wait.
+        """Let other actors run, or crash the sender (raises SimulatedCrash), each by chance.
+        Not `interruptible` is for a sender that holds a lock: with threads the others would wait.
         """
         chances = self.chances
         if self._system is None:

@@ -1,4 +1,4 @@
-"""Timers: a message to oneself, later."""
+"""Timers: each sends a message to its own actor later."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from collections.abc import Callable, Hashable
 logger = logging.getLogger("godkaiser.supervision")
 
 SWEEP_FROM = 1024
-"""Timers in the queue before cancelled ones are looked for."""
+"""Length of the queue from which on cancelled timers are removed."""
 LONGEST_WAIT_S = 30.0
-"""A wait does not count the time for which the machine is suspended; the clock of the timers does."""
+"""A thread's wait does not count the time of a suspended machine, but the timers' clock does; so
+wake often.
+"""
 
 
 class Timer:
-    """One pending message; `cancelled` also stops one that is in the mailbox already.
+    """One pending message; `cancelled` also stops a message that is already in the mailbox.
 
     `due` is in monotonic seconds.
     """
@@ -32,7 +34,7 @@ class Timer:
 
 
 class TimerQueue:
-    """Timers by due time. Not thread-safe by itself; the owner brings the lock and the clock."""
+    """Timers by due time. Not thread-safe by itself; the owner provides the lock and the clock."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
@@ -48,7 +50,7 @@ class TimerQueue:
         heapq.heappush(self._heap, (timer.due, next(self._order), timer))
 
     def _sweep(self) -> None:
-        """Drop the cancelled ones: a timeout that each message renews would fill the memory."""
+        """Drop cancelled timers: a timeout that each message renews would fill the memory."""
         self._heap = [entry for entry in self._heap if not entry[2].cancelled]
         heapq.heapify(self._heap)
         self._sweep_at = max(SWEEP_FROM, 2 * len(self._heap))
@@ -116,5 +118,5 @@ class TimerThread:
                 try:
                     timer.fire(timer)
                 except Exception:
-                    # One timer must not end all others.
+                    # A failure of one timer must not stop all others.
                     logger.exception("a timer failed")

@@ -66,7 +66,7 @@ def test_an_input_only_pin_drives_nothing_but_measures(gpio: int) -> None:
 
 
 def test_an_analogue_sensor_needs_adc1() -> None:
-    with pytest.raises(InvalidGpio, match="dead while Wi-Fi is on"):
+    with pytest.raises(InvalidGpio, match="does not work while Wi-Fi is on"):
         check_sensor(WROOM, sensor(25, "ph"), {})
     with pytest.raises(InvalidGpio, match="needs a pin of ADC1"):
         check_sensor(WROOM, sensor(17, "ph"), {})
@@ -87,7 +87,7 @@ def test_a_pin_has_one_owner_who_is_named() -> None:
 
 def test_onewire_sensors_share_one_pin_and_only_that() -> None:
     check_sensor(WROOM, sensor(4), {4: ONEWIRE_USER})
-    with pytest.raises(InvalidGpio, match="one OneWire bus, and that of this one is on GPIO 4"):
+    with pytest.raises(InvalidGpio, match="one OneWire bus, and this device has it on GPIO 4"):
         check_sensor(WROOM, sensor(5), {4: ONEWIRE_USER})
     with pytest.raises(GpioConflict, match="the OneWire bus"):
         check_actuator(WROOM, actuator(4), {4: ONEWIRE_USER})

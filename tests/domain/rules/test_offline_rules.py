@@ -49,14 +49,14 @@ def test_a_rule_becomes_the_entry_of_the_contract():
     ("why", "definition"),
     [
         ("keep_offline", rule(keep_offline=False)),
-        ("switched off", rule(enabled=False)),
+        ("disabled", rule(enabled=False)),
         ("AND", rule(logic_operator="OR")),
         ("one actuator", rule(actions=(FAN, changed(FAN, gpio=26)))),
         ("one actuator", rule(actions=(StopAction(),))),
-        ("switches on", rule(actions=(changed(FAN, command=Verb.OFF),))),
-        ("switches on", rule(actions=(changed(FAN, release=False),))),
+        ("only switches ON", rule(actions=(changed(FAN, command=Verb.OFF),))),
+        ("only switches ON", rule(actions=(changed(FAN, release=False),))),
         ("duration", rule(actions=(changed(FAN, duration=5.0),))),
-        ("switches on", rule(conditions=(DAY,))),
+        ("only switches ON", rule(conditions=(DAY,))),
         ("hysteresis", rule(conditions=(HOT, HOT))),
         ("hysteresis", rule(conditions=(HOT, SensorCondition(
             esp_id=DEVICE, gpio=0, sensor_type="sht31_temp", operator=">", value=1.0)))),

@@ -205,7 +205,7 @@ def test_what_must_be_looked_at_without_a_reading():
     ("condition", "says"),
     [
         (DifferenceCondition(**of(IN), other=Sensor(**of(IN)), operator=">", value=1.0), "same"),
-        (Group(operator="AND", conditions=()), "no conditions"),
+        (Group(operator="AND", conditions=()), "without conditions"),
         (RateCondition(**of(IN), operator=">", value=float("nan")), "finite"),
         (Group(operator="AND", conditions=(SensorCondition(**of(IN), operator=">", value=5.0),
                SensorCondition(**of(IN), operator="<", value=5.0))), "never be true"),

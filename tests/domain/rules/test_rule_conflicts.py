@@ -47,9 +47,11 @@ def messages(rule_id, definition, others):
 def test_two_that_want_different_things_of_one_actuator():
     day, night = rule("day", reads(1), turns(25)), rule("night", reads(2), turns(25, Verb.OFF))
     (told,) = messages(2, night, {1: day})
-    assert told.startswith("rule 1 (day) wants something else of ESP_A00002/25; both have priority")
+    assert told.startswith(
+        "rule 1 (day) commands something else for ESP_A00002/25; both have priority"
+    )
     (told,) = messages(2, rule("night", reads(2), turns(25, Verb.OFF), priority=500), {1: day})
-    assert told.endswith("this one wins by priority")
+    assert told.endswith("this rule wins by priority")
     (told,) = messages(2, rule("night", reads(2), turns(25, Verb.OFF), priority=5), {1: day})
     assert told.endswith("rule 1 wins by priority")
 

@@ -127,7 +127,7 @@ def test_it_waits_until_a_condition_holds():
 @pytest.mark.parametrize(
     ("on_timeout", "log", "outcome"),
     [
-        ("abort", ["ON 25", "OFF 25"], "sequence aborted: step 1 waited 30 s in vain"),
+        ("abort", ["ON 25", "OFF 25"], "sequence aborted: step 1 timed out after 30 s"),
         ("continue", ["ON 25", "ON 26"], "sequence done"),
     ],
 )
@@ -190,7 +190,7 @@ def test_a_rule_that_is_switched_off_ends_its_sequence():
     play.rule = msgspec.structs.replace(play.rule, enabled=False)
     play.look(1.0)
     assert play.log == ["ON 25", "OFF 25"]
-    assert play.outcome == "sequence aborted: the rule is switched off"
+    assert play.outcome == "sequence aborted: the rule is disabled"
 
 
 def test_a_clock_that_is_set_back_prolongs_no_step():

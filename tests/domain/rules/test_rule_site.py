@@ -105,9 +105,9 @@ def test_two_probes_on_one_pin_are_named_by_their_addresses():
 @pytest.mark.parametrize(
     ("action", "how", "says"),
     [
-        (turn(duration=61.0), {}, "runs 60 s at most"),
+        (turn(duration=61.0), {}, "runs at most 60 s"),
         (turn(duration=41.0), {}, "40 s that it may be on in an hour"),
-        (turn(duration=2.0), {}, "minimum on time of 5 s"),
+        (turn(duration=2.0), {}, "minimum on-time of 5 s"),
         (turn(duration=10.0), {"max_per_hour": 3}, "allows 4 an hour"),
         (turn(Verb.PWM, LAMP, value=0.1, duration=10.0), {}, "takes 0.2 to 0.8"),
         (turn(Verb.PWM, LAMP, value=0.9, duration=10.0), {}, "takes 0.2 to 0.8"),

@@ -256,7 +256,7 @@ def errors(definition):
         (rule(TimeWindow(start="25:00", end="6")), "conditions[0]", "not a time of day"),
         (rule(TimeWindow(start="06:00", end="07:00", timezone="Mars")), "conditions[0]", "time zone"),
         (rule(threshold(), actions=(msgspec.structs.replace(ON, command=Verb.PWM, value=80),)),
-         "actions[0]", "0.8 was meant"),
+         "actions[0]", "did you mean 0.8?"),
         (rule(threshold(), actions=(msgspec.structs.replace(ON, duration=-1.0),)), "actions[0]",
          "must be 0 to 86400 seconds"),
     ],
@@ -281,7 +281,7 @@ def test_a_sensible_rule_has_no_errors_and_unknown_parts_are_warnings():
 @pytest.mark.parametrize(
     ("action", "told"),
     [
-        ({"duration": 61.0}, "runs 60 s at most"),
+        ({"duration": 61.0}, "runs at most 60 s"),
         ({"duration": 60.0}, ""),
         ({"command": Verb.PWM, "value": 0.1}, "takes 0.2 to 1"),
         ({"command": Verb.PWM, "value": 0.2}, ""),

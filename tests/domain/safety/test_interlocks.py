@@ -117,11 +117,15 @@ def test_what_may_be_on_its_way_counts_as_on() -> None:
             2,
             "a cycle",
         ),
-        (["pump only_with valve", "valve never_with pump"], 1, "it needs what it excludes"),
+        (
+            ["pump only_with valve", "valve never_with pump"],
+            1,
+            "it needs an actuator that it excludes",
+        ),
         (
             ["pump only_with valve", "valve only_with fan", "fan never_with pump"],
             2,
-            "it needs what it excludes",
+            "it needs an actuator that it excludes",
         ),
         (
             ["pump only_with valve", "pump only_with fan", "fan never_with valve"],

@@ -29,7 +29,7 @@ def test_what_nothing_forbids_stands() -> None:
     [
         (DeviceSituation(approved=False), pin(), "not approved"),
         (DeviceSituation(approved=True, stopped="global (leak)"), pin(), "stopped: global"),
-        (DeviceSituation(approved=True, automation_held=True), pin(), "held back"),
+        (DeviceSituation(approved=True, automation_held=True), pin(), "rules are held"),
         (FREE, None, "no such actuator"),
         (FREE, pin(pin_user="sensor ds18b20"), "also used by"),
         (FREE, pin(hold=Hold(by="user:1", until=NOW + 1)), "held by user:1"),

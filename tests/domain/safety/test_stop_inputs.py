@@ -36,7 +36,7 @@ def test_below_and_above_are_opposites_but_for_the_level_itself(level, raw):
 def test_an_input_that_was_never_heard_has_its_time_and_then_stops():
     waiting = InputState(100.0)
     assert demand(CLOSED, waiting, 110.0) == ""
-    assert demand(CLOSED, waiting, 110.5) == "the stop input ESP_A00001/34 is silent for 10 s"
+    assert demand(CLOSED, waiting, 110.5) == "the stop input ESP_A00001/34 has been silent for 10 s"
 
 
 def test_each_scope_is_demanded_by_its_own_inputs():
@@ -44,4 +44,4 @@ def test_each_scope_is_demanded_by_its_own_inputs():
     states = {KEY: InputState(0.0, 4000.0), OTHER: InputState(0.0, 3500.0)}
     found = demands([CLOSED, north], states, 1.0)
     assert list(found) == [NORTH]
-    assert found[NORTH].reason == "the stop input ESP_A00002/34 is pressed (it reads 3500)"
+    assert found[NORTH].reason == "the stop input ESP_A00002/34 is pressed (raw value 3500)"

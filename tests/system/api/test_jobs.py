@@ -132,7 +132,7 @@ def test_the_audit_trail_is_exported_for_the_holder_of_a_key(site, tmp_path):
         site, "open", "--from", str(sealed), "--to", str(plain), "--key", str(private)
     )
     assert taken.returncode == 0, taken.stderr
-    assert "entries fit" in taken.stdout
+    assert "entries are intact" in taken.stdout
     first = msgspec.json.decode(plain.read_bytes().splitlines()[0])
     assert first["previous_hash"] == "0" * 64
     again = audit_command(site, "export", "--to", str(sealed), "--recipient", str(public))

@@ -136,7 +136,7 @@ def _number(event_id):
 
 def test_an_id_of_another_life_is_told(site, attend):
     answer, _ = say(attend(), {"resume": "1-5", "filter": {"types": ["safety"]}})
-    assert "started again" in answer["missed"]
+    assert "was restarted" in answer["missed"]
     with_values, early = say(attend(), {"snapshot": True, "filter": {"types": ["reading"]}})
     assert with_values["missed"] == ""
     assert early or with_values["newest"]

@@ -101,7 +101,7 @@ pid_file = "{tmp_path / "mosquitto.pid"}"
     # Mosquitto does not run yet: the files are written, and it cannot be told.
     first = cli(tmp_path, "mqtt", "sync", "--config", str(configuration))
     assert first.returncode == 73, first.stderr
-    assert "could not be told" in first.stderr
+    assert "could not be signalled" in first.stderr
     broker = mosquitto_factory(
         accounts=(
             "use_username_as_clientid true",
@@ -288,7 +288,9 @@ def test_trouble_with_the_files_is_shown_and_ends_by_itself(guarded):
     found = eventually(
         lambda: (view := site.client.get("/system/broker-accounts"))["state"] == "failed" and view
     )
-    assert "passwd.extra:3: ESP_A00001 is an account that the gateway makes" in found["error"]
+    assert (
+        "passwd.extra:3: ESP_A00001 is an account that the gateway itself writes" in found["error"]
+    )
     (guarded.files / "passwd.extra").write_text("grafana:$7$x\n")
     in_sync(site)
     assert "grafana:$7$x" in (guarded.files / "passwd").read_text()

@@ -115,9 +115,7 @@ def test_a_deleted_mock_is_gone_and_its_device_is_told_of_as_an_orphan(site, tan
         member.tell(Tick(job=ORPHANS_JOB, at=0.0))
     eventually(lambda: site.client.get("/debug/mock-esp")["orphans"] == [tank])
     trail = eventually(
-        lambda: [
-            e for e in site.client.get("/audit/log")["data"] if "mocks that are gone" in e["what"]
-        ]
+        lambda: [e for e in site.client.get("/audit/log")["data"] if "deleted mocks" in e["what"]]
     )
     assert trail[0]["details"] == tank
     # It may come again under its name, and is no orphan then.

@@ -107,7 +107,7 @@ def test_without_gateway_or_key_a_line_says_so(tmp_path):
     assert "--config" not in lost.output, "one of the two was given"
     with contextlib.chdir(tmp_path):
         lost = CliRunner().invoke(app, ["tree"])
-    assert lost.exit_code == 69 and "Give the gateway's --config or --data" in lost.output
+    assert lost.exit_code == 69 and "Use --config or --data of the gateway" in lost.output
     (tmp_path / "jwt.key").write_text("k" * 48)
     port = free_port()
     silent = CliRunner().invoke(

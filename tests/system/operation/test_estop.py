@@ -91,7 +91,7 @@ def test_the_rest_of_the_file_may_be_broken(tmp_path, own_mosquitto, listen, res
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "the broker has the stop" in done.output
-    assert "passed over" in done.output
+    assert "ignored" in done.output
     assert reasons(listener) == ["fire"]
 
 
@@ -269,7 +269,7 @@ def test_a_broker_that_takes_the_stop_and_drops_it_is_not_believed(guarded, tmp_
     )
     done = CliRunner().invoke(app, ["estop", "--config", str(path), "--http", silent_gateway()])
     assert done.exit_code == 69
-    assert "the broker could not be told" in done.stderr
+    assert "the broker did not get the stop" in done.stderr
     assert "as godkaiser-estop: the broker refuses" in done.stderr
     assert done.stdout == ""
 
@@ -297,6 +297,6 @@ def test_a_gateway_without_its_key_is_not_blamed_on_the_options(tmp_path):
     path.write_text(f"[mqtt]\nport = {free_port()}\n")
     done = CliRunner().invoke(app, ["estop", "--config", str(path), "--http", silent_gateway()])
     assert done.exit_code == 69
-    assert "no broker listens there" in done.stderr
+    assert "no broker listens at this address" in done.stderr
     assert "jwt.key: No such file" in done.stderr
     assert "--config" not in done.stderr

@@ -408,7 +408,7 @@ def test_conflicts_are_told_at_save_and_fights_are_stopped(make):
         "/logic/rules",
         rule(turn(FAN, "OFF"), name="off", conditions=[cold], cooldown_seconds=0), 201,
     )  # fmt: skip
-    assert "wants something else" in second["state"]["warnings"][0]["message"]
+    assert "commands something else" in second["state"]["warnings"][0]["message"]
 
     def suspended():
         heat(device)

@@ -251,7 +251,7 @@ def test_a_record_of_holds_that_cannot_be_read_is_a_stop(make, tmp_path):
     gateway.start()
     gateway.log_in()
     (stop,) = status(gateway)["stops"]
-    assert status(gateway)["state"] == "active" and "held actuators" in stop["reason"]
+    assert status(gateway)["state"] == "active" and "record of the holds" in stop["reason"]
     settle(gateway, device)
     clear(gateway)
     assert order(gateway)[1]["outcome"]["state"] == "confirmed"

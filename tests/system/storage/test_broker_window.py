@@ -40,5 +40,5 @@ def test_a_window_that_throttles_is_told_with_the_remedy(
     warnings = site.client.get("/health")["warnings"]
     assert len(warnings) == warns
     if warns:
-        assert "no more than 1 messages" in warnings[0]
+        assert "only 1 unacknowledged messages" in warnings[0]
         assert "max_inflight_messages" in warnings[0]

@@ -1,1 +1,1 @@
-"""How the firmware takes in its configuration, and what it does while it has none or is alone."""
+"""How the firmware accepts its configuration, and what it does without one or while it is offline."""

@@ -1,4 +1,4 @@
-"""One entry of a configuration push, taken in or refused (contract, 12.2, 12.3, 19)."""
+"""Accepts or refuses one entry of a configuration push (contract, 12.2, 12.3, 19)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def failure(gpio: int, code: int, error: str, detail: str) -> dict[str, Any]:
 
 
 def take_sensor(core: Core, entry: Any) -> dict[str, Any] | None:
-    """Take one entry in; what is wrong with it, or None."""
+    """Accept one entry; returns the failure, or None."""
     if not isinstance(entry, dict):
         return failure(0, TYPE_MISMATCH, "TYPE_MISMATCH", "entry is not an object")
     if entry.get("gpio") is None:
@@ -80,7 +80,7 @@ def _sensor(core: Core, gpio: int, entry: dict[str, Any]) -> Sensor:
 
 
 def _remove(core: Core, sensor: Sensor) -> None:
-    """Matched by gpio and address; the type counts where there is no address (12.2)."""
+    """Remove a sensor: matched by gpio and address, or by the type if there is no address (12.2)."""
     for identity, present in list(core.memory.sensors.items()):
         addresses = (present.onewire_address, present.i2c_address)
         if present.gpio != sensor.gpio or present.chip != sensor.chip:
@@ -126,7 +126,9 @@ def _other_users(core: Core, sensor: Sensor) -> dict[int, str]:
 
 
 def take_actuator(core: Core, entry: Any) -> tuple[Actuator | None, str]:
-    """The actuator that now is (None when it was removed), and the error code or ""."""
+    """Accept one entry; returns the new actuator (None if it was removed), and the error code or
+    "".
+    """
     if not isinstance(entry, dict):
         return None, "TYPE_MISMATCH"
     kind = entry.get("actuator_type", entry.get("type"))
@@ -150,7 +152,7 @@ def take_actuator(core: Core, entry: Any) -> tuple[Actuator | None, str]:
 
 
 def _actuator(core: Core, gpio: int, kind: str, entry: dict[str, Any]) -> Actuator:
-    """The entry as an actuator; one that is there already keeps its state."""
+    """Make an actuator from the entry; an existing actuator keeps its state."""
     present = core.memory.actuators.get(gpio)
     actuator = present if present is not None and present.kind == kind else Actuator(gpio, kind)
     aux = parsing.lenient_integer(entry.get("aux_gpio"))
@@ -177,7 +179,7 @@ def _refused_pin(core: Core, actuator: Actuator) -> str:
     for pin in actuator.pins:
         if pin in users:
             return "GPIO_CONFLICT"
-        # The pin's driver fails, and says no more than that.
+        # The pin's driver fails without a reason.
         if board.refuses(pin, {}) or pin in board.input_only:
             return "UNKNOWN_ERROR"
     full = len(memory.actuators) >= board.max_actuators

@@ -1,4 +1,4 @@
-"""Configuration: fence, scopes, answers (contract, section 12)."""
+"""Handles configuration pushes: fence, scopes, answers (contract, section 12)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ConfigIntake:
         self._replay = list(core.memory.unfinished_configs)
 
     def push(self, payload: bytes) -> None:
-        """A push as it came."""
+        """Handle one push."""
         core = self._core
         if len(payload) > budget.CONFIG_TEXT_BYTES:
             intent = self._outcomes.intent(None, "cfg")
@@ -69,7 +69,7 @@ class ConfigIntake:
             self.lane.work()
 
     def tick(self) -> None:
-        """Replays what a crash left unfinished, one at a time, once registered (12.5)."""
+        """Replay pushes that a crash left unfinished, one at a time, once registered (12.5)."""
         self.lane.work()
         if self._replay and self._core.outbox.gate_open and not self.lane.is_busy:
             kept = self._replay.pop(0)
@@ -114,7 +114,7 @@ class ConfigIntake:
         for scope in stale:
             self._outcomes.tell("config", intent, "rejected", STALE[scope])
         fresh = [scope for scope in present if scope not in stale]
-        # Every scope is tried, also after one has failed.
+        # Every scope is tried, even after one has failed.
         done = [self._apply_scope(scope, body[scope], intent) for scope in fresh]
         if not all(done):
             self._respond_error(intent, "COMMIT_FAILED")
@@ -163,7 +163,7 @@ class ConfigIntake:
         return not failures
 
     def _actuator_list(self, entries: list[Any], intent: Intent) -> bool:
-        """One success message, or one error message for each that failed (12.6)."""
+        """One success message, or one error message for each failed entry (12.6)."""
         failed = False
         for entry in entries:
             actuator, code = config_entries.take_actuator(self._core, entry)
@@ -213,7 +213,7 @@ class ConfigIntake:
         given = intent.given_correlation_id or f"fw_{self._core.device_id}_{intent.correlation_id}"
         answer["correlation_id"] = given[: parsing.MAX_ID]
         if len(encode(answer)) > LARGEST_PAYLOAD:
-            # The reply document has overflowed: what was put in last is missing (12.6).
+            # The reply document has overflowed: the last field is missing (12.6).
             del answer["correlation_id"]
         while len(encode(answer)) > LARGEST_PAYLOAD and answer.get("failures"):
             answer["failures"] = answer["failures"][:-1]

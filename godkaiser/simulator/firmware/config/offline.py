@@ -1,4 +1,4 @@
-"""What the device does when the server or the link is gone: modes and rules (contract, 13 and 18)."""
+"""The device without its server or link: modes and offline rules (contract, 13 and 18)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Offline:
         self._acked = False
         self._reconnected = False
 
-    # ---- what happens to the link and the server
+    # ---- events of the link and the server
 
     def connected(self, *, reconnect: bool) -> None:
         self.last_ack_at = self._connected_at = self._core.now
@@ -95,7 +95,7 @@ class Offline:
             self._actuators.tell_all()
 
     def forget(self) -> None:
-        """An emergency stop has put the mode back to ONLINE."""
+        """An emergency stop resets the mode to ONLINE."""
         self._grace_until = self._adopting_until = None
         self._clear_overrides()
 
@@ -104,7 +104,7 @@ class Offline:
     def tick(self) -> None:
         core = self._core
         if self._first_connect_by is not None and core.now >= self._first_connect_by:
-            # Booted while the broker was unreachable: offline, with an epoch that nobody opened.
+            # Booted while the broker was unreachable: go offline, without an open epoch.
             self._first_connect_by = None
             self._go_offline()
         if (
@@ -127,7 +127,7 @@ class Offline:
             self._evaluate()
 
     def _lose_server(self, *, link: bool) -> None:
-        """18.2: what no rule covers falls to its default; without any rule, everything."""
+        """18.2: actuators without a rule return to their default; without any rule, all do."""
         core = self._core
         core.mode, self._grace_until = "DISCONNECTED", core.now + GRACE_S
         rules = core.memory.offline_rules
@@ -179,7 +179,7 @@ class Offline:
                 self._actuators.status(actuator)
 
     def _wanted(self, index: int, rule: dict[str, Any]) -> bool | None:
-        """On, off, or None: leave it as it is."""
+        """On, off, or None: leave the actuator as it is."""
         kind = rule["sensor_value_type"]
         if kind.startswith(UNCALIBRATED):
             return False

@@ -31,7 +31,7 @@ def _approved_state(memory: Memory) -> int:
 
 
 class Readiness:
-    """Tells of entering at the first connect, of leaving when a push has been committed."""
+    """Reports entering the state at the first connect, and leaving it when a push is committed."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
