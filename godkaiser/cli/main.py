@@ -246,9 +246,11 @@ def demo(
         running = Demo(settings, os.environ)
     except GatewayError as error:
         fail_with(error)
-    url = f"http://{settings.http[0]}:{running.gateway.http_port}/api/v1"
+    place = f"http://{settings.http[0]}:{running.gateway.http_port}"
+    url = f"{place}/api/v1"
     say(f"God-Kaiser {__version__}: a simulated greenhouse of {devices} ESP32s")
-    say(f"  API        {url}   (in a browser: every endpoint)")
+    say(f"  page       {place}/   (open it in a browser)")
+    say(f"  API        {url}")
     say(f"  health     {url}/health")
     say(f"  MQTT       {mqtt} (embedded broker)")
     say(f"  data       {data.resolve()}")

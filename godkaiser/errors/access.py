@@ -25,6 +25,11 @@ class InvalidToken(GatewayError):
     template = "The token is refused: {reason}. Log in again."
 
 
+class CrossSiteRequest(GatewayError):
+    code, status = "CROSS_SITE_REQUEST", 403
+    template = "The request is refused, because {reason}."
+
+
 class ForgedToken(InvalidToken):
     """A token with an invalid signature; counts as an attack."""
 

@@ -30,8 +30,9 @@ from godkaiser.http.access.api_keys import PREFIX
 from godkaiser.http.access.gate import check
 from godkaiser.http.access.permissions import API
 from godkaiser.http.audit_trail import AuditMiddleware
-from godkaiser.http.channels import SECURITY_HEADERS
+from godkaiser.http.channels import SECURITY_HEADERS, STOP_PATH
 from godkaiser.http.compression import CompressionMiddleware
+from godkaiser.http.dashboard import Dashboard, DashboardMiddleware
 from godkaiser.http.endpoint import Endpoint
 from godkaiser.http.endpoints import ALLOWED, BY_KEY, SERVED
 from godkaiser.http.exchange import address_of, reply_error, request_id_of
@@ -39,6 +40,7 @@ from godkaiser.http.json_guard import has_invisible
 from godkaiser.http.openapi import describe
 from godkaiser.http.pages import PageResources
 from godkaiser.http.queries import check_query
+from godkaiser.http.resources.access.sessions import VersionResource
 from godkaiser.http.resources.system.metrics import (
     GatewayCollector,
     MetricsResource,
@@ -64,10 +66,13 @@ class RequestIdMiddleware:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        resp.set_headers((("X-Request-ID", request_id_of(req)), *SECURITY_HEADERS))
-        if resp.get_header("ETag") is not None:
+        resp.set_header("X-Request-ID", request_id_of(req))
+        if resp.get_header("ETag") is not None and resp.get_header("Cache-Control") is None:
             # A proxy that compresses would make it weak, and nothing could be edited behind it.
             resp.set_header("Cache-Control", "no-store, no-transform")
+        for name, value in SECURITY_HEADERS:
+            if resp.get_header(name) is None:
+                resp.set_header(name, value)
         # The thread goes on with somebody else's request.
         structlog.contextvars.unbind_contextvars("correlation_id")
 
@@ -97,11 +102,36 @@ class HeadMiddleware:
 
 
 class FrontDoorMiddleware:
-    """A browser that opens the printed address is sent to the pages of the API."""
+    """A browser that opens the address of the API is sent to its pages."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        if req.path in {"/", API} and req.method in {"GET", "HEAD"}:
+        if req.path == API and req.method in {"GET", "HEAD"}:
             raise falcon.HTTPFound(f"{API}/docs")
+
+
+class StopFrameMiddleware:
+    """The frame of the stop button is sandboxed: its origin is `null`, and it may read what became of a stop.
+
+    The token is what lets it; the browser sends nothing on its own.
+    """
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        if req.path != STOP_PATH:
+            return
+        resp.append_header("Vary", "Origin")
+        if req.get_header("Origin") != "null":
+            return
+        resp.set_headers(
+            {
+                "Access-Control-Allow-Origin": "null",
+                "Access-Control-Allow-Methods": "GET, POST",
+                "Access-Control-Allow-Headers": "authorization, content-type",
+                # So that a press need not ask first.
+                "Access-Control-Max-Age": "7200",
+            }
+        )
 
 
 class AccessMiddleware:
@@ -129,7 +159,9 @@ class AccessMiddleware:
             check_query(req, endpoint.query)
             return
         try:
-            identity = self._services.gate.identify(_token_of(req))
+            gate = self._services.gate
+            identify = gate.identify_stop if endpoint.takes_stop_token else gate.identify
+            identity = identify(_token_of(req))
         except GatewayError:
             # Requests without a good token share the limit of their address.
             self._limit(endpoint, f"address {address_of(req)}", now)
@@ -198,6 +230,7 @@ def _cors(origins: tuple[str, ...]) -> list[Any]:
 
 def create_app(services: Services) -> falcon.App[Any, Any]:
     """The application over these services."""
+    dashboard = Dashboard()
     registry = CollectorRegistry()
     registry.register(GatewayCollector(services))
     app: falcon.App[Any, Any] = falcon.App(
@@ -207,7 +240,9 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
             RequestTimes(registry),
             CompressionMiddleware(),
             RequestIdMiddleware(),
+            StopFrameMiddleware(),
             FrontDoorMiddleware(),
+            DashboardMiddleware(dashboard),
             AuditMiddleware(services),
             AccessMiddleware(services),
             ReleaseConnectionMiddleware(services),
@@ -221,6 +256,7 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
     given: dict[Any, object] = {
         MetricsResource: MetricsResource(registry),
         PageResources: PageResources(describe(services.version)),
+        VersionResource: VersionResource(services, dashboard.digest),
     }
     for kind, endpoints in SERVED:
         resource = given.get(kind) or kind(services)

@@ -28,7 +28,7 @@ class CompressionMiddleware:
             return
         if resp.stream is not None:
             resp.append_header("Vary", "Accept-Encoding")
-            if _takes_gzip(req):
+            if takes_gzip(req):
                 resp.set_header("Content-Encoding", "gzip")
                 if req.context.get("method") != "HEAD":
                     resp.stream = _compressed(resp.stream)
@@ -37,13 +37,13 @@ class CompressionMiddleware:
         if body is None or len(body) < SHORTEST:
             return
         resp.append_header("Vary", "Accept-Encoding")
-        if _takes_gzip(req):
+        if takes_gzip(req):
             resp.data = gzip.compress(body, LEVEL, mtime=0)
             resp.text = None
             resp.set_header("Content-Encoding", "gzip")
 
 
-def _takes_gzip(req: falcon.Request) -> bool:
+def takes_gzip(req: falcon.Request) -> bool:
     for offer in (req.get_header("Accept-Encoding") or "").split(","):
         name, _, quality = offer.partition(";")
         if name.strip().lower() in {"gzip", "*"}:

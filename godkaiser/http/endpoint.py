@@ -65,6 +65,8 @@ class _Rules:
     """
     is_unlimited: bool = False
     """Not counted by the rate limit."""
+    takes_stop_token: bool = False
+    """The stop token of the page opens it, too."""
     changes_nothing: bool = False
     """Leaves no entry in the audit trail although its method is not GET."""
 

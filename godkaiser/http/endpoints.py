@@ -6,7 +6,7 @@ from typing import Any
 
 from godkaiser.http import pages
 from godkaiser.http.endpoint import Endpoint
-from godkaiser.http.resources.access import auth, keys, users
+from godkaiser.http.resources.access import auth, keys, sessions, users
 from godkaiser.http.resources.actuators import actuators, commands, stops
 from godkaiser.http.resources.devices import (
     broker_accounts,
@@ -30,7 +30,9 @@ from godkaiser.http.resources.system import (
 SERVED: tuple[tuple[Any, tuple[Endpoint, ...]], ...] = (
     (health.HealthResource, health.ENDPOINTS),
     (pages.PageResources, pages.ENDPOINTS),
+    (sessions.VersionResource, sessions.VERSION),
     (auth.AuthResources, auth.ENDPOINTS),
+    (sessions.SessionResources, sessions.ENDPOINTS),
     (users.UserResources, users.ENDPOINTS),
     (keys.KeyResources, keys.ENDPOINTS),
     (devices.DeviceResources, devices.ENDPOINTS),

@@ -110,6 +110,7 @@ def _shown(value: object) -> dict[str, Any] | None:
                 "reported_value": value.reported_value,
                 "emergency": value.emergency,
                 "owner": value.owner,
+                "lease_until": value.lease_until,
                 "held_by": value.held_by,
                 "outcome": None if value.last_outcome is None else value.last_outcome.state,
             }

@@ -1,4 +1,4 @@
-"""Find Mosquitto and PostgreSQL, or install them with the system's package manager if that is
+"""Find Mosquitto, PostgreSQL and Chromium, or install them with the system's package manager if that is
 allowed. What cannot be had is said in one line, and the tests that need it are counted as left out; in
 continuous integration (CI is set) that is a failure.
 """
@@ -16,10 +16,13 @@ POSTGRESQL_FOLDERS = ("/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/op
 PACKAGES = {
     "mosquitto": {"apt-get": "mosquitto", "dnf": "mosquitto", "pacman": "mosquitto",
                   "brew": "mosquitto"},
+    "chromium": {"apt-get": "chromium", "dnf": "chromium", "pacman": "chromium", "brew": "chromium"},
     "postgres": {"apt-get": "postgresql", "dnf": "postgresql-server", "pacman": "postgresql",
                  "brew": "postgresql"},
 }  # fmt: skip
 
+NAMES = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
+"""Where distributions call it differently."""
 CI = "CI"
 """The variable that GitHub, GitLab and others set, and `.ci/run`: then nothing may be left out."""
 SERVICES = {"mosquitto": "mosquitto", "postgres": "postgresql"}
@@ -27,7 +30,7 @@ SERVICES = {"mosquitto": "mosquitto", "postgres": "postgresql"}
 
 def find(program: str) -> str | None:
     """The path of `mosquitto`, `postgres`, `initdb` ..., also where distributions hide them."""
-    wanted = shutil.which(program)
+    wanted = next(filter(None, map(shutil.which, NAMES.get(program, (program,)))), None)
     if wanted is None:
         for folder in HIDDEN_FOLDERS:
             candidate = Path(folder) / program
@@ -64,7 +67,8 @@ def _install() -> None:
         print(f"Not installed: {', '.join(missing)}. Install them; the tests run without.")
         return
     names = [PACKAGES[program][manager] for program in missing]
-    idle = [SERVICES[program] for program in missing if not _is_active(SERVICES[program])]
+    services = [SERVICES[program] for program in missing if program in SERVICES]
+    idle = [service for service in services if not _is_active(service)]
     print(f"Installing {', '.join(names)} for the tests ...", flush=True)
     commands = {
         "apt-get": [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", *names]],

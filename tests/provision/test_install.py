@@ -37,7 +37,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def test_nothing_is_done_when_all_is_there(machine, capsys):
-    for name in ("mosquitto", "postgres", "apt-get"):
+    for name in ("mosquitto", "postgres", "chromium", "apt-get"):
         machine.has(name)
     install.main()
     assert machine.calls() == []
@@ -47,6 +47,7 @@ def test_nothing_is_done_when_all_is_there(machine, capsys):
 def test_what_is_missing_is_installed_by_the_systems_package_manager(machine, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     machine.has("postgres")
+    machine.has("chromium")
     machine.has("apt-get")
     install.main()
     assert machine.calls() == ["apt-get update -qq", "apt-get install -y -qq mosquitto"]
@@ -61,18 +62,18 @@ def test_without_root_it_uses_sudo_only_when_that_asks_for_no_password(
     install.main()
     assert machine.calls() == ["sudo -n true"]
     assert capsys.readouterr().out == (
-        "Not installed: mosquitto, postgres. Install them; the tests run without.\n"
+        "Not installed: mosquitto, chromium, postgres. Install them; the tests run without.\n"
     )
     machine.has("sudo")
     install.main()
-    assert "sudo -n apt-get install -y -qq mosquitto postgresql" in machine.calls()
+    assert "sudo -n apt-get install -y -qq mosquitto chromium postgresql" in machine.calls()
 
 
 def test_an_unknown_system_is_told_in_one_line_what_to_install(machine, capsys):
     machine.has("mosquitto")
     install.main()
     assert capsys.readouterr().out == (
-        "Not installed: postgres. Install them; the tests run without.\n"
+        "Not installed: chromium, postgres. Install them; the tests run without.\n"
     )
 
 
@@ -99,6 +100,7 @@ def test_in_continuous_integration_nothing_may_be_left_out(machine, monkeypatch,
     assert install.main() == 1
     assert "postgres cannot be had, and CI is set" in capsys.readouterr().out
     machine.has("postgres")
+    machine.has("chromium")
     assert install.main() == 0
 
 

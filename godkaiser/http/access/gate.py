@@ -59,6 +59,10 @@ class Gate:
         """Raises InvalidToken, InvalidApiKey."""
         return self._tokens().identify(token, self._clock())
 
+    def identify_stop(self, token: str) -> Identity:
+        """Also takes the stop token of a page, which is good for nothing else. Raises InvalidToken, InvalidApiKey."""
+        return self._tokens().identify_stop(token, self._clock())
+
     def blame(self, address: str) -> None:
         """After a forged token or an unknown key from this address. Raises TooManyRequests.
 

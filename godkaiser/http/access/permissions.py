@@ -21,6 +21,6 @@ ROLES = {role.word: role for role in Role}
 
 AREAS = (
     "actuators", "audit", "auth", "debug", "docs", "esp", "health", "logic", "metrics", "openapi.json",
-    "safety", "sensors", "system", "users", "webhooks", "zones",
+    "safety", "sensors", "system", "users", "version", "webhooks", "zones",
 )  # fmt: skip
 """The first words of the paths: what the scope of an API key may name."""

@@ -65,7 +65,7 @@ def claims_of(
 def verified(
     token: str, keys: tuple[SigningKey, ...], audience: str, kind: str, now: float
 ) -> Mapping[str, object]:
-    """What a token of this kind (access, refresh) says. Raises InvalidToken, ForgedToken."""
+    """What a token of this kind (access, refresh, stop) says. Raises InvalidToken, ForgedToken."""
     try:
         claims = _signed_claims(token, keys, audience)
         expired = _has_expired(claims, now)
@@ -78,6 +78,14 @@ def verified(
     if claims["type"] != kind:
         raise InvalidToken(reason=f"wrong token type: expected {kind}")
     return claims
+
+
+def claimed_kind(token: str) -> object:
+    """The kind that a token claims to be, unchecked; None where it is no token."""
+    try:
+        return jwt.decode(token, options={"verify_signature": False}).get("type")
+    except (jwt.InvalidTokenError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=1024)

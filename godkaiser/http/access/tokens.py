@@ -33,10 +33,11 @@ from godkaiser.http.access.desk import AccessDesk
 from godkaiser.http.access.first_setup import FirstSetup
 from godkaiser.http.access.identity import Identity
 from godkaiser.http.access.permissions import ROLES, Role
-from godkaiser.http.access.signed_tokens import LOCAL, claims_of, signed, verified
+from godkaiser.http.access.signed_tokens import LOCAL, claimed_kind, claims_of, signed, verified
 
 ACCESS_S = 15 * 60
 REFRESH_S = 7 * 24 * 3600
+STOP_S = 30 * 24 * 3600
 MIN_PASSWORD = 8
 BCRYPT_BYTES = 72
 HASHES_AT_ONCE = 2
@@ -225,11 +226,15 @@ class TokenService:
             key = self.keys.check(token, now)
             return Identity("key", key.name, ROLES[key.role], areas=key.areas)
         claims = self._decode(token, "access", now)
-        username, family = str(claims["sub"]), str(claims["family"])
-        if family == LOCAL:
+        if str(claims["family"]) == LOCAL:
             role = ROLES.get(str(claims.get("role")))
             if role is not None:
-                return Identity("local", username, role, family)
+                return Identity("local", str(claims["sub"]), role, LOCAL)
+        return self._person_of(claims)
+
+    def _person_of(self, claims: Mapping[str, object]) -> Identity:
+        """Raises InvalidToken: the login has ended, or the person is not any more what the token says."""
+        username, family = str(claims["sub"]), str(claims["family"])
         access = self._desk.access
         login, account = access.logins.get(family), access.users.get(username)
         if (
@@ -242,6 +247,28 @@ class TokenService:
         ):
             raise InvalidToken(reason="it is revoked")
         return Identity("user", username, ROLES[account.role], family)
+
+    def stop_token(self, identity: Identity, now: float) -> str | None:
+        """For the stop button of a page: it outlives the access token and ends with the login; None for who
+        may not stop anything.
+        """
+        if identity.role < Role.OPERATOR:
+            return None
+        jti, ends = uuid.uuid4().hex, now + STOP_S
+        name, family = identity.username, identity.family
+        return self._encode(name, identity.role, family, "stop", jti, ends, now)
+
+    def identify_stop(self, token: str, now: float) -> Identity:
+        """Of whatever may stop: a stop token, an access token, an API key. Raises InvalidToken, InvalidApiKey."""
+        if token.startswith(PREFIX) or claimed_kind(token) != "stop":
+            return self.identify(token, now)
+        return self._person_of(self._decode(token, "stop", now))
+
+    def end_login_of(self, refresh_token: str, now: float) -> str:
+        """End the login that a refresh token stems from; the name of its user. Raises InvalidToken."""
+        claims = self._decode(refresh_token, "refresh", now)
+        self._desk.change(EndLogin(family=str(claims["family"])))
+        return str(claims["sub"])
 
     def revoke(self, identity: Identity) -> None:
         """End a login: all access and refresh tokens that stem from it."""

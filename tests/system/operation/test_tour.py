@@ -301,7 +301,7 @@ def test_every_step_of_the_tour_is_answered_as_the_table_says(paste):
 
 
 def test_the_printed_address_answers_in_a_browser(site):
-    for path in ("/", "/api/v1", "/api/v1/"):
+    for path in ("/api/v1", "/api/v1/"):
         connection = http.client.HTTPConnection("127.0.0.1", site.gateway.http_port, timeout=10)
         try:
             connection.request("GET", path, headers={"Accept": "text/html"})

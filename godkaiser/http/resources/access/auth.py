@@ -90,6 +90,22 @@ ENDPOINTS = (
 )  # fmt: skip
 
 
+def log_in(services: Services, req: falcon.Request, body: Credentials) -> TokenPair:
+    """Begin a login. Raises InvalidCredentials, TooManyRequests."""
+    name = services.tokens.name_of(body.username)
+    person = f"user {name}"
+    services.lockout.check(person, address_of(req), services.monotonic())
+    note_audit(req, "login", who=f"user:{name}")
+    account = services.tokens.authenticate(name, body.password)
+    if account is None:
+        locked = services.lockout.failed(person, address_of(req), services.monotonic())
+        note_audit(req, "login", locked, who=f"user:{name}")
+        raise InvalidCredentials
+    tokens = services.tokens.issue(account, services.clock())
+    services.lockout.succeeded(person, address_of(req))
+    return tokens
+
+
 class AuthResources:
     """One class for the small resources of one subject; each `suffix` is an endpoint."""
 
@@ -120,20 +136,7 @@ class AuthResources:
         reply(resp, tokens, 201)
 
     def on_post_login(self, req: falcon.Request, resp: falcon.Response) -> None:
-        body = read_body(req, Credentials)
-        services = self._services
-        name = services.tokens.name_of(body.username)
-        person = f"user {name}"
-        services.lockout.check(person, address_of(req), services.monotonic())
-        note_audit(req, "login", who=f"user:{name}")
-        account = services.tokens.authenticate(name, body.password)
-        if account is None:
-            locked = services.lockout.failed(person, address_of(req), services.monotonic())
-            note_audit(req, "login", locked, who=f"user:{name}")
-            raise InvalidCredentials
-        tokens = services.tokens.issue(account, services.clock())
-        services.lockout.succeeded(person, address_of(req))
-        reply(resp, tokens)
+        reply(resp, log_in(self._services, req, read_body(req, Credentials)))
 
     def on_post_refresh(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, RefreshBody)

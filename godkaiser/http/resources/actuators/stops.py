@@ -65,8 +65,13 @@ ENDPOINTS = (
     Endpoint(
         "POST", "/actuators/emergency_stop", "stop", OPERATOR, "Stop everything, a zone or one device.",
         SafetyView, details="Answered when the stop is on the wire and on disk.",
-        body=StopBody, query=(DRY_RUN,), refuses=(UnknownDevice,), is_unlimited=True,
+        body=StopBody, query=(DRY_RUN,), refuses=(UnknownDevice,), is_unlimited=True, takes_stop_token=True,
         examples=(Example({"reason": "water on the floor", "esp_id": _TANK}),),
+    ),
+    Endpoint(
+        "GET", "/actuators/emergency_stop", "stop", VIEWER, "Tell what has become of the stops.", SafetyView,
+        details="As `/safety/status`, also with the `stop_token` of a page, which opens this path and nothing else.",
+        takes_stop_token=True,
     ),
     Endpoint(
         "POST", "/actuators/clear_emergency", "clear", OPERATOR, "Clear a stop; nothing is energised.", SafetyView,
@@ -126,6 +131,10 @@ class SafetyResources:
             dry_run=is_dry_run(req),
         )
         reply(resp, ask(self._services.system, paths.SAFETY, message, urgent=True))
+
+    def on_get_stop(self, req: falcon.Request, resp: falcon.Response) -> None:
+        view = self._services.system.published_value(paths.SAFETY, "view")
+        reply(resp, view if isinstance(view, SafetyView) else UNKNOWN)
 
     def on_post_clear(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = read_body(req, ClearBody)
