@@ -67,6 +67,6 @@ class GatewayStalled(ServiceUnavailable):
     code = "GATEWAY_STALLED"
     retry_after_s = 2
     template = (
-        "The gateway stalled for more than {stall_s:g} s while this request waited, so the request may be outdated."
+        "The gateway has just stalled for more than {stall_s:g} s, and this request may have waited all that time."
         " Check the state, and send it again if it is still wanted."
     )

@@ -314,7 +314,7 @@ class SafetyActor(Actor):
         self._reports.apply(message.key, event)
 
     def _link_is_up(self) -> None:
-        self._link_up = True
+        self._link_up = self._wire.link_was_up = True
         for state in tuple(self._plant.states()):
             if state.repeat_at is not None or is_energised(state):
                 self._reports.apply(state.config.key, events.LinkCameUp())

@@ -11,7 +11,7 @@ from godkaiser.domain.entities import ActuatorKey
 from godkaiser.domain.safety.actuator_state import ActuatorState, defies_off
 
 STAYS_ON_S = 25.0
-"""OFF is repeated after 2, 6, 14 and 30 s: the fourth one without an effect raises the alarm."""
+"""OFF is repeated after 2, 6, 14 and 30 s; an actuator that is still on at the last of these is alarmed."""
 NAMED_IN_ALARM = 20
 
 log = structlog.get_logger("godkaiser.safety")

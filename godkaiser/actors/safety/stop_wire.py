@@ -35,6 +35,8 @@ class StopWire:
         self._tokens = tokens
         self._mark = f"{kaiser_id[:20]}:"
         self._given_at: dict[str, float] = {}
+        self.link_was_up = False
+        """Before that, at the start of the process, what is not sent is sent when the link comes up."""
 
     def broadcast(self, reason: str, issuer: Issuer) -> None:
         """Stop every device that receives it."""
@@ -86,4 +88,5 @@ class StopWire:
         try:
             publish(device_id, payload)
         except NotConnected:
-            log.error(f"{command}_not_sent", device=device_id, reason="broker not connected")
+            if self.link_was_up:
+                log.error(f"{command}_not_sent", device=device_id, reason="broker not connected")
