@@ -67,7 +67,6 @@ class Demo:
         self._broker.start()
         try:
             self.gateway = Gateway(self._config())
-            self.password = self._first_administrator()
             seed(
                 self.gateway.database,
                 settings.devices,
@@ -89,6 +88,12 @@ class Demo:
             self.gateway.start()
         except BaseException:
             self._broker.stop()
+            raise
+        try:
+            # The actor that writes accounts runs from now on.
+            self.password = self._first_administrator()
+        except BaseException:
+            self.stop()
             raise
 
     def stop(self, reason: str = "") -> bool:

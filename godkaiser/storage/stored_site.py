@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 import msgspec
+import structlog
 
 from godkaiser.domain.access import Access
 from godkaiser.domain.entities import ActuatorConfig, DeviceRecord, Reading, SensorConfig, SensorKey
@@ -17,6 +18,8 @@ from godkaiser.storage.engine.database import Database
 from godkaiser.storage.engine.unusable import unusable
 from godkaiser.storage.repositories import accounts, registry, rules
 from godkaiser.storage.series.series import newest_of_each
+
+log = structlog.get_logger("godkaiser.storage")
 
 
 class StoredSite(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +50,17 @@ def read_stored_site(database: Database) -> StoredSite:
             actuators=actuators,
             rules=tuple(rules.load_rules(database)),
             memories=rules.load_rule_memories(database),
-            newest=newest_of_each(database, time.time()),
+            newest=_newest(database),
             access=accounts.load(database),
         )
     except DatabaseUnavailable as error:
         raise unusable(error) from error
+
+
+def _newest(database: Database) -> Mapping[str, Mapping[SensorKey, Reading]]:
+    """Only to be shown: a damaged table of readings keeps no gateway from starting."""
+    try:
+        return newest_of_each(database, time.time())
+    except DatabaseUnavailable as error:
+        log.warning("newest_readings_not_read", reason=error.message)
+        return {}

@@ -546,13 +546,15 @@ class EmergencyStops:
 
     def _view(self, state: SafetyState) -> SafetyView:
         wall, now = self._clock()
+        # The two clocks are read one after the other: the same moment is shown the same each time.
+        set_by = round(wall - now, 2)
         return SafetyView(
             state=state.strictest.value,
             alarm="; ".join(filter(None, self._alarms())),
             latched=self.is_recorded,
             automation_held=tuple(str(scope) for scope in state.held),
             stops=tuple(
-                stop_view(record, self._progress, wall - now, in_force=record in self.state.records)
+                stop_view(record, self._progress, set_by, in_force=record in self.state.records)
                 for record in state.records
             ),
         )

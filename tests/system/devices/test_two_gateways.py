@@ -93,6 +93,7 @@ def test_a_stop_reaches_the_other_gateway_once_and_does_not_come_back(gateways, 
     # What north has heard after the second stop, it has heard after that stop.
     ear.beat(NORTH, "ESP_0000B1")
     eventually(lambda: devices(north))
+    eventually(lambda: stops_in_the_audit_trail(north))
     assert len(stops_in_the_audit_trail(north)) == 1
     assert [body["issued_by"] for body in ear.heard] == ["user:admin", "user:admin"]
 

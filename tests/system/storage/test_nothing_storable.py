@@ -82,7 +82,7 @@ def test_rules_and_commands_go_on_while_nothing_can_be_stored(tmp_path, own_mosq
 
 
 def _thinned(gateway):
-    told = re.findall(rf"in all (\d+) of {BOARD}", gateway.log.read_text())
+    told = re.findall(rf"total (\d+) of {BOARD}", gateway.log.read_text())
     return max(map(int, told), default=0)
 
 
