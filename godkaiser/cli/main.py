@@ -154,7 +154,7 @@ def run(
         _fail_in_log(error, chosen)
     logs.set_up(settings.log)
     if config is None:
-        # Whoever has forgotten --config would look for devices that another folder knows.
+        # An administrator who forgot --config would miss devices that are stored in another folder.
         structlog.get_logger("godkaiser.cli.main").warning(
             "no_configuration_file", data_dir=str(settings.data_dir.resolve()),
             remedy="--config names one; without it everything is as by default",

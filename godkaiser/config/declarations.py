@@ -15,8 +15,8 @@ from godkaiser.domain.declared import NOTHING, Declared, DeclaredRule
 
 
 def look_beside(path: Path | None) -> tuple[Declared, list[Mistake]]:
-    """What can be read of both folders, and every mistake. No rules when there are mistakes in `devices.d`:
-    what they name may be what could not be read there.
+    """Read both folders; return their valid declarations and every mistake. Mistakes in `devices.d` leave out
+    all rules, because a rule may name a device that could not be read.
     """
     if path is None:
         return NOTHING, []

@@ -66,7 +66,7 @@ class Idempotency:
             resp.content_type = falcon.MEDIA_JSON
             resp.set_header("Idempotency-Replayed", "true")
             return
-        # Whatever is raised beside a refusal: it may have been given.
+        # After any error but a refusal the command may have been given, so its note stays.
         left: Kept | None = begun
         try:
             give()

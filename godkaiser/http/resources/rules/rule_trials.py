@@ -93,8 +93,8 @@ ENDPOINTS = (
     Endpoint(
         "POST", "/logic/rules/test", "test", OPERATOR, "Try a rule: nothing is saved and nothing is switched.",
         TrialAnswer,
-        details="What is wrong with it, whether it holds now, what each command would be answered, and what it"
-        " would have done in the last `hours` (24).",
+        details="The answer lists the rule's mistakes, whether it holds now, the verdict on each command, and the"
+        " actions that it would have taken in the last `hours` (24).",
         body=TestBody, changes_nothing=True, examples=(Example({"rule": DOSING, "hours": 1}),),
     ),
     Endpoint(

@@ -103,8 +103,8 @@ ENDPOINTS = (
     Endpoint(
         "POST", "/sensors/{esp_id}/{gpio}", "sensor", OPERATOR, "Create a sensor, or replace its configuration.",
         SensorConfig, 201,
-        details="What is not given gets its default, but for the calibration, which stays. It is pushed to the"
-        " device.",
+        details="A field that is left out gets its default; only the calibration stays. The gateway sends the"
+        " configuration to the device.",
         body=SensorBody, edits=True, tagged=True,
         refuses=(InvalidDeviceId, InvalidGpio, UnknownDevice, GpioConflict, DeclaredInFile),
         examples=(
