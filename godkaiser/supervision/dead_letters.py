@@ -88,6 +88,7 @@ class DeadLetters:
             try:
                 listener(letter)
             except Exception:
+                # The sender of a letter must not fail for a listener, whatever that raises.
                 self.listener_failures += 1
                 logger.exception("a listener of dead letters failed")
 

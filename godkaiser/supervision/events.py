@@ -91,5 +91,6 @@ class EventLog:
             try:
                 listener(event)
             except Exception:
+                # A supervisor must not fail for a listener, whatever that raises.
                 self.listener_failures += 1
                 logger.exception("a listener of life events failed")
