@@ -400,6 +400,9 @@ class EmergencyStops:
 
         Raises ServiceUnavailable; then the stop stays in CLEARING.
         """
+        if not self._progress.clearing and not self._evidence.owes(device_id):
+            # As for nearly every report.
+            return
         states = self._plant.of_device(device_id)
         if is_answer or all(state.emergency == "normal" for state in states):
             self._evidence.settle(device_id)
